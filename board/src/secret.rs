@@ -1,0 +1,88 @@
+//! Secrets, and the files that hold them.
+//!
+//! A secret is read once, from a file that nobody but its owner can read; it is wiped when it is no
+//! longer needed, and never shown: its `Debug` says only that it is there.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use zeroize::Zeroize;
+
+/// A text that must not be shown.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Reads the whole file, without the line ends at its end.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is not UTF-8, is longer than 64 KiB, or can be read by others
+    /// than its owner; the text says what to do.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let mode = file.metadata()?.mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            let reason = format!(
+                "can be read by others (mode {mode:04o}): run chmod 0600 {}",
+                path.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+        }
+        let mut secret = Self(String::new());
+        file.take(SIZE_MAX + 1).read_to_string(&mut secret.0)?;
+        if secret.0.len() as u64 > SIZE_MAX {
+            return Err(io::Error::other("is longer than a secret can be"));
+        }
+        secret.0.truncate(secret.0.trim_end_matches(['\n', '\r']).len());
+        Ok(secret)
+    }
+
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// A key file with a few keys is a few hundred bytes; more is the wrong file.
+const SIZE_MAX: u64 = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_others_can_read_holds_no_secret() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, "hush\n").unwrap();
+        assert_eq!(Secret::read(file.path()).unwrap().expose(), "hush");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = Secret::read(file.path()).unwrap_err();
+        assert!(error.to_string().contains("chmod 0600"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, "hush").unwrap();
+        assert!(!format!("{:?}", Secret::read(file.path())).contains("hush"));
+    }
+}
