@@ -53,7 +53,13 @@ impl<'a> Source<'a> {
             self.complain(error.span().unwrap_or(0..0), "", error.message().to_owned());
         }
         let span = table.span();
-        Table { source: self, path: String::new(), words: table.into_inner(), span, taken: Vec::new() }
+        Table {
+            source: self,
+            path: String::new(),
+            words: table.into_inner(),
+            span,
+            taken: Vec::new(),
+        }
     }
 
     /// Tells the names of the two boxes, in alphabetical order, for values that differ between them.
@@ -66,7 +72,12 @@ impl<'a> Source<'a> {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-        self.complaints.borrow_mut().push(Complaint { line, column, word: word.to_owned(), reason });
+        self.complaints.borrow_mut().push(Complaint {
+            line,
+            column,
+            word: word.to_owned(),
+            reason,
+        });
     }
 
     /// All complaints, in the order of the file.
@@ -104,7 +115,11 @@ impl<'a> Table<'a> {
     pub fn need<T: Value>(&mut self, word: &'static str) -> Option<T> {
         if !self.has(word) {
             let path = self.full(word);
-            self.source.complain(self.span.clone(), &path, format!("is missing: say {}", T::EXAMPLE));
+            self.source.complain(
+                self.span.clone(),
+                &path,
+                format!("is missing: say {}", T::EXAMPLE),
+            );
         }
         self.take(word)
     }
@@ -139,11 +154,17 @@ impl<'a> Table<'a> {
         let path = self.full(word);
         let span = value.span();
         match value.into_inner() {
-            DeValue::Array(items) => {
-                items.into_iter().enumerate().filter_map(|(place, item)| self.enter(item, format!("{path}[{place}]"))).collect()
-            }
+            DeValue::Array(items) => items
+                .into_iter()
+                .enumerate()
+                .filter_map(|(place, item)| self.enter(item, format!("{path}[{place}]")))
+                .collect(),
             _ => {
-                self.source.complain(span, &path, format!("is no list of tables: write [[{path}]]"));
+                self.source.complain(
+                    span,
+                    &path,
+                    format!("is no list of tables: write [[{path}]]"),
+                );
                 Vec::new()
             }
         }
@@ -169,7 +190,8 @@ impl<'a> Table<'a> {
 
     /// Complains about the value of `word`, which was taken before, or about the table.
     pub fn complain(&self, word: &str, reason: impl Into<String>) {
-        let place = self.taken.iter().find(|(name, _)| *name == word).map_or(&self.span, |(_, span)| span);
+        let place =
+            self.taken.iter().find(|(name, _)| *name == word).map_or(&self.span, |(_, span)| span);
         self.source.complain(place.clone(), &self.full(word), reason.into());
     }
 
@@ -177,7 +199,11 @@ impl<'a> Table<'a> {
     pub fn finish(self) {
         for name in self.words.keys() {
             let hint = nearest(name.get_ref(), self.taken.iter().map(|(word, _)| *word));
-            self.source.complain(name.span(), &self.full(name.get_ref()), format!("is no word of this table{hint}"));
+            self.source.complain(
+                name.span(),
+                &self.full(name.get_ref()),
+                format!("is no word of this table{hint}"),
+            );
         }
     }
 
@@ -224,7 +250,10 @@ impl Value for String {
     const EXAMPLE: &'static str = "a text in quotes";
 
     fn read(value: &DeValue<'_>, _: &Source<'_>) -> Result<Self, String> {
-        value.as_str().map(str::to_owned).ok_or_else(|| format!("is {}, not a text in quotes", value.type_str()))
+        value
+            .as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| format!("is {}, not a text in quotes", value.type_str()))
     }
 }
 
@@ -268,7 +297,11 @@ impl Value for PathBuf {
 
     fn read(value: &DeValue<'_>, source: &Source<'_>) -> Result<Self, String> {
         let path = Self::from(String::read(value, source)?);
-        if path.is_absolute() { Ok(path) } else { Err(format!("{} is not a full path", path.display())) }
+        if path.is_absolute() {
+            Ok(path)
+        } else {
+            Err(format!("{} is not a full path", path.display()))
+        }
     }
 }
 
@@ -285,7 +318,9 @@ impl<T: Value> Value for Vec<T> {
     const EXAMPLE: &'static str = "a list in brackets";
 
     fn read(value: &DeValue<'_>, source: &Source<'_>) -> Result<Self, String> {
-        let items = value.as_array().ok_or_else(|| format!("is {}, not a list in brackets", value.type_str()))?;
+        let items = value
+            .as_array()
+            .ok_or_else(|| format!("is {}, not a list in brackets", value.type_str()))?;
         items.iter().map(|item| T::read(item.get_ref(), source)).collect()
     }
 }
@@ -298,10 +333,14 @@ impl<T: Value> Value for Map<T> {
     const EXAMPLE: &'static str = "a table such as { NAME = \"value\" }";
 
     fn read(value: &DeValue<'_>, source: &Source<'_>) -> Result<Self, String> {
-        let words = value.as_table().ok_or_else(|| format!("is {}: say {}", value.type_str(), Self::EXAMPLE))?;
+        let words = value
+            .as_table()
+            .ok_or_else(|| format!("is {}: say {}", value.type_str(), Self::EXAMPLE))?;
         words
             .iter()
-            .map(|(name, value)| Ok((name.get_ref().to_string(), T::read(value.get_ref(), source)?)))
+            .map(|(name, value)| {
+                Ok((name.get_ref().to_string(), T::read(value.get_ref(), source)?))
+            })
             .collect::<Result<_, String>>()
             .map(Self)
     }
@@ -340,8 +379,13 @@ impl<T: Value + Clone> Value for PerBox<T> {
         let [first, second] = boxes.as_slice() else {
             return Err("cannot be told for each box: the file has no two [box.NAME]".to_owned());
         };
-        if let Some(stranger) = words.keys().find(|name| **name.get_ref() != **first && **name.get_ref() != **second) {
-            return Err(format!("names {}, which is no box: they are {first} and {second}", stranger.get_ref()));
+        if let Some(stranger) =
+            words.keys().find(|name| **name.get_ref() != **first && **name.get_ref() != **second)
+        {
+            return Err(format!(
+                "names {}, which is no box: they are {first} and {second}",
+                stranger.get_ref()
+            ));
         }
         let of = |name: &str| {
             let value = words.get(name).ok_or_else(|| format!("says nothing for {name}"))?;
@@ -407,12 +451,16 @@ mod tests {
         {
             let mut table = source.parse();
             assert_eq!(table.need::<String>("name").as_deref(), Some("ldap"));
-            assert_eq!(table.or("keepalive", Duration::from_millis(200)), Duration::from_millis(200));
+            assert_eq!(
+                table.or("keepalive", Duration::from_millis(200)),
+                Duration::from_millis(200)
+            );
             assert_eq!(table.take::<Duration>("deadtime"), None);
             table.finish();
         }
         let complaints = source.into_complaints();
-        let told: Vec<_> = complaints.iter().map(|c| (c.line, c.column, c.reason.as_str())).collect();
+        let told: Vec<_> =
+            complaints.iter().map(|c| (c.line, c.column, c.reason.as_str())).collect();
         assert_eq!(told[0], (2, 1, "is no word of this table; did you mean keepalive?"));
         assert_eq!((told[1].0, told[1].1), (3, 12));
         assert!(told[1].2.starts_with("has no unit"), "{}", told[1].2);
@@ -420,7 +468,9 @@ mod tests {
 
     #[test]
     fn a_value_is_for_both_boxes_or_for_each() {
-        let source = Source::new("one = \"eth1\"\ntwo = { a = \"bond0\", b = \"eth0\" }\nbad = { a = \"x\" }\n");
+        let source = Source::new(
+            "one = \"eth1\"\ntwo = { a = \"bond0\", b = \"eth0\" }\nbad = { a = \"x\" }\n",
+        );
         source.set_boxes(vec!["a".to_owned(), "b".to_owned()]);
         let mut table = source.parse();
         assert_eq!(table.take::<PerBox<String>>("one").unwrap().of(BoxId::Second), "eth1");
@@ -434,7 +484,9 @@ mod tests {
     fn times_have_units() {
         assert_eq!(duration("200ms"), Ok(Duration::from_millis(200)));
         assert_eq!(duration("15 min"), Ok(Duration::from_secs(900)));
-        for wrong in ["", "ms", "10", "1.5s", "-1s", "99999999999999999999s", "18446744073709551615h"] {
+        for wrong in
+            ["", "ms", "10", "1.5s", "-1s", "99999999999999999999s", "18446744073709551615h"]
+        {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }
