@@ -1,1 +1,3 @@
-//! x
+//! What the tests share: the simulated pair.
+
+pub mod world;
