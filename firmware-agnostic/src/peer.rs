@@ -244,3 +244,100 @@ impl Way {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::heartbeat::{Fingerprint, Priority, Role, Term};
+    use crate::identity::BoxId;
+    use crate::settings::Times;
+
+    const ETHERNET: LinkId = LinkId::new(0).unwrap();
+    const SERIAL: LinkId = LinkId::new(1).unwrap();
+    const ME: Boot = Boot(*b"me  ");
+
+    #[test]
+    fn silence_turns_alive_to_late_to_dead() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, word(1), ME, at(500));
+        assert_eq!(peer.health(at(999)), Health::Alive);
+        assert_eq!(peer.health(at(1_000)), Health::Late);
+        assert_eq!(peer.health(at(1_499)), Health::Late);
+        assert_eq!(peer.health(at(1_500)), Health::Dead);
+        assert_eq!(peer.word(at(1_500)), None);
+    }
+
+    #[test]
+    fn one_talking_link_is_proof_of_life() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, word(1), ME, at(0));
+        peer.heard(SERIAL, word(1), ME, at(900));
+        assert_eq!(peer.health(at(1_200)), Health::Alive);
+        let mut told = Vec::new();
+        peer.review(at(1_200), |news| told.push(news));
+        assert_eq!(told, [News::Link(ETHERNET, Carries::Nothing)]);
+    }
+
+    #[test]
+    fn an_older_word_is_a_sign_of_life_and_no_news() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, word(7), ME, at(0));
+        peer.heard(SERIAL, word(6), ME, at(900));
+        assert_eq!(peer.epoch().map(|epoch| epoch.change), Some(7));
+        assert_eq!(peer.silence(at(900)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_recording_does_not_talk_a_living_peer_away() {
+        let mut peer = peer();
+        let ancient = Epoch { boot: Boot(*b"gone"), change: 9 };
+        peer.heard(ETHERNET, word(1), ME, at(0));
+        peer.heard(ETHERNET, Heartbeat { epoch: ancient, ..word(9) }, ME, at(100));
+        assert_eq!(peer.epoch(), Some(word(1).epoch));
+        let echo = Some(Epoch { boot: ME, change: 3 });
+        peer.heard(ETHERNET, Heartbeat { epoch: ancient, heard: echo, ..word(9) }, ME, at(100));
+        assert_eq!(peer.epoch(), Some(ancient));
+    }
+
+    #[test]
+    fn time_in_which_this_box_did_not_listen_is_no_silence() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, word(1), ME, at(0));
+        peer.excuse(Duration::from_secs(60), at(60_200));
+        assert_eq!(peer.silence(at(60_200)), Duration::from_millis(200));
+    }
+
+    fn word(change: u32) -> Heartbeat {
+        Heartbeat {
+            from: BoxId::Second,
+            epoch: Epoch { boot: Boot(*b"peer"), change },
+            role: Role::Standby,
+            priority: Priority(50),
+            term: Term(0),
+            fit: true,
+            asks: Asks::Nothing,
+            config: Fingerprint::default(),
+            heard: None,
+            hears: Links::default().with(ETHERNET, true).with(SERIAL, true),
+        }
+    }
+
+    fn peer() -> Peer {
+        let millis = Duration::from_millis;
+        let timing = Timing::new(Times {
+            keepalive: millis(200),
+            warntime: millis(500),
+            deadtime: millis(1_000),
+            initdead: millis(15_000),
+            fence_time: millis(5_000),
+            baud: None,
+        });
+        Peer::new(timing.unwrap(), 2, at(0))
+    }
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+}
