@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | init | leftovers are gone, then the peer is heard | standby | |
 //! | init | leftovers are gone, then nothing for `initdead` | fencing | looks at the peer's power |
-//! | standby | the peer's word releases this box (the echo rule, [`Node::released_by`]) | starting | start |
+//! | standby | the peer's word releases this box (the echo rule, `released_by`) | starting | start |
 //! | standby | silence on every link for `deadtime`, or the peer asks for it | fencing | looks at the peer's power |
 //! | fencing | the peer's power is off, or an operator says so | starting | start |
 //! | fencing | it is the turn of this box to shoot | | fence |
