@@ -10,7 +10,139 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+use firmware_agnostic::identity::BoxId;
+
 use crate::patience::Patience;
+use crate::table::{Source, Table, Value};
+
+pub mod process;
+
+/// One resource, as the configuration file says it: a `[[resource]]`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What it is called in commands, messages and the log. Whether no other is called so is the caller's to see.
+    pub name: String,
+    /// On which of the boxes it runs.
+    pub place: Place,
+    /// How long a start may take.
+    pub start_timeout: Duration,
+    /// How long a stop may take before the box must reset itself.
+    pub stop_timeout: Duration,
+    /// What its failure leads to.
+    pub on_failure: OnFailure,
+    /// How many failures it takes.
+    pub threshold: u8,
+    /// After how long a failure counts no more; `None` for never.
+    pub forget_after: Option<Duration>,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Process(process::Config),
+}
+
+/// On which of the boxes a resource runs: `where`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// On the box that is active.
+    Active,
+    /// On both, always.
+    Both,
+    /// On the box that is not active.
+    Standby,
+}
+
+/// What the failure of a resource leads to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OnFailure {
+    /// To a line in the log.
+    Ignore,
+    /// To a new start here.
+    Restart,
+    /// To the other box.
+    Failover,
+    /// To this box being standby until the operator says otherwise.
+    Standby,
+    /// To this box resetting itself.
+    Fence,
+}
+
+impl Config {
+    /// Reads the words of a resource; those of its kind are the kind's own.
+    pub fn read(table: &mut Table<'_>) -> Option<Self> {
+        let name: Option<String> = table.take("name");
+        let place = table.choose("where", &PLACES).unwrap_or(Place::Active);
+        let start_timeout = table.or("start_timeout", START_TIMEOUT);
+        let stop_timeout = table.or("stop_timeout", STOP_TIMEOUT);
+        let on_failure = table.choose("on_failure", &FAILURES).unwrap_or(OnFailure::Failover);
+        let threshold = table.or("threshold", THRESHOLD);
+        let Forget(forget_after) = table.or("forget_after", Forget(Some(FORGET_AFTER)));
+        if !table.has("kind") {
+            table.complain("", "has no kind: say kind = \"process\"");
+            return None;
+        }
+        let read: Read = table.choose("kind", &KINDS)?;
+        let kind = read(table)?;
+        if threshold == 0 {
+            table.complain("threshold", "is 0: say how many failures it takes, 1 for the first");
+        }
+        if let Kind::Process(process) = &kind
+            && process.kill_after >= stop_timeout
+        {
+            table.complain("kill_after", "must be shorter than stop_timeout, which includes it");
+        }
+        let name = name.unwrap_or_else(|| kind.name());
+        if name.is_empty() || name.contains(char::is_control) {
+            table.complain("name", "is empty, or cannot be shown");
+            return None;
+        }
+        Some(Self {
+            name,
+            place,
+            start_timeout,
+            stop_timeout,
+            on_failure,
+            threshold,
+            forget_after,
+            kind,
+        })
+    }
+
+    /// The resource that this configuration speaks of, on the box `me`. Nothing is started.
+    ///
+    /// # Errors
+    ///
+    /// When this box cannot have it at all: better known when the supervisor starts than at the first takeover.
+    pub fn open(&self, _me: BoxId) -> io::Result<Box<dyn Resource>> {
+        Ok(match &self.kind {
+            Kind::Process(config) => Box::new(config.open(&self.name)),
+        })
+    }
+}
+
+impl Kind {
+    /// What a resource is called that was given no name.
+    fn name(&self) -> String {
+        match self {
+            Self::Process(config) => config.program().to_owned(),
+        }
+    }
+}
+
+/// `"90s"`, or `"never"`.
+struct Forget(Option<Duration>);
+
+impl Value for Forget {
+    const EXAMPLE: &'static str = "a time such as \"90s\", or \"never\"";
+
+    fn read(value: &toml::de::DeValue<'_>, source: &Source<'_>) -> Result<Self, String> {
+        match value.as_str() {
+            Some("never") => Ok(Self(None)),
+            _ => Duration::read(value, source).map(|time| Self(Some(time))),
+        }
+    }
+}
 
 /// Something that runs on one of the boxes.
 pub trait Resource: Send {
@@ -46,3 +178,31 @@ pub trait Resource: Send {
         None
     }
 }
+
+type Read = fn(&mut Table<'_>) -> Option<Kind>;
+
+const KINDS: [(&str, Read); 1] =
+    [("process", |table| process::Config::read(table).map(Kind::Process))];
+
+const PLACES: [(&str, Place); 3] =
+    [("active", Place::Active), ("both", Place::Both), ("standby", Place::Standby)];
+
+const FAILURES: [(&str, OnFailure); 5] = [
+    ("ignore", OnFailure::Ignore),
+    ("restart", OnFailure::Restart),
+    ("failover", OnFailure::Failover),
+    ("standby", OnFailure::Standby),
+    ("fence", OnFailure::Fence),
+];
+
+/// A directory server that checks its database after a power cut.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longer than it takes to kill what does not end by itself.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The first failure may be chance, and is answered by a start on the spot.
+const THRESHOLD: u8 = 2;
+
+/// Two failures within it are one story.
+const FORGET_AFTER: Duration = Duration::from_secs(90);
