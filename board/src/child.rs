@@ -113,13 +113,17 @@ impl Program {
         };
         // SAFETY: after the fork of a process with threads only async-signal-safe functions may run
         // (signal-safety(7)). `in_child` and `account` make direct system calls through rustix and allocate
-        // nothing, on paths of failure neither; `libc::signal` is on the list, and sets no handler.
+        // nothing, on paths of failure neither; `libc::signal` is on the list, and sets no handler; `close_range`
+        // is a bare system call with numbers for arguments, and closes nothing before the exec.
         unsafe {
             command.pre_exec(move || {
                 for number in 1..=SIGNAL_MAX {
                     // Fails for those that cannot be changed, which are as they should be.
                     libc::signal(number, libc::SIG_DFL);
                 }
+                // Ours are closed by exec anyway; this is for those that we were started with, and fails before
+                // Linux 5.11, where the child gets them as we did.
+                libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
                 in_child()
             });
         }
