@@ -84,9 +84,18 @@ impl Timers {
         self.0[timer as usize]
     }
 
-    /// Whether `timer` has run out. It stays so until it is set or stopped.
+    /// Whether `timer` has run out.
     pub fn expired(&self, timer: Timer, now: Instant) -> bool {
         self.get(timer).is_some_and(|at| at <= now)
+    }
+
+    /// Stops what has run out, but for `kept`.
+    pub fn drop_expired(&mut self, now: Instant, kept: Timer) {
+        for (place, timer) in self.0.iter_mut().enumerate() {
+            if place != kept as usize {
+                *timer = timer.filter(|at| *at > now);
+            }
+        }
     }
 
     /// The first deadline of all.
