@@ -14,8 +14,11 @@
 pub mod clock;
 pub mod fence;
 pub mod link;
+pub mod neighbour;
+pub mod netlink;
 pub mod patience;
 pub mod power;
+pub mod prefix;
 pub mod resource;
 pub mod secret;
 pub mod table;
