@@ -139,9 +139,7 @@ fn arp(operation: u16, sender: (Mac, Ipv4Addr), target: (Mac, Ipv4Addr)) -> Vec<
 /// A neighbour solicitation from nobody for `address` (RFC 4861, 4.3), in its Ethernet frame.
 fn solicitation(mac: Mac, address: Ipv6Addr) -> Vec<u8> {
     // Only boxes whose address ends in the same 24 bits listen here (RFC 4291, 2.7.1).
-    let [.., a, b, c] = address.octets();
-    let [d, e] = [u16::from_be_bytes([0xff, a]), u16::from_be_bytes([b, c])];
-    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, d, e);
+    let group = Ipv6Addr::from_bits(SOLICITED.to_bits() | address.to_bits() & 0x00ff_ffff);
     let mut message = vec![SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
     message.extend(address.octets());
     icmpv6(mac, Ipv6Addr::UNSPECIFIED, group, message)
@@ -275,6 +273,7 @@ fn explain(errno: Errno) -> io::Error {
 
 const EVERYBODY: Mac = Mac([0xff; 6]);
 const NOBODY: Mac = Mac([0; 6]);
+const SOLICITED: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00, 0);
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 // Protocol numbers (IANA): of Ethernet, of ARP, of IPv6, of ICMPv6.
@@ -369,7 +368,7 @@ mod tests {
             assert_eq!(icmp.payload()[..16], V6.octets());
             match icmp.icmp_type() {
                 Icmpv6Type::NeighborSolicitation => {
-                    assert_eq!(header.source_addr(), Ipv6Addr::UNSPECIFIED)
+                    assert_eq!(header.source_addr(), Ipv6Addr::UNSPECIFIED);
                 }
                 Icmpv6Type::NeighborAdvertisement(flags) => {
                     assert_eq!(

@@ -30,8 +30,7 @@ pub struct Mac(pub [u8; 6]);
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        f.write_str(&self.0.map(|byte| format!("{byte:02x}")).join(":"))
     }
 }
 
@@ -81,7 +80,7 @@ impl Netlink {
         let name = [name.as_bytes(), &[0]].concat();
         let request =
             Request::new(libc::RTM_GETLINK, 0, &[0; IFINFO]).attribute(libc::IFLA_IFNAME, &name);
-        match self.exchange(request) {
+        match self.exchange(&request) {
             Ok(messages) => Ok(messages.iter().find_map(Message::interface)),
             Err(Refusal { errno: Errno::NODEV, .. }) => Ok(None),
             Err(refusal) => Err(refusal.because("cannot look for the interface")),
@@ -95,7 +94,7 @@ impl Netlink {
     /// When the kernel refuses to say.
     pub fn interfaces(&mut self) -> io::Result<Vec<Interface>> {
         let messages = self
-            .exchange(Request::new(libc::RTM_GETLINK, libc::NLM_F_DUMP, &[0; IFINFO]))
+            .exchange(&Request::new(libc::RTM_GETLINK, libc::NLM_F_DUMP, &[0; IFINFO]))
             .map_err(|refusal| refusal.because("cannot list the interfaces"))?;
         Ok(messages.iter().filter_map(Message::interface).collect())
     }
@@ -111,7 +110,7 @@ impl Netlink {
         body[4..8].copy_from_slice(&interface.index.to_ne_bytes());
         body[8..12].copy_from_slice(&if up { flag } else { 0 }.to_ne_bytes());
         body[12..].copy_from_slice(&flag.to_ne_bytes());
-        self.exchange(Request::new(libc::RTM_NEWLINK, 0, &body))
+        self.exchange(&Request::new(libc::RTM_NEWLINK, 0, &body))
             .map_err(|refusal| refusal.because(&format!("cannot set {} {word}", interface.name)))
             .map(drop)
     }
@@ -123,7 +122,7 @@ impl Netlink {
     /// When the kernel refuses to say.
     pub fn addresses(&mut self, interface: &Interface) -> io::Result<Vec<Prefix>> {
         let messages = self
-            .exchange(Request::new(libc::RTM_GETADDR, libc::NLM_F_DUMP, &[0; IFADDR]))
+            .exchange(&Request::new(libc::RTM_GETADDR, libc::NLM_F_DUMP, &[0; IFADDR]))
             .map_err(|refusal| refusal.because("cannot list the addresses"))?;
         let all = messages.iter().filter_map(Message::address);
         Ok(all.filter(|(index, _)| *index == interface.index).map(|(_, prefix)| prefix).collect())
@@ -136,7 +135,7 @@ impl Netlink {
     /// When the interface is gone, or the kernel refuses.
     pub fn add_address(&mut self, interface: &Interface, prefix: Prefix) -> io::Result<()> {
         let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
-        match self.exchange(about(libc::RTM_NEWADDR, flags, interface, prefix)) {
+        match self.exchange(&about(libc::RTM_NEWADDR, flags, interface, prefix)) {
             Ok(_) | Err(Refusal { errno: Errno::EXIST, .. }) => Ok(()),
             Err(refusal) => {
                 Err(refusal.because(&format!("cannot add {prefix} to {}", interface.name)))
@@ -150,7 +149,7 @@ impl Netlink {
     ///
     /// When the kernel refuses.
     pub fn remove_address(&mut self, interface: &Interface, prefix: Prefix) -> io::Result<()> {
-        match self.exchange(about(libc::RTM_DELADDR, 0, interface, prefix)) {
+        match self.exchange(&about(libc::RTM_DELADDR, 0, interface, prefix)) {
             Ok(_) | Err(Refusal { errno: Errno::ADDRNOTAVAIL | Errno::NODEV, .. }) => Ok(()),
             Err(refusal) => {
                 Err(refusal.because(&format!("cannot remove {prefix} from {}", interface.name)))
@@ -159,7 +158,7 @@ impl Netlink {
     }
 
     /// Asks, and asks again where the list has changed while it was told.
-    fn exchange(&mut self, request: Request) -> Result<Vec<Message>, Refusal> {
+    fn exchange(&mut self, request: &Request) -> Result<Vec<Message>, Refusal> {
         for _ in 0..LISTINGS_MAX {
             self.sequence = self.sequence.wrapping_add(1);
             send(&self.socket, &request.bytes(self.sequence), SendFlags::empty())?;
@@ -203,7 +202,16 @@ fn about(kind: u16, flags: i32, interface: &Interface, prefix: Prefix) -> Reques
     };
     // The pair has asked the wire itself; a second question by the kernel would cost a second of service.
     let flag = if prefix.address().is_ipv6() { libc::IFA_F_NODAD } else { 0 };
-    let mut body = [family as u8, prefix.length(), flag as u8, libc::RT_SCOPE_UNIVERSE, 0, 0, 0, 0];
+    let mut body = [
+        family.cast_unsigned() as u8,
+        prefix.length(),
+        flag as u8,
+        libc::RT_SCOPE_UNIVERSE,
+        0,
+        0,
+        0,
+        0,
+    ];
     body[4..].copy_from_slice(&interface.index.to_ne_bytes());
     let request = Request::new(kind, flags, &body)
         .attribute(libc::IFA_LOCAL, &octets)
@@ -223,7 +231,7 @@ struct Request {
 
 impl Request {
     fn new(kind: u16, flags: i32, body: &[u8]) -> Self {
-        let flags = (flags | libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
+        let flags = (flags | libc::NLM_F_REQUEST | libc::NLM_F_ACK).cast_unsigned() as u16;
         Self { kind, flags, payload: body.to_vec() }
     }
 
