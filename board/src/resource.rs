@@ -6,6 +6,8 @@
 //! To add a kind: write `resource/NAME.rs` after the model of [`address`], then name it in three places below
 //! (`mod`, [`Config`] with its word, [`Config::open`]). The compiler asks for the last when the second is there.
 
+pub mod address;
+
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
