@@ -3,8 +3,9 @@
 use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::path::Path;
-use std::process::Command;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, Once};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -55,7 +56,7 @@ fn a_process_is_ready_when_its_file_is_new() {
     let room = Room::new();
     fs::write(room.path("pid"), "1\n").unwrap();
     let ready = format!("ready = {{ file = {:?} }}", room.path("pid"));
-    let mut process = room.process("sleep 0.2; : > told; echo $$ > pid; exec sleep 600", &ready);
+    let mut process = room.process("sleep 0.2; echo > told; echo $$ > pid; exec sleep 600", &ready);
     process.start(&seconds(60)).unwrap();
     assert!(room.has("told"), "the file of before the start was taken for the new one");
     process.stop(&seconds(10)).unwrap();
@@ -68,7 +69,7 @@ fn a_process_is_ready_when_the_command_succeeds() {
         "ready = {{ command = [\"/bin/sh\", \"-c\", \"echo >> asked; test -e {}\"], every = \"10ms\" }}",
         room.path("up").display()
     );
-    let mut process = room.process("sleep 0.3; : > up; exec sleep 600", &ready);
+    let mut process = room.process("sleep 0.3; echo > up; exec sleep 600", &ready);
     process.start(&seconds(60)).unwrap();
     assert!(room.has("up"));
     assert!(room.read("asked").lines().count() > 1);
@@ -235,6 +236,45 @@ fn grandchildren_are_gone_even_those_that_left_the_group() {
 }
 
 #[test]
+fn what_a_killed_supervisor_left_is_stopped_and_what_a_living_one_has_is_not() {
+    let room = Room::new();
+    let me = std::env::current_exe().unwrap();
+    let mut other = Command::new(me)
+        .args(["--ignored", "--exact", "another_supervisor"])
+        .env("ROOM", &room.path)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    room.wait_for("started");
+    let [worker, stray] = ["worker", "stray"].map(|file| room.read(file).trim().parse().unwrap());
+
+    room.resource("command = [\"/bin/true\"]").stop(&seconds(10)).unwrap();
+    assert!(alive(worker) && alive(stray), "those are another supervisor's");
+    other.kill().unwrap();
+    other.wait().unwrap();
+    until(|| !alive(room.group()), "the death of the child with its supervisor");
+    assert!(alive(worker) && alive(stray), "what is to be found must be there");
+    room.resource("command = [\"/bin/true\"]").stop(&seconds(10)).unwrap();
+    assert!(!alive(worker) && !alive(stray));
+}
+
+#[test]
+#[ignore = "run by the test above, and killed"]
+fn another_supervisor() {
+    let room = Room::at(PathBuf::from(std::env::var_os("ROOM").unwrap()), None);
+    let script = "sleep 608 & echo $! > worker
+        (setsid sh -c 'echo $$ > stray; exec sleep 609' &)
+        echo $$ > pid; wait";
+    let mut process = room.process(script, "");
+    process.start(&seconds(10)).unwrap();
+    for file in ["worker", "stray", "pid"] {
+        room.wait_for(file);
+    }
+    fs::write(room.path("started"), "yes").unwrap();
+    thread::sleep(Duration::from_secs(600));
+}
+
+#[test]
 fn a_process_that_was_dropped_is_killed() {
     let room = Room::new();
     let mut process = room.process("echo $$ > pid; sleep 606; true", "");
@@ -266,7 +306,7 @@ fn the_environment_is_clean_and_what_was_said() {
     let room = Room::new();
     let words = "environment = { LANG = \"C\", DATA = \"a b\" }\numask = \"027\"";
     let mut process =
-        room.process("umask > umask; pwd > pwd; env > env; : > done; exec sleep 600", words);
+        room.process("umask > umask; pwd > pwd; env > env; echo > done; exec sleep 600", words);
     process.start(&seconds(10)).unwrap();
     room.wait_for("done");
     process.stop(&seconds(10)).unwrap();
@@ -276,7 +316,7 @@ fn the_environment_is_clean_and_what_was_said() {
     assert!(environment.lines().any(|line| line.starts_with("PATH=/")), "{environment}");
     assert!(!environment.contains("CARGO"), "{environment}");
     assert_eq!(room.read("umask").trim(), "0027");
-    assert_eq!(Path::new(room.read("pwd").trim()), room.directory.path().canonicalize().unwrap());
+    assert_eq!(Path::new(room.read("pwd").trim()), room.path);
 }
 
 #[test]
@@ -300,7 +340,8 @@ fn signals_are_fresh() {
     };
     assert_ne!(ignored(&fs::read_to_string("/proc/self/status").unwrap()), 0);
     let room = Room::new();
-    let mut process = room.process("cat /proc/self/status > status; : > done; exec sleep 600", "");
+    let mut process =
+        room.process("cat /proc/self/status > status; echo > done; exec sleep 600", "");
     process.start(&seconds(10)).unwrap();
     room.wait_for("done");
     assert_eq!(ignored(&room.read("status")), 0);
@@ -312,7 +353,7 @@ fn no_file_of_ours_is_open_in_a_child() {
     let room = Room::new();
     let ours = fs::File::create(room.path("ours")).unwrap();
     rustix::io::fcntl_setfd(&ours, rustix::io::FdFlags::empty()).unwrap();
-    let mut process = room.process("ls -l /proc/self/fd > fd; : > done; exec sleep 600", "");
+    let mut process = room.process("ls -l /proc/self/fd > fd; echo > done; exec sleep 600", "");
     process.start(&seconds(10)).unwrap();
     room.wait_for("done");
     process.stop(&seconds(10)).unwrap();
@@ -325,7 +366,8 @@ fn no_file_of_ours_is_open_in_a_child() {
 fn limits_are_those_that_were_said() {
     let room = Room::new();
     let limits = "limits = { open_files = 77, core = 4096, file_size = \"unlimited\" }";
-    let script = "ulimit -n > files; ulimit -c > core; ulimit -f > size; : > done; exec sleep 600";
+    let script =
+        "ulimit -n > files; ulimit -c > core; ulimit -f > size; echo > done; exec sleep 600";
     let mut process = room.process(script, limits);
     process.start(&seconds(10)).unwrap();
     room.wait_for("done");
@@ -376,7 +418,7 @@ fn output_and_errors_go_to_the_log_under_the_name() {
 fn a_flood_of_output_stops_neither_the_process_nor_us() {
     let log = Log::get();
     let room = Room::new();
-    let flood = "yes flood | head -c 20000000; : > through; exec sleep 600";
+    let flood = "yes flood | head -c 20000000; echo > through; exec sleep 600";
     let mut process = room.process(flood, "");
     process.start(&seconds(10)).unwrap();
     room.wait_for("through");
@@ -388,18 +430,22 @@ fn a_flood_of_output_stops_neither_the_process_nor_us() {
 
 /// A directory for one test, and a resource name that no other test has.
 struct Room {
-    directory: TempDir,
+    path: PathBuf,
     name: String,
+    _directory: Option<TempDir>,
 }
 
 impl Room {
     fn new() -> Self {
         let directory = TempDir::new().unwrap();
         // For those who run as somebody else.
-        let open = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o777);
-        fs::set_permissions(directory.path(), open).unwrap();
-        let name = directory.path().file_name().unwrap().to_str().unwrap().to_owned();
-        Self { directory, name }
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        Self::at(directory.path().canonicalize().unwrap(), Some(directory))
+    }
+
+    fn at(path: PathBuf, directory: Option<TempDir>) -> Self {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        Self { path, name, _directory: directory }
     }
 
     /// A process that is a shell script, in this room.
@@ -408,7 +454,7 @@ impl Room {
         fs::write(&path, script).unwrap();
         self.resource(&format!(
             "command = [\"/bin/sh\", {path:?}]\ndirectory = {:?}\n{words}",
-            self.directory.path()
+            self.path
         ))
     }
 
@@ -423,8 +469,8 @@ impl Room {
         config.unwrap().open(BoxId::First).unwrap()
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.directory.path().join(name)
+    fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
     }
 
     fn has(&self, name: &str) -> bool {

@@ -53,7 +53,7 @@ impl Config {
             ready: table.or("ready", Ready::Running),
             user: table.take("user"),
             groups: table.take("groups"),
-            environment: table.or("environment", Map::default()).0,
+            environment: read_environment(table),
             directory: table.take("directory"),
             limits: read_limits(table),
             umask: table.take("umask").map(|Mask(mask)| mask),
@@ -89,6 +89,20 @@ impl Config {
             told: false,
         }
     }
+}
+
+fn read_environment(table: &mut Table<'_>) -> Vec<(String, String)> {
+    let Map::<String>(words) = table.or("environment", Map(Vec::new()));
+    for (name, value) in &words {
+        // What cannot be passed on (environ(7)) would make the start fail.
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            table.complain(
+                "environment",
+                format!("{name:?} is no name of a variable, or its value no text"),
+            );
+        }
+    }
+    words
 }
 
 fn read_limits(table: &mut Table<'_>) -> Vec<(Limited, Option<u64>)> {
