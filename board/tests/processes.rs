@@ -452,9 +452,9 @@ impl Room {
     fn process(&self, script: &str, words: &str) -> Box<dyn Resource> {
         let path = self.path("script");
         fs::write(&path, script).unwrap();
+        let (path, room) = (path.display(), self.path.display());
         self.resource(&format!(
-            "command = [\"/bin/sh\", {path:?}]\ndirectory = {:?}\n{words}",
-            self.path
+            "command = [\"/bin/sh\", \"{path}\"]\ndirectory = \"{room}\"\n{words}"
         ))
     }
 

@@ -1,7 +1,7 @@
 //! Where does a child's output go? Line by line to the log, under the child's name.
 //!
 //! A thread reads it for as long as anybody can write it, so a child never waits for us; what comes faster than
-//! [`LINES_MAX`] a second is counted instead of logged, so a flood does not drown the log.
+//! `LINES_MAX` a second is counted instead of logged, so a flood does not drown the log.
 
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::mem;

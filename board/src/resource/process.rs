@@ -3,7 +3,7 @@
 //! It is ready when it says so ([`Ready`]), dead in the moment it dies ([`Process::alarm`]), and gone when its whole
 //! process group is gone. Whether it is started again is not decided here.
 //!
-//! What a supervisor that was killed leaves behind is found by a mark in the environment ([`remains`]).
+//! What a supervisor that was killed leaves behind is found by a mark in the environment (`process/remains.rs`).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
