@@ -7,7 +7,7 @@
 //! | | IPv4: ARP | IPv6: neighbour discovery |
 //! |---|---|---|
 //! | probe | request from 0.0.0.0 (RFC 5227, 2.1.1) | solicitation from `::` (RFC 4862, 5.4.2) |
-//! | announce | request and reply from the address to itself (RFC 5944, 4.6) | advertisement that overrides (RFC 4861, 7.2.6) |
+//! | announce | request and reply from it to itself (RFC 5944, 4.6) | overriding advertisement (RFC 4861, 7.2.6) |
 //! | claim | any packet from the address | advertisement of the address |
 //!
 //! A probe by another box is no claim: two boxes that ask at the same time would both give up. Nothing here
@@ -96,7 +96,7 @@ impl Neighbours {
     ///
     /// # Errors
     ///
-    /// When the interface is down or gone.
+    /// When the interface is gone.
     pub fn claim(&self) -> io::Result<Option<Mac>> {
         loop {
             let mut frame = [0; FRAME_MAX];
@@ -108,7 +108,8 @@ impl Neighbours {
                     }
                 }
                 Err(Errno::AGAIN) => return Ok(None),
-                Err(Errno::INTR) => {}
+                // That the interface has been down in the meantime is told once.
+                Err(Errno::INTR | Errno::NETDOWN) => {}
                 Err(error) => return Err(error.into()),
             }
         }

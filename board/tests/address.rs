@@ -56,14 +56,7 @@ fn a_started_address_is_reachable_and_a_stopped_one_is_gone() {
 #[test]
 fn the_neighbours_learn_at_once_where_the_address_is() {
     let lab = Lab::new();
-    let card = lab
-        .near
-        .run(|| Netlink::open()?.interface("near0"))
-        .unwrap()
-        .unwrap()
-        .mac
-        .unwrap()
-        .to_string();
+    let card = card(&lab.near, "near0");
     for (prefix, theirs) in [(V4, "203.0.113.2/24"), (V6, "2001:db8::2/64")] {
         let ip = prefix.split('/').next().unwrap();
         lab.far.ip(&format!("address add {theirs} dev far0 {}", nodad(theirs)));
@@ -90,14 +83,7 @@ fn the_neighbours_learn_at_once_where_the_address_is() {
 #[test]
 fn an_address_that_another_machine_holds_is_not_taken() {
     let lab = Lab::new();
-    let holder = lab
-        .far
-        .run(|| Netlink::open()?.interface("far0"))
-        .unwrap()
-        .unwrap()
-        .mac
-        .unwrap()
-        .to_string();
+    let holder = card(&lab.far, "far0");
     for prefix in [V4, V6] {
         lab.far.ip(&format!("address add {prefix} dev far0 {}", nodad(prefix)));
         let error = lab.near.run(move || {
@@ -116,14 +102,7 @@ fn an_address_that_another_machine_holds_is_not_taken() {
 #[test]
 fn a_claim_from_elsewhere_is_answered() {
     let lab = Lab::new();
-    let card = lab
-        .near
-        .run(|| Netlink::open()?.interface("near0"))
-        .unwrap()
-        .unwrap()
-        .mac
-        .unwrap()
-        .to_string();
+    let card = card(&lab.near, "near0");
     lab.far.ip("address add 203.0.113.2/24 dev far0");
     let mut address = lab.near.run(|| {
         let mut address = open(V4);
@@ -194,6 +173,33 @@ fn an_address_that_somebody_removes_is_missed() {
 }
 
 #[test]
+fn an_interface_that_was_away_serves_again() {
+    let lab = Lab::new();
+    lab.far.ip("address add 203.0.113.2/24 dev far0");
+    let mut address = lab.near.run(|| {
+        let mut address = open(V4);
+        address.start(&patience()).unwrap();
+        address.stop(&patience()).unwrap();
+        address
+    });
+    for away in ["link set near0 down", "link delete near0"] {
+        lab.near.ip(away);
+        lab.cable();
+        lab.far.ip("address replace 203.0.113.2/24 dev far0");
+        lab.far
+            .ip("neighbour replace 203.0.113.10 lladdr 02:00:00:00:00:99 dev far0 nud reachable");
+        address = lab.near.run(move || {
+            address.start(&patience()).unwrap();
+            address.monitor().unwrap();
+            address.stop(&patience()).unwrap();
+            address
+        });
+        let card = card(&lab.near, "near0");
+        lab.far.wait_for("neighbour show 203.0.113.10 dev far0", &card);
+    }
+}
+
+#[test]
 fn without_its_interface_it_cannot_start_and_is_stopped() {
     let lab = Lab::new();
     lab.near.ip("link delete near0");
@@ -260,6 +266,11 @@ fn open_with(prefix: &str, words: &str) -> Address {
     address
 }
 
+/// The hardware address of an interface.
+fn card(room: &Namespace, interface: &'static str) -> String {
+    room.run(|| Netlink::open()?.interface(interface)).unwrap().unwrap().mac.unwrap().to_string()
+}
+
 fn patience() -> Patience {
     Patience::new(Duration::from_secs(10))
 }
@@ -287,13 +298,20 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
-        let (near, far) = (Namespace::new(), Namespace::new());
-        let far_path = format!("/proc/{}/ns/net", far.thread);
-        near.ip(&format!("link add near0 type veth peer name far0 netns {far_path}"));
-        near.ip("link set near0 up");
-        far.ip("link set far0 up");
-        near.wait_for("link show near0", "LOWER_UP");
-        Self { near, far }
+        let lab = Self { near: Namespace::new(), far: Namespace::new() };
+        lab.cable();
+        lab
+    }
+
+    /// Plugs the cable in, and lays one if there is none.
+    fn cable(&self) {
+        if self.near.run(|| Netlink::open()?.interface("near0")).unwrap().is_none() {
+            let far = format!("/proc/{}/ns/net", self.far.thread);
+            self.near.ip(&format!("link add near0 type veth peer name far0 netns {far}"));
+        }
+        self.near.ip("link set near0 up");
+        self.far.ip("link set far0 up");
+        self.near.wait_for("link show near0", "LOWER_UP");
     }
 }
 
