@@ -176,11 +176,12 @@ impl<'a> Table<'a> {
         let path = self.full(word);
         let span = value.span();
         let DeValue::Array(items) = value.into_inner() else {
-            self.source.complain(span, &path, format!("is no list of tables: write [[{path}]]"));
+            let reason = format!("is no list of tables: write [[{path}]]");
+            self.source.complain(span, &path, reason);
             return Vec::new();
         };
-        let items = items.into_iter().enumerate();
-        items.filter_map(|(place, item)| self.enter(item, format!("{path}[{place}]"))).collect()
+        let places = items.into_iter().enumerate();
+        places.filter_map(|(place, item)| self.enter(item, format!("{path}[{place}]"))).collect()
     }
 
     /// Every table in this one, by name: for words that the user chooses (`[box.NAME]`).
