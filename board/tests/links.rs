@@ -17,7 +17,9 @@ use board::link::{Config, Port};
 use board::table::Source;
 use firmware_agnostic::identity::BoxId;
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
-use rustix::termios::{ControlModes, InputModes, LocalModes, tcgetattr};
+use rustix::termios::{
+    ControlModes, InputModes, LocalModes, OptionalActions, tcgetattr, tcsetattr,
+};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 use smol::Timer;
 use smol::channel::{Sender, bounded};
@@ -99,19 +101,41 @@ fn a_link_survives_the_loss_of_its_address() {
 fn a_link_survives_a_new_interface_of_the_same_name() {
     for words in [V4, BROADCAST] {
         let cable = Cable::new();
-        let echo = cable.echo(words);
         let port = cable.port(words);
-        assert!(talks(&port));
-        cable.near("ip link del eth1");
-        assert!(!hears(&port));
-        drop(echo);
-        let failure = in_a_second(&port).expect("the interface is gone");
-        assert!(failure.contains("no interface eth1"), "{failure}");
-        cable.connect();
-        cable.give_addresses();
+        for slowly in [true, false] {
+            let echo = cable.echo(words);
+            assert!(talks(&port), "{words}: {:?}", port.failure());
+            drop(echo);
+            let remove = async {
+                Timer::after(PAUSE).await;
+                cable.near("ip link del eth1");
+                // Nothing is sent meanwhile, so the link has to see by itself.
+                Timer::after(if slowly { A_LOOK } else { Duration::ZERO }).await;
+                None
+            };
+            assert_eq!(smol::block_on(or(next(&port), remove)), None);
+            if slowly {
+                let failure = port.failure().expect("the interface is gone");
+                assert!(failure.contains("no interface eth1"), "{failure}");
+            }
+            cable.connect();
+            cable.give_addresses();
+        }
         let _echo = cable.echo(words);
         assert!(talks(&port), "{words}: {:?}", port.failure());
     }
+}
+
+#[test]
+fn a_link_is_open_before_its_address_is_there() {
+    let cable = Cable::bare();
+    let port = cable.port(V4);
+    assert!(!hears(&port));
+    let failure = port.failure().expect("the address is missing");
+    assert!(failure.contains("is up and has 192.0.2.1"), "{failure}");
+    cable.give_addresses();
+    let _echo = cable.echo(V4);
+    assert!(talks(&port));
 }
 
 #[test]
@@ -125,7 +149,8 @@ fn a_link_waits_for_its_interface_and_its_peer() {
     cable.near("ip link set eth1 up");
     // Nobody listens at the other end: each frame is answered by "port unreachable".
     assert!(!hears(&port));
-    assert_eq!(in_a_second(&port), None);
+    assert_eq!(receive(&port, A_LOOK), None);
+    assert_eq!(port.failure(), None);
     for _life_of_the_peer in 0..2 {
         let _echo = cable.echo(V4);
         assert!(talks(&port));
@@ -269,8 +294,12 @@ fn a_cable_that_nobody_reads_holds_nobody_up() {
 #[test]
 fn a_tty_is_set_up_for_a_cable_without_flow_control() {
     let cable = NullModem::new();
-    let port = cable.port();
-    assert_eq!(receive(&port, PAUSE), None);
+    let mut settings = tcgetattr(cable.hand()).unwrap();
+    settings.control_modes |= ControlModes::HUPCL | ControlModes::CRTSCTS;
+    tcsetattr(cable.hand(), OptionalActions::Now, &settings).unwrap();
+    let link = cable.config().open(BoxId::First).unwrap();
+    let error = link.receive(&mut [0; 64]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     let settings = tcgetattr(cable.hand()).unwrap();
     assert_eq!(settings.output_speed(), 9_600);
     let control = settings.control_modes;
@@ -336,7 +365,8 @@ impl Cable {
         let far = format!("/proc/{}/fd/{}", std::process::id(), self.far.as_raw_fd());
         self.near(&format!("ip link add eth1 type veth peer name eth1 netns {far}"));
         for end in [&self.near, &self.far] {
-            in_namespace(end, || ip("ip link set eth1 up"));
+            // Without its loopback a namespace is no box: the kernel takes every address for a broadcast.
+            in_namespace(end, || ["lo", "eth1"].map(|name| ip(&format!("ip link set {name} up"))));
         }
     }
 
@@ -406,10 +436,14 @@ impl NullModem {
     }
 
     fn port(&self) -> Port {
+        Port::new(self.config(), BoxId::First)
+    }
+
+    fn config(&self) -> Config {
         assert!(self.device.starts_with(self.directory.path()));
         let device = self.device.display();
         let text = format!("[[link]]\nkind = \"serial\"\ndevice = \"{device}\"\nbaud = 9600\n");
-        Port::new(config(&text), BoxId::First)
+        config(&text)
     }
 
     fn hand(&self) -> &OwnedFd {
@@ -436,10 +470,8 @@ impl NullModem {
                 Timer::after(Duration::from_millis(50)).await;
             }
         };
-        let mut buffer = [0; 64];
-        let listen = async { port.receive(&mut buffer).await };
-        let length = smol::block_on(or(or(listen, speak), after(PATIENCE, 0)));
-        &buffer[..length] == FRAME
+        let heard = smol::block_on(or(or(next(port), speak), after(PATIENCE, None)));
+        heard.as_deref() == Some(FRAME)
     }
 
     fn drain(&self) {
@@ -518,16 +550,13 @@ fn is_answered(port: &Port, patience: Duration) -> bool {
 }
 
 fn receive(port: &Port, patience: Duration) -> Option<Vec<u8>> {
-    let mut buffer = [0; 64];
-    let length =
-        smol::block_on(or(async { Some(port.receive(&mut buffer).await) }, after(patience, None)))?;
-    Some(buffer[..length].to_vec())
+    smol::block_on(or(next(port), after(patience, None)))
 }
 
-/// What is wrong with the port after it had the time to look.
-fn in_a_second(port: &Port) -> Option<String> {
-    assert_eq!(receive(port, Duration::from_millis(1500)), None);
-    port.failure()
+async fn next(port: &Port) -> Option<Vec<u8>> {
+    let mut buffer = [0; 64];
+    let length = port.receive(&mut buffer).await;
+    Some(buffer[..length].to_vec())
 }
 
 async fn after<T>(time: Duration, value: T) -> T {
@@ -594,4 +623,6 @@ const BROADCAST: &str = "broadcast = true";
 const FRAME: &[u8] = b"hi";
 const LINE: &[u8] = b"\0\x03hi\0";
 const PATIENCE: Duration = Duration::from_secs(20);
+/// More than the second after which a link looks after itself.
+const A_LOOK: Duration = Duration::from_millis(1500);
 const PAUSE: Duration = Duration::from_millis(300);
