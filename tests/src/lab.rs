@@ -21,8 +21,11 @@
 //! | `ethernet`, [`null_modem`], [`power_switch`] | what do cables and switches do, and how do they fail? |
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
 //! | [`config`] | what do the boxes have in their configuration? |
+//! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
+//! | [`stories`] | which promises are tried out, one by one? |
 //! | [`selftest`] | does the lab itself tell the truth? |
 
+use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
 use std::process::Output;
@@ -31,7 +34,7 @@ use std::time::{Duration, Instant};
 use firmware_agnostic::identity::BoxId;
 use rustix::thread::UnshareFlags;
 
-use client::Client;
+use client::{Client, Question};
 use config::Choices;
 use ethernet::{Ethernet, Segment, Station};
 use init::Order;
@@ -45,14 +48,19 @@ pub use machine::name;
 pub mod client;
 pub mod config;
 mod ethernet;
+pub mod failure;
 pub mod init;
 pub mod isolation;
 mod kernel;
+pub mod ldap;
 mod machine;
 pub mod null_modem;
+pub mod play;
 pub mod power_switch;
 pub mod selftest;
 pub mod service;
+pub mod stories;
+pub mod tour;
 pub mod watch;
 
 /// Two boxes and everything around them. It ends with the process that made it.
@@ -77,6 +85,16 @@ pub enum Cable {
     Serial,
 }
 
+impl fmt::Display for Cable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lan(id) => write!(formatter, "eth0, {} to the network", name(*id)),
+            Self::Direct => formatter.write_str("eth1, box to box"),
+            Self::Serial => formatter.write_str("ttyS1, box to box"),
+        }
+    }
+}
+
 /// A way from box to box.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Way {
@@ -96,15 +114,14 @@ impl Lab {
     /// When the kernel refuses a namespace, a port or a process.
     pub fn new(choices: &Choices) -> io::Result<Self> {
         let program = ["/run/demo", "twobox", "run", "--config", "/run/twobox.toml"];
-        let files = vec![
-            ("twobox.toml".to_owned(), config::text(choices)),
-            ("twobox.key".to_owned(), config::KEY.to_owned()),
-        ];
+        let mut files = choices.files.clone();
+        files.push(("twobox.toml".to_owned(), config::text(choices)));
+        files.push(("twobox.key".to_owned(), config::KEY.to_owned()));
         let program = program.map(str::to_owned).to_vec();
-        Self::with(&Installation { program, files }, choices.baud)
+        Self::with(&Installation { program, files }, choices.baud, choices.question)
     }
 
-    fn with(installation: &Installation, baud: u32) -> io::Result<Self> {
+    fn with(installation: &Installation, baud: u32, question: Question) -> io::Result<Self> {
         let ethernet = Ethernet::new()?;
         let null_modem = NullModem::new(baud)?;
         let watch = Watch::new(FLOATING)?;
@@ -121,7 +138,7 @@ impl Lab {
         // The client is a thread with a network of its own, and the threads that it makes there.
         let start = || {
             kernel::unshare(UnshareFlags::NEWNET)?;
-            Client::new(CLIENT, CLIENT_PREFIX, FLOATING)
+            Client::new(CLIENT, CLIENT_PREFIX, FLOATING, question)
         };
         let (client, tap) = std::thread::scope(|scope| scope.spawn(start).join())
             .map_err(|_| io::Error::other("the thread that starts the client has panicked"))??;
@@ -253,6 +270,24 @@ impl Lab {
         self.machine(id).demo(&words)
     }
 
+    /// The role that a box says it is in; `None` while it says nothing.
+    pub fn role(&self, id: BoxId) -> Option<String> {
+        let output = self.twobox(id, &["status", "--json"]).ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // The first role of the text is the box's own.
+        let (_, rest) = text.split_once("\"role\"")?;
+        rest.split('"').nth(1).map(str::to_owned)
+    }
+
+    /// The box that serves: the client has an answer from just now, and one box alone has the address.
+    pub fn serving(&self) -> Option<BoxId> {
+        let answered = self.client.last().is_some_and(|(_, ago)| ago < PRESENT);
+        match self.holders().as_slice() {
+            [holder] if answered => Some(*holder),
+            _ => None,
+        }
+    }
+
     /// Everything that the processes of a box have written since the lab began.
     pub fn log(&self, id: BoxId) -> String {
         self.machine(id).log()
@@ -288,7 +323,9 @@ impl Lab {
             }
             Cable::Serial => {
                 let wire = if out { Wire::Cut } else { Wire::Sound };
-                BoxId::BOTH.into_iter().for_each(|id| self.null_modem.set(id, wire));
+                for id in BoxId::BOTH {
+                    self.null_modem.set(id, wire);
+                }
             }
         }
     }
@@ -299,6 +336,9 @@ pub const FLOATING: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
 
 /// The address of the client.
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 100);
+
+/// An answer that is younger than this is one of just now.
+const PRESENT: Duration = Duration::from_millis(100);
 
 /// The network of the floating address and the client.
 pub const CLIENT_PREFIX: u8 = 24;

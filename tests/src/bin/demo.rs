@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use tests::lab::{init, isolation, power_switch, selftest, service};
+use tests::lab::config::Choices;
+use tests::lab::failure::Failure;
+use tests::lab::{init, isolation, ldap, play, power_switch, selftest, service, stories, tour};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).peekable();
@@ -42,11 +44,22 @@ fn main() -> ExitCode {
 
 /// What is played in the world of the lab.
 fn play(words: &[&str]) -> Result<(), String> {
-    isolation::settle()?;
-    match words {
-        ["selftest"] => selftest::run().map_err(|error| error.to_string()),
-        _ => Err(format!("{HELP}\n\nno such play: {}", words.join(" "))),
+    if matches!(words, ["ldap", ..]) && ldap::choices().is_none() {
+        eprintln!("{}", ldap::MISSING);
+        std::process::exit(ldap::MISSING_CODE.into());
     }
+    isolation::settle()?;
+    let choices = Choices::default();
+    let played = match words {
+        [] => tour::run(&choices),
+        ["play"] => play::run(&choices),
+        ["ldap"] => tour::run(&ldap::choices().unwrap_or_default()),
+        ["ldap", "play"] => play::run(&ldap::choices().unwrap_or_default()),
+        ["selftest"] => selftest::run().map_err(Failure::from),
+        ["story", name] => stories::tell(name),
+        _ => Err(Failure(format!("{HELP}\n\nno such play: {}", words.join(" ")))),
+    };
+    played.map_err(|Failure(reason)| reason)
 }
 
 fn serve(address: &str) -> Result<(), String> {

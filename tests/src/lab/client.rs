@@ -3,8 +3,8 @@
 //! A client in a network of its own asks every few milliseconds, and notes which box answered when. The longest
 //! silence between two answers is the outage that a user would see.
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,15 @@ use super::service;
 /// The client, which asks all the time.
 #[derive(Clone, Debug)]
 pub struct Client(Arc<Shared>);
+
+/// How the client asks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Question {
+    /// By a datagram, which the lab's own service answers with the name of its box.
+    Echo,
+    /// By an anonymous LDAP bind (RFC 4511, 4.2), over a new connection each time.
+    Ldap,
+}
 
 /// What the client saw in a stretch of time.
 #[derive(Clone, Debug)]
@@ -37,7 +46,12 @@ impl Client {
     /// # Errors
     ///
     /// When the calling thread may not set up its network namespace, which must be a new one.
-    pub(super) fn new(own: Ipv4Addr, prefix: u8, target: Ipv4Addr) -> io::Result<(Self, Tap)> {
+    pub(super) fn new(
+        own: Ipv4Addr,
+        prefix: u8,
+        target: Ipv4Addr,
+        question: Question,
+    ) -> io::Result<(Self, Tap)> {
         let tap = Tap::new("eth0")?;
         let interfaces = Interfaces::new()?;
         interfaces.set_hardware("eth0", [2, 0, 0, 0, 0, 100])?;
@@ -45,12 +59,14 @@ impl Client {
         interfaces.up("eth0")?;
         interfaces.set_address("eth0", own, prefix)?;
         let socket = UdpSocket::bind(SocketAddrV4::new(own, 0))?;
-        let target = SocketAddrV4::new(target, service::PORT);
         let shared = Arc::new(Shared { socket, target, answers: Mutex::default() });
-        for (name, work) in [("asking", Shared::ask as fn(&Shared)), ("listening", Shared::listen)]
-        {
+        let works: &[fn(&Shared)] = match question {
+            Question::Echo => &[Shared::ask, Shared::listen],
+            Question::Ldap => &[Shared::bind],
+        };
+        for work in works {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&shared))?;
+            std::thread::Builder::new().name("client".to_owned()).spawn(move || work(&shared))?;
         }
         Ok((Self(shared), tap))
     }
@@ -82,7 +98,7 @@ impl Client {
 #[derive(Debug)]
 struct Shared {
     socket: UdpSocket,
-    target: SocketAddrV4,
+    target: Ipv4Addr,
     answers: Mutex<Vec<(Instant, String)>>,
 }
 
@@ -92,10 +108,11 @@ impl Shared {
     }
 
     fn ask(&self) {
+        let target = SocketAddrV4::new(self.target, service::PORT);
         let mut next = Instant::now();
         for number in 0u64.. {
             // Nobody there is an answer too: silence.
-            let _ = self.socket.send_to(&number.to_be_bytes(), self.target);
+            let _ = self.socket.send_to(&number.to_be_bytes(), target);
             next = Instant::now().max(next + RHYTHM);
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
         }
@@ -106,13 +123,43 @@ impl Shared {
         loop {
             let Ok((length, from)) = self.socket.recv_from(&mut packet) else { continue };
             let Some(name) = packet.get(8..length) else { continue };
-            if from == self.target.into() {
+            if from.ip() == self.target {
                 let name = String::from_utf8_lossy(name).into_owned();
                 self.answers().push((Instant::now(), name));
             }
+        }
+    }
+
+    fn bind(&self) {
+        let target = SocketAddrV4::new(self.target, LDAP).into();
+        let bind = || -> io::Result<bool> {
+            let mut server = TcpStream::connect_timeout(&target, PATIENCE)?;
+            server.set_read_timeout(Some(PATIENCE))?;
+            server.write_all(&BIND)?;
+            let mut answer = [0u8; BOUND.len()];
+            server.read_exact(&mut answer)?;
+            Ok(answer == BOUND)
+        };
+        loop {
+            if bind().unwrap_or(false) {
+                self.answers().push((Instant::now(), "slapd".to_owned()));
+            }
+            std::thread::sleep(RHYTHM);
         }
     }
 }
 
 /// How often the client asks.
 pub(super) const RHYTHM: Duration = Duration::from_millis(5);
+
+/// The port of LDAP.
+const LDAP: u16 = 389;
+
+/// How long one bind may take: the outage is measured no finer than this.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// The anonymous bind, version 3, without a password, as message 1.
+const BIND: [u8; 14] = *b"\x30\x0c\x02\x01\x01\x60\x07\x02\x01\x03\x04\x00\x80\x00";
+
+/// Its answer: success.
+const BOUND: [u8; 14] = *b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00\x04\x00";

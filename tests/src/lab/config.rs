@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use firmware_agnostic::identity::BoxId;
 
+use super::client::Question;
 use super::ethernet::Segment;
 use super::machine::name;
 use super::{CLIENT_PREFIX, FLOATING, init};
@@ -23,6 +24,10 @@ pub struct Choices {
     pub resources: String,
     /// Anything else.
     pub extra: String,
+    /// Further files in `/run` of both boxes: name (a directory if it ends in `/`) and content.
+    pub files: Vec<(String, String)>,
+    /// How the client asks.
+    pub question: Question,
 }
 
 impl Default for Choices {
@@ -38,6 +43,8 @@ impl Default for Choices {
                  command = [\"/run/demo\", \"serve\", \"{FLOATING}\"]\nready = \"notify\"\n"
             ),
             extra: String::new(),
+            files: Vec::new(),
+            question: Question::Echo,
         }
     }
 }

@@ -12,6 +12,7 @@ use std::process::{Command, ExitCode};
 
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::process::{Signal, getegid, geteuid, set_parent_process_death_signal};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use rustix::thread::UnshareFlags;
 
 use super::kernel;
@@ -23,6 +24,7 @@ use super::kernel;
 /// When the kernel does not allow it, with what a person can do about it.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<ExitCode, String> {
     leave().map_err(|error| refused(&error))?;
+    let terminal = tcgetattr(io::stdin()).ok();
     let mut command = Command::new("/proc/self/exe");
     let mut child = command
         .arg(INSIDE)
@@ -30,6 +32,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<ExitCode, String
         .spawn()
         .map_err(|error| format!("cannot start the lab: {error}"))?;
     let status = child.wait().map_err(|error| format!("cannot wait for the lab: {error}"))?;
+    if let Some(settings) = terminal {
+        // However it ended, the terminal is as it was.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &settings);
+    }
     Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
 }
 

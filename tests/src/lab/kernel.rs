@@ -107,8 +107,9 @@ impl Interfaces {
     pub(super) fn set_hardware(&self, name: &str, address: [u8; 6]) -> io::Result<()> {
         let mut request = Request::new(name);
         let [low, high] = libc::ARPHRD_ETHER.to_ne_bytes();
-        let [a, b, c, d, e, f] = address;
-        request.put(&[low, high, a, b, c, d, e, f]);
+        let mut value = vec![low, high];
+        value.extend(address);
+        request.put(&value);
         request.ask(&self.0, libc::SIOCSIFHWADDR)
     }
 
@@ -145,9 +146,10 @@ impl Interfaces {
     /// When the kernel refuses.
     pub(super) fn addresses(&self) -> io::Result<Vec<Ipv4Addr>> {
         const STRIDE: usize = size_of::<libc::ifreq>();
-        let mut table = [0u8; 32 * STRIDE];
+        const ENTRIES: usize = 32;
+        let mut table = [0u8; ENTRIES * STRIDE];
         let mut request = libc::ifconf {
-            ifc_len: table.len() as c_int,
+            ifc_len: c_int::try_from(table.len()).map_err(io::Error::other)?,
             ifc_ifcu: libc::__c_anonymous_ifc_ifcu { ifcu_buf: table.as_mut_ptr().cast() },
         };
         // SAFETY: this request fills the buffer of the told length, and says how much of it.

@@ -158,7 +158,7 @@ impl Machine {
             drop(running);
         }
         drop(state);
-        if status.is_ok_and(|status| wants_power(status))
+        if status.is_ok_and(wants_power)
             && let Err(error) = self.power_on()
         {
             eprintln!("{} does not boot again: {error}", name(self.0.id));
@@ -252,6 +252,10 @@ impl Shared {
             _ => fs::create_dir(&run)?,
         }
         for (file, content) in &self.installation.files {
+            if file.ends_with('/') {
+                fs::create_dir(run.join(file))?;
+                continue;
+            }
             // Keys are among them.
             let mut options = OpenOptions::new();
             let mut file = options.create_new(true).write(true).mode(0o600).open(run.join(file))?;

@@ -58,10 +58,8 @@ impl NullModem {
     /// Gives a box's end its power, or takes it. What was on its way to it is gone.
     pub(super) fn power(&self, id: BoxId, on: bool) {
         self.0.state().powered[id.place()] = on;
-        let tty = &self.0.end(id).tty;
-        // A terminal that cannot be flushed or freed tells the box itself when it opens it.
-        let _ = termios::tcflush(tty, QueueSelector::IOFlush);
-        let _ = termios::ioctl_tiocnxcl(tty);
+        // A terminal that cannot be flushed tells the box itself when it opens it.
+        let _ = termios::tcflush(&self.0.end(id).tty, QueueSelector::IOFlush);
     }
 
     /// Changes the wire on which `from` speaks.
@@ -134,6 +132,11 @@ impl Shared {
     fn carry(&self) {
         let mut lines = BoxId::BOTH.map(|from| Line { from, travelling: VecDeque::new() });
         loop {
+            for end in &self.ends {
+                // A real port forgets at its last close that it was exclusive; this one is never closed, and a
+                // supervisor that starts again could not have it.
+                let _ = termios::ioctl_tiocnxcl(&end.tty);
+            }
             let now = Instant::now();
             let mut next = now + LONG;
             for line in &mut lines {
@@ -194,4 +197,4 @@ const CHUNK: usize = 16;
 const WINDOW: usize = 4;
 
 /// The thread wakes up now and then even if nothing happens.
-const LONG: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_millis(100);

@@ -68,10 +68,9 @@ impl Switches {
         let verb = words.next().unwrap_or_default();
         let switch = self.0.lock().unwrap_or_else(PoisonError::into_inner)[id.place()];
         match switch {
-            Switch::Sound => {}
             Switch::Slow(time) => std::thread::sleep(time),
             Switch::Lying if verb != "status" => return writeln!(asker, "{verb}"),
-            Switch::Lying => {}
+            Switch::Sound | Switch::Lying => {}
             Switch::Unreachable => {
                 // Until the asker gives up.
                 asker.read_to_end(&mut Vec::new())?;

@@ -3,13 +3,14 @@
 //! Before it is believed about the pair, it must be seen to notice what it is there to notice: here its boxes run
 //! nothing but the service, at an address that each of them takes without asking anybody.
 
-use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId::{First, Second};
 
+use super::client::Question;
+use super::failure::{Failure, expect};
 use super::kernel::Interfaces;
 use super::machine::Installation;
 use super::{CLIENT_PREFIX, Cable, FLOATING, Lab, Segment, Station, Switch, Way, name, service};
@@ -21,8 +22,8 @@ use super::{CLIENT_PREFIX, Cable, FLOATING, Lab, Segment, Station, Switch, Way, 
 /// The first thing that is not as it should be.
 pub fn run() -> io::Result<()> {
     let program = vec!["/run/demo".to_owned(), "hold".to_owned()];
-    let lab = Lab::with(&Installation { program, files: Vec::new() }, BAUD)?;
-    let chapters: [(&str, fn(&Lab) -> Result<String, Failure>); 8] = [
+    let lab = Lab::with(&Installation { program, files: Vec::new() }, BAUD, Question::Echo)?;
+    let chapters: [(&str, Chapter); 8] = [
         ("the client is served", served),
         ("a cable that is cut for a while is a silence as long", silence),
         ("what is lost on the way leaves the carrier alone", loss),
@@ -205,18 +206,8 @@ fn answers(lab: &Lab, time: Duration) -> bool {
     lab.client().last().is_some_and(|(_, ago)| ago < time)
 }
 
-/// What is wrong with the lab.
-struct Failure(String);
-
-impl<E: fmt::Display> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self(error.to_string())
-    }
-}
-
-fn expect(so: bool, reason: impl Into<String>) -> Result<(), Failure> {
-    if so { Ok(()) } else { Err(Failure(reason.into())) }
-}
+/// Tries one thing out, and says what it measured.
+type Chapter = fn(&Lab) -> Result<String, Failure>;
 
 /// Long enough for any machine; waited out only when something is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
