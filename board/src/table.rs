@@ -153,21 +153,13 @@ impl<'a> Table<'a> {
         let Some(value) = self.item(word) else { return Vec::new() };
         let path = self.full(word);
         let span = value.span();
-        match value.into_inner() {
-            DeValue::Array(items) => items
-                .into_iter()
-                .enumerate()
-                .filter_map(|(place, item)| self.enter(item, format!("{path}[{place}]")))
-                .collect(),
-            _ => {
-                self.source.complain(
-                    span,
-                    &path,
-                    format!("is no list of tables: write [[{path}]]"),
-                );
-                Vec::new()
-            }
-        }
+        let DeValue::Array(items) = value.into_inner() else {
+            let reason = format!("is no list of tables: write [[{path}]]");
+            self.source.complain(span, &path, reason);
+            return Vec::new();
+        };
+        let places = items.into_iter().enumerate();
+        places.filter_map(|(place, item)| self.enter(item, format!("{path}[{place}]"))).collect()
     }
 
     /// Every table in this one, by name: for words that the user chooses (`[box.NAME]`).

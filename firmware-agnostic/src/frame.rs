@@ -1,0 +1,268 @@
+//! Heartbeats as bytes.
+//!
+//! ```text
+//! byte     0        1       2..4       4..n-16                 n-16..n
+//!        version  key id  pair id   number and sentence    authentication
+//! ```
+//!
+//! The body is postcard; the authentication is HMAC-SHA256 (RFC 2104) cut to its first 16 bytes, over all
+//! that stands before it, so it is the checksum as well. Several keys can be valid at once, which is how
+//! a key is changed without a lost heartbeat. On byte streams a frame is COBS-encoded (Cheshire and Baker,
+//! 1999) between two zero bytes: whatever noise came before, the next zero begins anew.
+//!
+//! **Version policy.** A box speaks [`VERSION`] and understands that and the one before. The bytes of a
+//! version are fixed for ever by the files under `tests/wire/`; a new field is a new version.
+
+use core::fmt;
+
+use heapless::Vec;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::heartbeat::Heartbeat;
+
+/// The version of the protocol that this box speaks.
+pub const VERSION: u8 = 1;
+
+/// A frame: what a datagram holds.
+pub type Frame = Vec<u8, FRAME_MAX>;
+
+/// Writes the frame that says `heartbeat`, the `number`th of this boot.
+pub fn encode(number: u32, heartbeat: &Heartbeat, keys: &Keys, pair: PairId) -> Frame {
+    let mut frame = Frame::new();
+    let key = keys.signing();
+    let body = Body { number, sentence: Sentence::Heartbeat(*heartbeat) };
+    let mut buffer = [0; BODY_MAX];
+    let body = postcard::to_slice(&body, &mut buffer).expect("BODY_MAX holds the largest body");
+    let [pair_high, pair_low] = pair.0;
+    for part in [&[VERSION, key.id, pair_high, pair_low], &*body] {
+        frame.extend_from_slice(part).expect("FRAME_MAX holds the largest frame");
+    }
+    let tag = key.mac(&frame).finalize().into_bytes();
+    let tag = tag.first_chunk::<TAG>().expect("a SHA-256 is longer than a tag");
+    frame.extend_from_slice(tag).expect("FRAME_MAX holds the largest frame");
+    frame
+}
+
+/// Reads a frame: the heartbeat that it says, and its number.
+///
+/// # Errors
+///
+/// The cause for which the frame is to be dropped.
+pub fn decode(frame: &[u8], keys: &Keys, pair: PairId) -> Result<(u32, Heartbeat), FrameError> {
+    if frame.len() > FRAME_MAX {
+        return Err(FrameError::Oversized);
+    }
+    let (signed, tag) = frame.split_last_chunk::<TAG>().ok_or(FrameError::Truncated)?;
+    let (header, body) = signed.split_first_chunk::<HEADER>().ok_or(FrameError::Truncated)?;
+    let [version, key, pair_high, pair_low] = *header;
+    if version != VERSION {
+        return Err(FrameError::Version);
+    }
+    if PairId([pair_high, pair_low]) != pair {
+        return Err(FrameError::Foreign);
+    }
+    let key = keys.get(key).ok_or(FrameError::WrongKey)?;
+    key.mac(signed).verify_truncated_left(tag).map_err(|_| FrameError::WrongKey)?;
+    match postcard::take_from_bytes(body) {
+        Ok((Body { number, sentence: Sentence::Heartbeat(heartbeat) }, [])) => {
+            Ok((number, heartbeat))
+        }
+        _ => Err(FrameError::Malformed),
+    }
+}
+
+/// Why a frame was dropped.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum FrameError {
+    /// Too short to be a frame.
+    Truncated,
+    /// Too long to be a frame.
+    Oversized,
+    /// Of a version that this box does not understand.
+    Version,
+    /// Of another pair.
+    Foreign,
+    /// Signed with a key that this box does not have, or not signed at all.
+    WrongKey,
+    /// Signed, and yet not a sentence: a fault of the peer's program.
+    Malformed,
+    /// Was here before.
+    Replayed,
+}
+
+impl FrameError {
+    /// Every cause, in the order of its declaration.
+    pub const ALL: [Self; 7] = [
+        Self::Truncated,
+        Self::Oversized,
+        Self::Version,
+        Self::Foreign,
+        Self::WrongKey,
+        Self::Malformed,
+        Self::Replayed,
+    ];
+
+    /// The one word for it, as status and log have it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::Oversized => "oversized",
+            Self::Version => "version",
+            Self::Foreign => "foreign",
+            Self::WrongKey => "wrong_key",
+            Self::Malformed => "malformed",
+            Self::Replayed => "replayed",
+        }
+    }
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Truncated => "too short for a frame",
+            Self::Oversized => "too long for a frame",
+            Self::Version => "of a protocol version that this box does not speak",
+            Self::Foreign => "of another pair",
+            Self::WrongKey => "not signed with any key of this pair",
+            Self::Malformed => "signed, and yet unreadable",
+            Self::Replayed => "was here before",
+        })
+    }
+}
+
+/// Names the pair, so that two pairs on one network do not read each other as an attack.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct PairId([u8; 2]);
+
+impl PairId {
+    /// The first bytes of the SHA-256 of the pair's name.
+    pub fn of(name: &str) -> Self {
+        let [first, second, ..] = <[u8; 32]>::from(Sha256::digest(name.as_bytes()));
+        Self([first, second])
+    }
+}
+
+/// A key with its name on the wire.
+#[derive(Clone)]
+pub struct Key {
+    id: u8,
+    state: Hmac<Sha256>,
+}
+
+impl Key {
+    /// The key called `id`, made of `secret`, which is not kept.
+    pub fn new(id: u8, secret: &[u8]) -> Self {
+        let state = Hmac::new_from_slice(secret).expect("HMAC takes keys of any length");
+        Self { id, state }
+    }
+
+    fn mac(&self, bytes: &[u8]) -> Hmac<Sha256> {
+        self.state.clone().chain_update(bytes)
+    }
+}
+
+/// The keys that are valid now. The first one signs; any of them is understood.
+#[derive(Clone)]
+pub struct Keys(Vec<Key, KEYS_MAX>);
+
+impl Keys {
+    /// The ring of `keys`, or `None` when there is none, too many, or two with one name.
+    pub fn new(keys: impl IntoIterator<Item = Key>) -> Option<Self> {
+        let mut ring: Vec<Key, KEYS_MAX> = Vec::new();
+        for key in keys {
+            if ring.iter().any(|other| other.id == key.id) {
+                return None;
+            }
+            ring.push(key).ok()?;
+        }
+        if ring.is_empty() { None } else { Some(Self(ring)) }
+    }
+
+    fn signing(&self) -> &Key {
+        self.0.first().expect("a ring is never empty")
+    }
+
+    fn get(&self, id: u8) -> Option<&Key> {
+        self.0.iter().find(|key| key.id == id)
+    }
+}
+
+/// Encodes a frame for a byte stream: a zero, the frame in COBS, a zero.
+pub fn enclose<'o>(frame: &[u8], out: &'o mut [u8; LINE_MAX]) -> &'o [u8] {
+    let frame = frame.get(..FRAME_MAX).unwrap_or(frame);
+    out[0] = 0;
+    let length = cobs::try_encode(frame, &mut out[1..LINE_MAX - 1])
+        .expect("COBS adds one byte to fewer than 255");
+    out[1 + length] = 0;
+    &out[..length + 2]
+}
+
+/// Finds the frames in a byte stream.
+///
+/// What is longer than a frame is dropped up to the next zero; what is not COBS is dropped too.
+#[derive(Clone, Debug)]
+pub struct Deframer {
+    bytes: Vec<u8, { FRAME_MAX + 1 }>,
+    /// The last byte was a zero: what stands in `bytes` has been given out.
+    whole: bool,
+    /// The beginning of what comes in now is not known.
+    lost: bool,
+}
+
+impl Deframer {
+    /// A deframer that waits for the first zero.
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), whole: false, lost: true }
+    }
+
+    /// Takes in one byte, and gives the frame that it ends, if it ends one.
+    pub fn push(&mut self, byte: u8) -> Option<&[u8]> {
+        if self.whole {
+            self.bytes.clear();
+            self.whole = false;
+        }
+        if byte != 0 {
+            self.lost |= self.bytes.push(byte).is_err();
+            return None;
+        }
+        self.whole = true;
+        if core::mem::replace(&mut self.lost, false) || self.bytes.is_empty() {
+            return None;
+        }
+        let length = cobs::decode_in_place(&mut self.bytes).ok()?;
+        self.bytes.get(..length)
+    }
+}
+
+impl Default for Deframer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Body {
+    number: u32,
+    sentence: Sentence,
+}
+
+/// There is one kind of sentence yet; the byte that says so leaves room for others.
+#[derive(Debug, Deserialize, Serialize)]
+enum Sentence {
+    Heartbeat(Heartbeat),
+}
+
+/// With the two zeros and the byte that COBS adds a frame is at most this long on the wire, so that a cable of
+/// 9600 baud carries three a second within a third of its capacity.
+pub const LINE_MAX: usize = 64;
+/// The longest frame.
+pub const FRAME_MAX: usize = LINE_MAX - 3;
+/// One key in use, one on its way in, one on its way out, and one spare.
+pub const KEYS_MAX: usize = 4;
+/// Version, key id, pair id.
+const HEADER: usize = 4;
+/// RFC 2104 section 5 wants at least half of the hash.
+const TAG: usize = 16;
+const BODY_MAX: usize = FRAME_MAX - HEADER - TAG;

@@ -1,0 +1,167 @@
+//! What is said: the sentence that each box repeats, every `keepalive` and at once on every change.
+//!
+//! It is the whole of a box's state, never a request: a lost heartbeat costs nothing, a repeated one
+//! changes nothing, and there is no retransmission.
+//!
+//! A heartbeat that says *standby* may be old. One that echoes the listener's present [`Epoch`] was
+//! said by a box that knew what the listener is now; only such a word lets anybody start (the echo
+//! rule, in `node.rs`). So the epoch rises with everything that could change the other's mind.
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{BoxId, LINKS_MAX, LinkId};
+
+/// The sentence.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub struct Heartbeat {
+    /// Who speaks.
+    pub from: BoxId,
+    /// Names the stance that the speaker has now.
+    pub epoch: Epoch,
+    /// What the speaker is.
+    pub role: Role,
+    /// The speaker's rank.
+    pub priority: Priority,
+    /// The last takeover that the speaker made or heard of.
+    pub term: Term,
+    /// Whether the speaker could serve.
+    pub fit: bool,
+    /// What the speaker asks of the listener.
+    pub asks: Asks,
+    /// What the speaker was configured with.
+    pub config: Fingerprint,
+    /// The last epoch of the listener that the speaker heard.
+    pub heard: Option<Epoch>,
+    /// The links on which the speaker hears the listener.
+    pub hears: Links,
+}
+
+impl Heartbeat {
+    /// Whether the speaker knew, when it spoke, what `epoch` names.
+    pub fn echoes(&self, epoch: Epoch) -> bool {
+        self.heard == Some(epoch)
+    }
+
+    /// What decides between the boxes when nothing else does.
+    pub const fn rank(&self) -> Rank {
+        Rank::new(self.priority, self.from)
+    }
+}
+
+/// Names one stance (role, fitness, request) of one boot.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub struct Epoch {
+    /// The boot.
+    pub boot: Boot,
+    /// Rises by one with every change of stance.
+    pub change: u32,
+}
+
+/// Names one life of a supervisor: random, and without order.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub struct Boot(pub [u8; 4]);
+
+/// The number of the last takeover in the life of the pair.
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
+)]
+pub struct Term(pub u32);
+
+/// The fixed rank of a box; the box with the higher one is home.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Priority(pub u8);
+
+/// A total order of the two boxes, even when a wrong configuration gives both the same priority.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Rank(Priority, bool);
+
+impl Rank {
+    /// The rank of `box_` at `priority`.
+    pub const fn new(priority: Priority, id: BoxId) -> Self {
+        Self(priority, matches!(id, BoxId::First))
+    }
+}
+
+/// What a box is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub enum Role {
+    /// Just born: lets go of what an earlier life may have left, then listens.
+    Init,
+    /// Holds nothing, and is ready to.
+    Standby,
+    /// Makes sure that the peer holds nothing.
+    Fencing,
+    /// Holds the resources, and starts them.
+    Starting,
+    /// Holds the resources.
+    Active,
+    /// Holds the resources, and stops them.
+    Stopping,
+    /// Gave up the resources because they failed here.
+    Failed,
+}
+
+impl Role {
+    /// Whether something may run here that must run on one box only.
+    pub const fn holds_resources(self) -> bool {
+        matches!(self, Self::Starting | Self::Active | Self::Stopping)
+    }
+}
+
+/// What a box asks of the other one.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub enum Asks {
+    /// Nothing: priority decides.
+    Nothing,
+    /// To take the resources which it has just given up.
+    HandOver,
+    /// To serve in its stead for as long as an operator wants it.
+    Standby,
+    /// To give it the resources, and to leave them there: an operator wants it.
+    Claim,
+    /// To serve in its stead, and not to wonder at its silence: it is about to leave.
+    Leave,
+    /// To cut its power: it could not release what it holds.
+    Fence,
+}
+
+impl Asks {
+    /// Whether the speaker, while it is standby, leaves the resources to the listener.
+    pub const fn yields(self) -> bool {
+        matches!(self, Self::HandOver | Self::Standby | Self::Leave)
+    }
+}
+
+/// The first bytes of a hash over what both boxes must have in common.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub struct Fingerprint(pub [u8; 4]);
+
+/// A set of links.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub struct Links(u8);
+
+impl Links {
+    /// The set with `link` put in or taken out.
+    #[must_use]
+    pub const fn with(self, link: LinkId, present: bool) -> Self {
+        let bit = 1 << link.place();
+        if present { Self(self.0 | bit) } else { Self(self.0 & !bit) }
+    }
+
+    /// Whether `link` is in the set.
+    pub const fn contains(self, link: LinkId) -> bool {
+        self.0 & (1 << link.place()) != 0
+    }
+
+    /// Whether no link is in the set.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The links of the set, in the order of the configuration.
+    pub fn iter(self) -> impl Iterator<Item = LinkId> {
+        (0..LINKS_MAX).filter_map(LinkId::new).filter(move |link| self.contains(*link))
+    }
+}
+
+const _: () = assert!(LINKS_MAX <= 8, "a set of links is one byte");

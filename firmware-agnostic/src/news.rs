@@ -1,0 +1,323 @@
+//! What is told to people: one line for every decision and every loss of redundancy.
+//!
+//! The core knows no names; [`Names`] brings them, and every line can then be written without an
+//! allocator. The supervisor's log and the simulator's traces are the same lines.
+
+use core::fmt::{self, Display};
+use core::time::Duration;
+
+use crate::evidence::Evidence;
+use crate::heartbeat::{Epoch, Links, Role, Term};
+use crate::identity::{BoxId, LinkId, ResourceId};
+use crate::order::Order;
+use crate::peer::Carries;
+use crate::recovery::OnFailure;
+
+/// Something worth a line.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum News {
+    /// The role changed.
+    Changed(Change),
+    /// The peer is overdue.
+    Late(Duration),
+    /// A link carries more or less than before.
+    Link(LinkId, Carries),
+    /// This box did not run for a while.
+    Stalled(Duration),
+    /// The peer's power was ordered off.
+    Shooting,
+    /// The peer's power was seen off.
+    Fenced,
+    /// The peer's power could not be seen off; the next try comes after this time.
+    FenceFailed(Duration),
+    /// The peer is silent, and its power is on or unknown, and this box may not shoot.
+    Waiting,
+    /// A resource failed, and is started again.
+    Restarting(ResourceId),
+    /// A resource failed, and is left as it is.
+    Ignored(ResourceId),
+    /// A resource failed too often.
+    TooOften(ResourceId, OnFailure),
+    /// A resource could not be stopped.
+    StopFailed(ResourceId),
+    /// The boxes are configured differently.
+    ConfigDiffers,
+    /// Somebody else says that it is this box.
+    Impostor(LinkId),
+    /// Home is ready, and waits for an operator.
+    HomeReady,
+}
+
+/// How much a piece of news matters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Weight {
+    /// An operator must act.
+    Error,
+    /// Redundancy is lost, or was made use of.
+    Warning,
+    /// The ordinary course of things.
+    Info,
+}
+
+/// A change of role.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Change {
+    /// What this box was.
+    pub from: Role,
+    /// What it is now.
+    pub to: Role,
+    /// Why.
+    pub cause: Cause,
+    /// Names the new stance.
+    pub epoch: Epoch,
+    /// The term from now on.
+    pub term: Term,
+}
+
+/// Why the role changed.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Cause {
+    /// The supervisor has started.
+    Boot,
+    /// The peer was heard after boot.
+    Heard,
+    /// The peer was heard again before it was shot.
+    HeardAgain,
+    /// The peer was not heard since boot.
+    NotHeard(Duration),
+    /// The peer fell silent on the links that are named.
+    Silent(Links, Duration),
+    /// The peer asked to be fenced.
+    AskedToFence,
+    /// The peer can hold nothing.
+    Evidence(Evidence),
+    /// All resources run.
+    Started,
+    /// All resources are stopped.
+    Stopped,
+    /// This resource did not start.
+    StartFailed(ResourceId),
+    /// This resource failed too often.
+    ResourceFailed(ResourceId),
+    /// No failure is left: they were cleared, or their time is over.
+    Recovered,
+    /// An operator ordered it here.
+    Ordered(Order),
+    /// An operator ordered the peer to take over.
+    PeerOrdered,
+    /// Home has been ready for this long.
+    FailbackDue(Duration),
+    /// Both boxes held the resources, and the peer goes before.
+    DualActive,
+    /// This box may no longer take over.
+    NotEligible,
+}
+
+/// The names that the configuration gives to the places the core knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// Which of the boxes this one is.
+    pub me: BoxId,
+    /// The boxes.
+    pub boxes: [&'a str; 2],
+    /// The links.
+    pub links: &'a [&'a str],
+    /// The resources.
+    pub resources: &'a [&'a str],
+}
+
+impl<'a> Names<'a> {
+    /// The name of the other box.
+    pub const fn peer(&self) -> &'a str {
+        self.boxes[self.me.other().place()]
+    }
+
+    /// The name of `link`.
+    pub fn link(&self, link: LinkId) -> &'a str {
+        self.links.get(link.place()).copied().unwrap_or("an unknown link")
+    }
+
+    /// The name of `resource`.
+    pub fn resource(&self, resource: ResourceId) -> &'a str {
+        self.resources.get(resource.place()).copied().unwrap_or("an unknown resource")
+    }
+}
+
+impl News {
+    /// How much this matters.
+    pub const fn weight(&self) -> Weight {
+        match self {
+            Self::FenceFailed(_)
+            | Self::Waiting
+            | Self::TooOften(..)
+            | Self::StopFailed(_)
+            | Self::Impostor(_)
+            | Self::ConfigDiffers => Weight::Error,
+            Self::Late(_)
+            | Self::Stalled(_)
+            | Self::Shooting
+            | Self::Fenced
+            | Self::Restarting(_)
+            | Self::Ignored(_)
+            | Self::Link(_, Carries::OneWay | Carries::Nothing) => Weight::Warning,
+            Self::Changed(_) | Self::Link(_, Carries::BothWays) | Self::HomeReady => Weight::Info,
+        }
+    }
+
+    /// The line, in the words of the configuration.
+    pub const fn line<'n>(&'n self, names: &'n Names<'n>) -> impl Display + 'n {
+        Line { news: self, names }
+    }
+}
+
+struct Line<'n> {
+    news: &'n News,
+    names: &'n Names<'n>,
+}
+
+impl Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.names;
+        let peer = names.peer();
+        match self.news {
+            News::Changed(change) => {
+                write!(f, "{} -> {}: ", change.from, change.to)?;
+                change.cause.describe(names, f)
+            }
+            News::Late(time) => {
+                write!(f, "{peer} is late: silent on every link for {}", Time(*time))
+            }
+            News::Link(link, Carries::Nothing) => {
+                write!(f, "link {} is silent: {peer} is not heard by it", names.link(*link))
+            }
+            News::Link(link, Carries::OneWay) => {
+                write!(
+                    f,
+                    "link {} carries one way only: {peer} does not hear us by it",
+                    names.link(*link)
+                )
+            }
+            News::Link(link, Carries::BothWays) => {
+                write!(f, "link {} carries again", names.link(*link))
+            }
+            News::Stalled(time) => {
+                write!(f, "this box did not run for {}: listening again before acting", Time(*time))
+            }
+            News::Shooting => write!(f, "ordering the power of {peer} off"),
+            News::Fenced => write!(f, "{peer} is fenced: its power was seen off"),
+            News::FenceFailed(again) => {
+                write!(f, "{peer} could not be fenced: trying again in {}", Time(*again))
+            }
+            News::Waiting => write!(
+                f,
+                "{peer} was not heard since boot, and its power is not seen off: nothing starts here; \
+                 look at it, and say twobox confirm {peer} if it is off"
+            ),
+            News::Restarting(resource) => {
+                write!(f, "resource {} failed: starting it again", names.resource(*resource))
+            }
+            News::Ignored(resource) => {
+                write!(f, "resource {} failed: left as it is", names.resource(*resource))
+            }
+            News::TooOften(resource, _) => {
+                write!(f, "resource {} failed too often here", names.resource(*resource))
+            }
+            News::StopFailed(resource) => write!(
+                f,
+                "resource {} could not be stopped: this box resets itself",
+                names.resource(*resource)
+            ),
+            News::ConfigDiffers => {
+                write!(f, "{peer} is configured differently: compare the files of both boxes")
+            }
+            News::Impostor(link) => write!(
+                f,
+                "somebody on link {} says that it is {}: give each box its own name or id",
+                names.link(*link),
+                names.boxes[names.me.place()]
+            ),
+            News::HomeReady => {
+                write!(
+                    f,
+                    "{peer} is home and ready: say twobox takeover there to move the resources"
+                )
+            }
+        }
+    }
+}
+
+impl Cause {
+    fn describe(&self, names: &Names<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let peer = names.peer();
+        match self {
+            Self::Boot => f.write_str("booted"),
+            Self::Heard => write!(f, "heard {peer}"),
+            Self::HeardAgain => write!(f, "heard {peer} again"),
+            Self::NotHeard(time) => write!(f, "{peer} not heard for {} after boot", Time(*time)),
+            Self::Silent(links, time) => {
+                f.write_str("silent")?;
+                for (place, link) in links.iter().enumerate() {
+                    f.write_str(if place == 0 { " on " } else { ", " })?;
+                    f.write_str(names.link(link))?;
+                }
+                write!(f, " for {}", Time(*time))
+            }
+            Self::AskedToFence => write!(f, "{peer} asks to be fenced"),
+            Self::Evidence(Evidence::Released) => write!(f, "{peer} has released"),
+            Self::Evidence(Evidence::Fenced) => {
+                write!(f, "{peer} is fenced: its power was seen off")
+            }
+            Self::Evidence(Evidence::Silence) => {
+                write!(f, "{peer} is silent, and silence is enough here")
+            }
+            Self::Evidence(Evidence::Operator) => {
+                write!(f, "an operator confirmed that {peer} is off")
+            }
+            Self::Started => f.write_str("everything runs"),
+            Self::Stopped => f.write_str("everything is stopped"),
+            Self::StartFailed(resource) => {
+                write!(f, "resource {} did not start", names.resource(*resource))
+            }
+            Self::ResourceFailed(resource) => {
+                write!(f, "resource {} failed too often", names.resource(*resource))
+            }
+            Self::Recovered => f.write_str("no failure is left"),
+            Self::Ordered(Order::Leave) => f.write_str("told to leave"),
+            Self::Ordered(_) => f.write_str("ordered by an operator"),
+            Self::PeerOrdered => write!(f, "an operator wants {peer} to serve"),
+            Self::FailbackDue(hold) => {
+                write!(f, "{peer} is home and has been ready for {}", Time(*hold))
+            }
+            Self::DualActive => write!(f, "both boxes served, and {peer} goes before"),
+            Self::NotEligible => f.write_str("this box may not take over now"),
+        }
+    }
+}
+
+impl Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Init => "init",
+            Self::Standby => "standby",
+            Self::Fencing => "fencing",
+            Self::Starting => "starting",
+            Self::Active => "active",
+            Self::Stopping => "stopping",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// A time as people say it: `1.0 s`, `250 ms`.
+pub struct Time(pub Duration);
+
+impl Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_millis();
+        if millis < 1_000 {
+            write!(f, "{millis} ms")
+        } else {
+            write!(f, "{}.{} s", millis / 1_000, millis % 1_000 / 100)
+        }
+    }
+}

@@ -1,0 +1,790 @@
+//! The machine: what this box is, and what it does about what happens.
+//!
+//! [`Node::step`] takes in one event and returns what to do about it. It knows no clock, no cable and
+//! no device; whatever decides is here, and is run by the product and by the simulator alike.
+//!
+//! | role | when | becomes | and does |
+//! |---|---|---|---|
+//! | init | leftovers are gone, then the peer is heard | standby | |
+//! | init | leftovers are gone, then nothing for `initdead` | fencing | looks at the peer's power |
+//! | standby | the peer's word releases this box (the echo rule, `released_by`) | starting | start |
+//! | standby | silence on every link for `deadtime`, or the peer asks for it | fencing | looks at the peer's power |
+//! | fencing | the peer's power is off, or an operator says so | starting | start |
+//! | fencing | it is the turn of this box to shoot | | fence |
+//! | fencing | the peer is heard before the shot | standby | |
+//! | starting | everything runs | active | |
+//! | starting, active | something failed (too often), and the peer can serve | stopping | stop |
+//! | active | home is ready long enough; an operator, here or there, wants it | stopping | stop |
+//! | active | silence, or the peer is about to shoot | | fence, at once |
+//! | stopping | everything is stopped | standby or failed | |
+//! | stopping | something cannot be stopped | | asks to be fenced, and resets itself |
+//! | failed | no failure is left | standby | |
+//!
+//! Three rules keep the promise of *one holder*, whatever is lost, late, or repeated:
+//!
+//! 1. **Echo.** On the peer's word this box starts only if that word echoes its present epoch, and the
+//!    epoch rises with every change of role, fitness or request.
+//! 2. **Evidence.** Without the peer's word it starts only on evidence: the peer's power seen off, an operator.
+//! 3. **Commitment.** A shot that was ordered is waited for, and nothing starts on an order that is not confirmed.
+
+use core::time::Duration;
+
+use heapless::Vec;
+
+use crate::evidence::Evidence;
+use crate::failback::{AutoFailback, Failback};
+use crate::heartbeat::{Asks, Boot, Epoch, Heartbeat, Role, Term};
+use crate::identity::{LinkId, ResourceId};
+use crate::news::{Cause, Change, News};
+use crate::order::{Order, Refusal};
+use crate::peer::{Health, Peer};
+use crate::recovery::{OnFailure, Recovery, Verdict};
+use crate::settings::Settings;
+use crate::time::{Instant, Timer, Timers};
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Event {
+    /// A heartbeat came by a link.
+    Heartbeat(LinkId, Heartbeat),
+    /// The deadline that [`Node::next_deadline`] told has come.
+    Timeout,
+    /// The one answer to the question that was asked under this tag.
+    Answer(Tag, Answer),
+    /// A resource that should run does not, or could not be started again.
+    ResourceFailed(ResourceId),
+    /// An operator's word.
+    Order(Order),
+}
+
+/// What became of a question.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Answer {
+    /// To [`Action::Start`]: everything runs.
+    Started,
+    /// To [`Action::Start`]: this resource does not.
+    StartFailed(ResourceId),
+    /// To [`Action::Stop`]: nothing runs that must run on one box only.
+    Stopped,
+    /// To [`Action::Stop`]: this resource may still run.
+    StopFailed(ResourceId),
+    /// To [`Action::LookAtPower`]: the peer's power is off.
+    PowerOff,
+    /// To [`Action::LookAtPower`]: the peer's power is on, or cannot be seen.
+    PowerNotOff,
+    /// To [`Action::Fence`]: the peer's power was seen off.
+    Fenced,
+    /// To [`Action::Fence`]: it was not.
+    FenceFailed,
+}
+
+/// Something to be done.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Action {
+    /// Say this on every link.
+    Send(Heartbeat),
+    /// Start, in order, what runs on the active box. Asks.
+    Start(Tag),
+    /// Stop, in reverse order, what runs on the active box only, whoever started it. Asks.
+    Stop(Tag),
+    /// Start this one resource again.
+    Restart(ResourceId),
+    /// Read the peer's power. Asks.
+    LookAtPower(Tag),
+    /// Cut the peer's power, and see it off. Asks.
+    Fence(Tag),
+    /// Reset this box by all means.
+    Reset,
+    /// End: the peer knows, or is not there to know.
+    Leave,
+    /// Tell the operator what became of the order.
+    Reply(Result<(), Refusal>),
+    /// Tell people. Comes before the effects of what is told.
+    Tell(News),
+}
+
+/// The epoch's change under which a question was asked; its answer carries it back.
+pub type Tag = u32;
+
+/// What there is to do, in this order.
+pub type Actions = Vec<Action, ACTIONS_MAX>;
+
+/// One box of the pair.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Node {
+    pub(crate) settings: Settings,
+    boot: Boot,
+    change: u32,
+    pub(crate) role: Role,
+    pub(crate) asks: Asks,
+    fit: bool,
+    term: Term,
+    cause: Cause,
+    since: Instant,
+    pub(crate) peer: Peer,
+    /// The epoch of the peer that was last echoed.
+    echoed: Option<Epoch>,
+    pub(crate) recovery: Recovery,
+    failback: Failback,
+    /// What an earlier life of the supervisor may have left is gone.
+    clean: bool,
+    /// The resources were told to start or stop, and have not answered.
+    asked: Option<Tag>,
+    pub(crate) shot: Shot,
+    tries: u8,
+    timers: Timers,
+    config_differs: bool,
+}
+
+/// What goes on against the peer's power.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Shot {
+    /// Nothing.
+    None,
+    /// It is being read.
+    Looking(Tag),
+    /// The next look or shot comes with [`Timer::Shot`].
+    Waiting,
+    /// It was ordered off: the outcome is waited for.
+    Ordered(Tag),
+}
+
+impl Node {
+    /// A box that has just been born, and asks for its leftovers to be removed at its first step.
+    pub fn new(settings: Settings, boot: Boot, now: Instant) -> Self {
+        let peer = Peer::new(settings.timing, settings.links, now);
+        let recovery = Recovery::new(&settings.resources);
+        let mut timers = Timers::default();
+        timers.set(Timer::Keepalive, now);
+        Self {
+            settings,
+            boot,
+            change: 0,
+            role: Role::Init,
+            asks: Asks::Nothing,
+            fit: true,
+            term: Term::default(),
+            cause: Cause::Boot,
+            since: now,
+            peer,
+            echoed: None,
+            recovery,
+            failback: Failback::default(),
+            clean: false,
+            asked: None,
+            shot: Shot::None,
+            tries: 0,
+            timers,
+            config_differs: false,
+        }
+    }
+
+    /// Takes in what happened, and tells what to do about it.
+    pub fn step(&mut self, event: Event, now: Instant) -> Actions {
+        let mut actions = Actions::new();
+        let change = self.change;
+        self.notice_lateness(now, &mut actions);
+        match event {
+            Event::Heartbeat(link, heartbeat) => {
+                self.on_heartbeat(link, heartbeat, now, &mut actions);
+            }
+            Event::Answer(tag, answer) => self.on_answer(tag, answer, now, &mut actions),
+            Event::ResourceFailed(resource) => self.on_resource_failed(resource, now, &mut actions),
+            Event::Order(order) => {
+                let reply = self.on_order(order, now, &mut actions);
+                act(&mut actions, Action::Reply(reply));
+            }
+            Event::Timeout => {}
+        }
+        self.decide(now, &mut actions);
+        self.recover(now, &mut actions);
+        self.timers.drop_expired(now, Timer::Keepalive);
+        self.peer.review(now, |news| act(&mut actions, Action::Tell(news)));
+        if self.change != change
+            || self.echoed != self.peer.epoch()
+            || self.timers.expired(Timer::Keepalive, now)
+        {
+            self.timers.set(Timer::Keepalive, now + self.settings.timing.keepalive());
+            self.echoed = self.peer.epoch();
+            act(&mut actions, Action::Send(self.heartbeat(now)));
+        }
+        actions
+    }
+
+    /// When [`Event::Timeout`] is wanted, unless something happens before.
+    pub fn next_deadline(&self) -> Instant {
+        let first = self.timers.next().into_iter().chain(self.peer.deadline()).min();
+        first.unwrap_or(self.since)
+    }
+
+    /// The sentence that this box says now.
+    pub fn heartbeat(&self, now: Instant) -> Heartbeat {
+        Heartbeat {
+            from: self.settings.me,
+            epoch: self.epoch(),
+            role: self.role,
+            priority: self.settings.priority,
+            term: self.term,
+            fit: self.fit,
+            asks: self.asks,
+            config: self.settings.config,
+            heard: self.peer.epoch(),
+            hears: self.peer.hears(now),
+        }
+    }
+
+    /// What this box is.
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Names the present stance of this box.
+    pub const fn epoch(&self) -> Epoch {
+        Epoch { boot: self.boot, change: self.change }
+    }
+
+    /// The last takeover that this box made or heard of.
+    pub const fn term(&self) -> Term {
+        self.term
+    }
+
+    /// Why this box is what it is, and since when.
+    pub const fn cause(&self) -> (Cause, Instant) {
+        (self.cause, self.since)
+    }
+
+    /// What this box asks of the peer.
+    pub const fn asks(&self) -> Asks {
+        self.asks
+    }
+
+    /// Whether no resource has failed too often here.
+    pub const fn fit(&self) -> bool {
+        self.fit
+    }
+
+    /// The peer, as this box sees it.
+    pub const fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// The failures of the resources.
+    pub const fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// What goes on against the peer's power.
+    pub const fn shot(&self) -> Shot {
+        self.shot
+    }
+
+    /// When `timer` runs out, if it runs.
+    pub const fn timer(&self, timer: Timer) -> Option<Instant> {
+        self.timers.get(timer)
+    }
+
+    fn on_heartbeat(
+        &mut self,
+        link: LinkId,
+        heartbeat: Heartbeat,
+        now: Instant,
+        actions: &mut Actions,
+    ) {
+        if heartbeat.from == self.settings.me {
+            // What comes back from a network is dropped in silence; another boot is another box.
+            if heartbeat.epoch.boot != self.boot {
+                self.peer.lives(link, now);
+                tell(actions, News::Impostor(link));
+            }
+            return;
+        }
+        self.peer.heard(link, heartbeat, self.boot, now);
+        if !self.role.holds_resources() {
+            self.term = self.term.max(heartbeat.term);
+        }
+        let differs = heartbeat.config != self.settings.config;
+        if differs && !self.config_differs {
+            tell(actions, News::ConfigDiffers);
+        }
+        self.config_differs = differs;
+    }
+
+    fn on_answer(&mut self, tag: Tag, answer: Answer, now: Instant, actions: &mut Actions) {
+        // The late answer to a question that an earlier role asked is no answer.
+        match answer {
+            Answer::Started | Answer::StartFailed(_) | Answer::Stopped | Answer::StopFailed(_) => {
+                if self.asked == Some(tag) {
+                    self.asked = None;
+                    self.on_group(answer, now, actions);
+                }
+            }
+            Answer::PowerOff | Answer::PowerNotOff => {
+                if self.shot == Shot::Looking(tag) {
+                    self.on_power(answer == Answer::PowerOff, now, actions);
+                }
+            }
+            Answer::Fenced | Answer::FenceFailed => {
+                if self.shot == Shot::Ordered(tag) {
+                    self.on_shot(answer == Answer::Fenced, now, actions);
+                }
+            }
+        }
+    }
+
+    fn on_group(&mut self, answer: Answer, now: Instant, actions: &mut Actions) {
+        match (self.role, answer) {
+            (Role::Init, Answer::Stopped) => {
+                self.clean = true;
+                self.peer.listen_from(now);
+                self.timers.set(Timer::Initdead, now + self.settings.timing.initdead());
+            }
+            (Role::Starting, Answer::Started) => {
+                self.enter(Role::Active, Cause::Started, now, actions);
+            }
+            (Role::Starting, Answer::StartFailed(resource)) => {
+                self.recovery.start_failed(resource, now);
+                self.stop(Cause::StartFailed(resource), now, actions);
+            }
+            (Role::Stopping, Answer::Stopped) => {
+                self.refit();
+                let role = if self.fit { Role::Standby } else { Role::Failed };
+                self.enter(role, Cause::Stopped, now, actions);
+            }
+            (Role::Init | Role::Stopping, Answer::StopFailed(resource)) => {
+                tell(actions, News::StopFailed(resource));
+                self.ask(Asks::Fence);
+                act(actions, Action::Reset);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_power(&mut self, off: bool, now: Instant, actions: &mut Actions) {
+        if off {
+            self.on_shot(true, now, actions);
+            return;
+        }
+        self.shot = Shot::Waiting;
+        let turn = if self.may_shoot() {
+            self.since + self.delay()
+        } else {
+            if self.tries == 0 {
+                tell(actions, News::Waiting);
+            }
+            now + self.pause()
+        };
+        self.timers.set(Timer::Shot, turn.max(now));
+    }
+
+    fn on_shot(&mut self, off: bool, now: Instant, actions: &mut Actions) {
+        if off {
+            self.shot = Shot::None;
+            self.tries = 0;
+            self.peer.seen_off();
+            if self.role == Role::Fencing && self.eligible() {
+                self.start(Evidence::Fenced, now, actions);
+            } else {
+                tell(actions, News::Fenced);
+            }
+        } else {
+            let pause = self.pause();
+            self.shot = Shot::Waiting;
+            self.timers.set(Timer::Shot, now + pause);
+            tell(actions, News::FenceFailed(pause));
+        }
+    }
+
+    fn on_resource_failed(&mut self, resource: ResourceId, now: Instant, actions: &mut Actions) {
+        if self.role == Role::Stopping {
+            return;
+        }
+        let holds = self.role.holds_resources();
+        match self.recovery.failed(resource, now) {
+            Verdict::Ignored => tell(actions, News::Ignored(resource)),
+            Verdict::Restarted => tell(actions, News::Restarting(resource)),
+            Verdict::TooOften(OnFailure::Fence) if holds => {
+                tell(actions, News::TooOften(resource, OnFailure::Fence));
+                self.ask(Asks::Fence);
+                act(actions, Action::Reset);
+            }
+            Verdict::TooOften(on_failure) if holds && self.peer_can_serve(now) => {
+                tell(actions, News::TooOften(resource, on_failure));
+                if on_failure == OnFailure::Standby {
+                    self.ask(Asks::Standby);
+                }
+                self.stop(Cause::ResourceFailed(resource), now, actions);
+            }
+            Verdict::TooOften(on_failure) => {
+                tell(actions, News::TooOften(resource, on_failure));
+                self.recovery.insist(resource, now);
+            }
+        }
+        self.refit();
+    }
+
+    /// Does what the role demands, now that everything has been taken in.
+    fn decide(&mut self, now: Instant, actions: &mut Actions) {
+        self.recovery.forget(now);
+        self.refit();
+        match self.role {
+            Role::Init => self.decide_init(now, actions),
+            Role::Standby => self.decide_standby(now, actions),
+            Role::Fencing => self.decide_fencing(now, actions),
+            Role::Starting | Role::Active => self.decide_serving(now, actions),
+            Role::Failed if self.fit => self.enter(Role::Standby, Cause::Recovered, now, actions),
+            Role::Stopping | Role::Failed => {}
+        }
+        self.decide_leaving(now, actions);
+    }
+
+    fn decide_init(&mut self, now: Instant, actions: &mut Actions) {
+        if !self.clean {
+            if self.asked.is_none() && self.asks != Asks::Fence {
+                self.asked = Some(self.change);
+                act(actions, Action::Stop(self.change));
+            }
+        } else if self.peer.word(now).is_some() {
+            self.enter(Role::Standby, Cause::Heard, now, actions);
+        } else if self.timers.expired(Timer::Initdead, now) {
+            let cause = Cause::NotHeard(self.settings.timing.initdead());
+            if self.eligible() {
+                self.doubt(cause, now, actions);
+            } else {
+                self.enter(Role::Standby, cause, now, actions);
+            }
+        }
+    }
+
+    fn decide_standby(&mut self, now: Instant, actions: &mut Actions) {
+        let word = self.peer.word(now).copied();
+        if let Some(word) = word
+            && word.role == Role::Standby
+            && word.asks == Asks::Claim
+            && (self.asks == Asks::Nothing
+                || self.asks == Asks::Claim && word.rank() > self.settings.rank())
+        {
+            self.ask(Asks::HandOver);
+        }
+        if self.asks == Asks::HandOver && !word.is_some_and(|word| will_serve(&word)) {
+            self.ask(Asks::Nothing);
+        }
+        if !self.eligible() {
+            return;
+        }
+        match word {
+            Some(word) if self.released_by(&word) => self.start(Evidence::Released, now, actions),
+            Some(word) if word.asks == Asks::Fence && self.may_shoot() => {
+                self.doubt(Cause::AskedToFence, now, actions);
+            }
+            None if self.peer.left() => self.start(Evidence::Released, now, actions),
+            None if self.peer.health(now) == Health::Dead => {
+                let cause = self.silent(now);
+                self.doubt(cause, now, actions);
+            }
+            _ => {}
+        }
+    }
+
+    fn decide_fencing(&mut self, now: Instant, actions: &mut Actions) {
+        if matches!(self.shot, Shot::Ordered(_)) {
+            return;
+        }
+        match self.peer.word(now) {
+            Some(word) if word.asks != Asks::Fence => {
+                self.enter(Role::Standby, Cause::HeardAgain, now, actions);
+            }
+            _ if !self.eligible() => self.enter(Role::Standby, Cause::NotEligible, now, actions),
+            _ if self.shot == Shot::None => self.look(actions),
+            _ if self.shot == Shot::Waiting && self.is_due(now) => {
+                if self.may_shoot() {
+                    self.shoot(actions);
+                } else {
+                    self.look(actions);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn decide_serving(&mut self, now: Instant, actions: &mut Actions) {
+        let word = self.peer.word(now).copied();
+        if let Some(word) = word
+            && word.role.holds_resources()
+            && (word.term, word.rank()) > (self.term, self.settings.rank())
+        {
+            self.stop(Cause::DualActive, now, actions);
+            return;
+        }
+        self.decide_shot(now, actions);
+        if self.role != Role::Active {
+            return;
+        }
+        if let Some(word) = word
+            && word.asks == Asks::Claim
+            && will_serve(&word)
+            && word.echoes(self.epoch())
+        {
+            self.ask(Asks::HandOver);
+            self.stop(Cause::PeerOrdered, now, actions);
+            return;
+        }
+        self.decide_failback(now, actions);
+    }
+
+    /// Shoots the peer while serving: at once, because the service goes on either way.
+    fn decide_shot(&mut self, now: Instant, actions: &mut Actions) {
+        let threatens = match self.peer.word(now) {
+            // A peer that fences does not hear this box, and is about to shoot it.
+            Some(word) => word.role == Role::Fencing || word.asks == Asks::Fence,
+            None => {
+                self.peer.health(now) == Health::Dead && !self.peer.left() && !self.peer.fenced()
+            }
+        };
+        match self.shot {
+            Shot::Ordered(_) => {}
+            _ if !threatens || !self.may_shoot() => self.shot = Shot::None,
+            Shot::Waiting if !self.is_due(now) => {}
+            _ if self.relistens(now) => {}
+            _ => self.shoot(actions),
+        }
+    }
+
+    fn decide_failback(&mut self, now: Instant, actions: &mut Actions) {
+        let home_is_ready = self.asks == Asks::Nothing
+            && self.peer_can_serve(now)
+            && self.peer.word(now).is_some_and(|home| {
+                home.rank() > self.settings.rank() && home.echoes(self.epoch())
+            });
+        let hold = self.settings.failback_hold;
+        let due = self.failback.observe(home_is_ready, hold, now);
+        match (self.settings.auto_failback, due) {
+            (AutoFailback::Off, _) | (_, None) => self.timers.stop(Timer::Failback),
+            (AutoFailback::On, Some(at)) if at <= now => {
+                self.ask(Asks::HandOver);
+                self.stop(Cause::FailbackDue(hold), now, actions);
+            }
+            (AutoFailback::On, Some(at)) => self.timers.set(Timer::Failback, at),
+            (AutoFailback::Manual, Some(at)) if at > now => self.timers.set(Timer::Failback, at),
+            (AutoFailback::Manual, Some(_)) => {
+                if self.timers.get(Timer::Failback).is_none_or(|at| at <= now) {
+                    tell(actions, News::HomeReady);
+                    self.timers.set(Timer::Failback, now + REMINDER);
+                }
+            }
+        }
+    }
+
+    fn decide_leaving(&mut self, now: Instant, actions: &mut Actions) {
+        let busy = self.role.holds_resources()
+            || self.asked.is_some()
+            || matches!(self.shot, Shot::Ordered(_));
+        if self.asks != Asks::Leave || busy {
+            return;
+        }
+        if self.timers.get(Timer::Leave).is_none() {
+            self.timers.set(Timer::Leave, now + self.settings.timing.deadtime());
+        }
+        let knows = self.peer.word(now).is_none_or(|word| word.echoes(self.epoch()));
+        if knows || self.timers.expired(Timer::Leave, now) {
+            act(actions, Action::Leave);
+        }
+    }
+
+    /// Starts again what is due.
+    fn recover(&mut self, now: Instant, actions: &mut Actions) {
+        if !matches!(self.role, Role::Stopping) {
+            while !actions.is_full()
+                && let Some(resource) = self.recovery.due(now)
+            {
+                act(actions, Action::Restart(resource));
+            }
+        }
+        match self.recovery.deadline() {
+            Some(at) => self.timers.set(Timer::Recovery, at),
+            None => self.timers.stop(Timer::Recovery),
+        }
+    }
+
+    /// Time in which this box did not run is no silence of the peer; after a long one it listens before it acts.
+    fn notice_lateness(&mut self, now: Instant, actions: &mut Actions) {
+        let late = now - self.next_deadline();
+        if late.is_zero() {
+            return;
+        }
+        self.peer.excuse(late, now);
+        let keepalive = self.settings.timing.keepalive();
+        if late > keepalive {
+            self.timers.set(Timer::Relisten, now + keepalive * 2);
+            tell(actions, News::Stalled(late));
+        }
+    }
+
+    /// Whether the time of the next look or shot has come. A box that was late listens first.
+    fn is_due(&self, now: Instant) -> bool {
+        self.timers.get(Timer::Shot).is_none_or(|at| at <= now) && !self.relistens(now)
+    }
+
+    fn relistens(&self, now: Instant) -> bool {
+        self.timers.get(Timer::Relisten).is_some_and(|until| until > now)
+    }
+
+    /// The echo rule: whether the peer's word proves that it holds nothing and will not start.
+    ///
+    /// Every word but a farewell must echo the present epoch, so that it was said in the knowledge of what this
+    /// box is now. A peer that leaves holds nothing for as long as this boot of it lives, whatever it knew.
+    pub(crate) fn released_by(&self, word: &Heartbeat) -> bool {
+        let leaves = word.asks == Asks::Leave && !word.role.holds_resources();
+        let holds_nothing = match word.role {
+            Role::Standby => match word.asks {
+                Asks::Claim | Asks::Fence => false,
+                asks => asks.yields() || !word.fit || word.rank() < self.settings.rank(),
+            },
+            Role::Failed => word.asks != Asks::Fence,
+            _ => false,
+        };
+        leaves || holds_nothing && word.echoes(self.epoch())
+    }
+
+    /// Whether this box may take over at all.
+    pub(crate) fn eligible(&self) -> bool {
+        self.fit && matches!(self.asks, Asks::Nothing | Asks::Claim)
+    }
+
+    /// Whether the peer would take the resources if this box let them go.
+    pub(crate) fn peer_can_serve(&self, now: Instant) -> bool {
+        self.peer.word(now).is_some_and(|word| will_serve(word) && self.hears_me(word))
+    }
+
+    pub(crate) fn hears_me(&self, word: &Heartbeat) -> bool {
+        word.heard.is_some_and(|epoch| epoch.boot == self.boot)
+    }
+
+    /// No death-match: a box that has not heard its peer since boot does not shoot it.
+    fn may_shoot(&self) -> bool {
+        self.peer.epoch().is_some()
+    }
+
+    /// How long the other box may shoot first: it goes before if it serves, or else if it ranks higher.
+    fn delay(&self) -> Duration {
+        let first = self.peer.last_word().is_some_and(|word| {
+            word.asks == Asks::Fence
+                || !word.role.holds_resources() && word.rank() < self.settings.rank()
+        });
+        if first { Duration::ZERO } else { self.settings.timing.fence_delay() }
+    }
+
+    fn pause(&mut self) -> Duration {
+        let pause = (PAUSE * (1 << self.tries.min(8))).min(PAUSE_MAX);
+        self.tries = self.tries.saturating_add(1);
+        pause
+    }
+
+    fn silent(&self, now: Instant) -> Cause {
+        let mut links = self.peer.hears(now);
+        for link in (0..self.settings.links).filter_map(LinkId::new) {
+            links = links.with(link, !links.contains(link));
+        }
+        Cause::Silent(links, self.peer.silence(now))
+    }
+
+    /// Makes sure of the peer before taking over.
+    fn doubt(&mut self, cause: Cause, now: Instant, actions: &mut Actions) {
+        self.tries = 0;
+        self.shot = Shot::None;
+        if Evidence::Silence.suffices(self.settings.require) {
+            self.start(Evidence::Silence, now, actions);
+        } else {
+            self.enter(Role::Fencing, cause, now, actions);
+            self.look(actions);
+        }
+    }
+
+    fn look(&mut self, actions: &mut Actions) {
+        self.shot = Shot::Looking(self.change);
+        act(actions, Action::LookAtPower(self.change));
+    }
+
+    fn shoot(&mut self, actions: &mut Actions) {
+        self.shot = Shot::Ordered(self.change);
+        tell(actions, News::Shooting);
+        act(actions, Action::Fence(self.change));
+    }
+
+    pub(crate) fn start(&mut self, evidence: Evidence, now: Instant, actions: &mut Actions) {
+        debug_assert!(self.eligible(), "one holder: only a box that may take over starts");
+        debug_assert!(!self.role.holds_resources(), "one holder: what is held is not taken");
+        debug_assert!(
+            evidence.suffices(self.settings.require),
+            "silence is not evidence: {evidence:?} does not suffice"
+        );
+        let heard = self.peer.last_word().map(|word| word.term).unwrap_or_default();
+        self.term = Term(self.term.max(heard).0.saturating_add(1));
+        self.shot = Shot::None;
+        self.enter(Role::Starting, Cause::Evidence(evidence), now, actions);
+        self.asked = Some(self.change);
+        act(actions, Action::Start(self.change));
+    }
+
+    pub(crate) fn stop(&mut self, cause: Cause, now: Instant, actions: &mut Actions) {
+        self.recovery.call_off();
+        self.refit();
+        self.timers.stop(Timer::Failback);
+        self.enter(Role::Stopping, cause, now, actions);
+        self.asked = Some(self.change);
+        act(actions, Action::Stop(self.change));
+    }
+
+    pub(crate) fn enter(&mut self, role: Role, cause: Cause, now: Instant, actions: &mut Actions) {
+        let from = core::mem::replace(&mut self.role, role);
+        self.change += 1;
+        self.cause = cause;
+        self.since = now;
+        if !matches!(self.shot, Shot::Ordered(_)) {
+            self.shot = Shot::None;
+        }
+        self.failback = Failback::default();
+        let change = Change { from, to: role, cause, epoch: self.epoch(), term: self.term };
+        tell(actions, News::Changed(change));
+    }
+
+    pub(crate) fn ask(&mut self, asks: Asks) {
+        if self.asks != asks {
+            self.asks = asks;
+            self.change += 1;
+        }
+    }
+
+    pub(crate) fn refit(&mut self) {
+        let fit = self.recovery.fit();
+        if self.fit != fit {
+            self.fit = fit;
+            self.change += 1;
+        }
+    }
+}
+
+/// Whether a box that speaks like this starts when it is asked to.
+fn will_serve(word: &Heartbeat) -> bool {
+    matches!(word.role, Role::Standby | Role::Starting)
+        && word.fit
+        && !word.asks.yields()
+        && word.asks != Asks::Fence
+}
+
+fn tell(actions: &mut Actions, news: News) {
+    act(actions, Action::Tell(news));
+}
+
+fn act(actions: &mut Actions, action: Action) {
+    let full = actions.push(action).is_err();
+    debug_assert!(!full, "ACTIONS_MAX is too small for {action:?}");
+}
+
+/// A step tells of every link twice at most, of three things more, and starts every resource again at most.
+pub const ACTIONS_MAX: usize = 40;
+/// The first pause between two looks at the peer's power, or two shots.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause: a fence device that comes back is used within half a minute.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How often an operator is told that home is ready.
+const REMINDER: Duration = Duration::from_secs(3_600);

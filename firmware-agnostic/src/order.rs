@@ -1,0 +1,171 @@
+//! What an operator can order, and why an order is refused.
+//!
+//! An order is an event of the machine like any other: it is taken or refused at once, and one that is
+//! refused leaves nothing behind.
+
+use core::fmt;
+
+use crate::evidence::Evidence;
+use crate::heartbeat::{Asks, Role};
+use crate::identity::BoxId;
+use crate::news::Cause;
+use crate::node::{Actions, Node, Shot};
+use crate::time::Instant;
+
+/// An operator's word.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Order {
+    /// Give up the resources, and take none until `resume`.
+    Standby,
+    /// Take the resources, and keep them until `resume`.
+    Takeover,
+    /// Let priority and `auto_failback` decide again.
+    Resume,
+    /// Forget the failures of the resources: their cause is mended.
+    Clear,
+    /// The named box is known to hold nothing: a person has looked.
+    Confirm(BoxId),
+    /// Hand over and leave: the supervisor is to end.
+    Leave,
+}
+
+/// Why an order was not taken.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Refusal {
+    /// This box is not done with what it does.
+    Busy,
+    /// This box is about to leave.
+    Leaving,
+    /// The peer is not heard, so nobody would serve.
+    PeerSilent,
+    /// The peer does not hear this box.
+    PeerDeaf,
+    /// The peer is not ready to serve.
+    PeerNotReady,
+    /// The peer is heard, so there is nothing to confirm.
+    PeerHeard,
+    /// Nothing here waits for a confirmation.
+    NothingToConfirm,
+    /// The named box is this one.
+    NotThePeer,
+    /// This box has failed resources.
+    NotFit,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "this box is in the middle of a change: wait for it, see twobox status",
+            Self::Leaving => "this box is about to leave",
+            Self::PeerSilent => "the peer is not heard: nobody would serve",
+            Self::PeerDeaf => "the peer does not hear this box: mend a cable first",
+            Self::PeerNotReady => "the peer is not ready to serve: see twobox status on both boxes",
+            Self::PeerHeard => {
+                "the peer is heard on a link: it is alive, and there is nothing to confirm"
+            }
+            Self::NothingToConfirm => "this box waits for no confirmation: see twobox status",
+            Self::NotThePeer => {
+                "that is this box: name the other one, whose power you have seen off"
+            }
+            Self::NotFit => "a resource has failed here: mend the cause, then say twobox clear",
+        })
+    }
+}
+
+impl Node {
+    pub(crate) fn on_order(
+        &mut self,
+        order: Order,
+        now: Instant,
+        actions: &mut Actions,
+    ) -> Result<(), Refusal> {
+        if matches!(self.asks, Asks::Leave | Asks::Fence) {
+            return if order == Order::Leave { Ok(()) } else { Err(Refusal::Leaving) };
+        }
+        match order {
+            Order::Standby => self.order_standby(now, actions),
+            Order::Takeover => self.order_takeover(now),
+            Order::Resume => {
+                if matches!(self.asks, Asks::Standby | Asks::Claim) {
+                    self.ask(Asks::Nothing);
+                }
+                Ok(())
+            }
+            Order::Clear => {
+                self.recovery.clear();
+                Ok(())
+            }
+            Order::Confirm(id) => self.order_confirm(id, now, actions),
+            Order::Leave => {
+                self.ask(Asks::Leave);
+                self.let_go(order, now, actions);
+                Ok(())
+            }
+        }
+    }
+
+    fn order_standby(&mut self, now: Instant, actions: &mut Actions) -> Result<(), Refusal> {
+        if matches!(self.role, Role::Starting | Role::Active) {
+            self.peer_must_serve(now)?;
+        }
+        self.ask(Asks::Standby);
+        self.let_go(Order::Standby, now, actions);
+        Ok(())
+    }
+
+    fn order_takeover(&mut self, now: Instant) -> Result<(), Refusal> {
+        match self.role {
+            Role::Starting | Role::Active => {}
+            Role::Failed => return Err(Refusal::NotFit),
+            Role::Standby if !self.fit() => return Err(Refusal::NotFit),
+            Role::Standby => {
+                let word = self.peer.word(now).ok_or(Refusal::PeerSilent)?;
+                if !self.hears_me(word) {
+                    return Err(Refusal::PeerDeaf);
+                }
+            }
+            Role::Init | Role::Fencing | Role::Stopping => return Err(Refusal::Busy),
+        }
+        self.ask(Asks::Claim);
+        Ok(())
+    }
+
+    fn order_confirm(
+        &mut self,
+        id: BoxId,
+        now: Instant,
+        actions: &mut Actions,
+    ) -> Result<(), Refusal> {
+        if id == self.settings.me {
+            Err(Refusal::NotThePeer)
+        } else if self.peer.word(now).is_some() {
+            Err(Refusal::PeerHeard)
+        } else if self.role != Role::Fencing {
+            Err(Refusal::NothingToConfirm)
+        } else if matches!(self.shot, Shot::Ordered(_)) {
+            Err(Refusal::Busy)
+        } else if !self.eligible() {
+            Err(Refusal::NotFit)
+        } else {
+            self.start(Evidence::Operator, now, actions);
+            Ok(())
+        }
+    }
+
+    fn let_go(&mut self, order: Order, now: Instant, actions: &mut Actions) {
+        if matches!(self.role, Role::Starting | Role::Active) {
+            self.stop(Cause::Ordered(order), now, actions);
+        }
+    }
+
+    fn peer_must_serve(&self, now: Instant) -> Result<(), Refusal> {
+        let word = self.peer.word(now).ok_or(Refusal::PeerSilent)?;
+        if !self.hears_me(word) {
+            Err(Refusal::PeerDeaf)
+        } else if !self.peer_can_serve(now) {
+            Err(Refusal::PeerNotReady)
+        } else {
+            Ok(())
+        }
+    }
+}

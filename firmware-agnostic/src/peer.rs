@@ -1,0 +1,343 @@
+//! Is the peer alive? A failure detector over all links.
+//!
+//! Every heartbeat names the link it came by, and each link remembers when it last carried one. The
+//! peer is dead only when *every* link has been silent for `deadtime`: one cable that still talks
+//! is proof of life, and fencing a box that talks is the one mistake this product must not make.
+//!
+//! ```text
+//! silence of the freshest link   0 ........ warntime ........ deadtime ........
+//! health                         Alive      Late              Dead
+//! ```
+//!
+//! `Late` changes nothing but the log: it is there so that `deadtime` can be tuned before it bites.
+//! Time in which this box did not listen, because it was stalled itself, is no silence.
+
+use core::time::Duration;
+
+use crate::heartbeat::{Asks, Boot, Epoch, Heartbeat, Links};
+use crate::identity::{LINKS_MAX, LinkId};
+use crate::news::News;
+use crate::settings::Timing;
+use crate::time::Instant;
+
+/// What the silence of the freshest link says about the peer.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Health {
+    /// A heartbeat came within `warntime`.
+    Alive,
+    /// Overdue, yet too early to act on.
+    Late,
+    /// Silent on every link for `deadtime`.
+    Dead,
+}
+
+/// What one link carries.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Carries {
+    /// Heartbeats in both directions, as far as is known.
+    BothWays,
+    /// Heartbeats of the peer, which does not hear this box by it.
+    OneWay,
+    /// Nothing.
+    Nothing,
+}
+
+/// The peer, seen through the links.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Peer {
+    timing: Timing,
+    ways: heapless::Vec<Way, LINKS_MAX>,
+    since: Instant,
+    health: Health,
+    word: Option<Heartbeat>,
+    /// Its power was seen off, and it has not been heard since.
+    fenced: bool,
+}
+
+impl Peer {
+    /// A peer not heard yet: the silence is counted from `now`.
+    pub fn new(timing: Timing, links: usize, now: Instant) -> Self {
+        let way = Way { heard_at: None, echoed_at: now, carries: Carries::BothWays };
+        let ways = core::iter::repeat_n(way, links.min(LINKS_MAX)).collect();
+        Self { timing, ways, since: now, health: Health::Alive, word: None, fenced: false }
+    }
+
+    /// Notes a heartbeat that came by `link`, unless it is of an earlier boot.
+    ///
+    /// A boot that is not known yet is believed when it has heard `my_boot`, or when the one that is known has fallen
+    /// silent: a recording of a boot long gone must not talk a living peer away.
+    pub fn heard(&mut self, link: LinkId, heartbeat: Heartbeat, my_boot: Boot, now: Instant) {
+        if let Some(word) = self.word {
+            let same_boot = word.epoch.boot == heartbeat.epoch.boot;
+            let knows_me = heartbeat.heard.is_some_and(|epoch| epoch.boot == my_boot);
+            if !same_boot && !knows_me && self.health(now) == Health::Alive {
+                return;
+            }
+            // An older word that came by a slower link is a sign of life, and no news.
+            if same_boot && heartbeat.epoch.change < word.epoch.change {
+                self.lives(link, now);
+                return;
+            }
+        }
+        self.lives(link, now);
+        self.word = Some(heartbeat);
+        self.fenced = false;
+        for link in heartbeat.hears.iter() {
+            if let Some(way) = self.ways.get_mut(link.place()) {
+                way.echoed_at = now;
+            }
+        }
+    }
+
+    /// Notes a sign of life without a word that could be believed.
+    pub fn lives(&mut self, link: LinkId, now: Instant) {
+        if let Some(way) = self.ways.get_mut(link.place()) {
+            way.heard_at = Some(now);
+        }
+    }
+
+    /// Notes that this box did not listen for `time` before `now`.
+    pub fn excuse(&mut self, time: Duration, now: Instant) {
+        self.since = (self.since + time).min(now);
+        for way in &mut self.ways {
+            way.heard_at = way.heard_at.map(|at| (at + time).min(now));
+            way.echoed_at = (way.echoed_at + time).min(now);
+        }
+    }
+
+    /// Counts the silence of a peer not heard yet from `now`.
+    pub fn listen_from(&mut self, now: Instant) {
+        self.since = now;
+    }
+
+    /// Notes that the power of the peer was seen off.
+    pub const fn seen_off(&mut self) {
+        self.fenced = true;
+    }
+
+    /// The peer's health at `now`.
+    pub fn health(&self, now: Instant) -> Health {
+        let silence = self.silence(now);
+        if silence < self.timing.warntime() {
+            Health::Alive
+        } else if silence < self.timing.deadtime() {
+            Health::Late
+        } else {
+            Health::Dead
+        }
+    }
+
+    /// How long every link has been silent.
+    pub fn silence(&self, now: Instant) -> Duration {
+        now - self.freshest()
+    }
+
+    /// The newest that the peer said, as long as it is not dead.
+    pub fn word(&self, now: Instant) -> Option<&Heartbeat> {
+        self.word.as_ref().filter(|_| self.health(now) != Health::Dead)
+    }
+
+    /// The newest that the peer said, however long ago.
+    pub const fn last_word(&self) -> Option<&Heartbeat> {
+        self.word.as_ref()
+    }
+
+    /// The peer's epoch, as far as it is known.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.word.map(|word| word.epoch)
+    }
+
+    /// Whether the peer's last word was that it leaves: what this boot of it holds is nothing, for good.
+    pub fn left(&self) -> bool {
+        self.word.is_some_and(|word| word.asks == Asks::Leave && !word.role.holds_resources())
+    }
+
+    /// Whether the power of the peer was seen off, and the peer was not heard since.
+    pub const fn fenced(&self) -> bool {
+        self.fenced
+    }
+
+    /// When the peer was last heard by `link`.
+    pub fn heard_at(&self, link: LinkId) -> Option<Instant> {
+        self.ways.get(link.place())?.heard_at
+    }
+
+    /// What `link` carries, as it was last told.
+    pub fn carries(&self, link: LinkId) -> Option<Carries> {
+        self.ways.get(link.place()).map(|way| way.carries)
+    }
+
+    /// The links by which the peer is heard.
+    pub fn hears(&self, now: Instant) -> Links {
+        let mut links = Links::default();
+        for (way, link) in self.ways.iter().zip((0..).filter_map(LinkId::new)) {
+            let fresh = way.heard_at.is_some_and(|at| now - at < self.timing.deadtime());
+            links = links.with(link, fresh);
+        }
+        links
+    }
+
+    /// Tells what has changed with the peer's health and with the links.
+    pub fn review(&mut self, now: Instant, mut tell: impl FnMut(News)) {
+        let (silence, health) = (self.silence(now), self.health(now));
+        if health == Health::Late && self.health == Health::Alive && self.word.is_some() {
+            tell(News::Late(silence));
+        }
+        self.health = health;
+        let (since, deadtime) = (self.since, self.timing.deadtime());
+        for (way, link) in self.ways.iter_mut().zip((0..).filter_map(LinkId::new)) {
+            let carries = way.look(since, deadtime, now);
+            if way.carries == Carries::Nothing && carries != Carries::Nothing {
+                way.echoed_at = now;
+            }
+            if carries != way.carries {
+                way.carries = carries;
+                tell(News::Link(link, carries));
+            }
+        }
+    }
+
+    /// When there will be something to review, should nothing more be heard.
+    pub fn deadline(&self) -> Option<Instant> {
+        let deadtime = self.timing.deadtime();
+        let health = match self.health {
+            Health::Alive => Some(self.freshest() + self.timing.warntime()),
+            Health::Late => Some(self.freshest() + deadtime),
+            Health::Dead => None,
+        };
+        let ways = self.ways.iter().filter_map(|way| match way.carries {
+            Carries::BothWays => {
+                let heard_at = way.heard_at.unwrap_or(self.since);
+                Some(heard_at.min(way.echoed_at.max(self.since)) + deadtime)
+            }
+            Carries::OneWay => way.heard_at.map(|at| at + deadtime),
+            Carries::Nothing => None,
+        });
+        ways.chain(health).min()
+    }
+
+    fn freshest(&self) -> Instant {
+        self.ways.iter().filter_map(|way| way.heard_at).max().unwrap_or(self.since)
+    }
+}
+
+/// One link, in both directions.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Way {
+    heard_at: Option<Instant>,
+    /// When the peer last said that it hears this box by this link.
+    echoed_at: Instant,
+    carries: Carries,
+}
+
+impl Way {
+    fn look(&self, since: Instant, deadtime: Duration, now: Instant) -> Carries {
+        if now - self.heard_at.unwrap_or(since) >= deadtime {
+            Carries::Nothing
+        } else if self.heard_at.is_some()
+            && now - self.echoed_at.max(since) >= deadtime
+            && self.carries != Carries::Nothing
+        {
+            Carries::OneWay
+        } else {
+            Carries::BothWays
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::heartbeat::{Fingerprint, Priority, Role, Term};
+    use crate::identity::BoxId;
+    use crate::settings::Times;
+
+    const ETHERNET: LinkId = LinkId::new(0).unwrap();
+    const SERIAL: LinkId = LinkId::new(1).unwrap();
+    const ME: Boot = Boot(*b"me  ");
+
+    #[test]
+    fn silence_turns_alive_to_late_to_dead() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, word(1), ME, at(500));
+        assert_eq!(peer.health(at(999)), Health::Alive);
+        assert_eq!(peer.health(at(1_000)), Health::Late);
+        assert_eq!(peer.health(at(1_499)), Health::Late);
+        assert_eq!(peer.health(at(1_500)), Health::Dead);
+        assert_eq!(peer.word(at(1_500)), None);
+    }
+
+    #[test]
+    fn one_talking_link_is_proof_of_life() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, word(1), ME, at(0));
+        peer.heard(SERIAL, word(1), ME, at(900));
+        assert_eq!(peer.health(at(1_200)), Health::Alive);
+        let mut told = Vec::new();
+        peer.review(at(1_200), |news| told.push(news));
+        assert_eq!(told, [News::Link(ETHERNET, Carries::Nothing)]);
+    }
+
+    #[test]
+    fn an_older_word_is_a_sign_of_life_and_no_news() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, word(7), ME, at(0));
+        peer.heard(SERIAL, word(6), ME, at(900));
+        assert_eq!(peer.epoch().map(|epoch| epoch.change), Some(7));
+        assert_eq!(peer.silence(at(900)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_recording_does_not_talk_a_living_peer_away() {
+        let mut peer = peer();
+        let ancient = Epoch { boot: Boot(*b"gone"), change: 9 };
+        peer.heard(ETHERNET, word(1), ME, at(0));
+        peer.heard(ETHERNET, Heartbeat { epoch: ancient, ..word(9) }, ME, at(100));
+        assert_eq!(peer.epoch(), Some(word(1).epoch));
+        let echo = Some(Epoch { boot: ME, change: 3 });
+        peer.heard(ETHERNET, Heartbeat { epoch: ancient, heard: echo, ..word(9) }, ME, at(100));
+        assert_eq!(peer.epoch(), Some(ancient));
+    }
+
+    #[test]
+    fn time_in_which_this_box_did_not_listen_is_no_silence() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, word(1), ME, at(0));
+        peer.excuse(Duration::from_secs(60), at(60_200));
+        assert_eq!(peer.silence(at(60_200)), Duration::from_millis(200));
+    }
+
+    fn word(change: u32) -> Heartbeat {
+        Heartbeat {
+            from: BoxId::Second,
+            epoch: Epoch { boot: Boot(*b"peer"), change },
+            role: Role::Standby,
+            priority: Priority(50),
+            term: Term(0),
+            fit: true,
+            asks: Asks::Nothing,
+            config: Fingerprint::default(),
+            heard: None,
+            hears: Links::default().with(ETHERNET, true).with(SERIAL, true),
+        }
+    }
+
+    fn peer() -> Peer {
+        let millis = Duration::from_millis;
+        let timing = Timing::new(Times {
+            keepalive: millis(200),
+            warntime: millis(500),
+            deadtime: millis(1_000),
+            initdead: millis(15_000),
+            fence_time: millis(5_000),
+            baud: None,
+        });
+        Peer::new(timing.unwrap(), 2, at(0))
+    }
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+}

@@ -1,0 +1,238 @@
+//! What is done when a resource fails?
+//!
+//! It is started again where it is: at once the first time, then after a pause that doubles. When it has failed
+//! `threshold` times, and no pause between two failures was as long as `forget_after`, the box is no longer *fit*,
+//! and what happens then is the resource's [`OnFailure`]. A box that is left in peace for `forget_after`, or
+//! cleared by an operator, is fit again.
+
+use core::time::Duration;
+
+use heapless::Vec;
+
+use crate::identity::{RESOURCES_MAX, ResourceId};
+use crate::time::Instant;
+
+/// What a resource's failure leads to, once it has failed `threshold` times (`on_failure`).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum OnFailure {
+    /// Nothing: it is told, and left as it is.
+    Ignore,
+    /// It is started again, for ever.
+    Restart,
+    /// The resources move to the peer.
+    Failover,
+    /// The resources move to the peer, and stay there until an operator says `resume`.
+    Standby,
+    /// The box asks to be fenced, and resets itself.
+    Fence,
+}
+
+/// What to do about the failures of one resource.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Policy {
+    /// What the last failure that is borne leads to.
+    pub on_failure: OnFailure,
+    /// The number of failures that are too many; at least 1.
+    pub threshold: u8,
+    /// The time without a failure after which the earlier ones are forgotten; never, if absent.
+    pub forget_after: Option<Duration>,
+}
+
+/// What a failure leads to now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// It is left as it is.
+    Ignored,
+    /// It is started again, at the time that [`Recovery::due`] tells.
+    Restarted,
+    /// It has failed too often: the box is not fit.
+    TooOften(OnFailure),
+}
+
+/// The failures of all resources of this box.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Recovery {
+    resources: Vec<Failures, RESOURCES_MAX>,
+}
+
+impl Recovery {
+    /// Resources that have not failed.
+    pub fn new(policies: &[Policy]) -> Self {
+        Self { resources: policies.iter().take(RESOURCES_MAX).map(Failures::new).collect() }
+    }
+
+    /// Notes that `resource` failed while it was wanted.
+    pub fn failed(&mut self, resource: ResourceId, now: Instant) -> Verdict {
+        let Some(failures) = self.resources.get_mut(resource.place()) else {
+            return Verdict::Ignored;
+        };
+        failures.forget(now);
+        failures.count = failures.count.saturating_add(1);
+        failures.last = Some(now);
+        match failures.policy.on_failure {
+            OnFailure::Ignore => Verdict::Ignored,
+            on_failure if failures.too_many() => Verdict::TooOften(on_failure),
+            _ => {
+                failures.restart = Some(now + failures.pause());
+                Verdict::Restarted
+            }
+        }
+    }
+
+    /// Starts `resource` again although it has failed too often: there is nobody who could serve instead.
+    pub fn insist(&mut self, resource: ResourceId, now: Instant) {
+        if let Some(failures) = self.resources.get_mut(resource.place()) {
+            failures.restart = Some(now + failures.pause());
+        }
+    }
+
+    /// Notes that the start of `resource` failed, which is one failure too many whatever the threshold.
+    pub fn start_failed(&mut self, resource: ResourceId, now: Instant) {
+        if let Some(failures) = self.resources.get_mut(resource.place()) {
+            failures.count = failures.count.saturating_add(1).max(failures.policy.threshold);
+            failures.last = Some(now);
+        }
+    }
+
+    /// Forgets the failures whose time is over.
+    pub fn forget(&mut self, now: Instant) {
+        for failures in &mut self.resources {
+            failures.forget(now);
+        }
+    }
+
+    /// Forgets every failure: an operator has mended the cause.
+    pub fn clear(&mut self) {
+        for failures in &mut self.resources {
+            *failures = Failures::new(&failures.policy);
+        }
+    }
+
+    /// Whether no resource has failed too often.
+    pub fn fit(&self) -> bool {
+        !self.resources.iter().any(Failures::makes_unfit)
+    }
+
+    /// Calls off the restarts: the resources are being stopped.
+    pub fn call_off(&mut self) {
+        for failures in &mut self.resources {
+            failures.restart = None;
+        }
+    }
+
+    /// The next resource whose restart is due, once.
+    pub fn due(&mut self, now: Instant) -> Option<ResourceId> {
+        let due = |failures: &Failures| failures.restart.is_some_and(|at| at <= now);
+        let place = self.resources.iter().position(due)?;
+        self.resources.get_mut(place)?.restart = None;
+        ResourceId::new(place)
+    }
+
+    /// When something here will change by itself.
+    pub fn deadline(&self) -> Option<Instant> {
+        let forgotten = |failures: &Failures| Some(failures.last? + failures.policy.forget_after?);
+        self.resources
+            .iter()
+            .flat_map(|failures| [failures.restart, forgotten(failures)])
+            .flatten()
+            .min()
+    }
+
+    /// How often `resource` has failed, as far as that is not forgotten.
+    pub fn count(&self, resource: ResourceId) -> u8 {
+        self.resources.get(resource.place()).map_or(0, |failures| failures.count)
+    }
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Failures {
+    policy: Policy,
+    count: u8,
+    last: Option<Instant>,
+    restart: Option<Instant>,
+}
+
+impl Failures {
+    const fn new(policy: &Policy) -> Self {
+        Self { policy: *policy, count: 0, last: None, restart: None }
+    }
+
+    const fn too_many(&self) -> bool {
+        !matches!(self.policy.on_failure, OnFailure::Restart) && self.count >= self.policy.threshold
+    }
+
+    fn makes_unfit(&self) -> bool {
+        self.too_many() && self.policy.on_failure != OnFailure::Ignore
+    }
+
+    fn forget(&mut self, now: Instant) {
+        if let (Some(last), Some(forget_after)) = (self.last, self.policy.forget_after)
+            && last + forget_after <= now
+        {
+            self.count = 0;
+            self.last = None;
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        match self.count {
+            0 | 1 => Duration::ZERO,
+            more => (PAUSE * (1 << more.min(8))).min(PAUSE_MAX),
+        }
+    }
+}
+
+/// The second restart follows four of these after the failure, each further one after twice the time.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Longer than a transient cause lasts, and short enough for a person who waits.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLAPD: ResourceId = ResourceId::new(0).unwrap();
+
+    #[test]
+    fn a_failure_is_mended_in_place_until_it_comes_too_often() {
+        let mut recovery = Recovery::new(&[policy(OnFailure::Failover)]);
+        assert_eq!(recovery.failed(SLAPD, at(10)), Verdict::Restarted);
+        assert_eq!(recovery.due(at(10)), Some(SLAPD));
+        assert_eq!(recovery.due(at(10)), None);
+        assert!(recovery.fit());
+        assert_eq!(recovery.failed(SLAPD, at(50)), Verdict::TooOften(OnFailure::Failover));
+        assert!(!recovery.fit());
+    }
+
+    #[test]
+    fn failures_are_forgotten() {
+        let mut recovery = Recovery::new(&[policy(OnFailure::Failover)]);
+        recovery.start_failed(SLAPD, at(10));
+        assert!(!recovery.fit());
+        assert_eq!(recovery.deadline(), Some(at(100)));
+        recovery.forget(at(100));
+        assert!(recovery.fit());
+        assert_eq!(recovery.failed(SLAPD, at(101)), Verdict::Restarted);
+        recovery.clear();
+        assert_eq!(recovery.count(SLAPD), 0);
+    }
+
+    #[test]
+    fn what_is_only_restarted_never_makes_a_box_unfit() {
+        let mut recovery = Recovery::new(&[policy(OnFailure::Restart)]);
+        for failure in 1..100 {
+            assert_eq!(recovery.failed(SLAPD, at(failure)), Verdict::Restarted);
+        }
+        assert!(recovery.fit());
+        assert_eq!(recovery.due(at(99 + 9)), None);
+        assert_eq!(recovery.due(at(99 + 10)), Some(SLAPD));
+    }
+
+    fn policy(on_failure: OnFailure) -> Policy {
+        Policy { on_failure, threshold: 2, forget_after: Some(Duration::from_secs(90)) }
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_millis(seconds * 1_000)
+    }
+}

@@ -1,0 +1,243 @@
+//! How a box is set up: values that cannot be wrong once they are built.
+
+use core::fmt;
+use core::time::Duration;
+
+use heapless::Vec;
+
+use crate::evidence::Require;
+use crate::failback::AutoFailback;
+use crate::frame::LINE_MAX;
+use crate::heartbeat::{Fingerprint, Priority, Rank};
+use crate::identity::{BoxId, RESOURCES_MAX};
+use crate::recovery::Policy;
+
+/// All that the machine must know.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Settings {
+    /// Which of the two this box is.
+    pub me: BoxId,
+    /// Its rank.
+    pub priority: Priority,
+    /// Whether the resources go home by themselves.
+    pub auto_failback: AutoFailback,
+    /// How long home must be well before they do.
+    pub failback_hold: Duration,
+    /// What a takeover from a silent peer takes.
+    pub require: Require,
+    /// The times.
+    pub timing: Timing,
+    /// How many links there are.
+    pub links: usize,
+    /// What to do about the failures of each resource.
+    pub resources: Vec<Policy, RESOURCES_MAX>,
+    /// What both boxes must have in common.
+    pub config: Fingerprint,
+}
+
+impl Settings {
+    /// What decides between the boxes when nothing else does.
+    pub const fn rank(&self) -> Rank {
+        Rank::new(self.priority, self.me)
+    }
+}
+
+/// Times that stand in the right order to each other.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Timing {
+    words: Times,
+}
+
+/// The times as they are written in the configuration.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Times {
+    /// The interval between two heartbeats.
+    pub keepalive: Duration,
+    /// The silence after which the peer is late.
+    pub warntime: Duration,
+    /// The silence after which the peer may be dead.
+    pub deadtime: Duration,
+    /// The same, after boot.
+    pub initdead: Duration,
+    /// The longest time from the order to cut the peer's power until the power is off.
+    pub fence_time: Duration,
+    /// The rate of the slowest serial line, in bits per second.
+    pub baud: Option<u32>,
+}
+
+impl Timing {
+    /// Takes over `times` if every [`Inequality`] holds.
+    ///
+    /// # Errors
+    ///
+    /// The first one that does not.
+    pub fn new(times: Times) -> Result<Self, Inequality> {
+        let timing = Self { words: times };
+        match timing.inequalities().find(|inequality| !inequality.holds()) {
+            None => Ok(timing),
+            Some(broken) => Err(broken),
+        }
+    }
+
+    /// The interval between two heartbeats.
+    pub const fn keepalive(&self) -> Duration {
+        self.words.keepalive
+    }
+
+    /// The silence after which the peer is late.
+    pub const fn warntime(&self) -> Duration {
+        self.words.warntime
+    }
+
+    /// The silence after which the peer may be dead.
+    pub const fn deadtime(&self) -> Duration {
+        self.words.deadtime
+    }
+
+    /// The silence after boot after which the peer may be dead.
+    pub const fn initdead(&self) -> Duration {
+        self.words.initdead
+    }
+
+    /// The longest time from the order to cut the peer's power until the power is off.
+    pub const fn fence_time(&self) -> Duration {
+        self.words.fence_time
+    }
+
+    /// How long the box that does not serve lets the other one shoot first.
+    ///
+    /// Longer than the other's shot takes, and than the two may differ in noticing the silence: the last heartbeat
+    /// before a cut may have come through one way only, and each box looks at the time once a keepalive.
+    pub fn fence_delay(&self) -> Duration {
+        self.words.fence_time.saturating_add(self.skew()).saturating_add(self.words.keepalive)
+    }
+
+    fn skew(&self) -> Duration {
+        self.words.keepalive.saturating_mul(2)
+    }
+
+    /// Everything that must hold between the times, with its numbers.
+    pub fn inequalities(&self) -> impl Iterator<Item = Inequality> {
+        let Times { keepalive, warntime, deadtime, initdead, fence_time, baud } = self.words;
+        let boot = deadtime.saturating_add(self.fence_delay()).saturating_add(fence_time);
+        let line = baud.map(|baud| Inequality {
+            rule: "time of one frame on the serial line < 30 % of keepalive",
+            left: Duration::from_micros(LINE_BITS * 1_000_000 / u64::from(baud.max(1))),
+            right: keepalive * 3 / 10,
+            remedy: "raise baud or keepalive",
+        });
+        let first = Inequality {
+            rule: "1 ms < keepalive",
+            left: Duration::from_millis(1),
+            right: keepalive,
+            remedy: "raise keepalive",
+        };
+        [
+            first,
+            Inequality {
+                rule: "2 * keepalive < warntime",
+                left: keepalive.saturating_mul(2),
+                right: warntime,
+                remedy: "raise warntime or lower keepalive",
+            },
+            Inequality {
+                rule: "warntime < deadtime",
+                left: warntime,
+                right: deadtime,
+                remedy: "raise deadtime or lower warntime",
+            },
+            Inequality {
+                rule: "deadtime < initdead",
+                left: deadtime,
+                right: initdead,
+                remedy: "raise initdead",
+            },
+            Inequality {
+                rule: "fence time + detection skew < fence delay",
+                left: fence_time.saturating_add(self.skew()),
+                right: self.fence_delay(),
+                remedy: "lower the fence devices' timeout",
+            },
+            Inequality {
+                rule: "deadtime + fence delay + fence time < initdead",
+                left: boot,
+                right: initdead,
+                remedy: "raise initdead, or lower the fence devices' timeout",
+            },
+        ]
+        .into_iter()
+        .chain(line)
+    }
+}
+
+/// Something that must hold between two times.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Inequality {
+    /// In the words of the configuration.
+    pub rule: &'static str,
+    /// What must be shorter.
+    pub left: Duration,
+    /// What must be longer.
+    pub right: Duration,
+    /// What to do when it is not.
+    pub remedy: &'static str,
+}
+
+impl Inequality {
+    /// Whether it is so.
+    pub fn holds(&self) -> bool {
+        self.left < self.right
+    }
+}
+
+impl fmt::Display for Inequality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rule, left, right, remedy } = self;
+        write!(f, "{rule}: {left:?} < {right:?}")?;
+        if self.holds() { Ok(()) } else { write!(f, " does not hold: {remedy}") }
+    }
+}
+
+/// A start bit, eight bits and a stop bit for every byte of the longest frame.
+const LINE_BITS: u64 = LINE_MAX as u64 * 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_hold() {
+        let timing = Timing::new(times()).unwrap();
+        assert_eq!(timing.fence_delay(), Duration::from_millis(5_600));
+        assert_eq!(timing.inequalities().count(), 7);
+    }
+
+    #[test]
+    fn times_in_the_wrong_order_are_not_built() {
+        let seconds = Duration::from_secs;
+        let wrong = [
+            Times { keepalive: Duration::ZERO, ..times() },
+            Times { keepalive: Duration::from_millis(250), ..times() },
+            Times { warntime: seconds(1), ..times() },
+            Times { initdead: seconds(1), ..times() },
+            Times { fence_time: seconds(7), ..times() },
+            Times { baud: Some(9_600), ..times() },
+            Times { deadtime: Duration::MAX, initdead: Duration::MAX, ..times() },
+        ];
+        for times in wrong {
+            let broken = Timing::new(times).unwrap_err();
+            assert!(!broken.holds(), "{broken}");
+        }
+    }
+
+    fn times() -> Times {
+        Times {
+            keepalive: Duration::from_millis(200),
+            warntime: Duration::from_millis(500),
+            deadtime: Duration::from_secs(1),
+            initdead: Duration::from_secs(15),
+            fence_time: Duration::from_secs(5),
+            baud: Some(115_200),
+        }
+    }
+}
