@@ -179,6 +179,16 @@ impl Lab {
         self.machine(id).order(Order::ShutDown)
     }
 
+    /// Resets a box, as its own hardware would: it is down and booting before anybody can say so.
+    ///
+    /// # Errors
+    ///
+    /// When the box has no power.
+    pub fn reset(&self, id: BoxId) -> io::Result<()> {
+        // The one who asks dies with the box, and has nothing to report.
+        self.machine(id).demo(&["reset"]).map(drop)
+    }
+
     /// Kills the supervisor of a box; its init starts it again.
     ///
     /// # Errors

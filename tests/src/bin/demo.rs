@@ -56,6 +56,10 @@ fn play(words: &[&str]) -> Result<(), String> {
         ["ldap"] => tour::run(&ldap::choices().unwrap_or_default()),
         ["ldap", "play"] => play::run(&ldap::choices().unwrap_or_default()),
         ["selftest"] => selftest::run().map_err(Failure::from),
+        ["story"] => {
+            stories::list();
+            Ok(())
+        }
         ["story", name] => stories::tell(name),
         _ => Err(Failure(format!("{HELP}\n\nno such play: {}", words.join(" ")))),
     };
@@ -73,5 +77,6 @@ all on this machine.
 
     cargo demo                the tour: what fails, and what a user notices
     cargo demo -- play        pull cables and power yourself
-    cargo demo -- ldap        the tour with the real slapd
+    cargo demo -- ldap        the tour with the real slapd (ldap play: the same)
+    cargo demo -- story NAME  one promise, tried out; without NAME, their list
     cargo demo -- selftest    does the lab itself tell the truth?";

@@ -84,4 +84,4 @@ pub(super) fn text(choices: &Choices) -> String {
 }
 
 /// The key of the pair, `/run/twobox.key`. Everybody may know it: nobody else is in the lab.
-pub(super) const KEY: &str = "6c61622d6c61622d6c61622d6c61622d6c61622d6c61622d6c61622d6c61622d\n";
+pub(super) const KEY: &str = "1 nobody-else-is-in-this-lab-so-this-is-no-secret\n";

@@ -32,6 +32,6 @@ pidfile /run/slapd.pid
 modulepath /usr/lib/ldap
 moduleload back_mdb
 database mdb
-suffix \"dc=example\"
+suffix \"cn=example\"
 directory /run/ldap
 ";

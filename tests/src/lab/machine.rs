@@ -70,22 +70,7 @@ impl Machine {
     ///
     /// When the kernel refuses a namespace, a port or a process.
     pub(super) fn power_on(&self) -> io::Result<()> {
-        let mut state = self.0.state();
-        if state.running.is_some() {
-            return Ok(());
-        }
-        state.boots += 1;
-        let boot = state.boots;
-        let (mut child, eyes) = self.0.boot()?;
-        let orders = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let pid = Pid::from_child(&child);
-        let (tell, gone) = channel();
-        state.running = Some(Running { boot, pid, orders, gone });
-        self.0.surroundings.watch.open(self.0.id, Some(eyes));
-        self.0.surroundings.null_modem.power(self.0.id, true);
-        let machine = self.clone();
-        std::thread::spawn(move || machine.wait(child, boot, &tell));
-        Ok(())
+        self.boot(&mut self.0.state())
     }
 
     /// Cuts its power: when this returns, nothing of it lives. Does nothing if it has none.
@@ -153,16 +138,32 @@ impl Machine {
         if state.running.as_ref().is_none_or(|running| running.boot != boot) {
             return;
         }
-        if let Some(running) = state.running.take() {
-            self.0.disconnect();
-            drop(running);
-        }
-        drop(state);
+        self.0.disconnect();
+        state.running = None;
+        // Under the same lock, so that nobody who cuts its power comes in between, and is told that it is off.
         if status.is_ok_and(wants_power)
-            && let Err(error) = self.power_on()
+            && let Err(error) = self.boot(&mut state)
         {
             eprintln!("{} does not boot again: {error}", name(self.0.id));
         }
+    }
+
+    fn boot(&self, state: &mut State) -> io::Result<()> {
+        if state.running.is_some() {
+            return Ok(());
+        }
+        state.boots += 1;
+        let boot = state.boots;
+        let (mut child, eyes) = self.0.start(boot).inspect_err(|_| self.0.disconnect())?;
+        let orders = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let pid = Pid::from_child(&child);
+        let (tell, gone) = channel();
+        state.running = Some(Running { boot, pid, orders, gone });
+        self.0.surroundings.watch.open(self.0.id, Some(eyes));
+        self.0.surroundings.null_modem.power(self.0.id, true);
+        let machine = self.clone();
+        std::thread::spawn(move || machine.wait(child, boot, &tell));
+        Ok(())
     }
 }
 
@@ -214,9 +215,10 @@ impl Shared {
         self.surroundings.watch.open(self.id, None);
     }
 
-    fn boot(&self) -> io::Result<(Child, Interfaces)> {
+    fn start(&self, boot: u32) -> io::Result<(Child, Interfaces)> {
         self.install()?;
-        let log = OpenOptions::new().create(true).append(true).open(self.room.join("log"))?;
+        let mut log = OpenOptions::new().create(true).append(true).open(self.room.join("log"))?;
+        writeln!(log, "=== boot {boot} of {}", name(self.id))?;
         let mut command = Command::new(isolation::PROGRAM);
         command
             .args([init::CHARACTER, name(self.id)])

@@ -20,8 +20,7 @@ use super::{Cable, Lab, Way, name};
 /// When a promise was broken, or there is no such story.
 pub fn tell(wanted: &str) -> Result<(), Failure> {
     let Some(story) = STORIES.iter().find(|story| story.name == wanted) else {
-        let names: Vec<_> = STORIES.iter().map(|story| story.name).collect();
-        return Err(Failure(format!("no story {wanted:?}; there are {}", names.join(", "))));
+        return Err(Failure(format!("there is no story {wanted:?}: say story to see their names")));
     };
     let lab = Lab::new(&(story.choices)())?;
     let start = Instant::now();
@@ -37,6 +36,13 @@ pub fn tell(wanted: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Prints the names of all stories.
+pub fn list() {
+    for story in &STORIES {
+        println!("{}", story.name);
+    }
+}
+
 /// Something that happens to the pair, and what must come of it.
 struct Story {
     name: &'static str,
@@ -48,18 +54,20 @@ const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) ->
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 18] = [
+const STORIES: [Story; 20] = [
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
     story("home-comes-back", home_comes_back),
     Story { choices: stay, ..story("no-failback", no_failback) },
     story("one-cable-cut", one_cable_cut),
     story("one-way-cut", one_way_cut),
+    story("serial-alone", serial_alone),
     story("all-cables-cut", all_cables_cut),
     story("switch-unreachable", switch_unreachable),
     story("switch-lies", switch_lies),
     story("switch-slow", switch_slow),
     story("supervisor-dies", supervisor_dies),
+    story("active-resets", active_resets),
     story("active-stalls", active_stalls),
     story("standby-stalls", standby_stalls),
     story("shut-down-in-order", shut_down),
@@ -133,6 +141,21 @@ fn one_way_cut(lab: &Lab) -> Result<String, Failure> {
     Ok(format!("served again, longest silence {}", millis(lab.client().since(start).silence)))
 }
 
+fn serial_alone(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    for id in [First, Second] {
+        lab.lose(Way::Lan, id);
+        lab.lose(Way::Direct, id);
+    }
+    std::thread::sleep(LONG);
+    expect(lab.is_on(First) && lab.is_on(Second), "a box was shot that still spoke")?;
+    served_by(lab, First)?;
+    let start = Instant::now();
+    lab.power_off(First);
+    served_by(lab, Second)?;
+    silence_below(lab, start, TAKEOVER)
+}
+
 fn all_cables_cut(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     let start = Instant::now();
@@ -187,6 +210,16 @@ fn supervisor_dies(lab: &Lab) -> Result<String, Failure> {
     let settled = |lab: &Lab| lab.serving().is_some();
     expect(lab.wait_for(PATIENCE, settled), "nobody serves")?;
     Ok(format!("served again, longest silence {}", millis(lab.client().since(start).silence)))
+}
+
+fn active_resets(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    lab.reset(First)?;
+    let settled = |lab: &Lab| lab.boots(First) > 1 && lab.serving().is_some();
+    expect(lab.wait_for(PATIENCE, settled), "nobody serves")?;
+    served_by(lab, First)?;
+    Ok(format!("home again, longest silence {}", millis(lab.client().since(start).silence)))
 }
 
 fn active_stalls(lab: &Lab) -> Result<String, Failure> {
