@@ -39,7 +39,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<ExitCode, String
     Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
 }
 
-/// Makes the inside of the new world habitable: its own view of processes, and [`ROOM`], which is empty.
+/// Makes the inside of the new world habitable: its own view of processes, and an empty
+/// `/run`.
 ///
 /// # Errors
 ///

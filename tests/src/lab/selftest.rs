@@ -13,7 +13,8 @@ use super::client::Question;
 use super::failure::{Failure, expect};
 use super::kernel::Interfaces;
 use super::machine::Installation;
-use super::{CLIENT_PREFIX, Cable, FLOATING, Lab, Segment, Station, Switch, Way, name, service};
+use super::power_switch::Switch;
+use super::{CLIENT_PREFIX, Cable, FLOATING, Lab, Segment, Station, Way, name, service};
 
 /// Tries out every part of the lab.
 ///
