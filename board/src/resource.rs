@@ -10,7 +10,126 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+use firmware_agnostic::identity::BoxId;
+use firmware_agnostic::recovery::{OnFailure, Policy};
+
 use crate::patience::Patience;
+use crate::table::{Source, Table, Value};
+
+pub mod address;
+pub mod process;
+
+/// One resource, as the configuration file says it: a `[[resource]]`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What it is called in commands, messages and the log. Whether no other is called so is the caller's to see.
+    pub name: String,
+    /// On which of the boxes it runs.
+    pub place: Place,
+    /// How long a start may take.
+    pub start_timeout: Duration,
+    /// How long a stop may take before the box must reset itself.
+    pub stop_timeout: Duration,
+    /// What is done when it fails.
+    pub policy: Policy,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Address(address::Config),
+    Process(process::Config),
+}
+
+/// On which of the boxes a resource runs: `where`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// On the box that is active.
+    Active,
+    /// On both, always.
+    Both,
+    /// On the box that is not active.
+    Standby,
+}
+
+impl Config {
+    /// Reads the words of a resource; those of its kind are the kind's own.
+    pub fn read(table: &mut Table<'_>) -> Option<Self> {
+        let name: Option<String> = table.take("name");
+        let place = table.choose("where", &PLACES).unwrap_or(Place::Active);
+        let start_timeout = table.or("start_timeout", START_TIMEOUT);
+        let stop_timeout = table.or("stop_timeout", STOP_TIMEOUT);
+        let policy = read_policy(table);
+        if !table.has("kind") {
+            table.complain(
+                "",
+                format!("has no kind: say one of {}", KINDS.map(|kind| kind.0).join(", ")),
+            );
+            return None;
+        }
+        let read: Read = table.choose("kind", &KINDS)?;
+        let kind = read(table)?;
+        if let Kind::Process(process) = &kind
+            && process.kill_after >= stop_timeout
+        {
+            table.complain("kill_after", "must be shorter than stop_timeout, which includes it");
+        }
+        let name = name.unwrap_or_else(|| kind.name());
+        if name.is_empty() || name.contains(char::is_control) {
+            table.complain("name", "is empty, or cannot be shown");
+            return None;
+        }
+        Some(Self { name, place, start_timeout, stop_timeout, policy, kind })
+    }
+
+    /// The resource that this configuration speaks of, on the box `me`. Nothing is started.
+    ///
+    /// # Errors
+    ///
+    /// When this box cannot have it at all: better known when the supervisor starts than at the first takeover.
+    pub fn open(&self, me: BoxId) -> io::Result<Box<dyn Resource>> {
+        Ok(match &self.kind {
+            Kind::Address(config) => Box::new(config.open(me)),
+            Kind::Process(config) => Box::new(config.open(&self.name)),
+        })
+    }
+}
+
+fn read_policy(table: &mut Table<'_>) -> Policy {
+    let on_failure = table.choose("on_failure", &FAILURES).unwrap_or(OnFailure::Failover);
+    let threshold = table.or("threshold", THRESHOLD);
+    if threshold == 0 {
+        table.complain("threshold", "is 0: say how many failures are too many, 1 for the first");
+    }
+    let Forget(forget_after) = table.or("forget_after", Forget(Some(FORGET_AFTER)));
+    Policy { on_failure, threshold, forget_after }
+}
+
+impl Kind {
+    /// What a resource is called that was given no name.
+    fn name(&self) -> String {
+        match self {
+            Self::Address(config) => config.address().to_string(),
+            Self::Process(config) => config.program().to_owned(),
+        }
+    }
+}
+
+/// `"90s"`, or `"never"`.
+struct Forget(Option<Duration>);
+
+impl Value for Forget {
+    const EXAMPLE: &'static str = "a time such as \"90s\", or \"never\"";
+
+    fn read(value: &toml::de::DeValue<'_>, source: &Source<'_>) -> Result<Self, String> {
+        match value.as_str() {
+            Some("never") => Ok(Self(None)),
+            _ => Duration::read(value, source)
+                .map(|time| Self(Some(time)))
+                .map_err(|reason| format!("{reason}, or \"never\"")),
+        }
+    }
+}
 
 /// Something that runs on one of the boxes.
 pub trait Resource: Send {
@@ -44,5 +163,101 @@ pub trait Resource: Send {
     /// A descriptor that becomes readable when `monitor` should be called at once: a process that died.
     fn alarm(&self) -> Option<BorrowedFd<'_>> {
         None
+    }
+}
+
+type Read = fn(&mut Table<'_>) -> Option<Kind>;
+
+const KINDS: [(&str, Read); 2] = [
+    ("address", |table| address::Config::read(table).map(Kind::Address)),
+    ("process", |table| process::Config::read(table).map(Kind::Process)),
+];
+
+const PLACES: [(&str, Place); 3] =
+    [("active", Place::Active), ("both", Place::Both), ("standby", Place::Standby)];
+
+const FAILURES: [(&str, OnFailure); 5] = [
+    ("ignore", OnFailure::Ignore),
+    ("restart", OnFailure::Restart),
+    ("failover", OnFailure::Failover),
+    ("standby", OnFailure::Standby),
+    ("fence", OnFailure::Fence),
+];
+
+/// A directory server that checks its database after a power cut.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longer than it takes to kill what does not end by itself.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The first failure may be chance, and is answered by a start on the spot.
+const THRESHOLD: u8 = 2;
+
+/// Two failures within it are one story.
+const FORGET_AFTER: Duration = Duration::from_secs(90);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_is_called_after_what_it_is() {
+        let (process, complaints) =
+            read("kind = \"process\"\ncommand = [\"/usr/sbin/slapd\", \"-d\", \"0\"]");
+        assert_eq!(complaints, [] as [String; 0]);
+        let process = process.unwrap();
+        assert_eq!((process.name.as_str(), process.place), ("slapd", Place::Active));
+        assert_eq!(process.policy.forget_after, Some(FORGET_AFTER));
+        let (address, complaints) =
+            read("kind = \"address\"\naddress = \"203.0.113.10/24\"\ninterface = \"eth0\"");
+        assert_eq!(complaints, [] as [String; 0]);
+        assert_eq!(address.unwrap().name, "203.0.113.10/24");
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_remedy() {
+        for (words, told) in [
+            ("", "address, process"),
+            ("kind = \"proces\"", "did you mean process?"),
+            ("kind = \"process\"", "is missing"),
+            ("kind = \"process\"\ncommand = []", "say the program"),
+            ("kind = \"process\"\ncommand = [\"slapd\"]", "full path"),
+            (&process("ready = \"notfy\""), "say \"notify\""),
+            (&process("ready = { file = \"x\" }"), "full path"),
+            (&process("ready = { command = [\"x\"] }"), "full path"),
+            (&process("ready = { file = \"/x\", evry = \"1s\" }"), "say \"notify\""),
+            (&process("limits = { open_file = 1 }"), "open_files"),
+            (&process("limits = { core = \"much\" }"), "unlimited"),
+            (&process("umask = \"089\""), "octal"),
+            (&process("stop_signal = \"TREM\""), "TERM"),
+            (&process("kill_after = \"15s\""), "shorter than stop_timeout"),
+            (&process("environment = { \"A=B\" = \"c\" }"), "no name"),
+            (&process("where = \"here\""), "active, both, standby"),
+            (&process("threshold = 0"), "1 for the first"),
+            (&process("forget_after = \"always\""), "never"),
+            (&process("comand = 1"), "did you mean command?"),
+        ] {
+            let (_, complaints) = read(words);
+            assert!(
+                complaints.iter().any(|reason| reason.contains(told)),
+                "{words}: {complaints:?}"
+            );
+        }
+    }
+
+    fn process(words: &str) -> String {
+        format!("kind = \"process\"\ncommand = [\"/usr/sbin/slapd\"]\n{words}")
+    }
+
+    fn read(text: &str) -> (Option<Config>, Vec<String>) {
+        let source = Source::new(text);
+        let config = {
+            let mut table = source.parse();
+            let config = Config::read(&mut table);
+            table.finish();
+            config
+        };
+        let complaints = source.into_complaints().into_iter().map(|complaint| complaint.reason);
+        (config, complaints.collect())
     }
 }

@@ -1,3 +1,4 @@
-//! What the tests share: the simulated pair.
+//! The worlds in which the pair is tried out.
 
+pub mod lab;
 pub mod world;

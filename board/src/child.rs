@@ -1,0 +1,319 @@
+//! How is a program run so that it ends when we say so, and nothing of it stays?
+//!
+//! A [`Child`] is a direct child in a process group of its own, watched by a pidfd (`pidfd_open(2)`) and never by
+//! `SIGCHLD`. Its group is signalled as a whole. The dead leader is left a zombie until the rest of the group is gone:
+//! as long as it is there, the kernel gives its number to nobody else, and a signal to the group cannot hit a stranger.
+//!
+//! Nothing outlives the supervisor: the kernel kills a child when *the thread that spawned it* ends
+//! (`PR_SET_PDEATHSIG`, `prctl(2)`). Spawn from a thread that lives as long as the child is to live.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitIdStatus,
+};
+
+use crate::patience::Patience;
+
+pub mod account;
+pub mod census;
+pub mod output;
+pub mod run;
+pub mod signals;
+
+use account::Account;
+
+/// A program, and what it finds when it starts. Its environment is what stands here and nothing else.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// The program with its full path, and its arguments.
+    pub command: Vec<String>,
+    /// Added to [`ENVIRONMENT`], of which it may replace words.
+    pub environment: Vec<(String, String)>,
+    /// The working directory, `/` if none is said.
+    pub directory: Option<PathBuf>,
+    /// As whom it runs, as the supervisor if nobody is said.
+    pub account: Option<Account>,
+    /// What it may use at most (`None` for no limit), where that is to differ from the supervisor.
+    pub limits: Vec<(Resource, Option<u64>)>,
+    /// The permissions that its files do not get.
+    pub umask: Option<u32>,
+}
+
+impl Program {
+    /// Starts the program, with nothing to read, its output going to `output` and its errors to `errors`.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be executed as this account in this directory; nothing runs then.
+    pub fn spawn(&self, output: Stdio, errors: Stdio) -> io::Result<Child> {
+        let [program, arguments @ ..] = self.command.as_slice() else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"));
+        };
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(ENVIRONMENT)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.directory.clone().unwrap_or_else(|| PathBuf::from("/")))
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .process_group(0);
+        self.prepare(&mut command);
+        let spawned = command.spawn().map_err(|error| self.not_started(&error))?;
+        // Nobody but this module waits for children, so the number is the child's, be it dead already.
+        let pid = Pid::from_child(&spawned);
+        match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => Ok(Child { pid, pidfd, reaped: false }),
+            Err(error) => {
+                let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+                let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
+                Err(io::Error::new(
+                    io::Error::from(error).kind(),
+                    format!("{program} cannot be watched ({error}): pidfd_open needs Linux 5.3"),
+                ))
+            }
+        }
+    }
+
+    /// Arranges what the child does between fork and exec, in the order in which the rights for it are lost.
+    #[allow(unsafe_code)]
+    fn prepare(&self, command: &mut Command) {
+        let account = self.account.clone();
+        let limits = self.limits.clone();
+        let umask = self.umask;
+        let parent = rustix::process::getpid();
+        let in_child = move || {
+            for &(resource, most) in &limits {
+                let limit = Rlimit { current: most, maximum: most };
+                rustix::process::setrlimit(resource, limit)?;
+            }
+            if let Some(umask) = umask {
+                rustix::process::umask(Mode::from_raw_mode(umask));
+            }
+            if let Some(account) = &account {
+                account.become_it()?;
+            }
+            // A change of user takes the death signal back, so it comes last.
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            if rustix::process::getppid() != Some(parent) {
+                return Err(Errno::SRCH.into());
+            }
+            Ok(())
+        };
+        // SAFETY: after the fork of a process with threads only async-signal-safe functions may run
+        // (signal-safety(7)). `in_child` and `account` make direct system calls through rustix and allocate
+        // nothing, on paths of failure neither; `libc::signal` is on the list, and sets no handler; `close_range`
+        // is a bare system call with numbers for arguments, and closes nothing before the exec.
+        unsafe {
+            command.pre_exec(move || {
+                for number in 1..=SIGNAL_MAX {
+                    // Fails for those that cannot be changed, which are as they should be.
+                    libc::signal(number, libc::SIG_DFL);
+                }
+                // Ours are closed by exec anyway; this is for those that we were started with, and fails before
+                // Linux 5.11, where the child gets them as we did.
+                libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+                in_child()
+            });
+        }
+    }
+
+    fn not_started(&self, error: &io::Error) -> io::Error {
+        let program = self.command.first().map_or("", String::as_str);
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => ": the program, its interpreter or the directory is missing",
+            io::ErrorKind::PermissionDenied => {
+                ": it must be executable, and user and limits be allowed"
+            }
+            _ => "",
+        };
+        io::Error::new(error.kind(), format!("{program} cannot be started: {error}{hint}"))
+    }
+}
+
+/// A running program, with all that it started in its group. Dropping it kills the group.
+#[derive(Debug)]
+pub struct Child {
+    pid: Pid,
+    pidfd: OwnedFd,
+    reaped: bool,
+}
+
+impl Child {
+    /// The number of the process, and of its group.
+    pub const fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// How it ended, or `None` while it runs.
+    pub fn end(&self) -> Option<End> {
+        self.wait(WaitIdOptions::NOWAIT)
+    }
+
+    /// Sends `signal` to the whole group.
+    pub fn signal(&self, signal: Signal) {
+        if !self.reaped {
+            // Fails only when the group has no member that could take it.
+            let _ = rustix::process::kill_process_group(self.pid, signal);
+        }
+    }
+
+    /// Ends the whole group: by `signal`, and by `SIGKILL` after `kill_after`, or as soon as `patience` is over or
+    /// called off.
+    ///
+    /// # Errors
+    ///
+    /// When a member of the group is still there: it hangs in the kernel.
+    pub fn stop(
+        &mut self,
+        signal: Signal,
+        kill_after: Duration,
+        patience: &Patience,
+    ) -> io::Result<()> {
+        self.signal(signal);
+        // One that was stopped takes the signal only when it goes on.
+        self.signal(Signal::CONT);
+        if self.gone(&patience.at_most(kill_after)).is_ok() {
+            self.reap();
+            return Ok(());
+        }
+        log::warn!("process group {} does not end by {}: killed", self.pid, signals::name(signal));
+        self.kill()
+    }
+
+    /// Kills the whole group, and waits until it is gone.
+    ///
+    /// # Errors
+    ///
+    /// When a member of the group is still there: it hangs in the kernel.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.signal(Signal::KILL);
+        self.gone(&Patience::new(KILL_TIME)).map_err(|_| {
+            let left: Vec<_> = self
+                .members()
+                .iter()
+                .map(|member| format!("{member}, state {}", member.state))
+                .collect();
+            io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("killed, and still there: {}: it hangs in the kernel", left.join("; ")),
+            )
+        })?;
+        self.reap();
+        Ok(())
+    }
+
+    /// Waits until no member of the group is left alive.
+    fn gone(&self, patience: &Patience) -> io::Result<()> {
+        if self.reaped {
+            return Ok(());
+        }
+        patience.readable(&[self.as_fd()])?;
+        let mut pause = Duration::from_millis(1);
+        while !self.members().is_empty() {
+            patience.sleep(pause)?;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        Ok(())
+    }
+
+    /// The members of the group that are alive: a zombie holds nothing, and is its parent's to take.
+    fn members(&self) -> Vec<census::Entry> {
+        let group = self.pid.as_raw_pid();
+        census::take().into_iter().filter(|entry| entry.group == group && entry.alive()).collect()
+    }
+
+    fn reap(&mut self) {
+        self.wait(WaitIdOptions::empty());
+        self.reaped = true;
+    }
+
+    fn wait(&self, options: WaitIdOptions) -> Option<End> {
+        let options = options | WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        match rustix::process::waitid(WaitId::PidFd(self.as_fd()), options) {
+            Ok(status) => status.map(|status| End::from(&status)),
+            // Taken by somebody else: the supervisor was started with SIGCHLD ignored.
+            Err(_) => Some(End::Unknown),
+        }
+    }
+}
+
+impl AsFd for Child {
+    /// The pidfd: readable as soon as the process is dead.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.reaped
+            && let Err(error) = self.kill()
+        {
+            log::error!("process group {}: {error}", self.pid);
+        }
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum End {
+    /// By itself, with this status.
+    Exited(i32),
+    /// By the signal of this number.
+    Killed(i32),
+    /// It is dead, and its status is lost.
+    Unknown,
+}
+
+impl End {
+    /// Whether it ended by itself, with status 0.
+    pub const fn success(self) -> bool {
+        matches!(self, Self::Exited(0))
+    }
+}
+
+impl From<&WaitIdStatus> for End {
+    fn from(status: &WaitIdStatus) -> Self {
+        match (status.exit_status(), status.terminating_signal()) {
+            (Some(status), _) => Self::Exited(status),
+            (None, Some(number)) => Self::Killed(number),
+            (None, None) => Self::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Exited(status) => write!(f, "ended with status {status}"),
+            Self::Killed(number) => write!(f, "was killed by {}", signals::name_of(number)),
+            Self::Unknown => f.write_str("ended, nobody knows how"),
+        }
+    }
+}
+
+/// What every child finds in its environment: the place of the tools, and a language that is the same on both boxes.
+pub const ENVIRONMENT: [(&str, &str); 2] =
+    [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8")];
+
+/// A killed process is gone within milliseconds, and a large one within its time to free memory. What is there after
+/// two seconds waits for hardware.
+const KILL_TIME: Duration = Duration::from_secs(2);
+
+/// Between two looks at a group whose leader is dead: seldom enough to cost nothing.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
+
+/// The highest signal of Linux on all its architectures but MIPS, which has 128 and uses no more.
+const SIGNAL_MAX: i32 = 64;

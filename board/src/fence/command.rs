@@ -1,0 +1,85 @@
+//! Fencing by a program of the integrator's own: `PROGRAM off`, `PROGRAM on`, `PROGRAM status`.
+//!
+//! The program ends with 0 when the order was taken; `status` prints `on` or `off`. It is run in a process group of
+//! its own with a clean environment, and killed when its time is over. This file is also the model for a new device:
+//! all that the rest of the house needs to know of one is here.
+
+use std::io;
+use std::path::Path;
+
+use super::{Fence, Power};
+use crate::child::Program;
+use crate::patience::Patience;
+use crate::table::Table;
+
+/// `kind = "command"`
+#[derive(Clone, Debug)]
+pub struct Config {
+    command: Vec<String>,
+}
+
+impl Config {
+    /// Reads the words of a command.
+    pub fn read(table: &mut Table<'_>) -> Option<Self> {
+        let command: Vec<String> = table.need("command")?;
+        if command.first().is_some_and(|program| Path::new(program).is_absolute()) {
+            return Some(Self { command });
+        }
+        table.complain("command", "does not begin with the full path of a program");
+        None
+    }
+
+    /// The device; nothing is run yet.
+    pub fn open(&self) -> Command {
+        Command { command: self.command.clone() }
+    }
+}
+
+/// A program that holds the power of a box.
+pub struct Command {
+    command: Vec<String>,
+}
+
+impl Command {
+    /// Runs the program with one more word, and returns what it printed.
+    fn run(&self, word: &str, patience: &Patience) -> io::Result<String> {
+        let mut command = self.command.clone();
+        command.push(word.to_owned());
+        let name = command.join(" ");
+        let finished = Program { command, ..Program::default() }.run(patience)?;
+        if finished.end.success() {
+            return Ok(finished.output);
+        }
+        let said = finished.errors.lines().next_back().unwrap_or("it said no reason");
+        Err(io::Error::other(format!("{name} {}: {said}", finished.end)))
+    }
+}
+
+impl Fence for Command {
+    fn set_power(&mut self, power: Power, patience: &Patience) -> io::Result<()> {
+        self.run(&power.to_string(), patience).map(drop)
+    }
+
+    fn power(&mut self, patience: &Patience) -> io::Result<Power> {
+        let answer = self.run("status", patience)?;
+        match answer.trim() {
+            "off" => Ok(Power::Off),
+            "on" => Ok(Power::On),
+            other => Err(io::Error::other(format!("status printed neither on nor off: {other:?}"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_neither_on_nor_off_is_an_error() {
+        let mut echo = Command { command: vec!["/bin/echo".to_owned()] };
+        let error = echo.power(&Patience::new(Duration::from_secs(60))).unwrap_err();
+        assert!(error.to_string().contains("\"status\""), "{error}");
+    }
+}

@@ -1,0 +1,221 @@
+//! A service of the appliance: a program in the foreground, started, watched and stopped as a direct child.
+//!
+//! It is ready when it says so ([`Ready`]), dead in the moment it dies ([`Process::alarm`]), and gone when its whole
+//! process group is gone. Whether it is started again is not decided here.
+//!
+//! What a supervisor that was killed leaves behind is found by a mark in the environment (`process/remains.rs`).
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::Resource as Limited;
+use rustix::process::Signal;
+
+use super::Resource;
+use crate::child::account::Account;
+use crate::child::{Child, Program, output, signals};
+use crate::patience::Patience;
+use crate::table::{Map, Table};
+
+mod notify;
+mod ready;
+mod remains;
+mod words;
+
+pub use ready::Ready;
+use words::{Amount, Mask};
+
+/// `kind = "process"`
+#[derive(Clone, Debug)]
+pub struct Config {
+    command: Vec<String>,
+    ready: Ready,
+    user: Option<String>,
+    groups: Option<Vec<String>>,
+    environment: Vec<(String, String)>,
+    directory: Option<PathBuf>,
+    limits: Vec<(Limited, Option<u64>)>,
+    umask: Option<u32>,
+    stop_signal: Signal,
+    /// How long it may take to end by `stop_signal`.
+    pub kill_after: Duration,
+}
+
+impl Config {
+    /// Reads the words of a process.
+    pub fn read(table: &mut Table<'_>) -> Option<Self> {
+        let command: Option<Vec<String>> = table.need("command");
+        let config = Self {
+            command: command.clone().unwrap_or_default(),
+            ready: table.or("ready", Ready::Running),
+            user: table.take("user"),
+            groups: table.take("groups"),
+            environment: read_environment(table),
+            directory: table.take("directory"),
+            limits: read_limits(table),
+            umask: table.take("umask").map(|Mask(mask)| mask),
+            stop_signal: table.choose("stop_signal", &signals::NAMES).unwrap_or(Signal::TERM),
+            kill_after: table.or("kill_after", Duration::from_secs(5)),
+        };
+        match command?.first() {
+            Some(program) if Path::new(program).is_absolute() => Some(config),
+            Some(program) => {
+                table.complain("command", format!("{program:?} is not a full path"));
+                None
+            }
+            None => {
+                table.complain("command", "is empty: say the program and its arguments");
+                None
+            }
+        }
+    }
+
+    /// The program without its path, which a process is called if it is given no name.
+    pub fn program(&self) -> &str {
+        let program = self.command.first().map_or("", String::as_str);
+        program.rsplit('/').next().unwrap_or(program)
+    }
+
+    /// The process called `name`; nothing is started.
+    pub fn open(&self, name: &str) -> Process {
+        Process {
+            config: self.clone(),
+            name: name.to_owned(),
+            child: None,
+            swept: false,
+            told: false,
+        }
+    }
+}
+
+fn read_environment(table: &mut Table<'_>) -> Vec<(String, String)> {
+    let Map::<String>(words) = table.or("environment", Map(Vec::new()));
+    for (name, value) in &words {
+        // What cannot be passed on (environ(7)) would make the start fail.
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            table.complain(
+                "environment",
+                format!("{name:?} is no name of a variable, or its value no text"),
+            );
+        }
+    }
+    words
+}
+
+fn read_limits(table: &mut Table<'_>) -> Vec<(Limited, Option<u64>)> {
+    let said: Map<Amount> = table.or("limits", Map(Vec::new()));
+    let mut limits = Vec::new();
+    for (name, Amount(most)) in said.0 {
+        if let Some((_, limited)) = LIMITS.iter().find(|(known, _)| *known == name) {
+            limits.push((*limited, most));
+        } else {
+            let known: Vec<_> = LIMITS.iter().map(|(known, _)| *known).collect();
+            table.complain("limits", format!("{name} is none of {}", known.join(", ")));
+        }
+    }
+    limits
+}
+
+/// A service that runs as our child. Its thread must live as long as it is to run: see [`crate::child`].
+pub struct Process {
+    config: Config,
+    name: String,
+    child: Option<Child>,
+    /// Whether the remains of an earlier life of the supervisor were looked for.
+    swept: bool,
+    /// Whether `monitor` has told that the child is dead.
+    told: bool,
+}
+
+impl Resource for Process {
+    fn start(&mut self, patience: &Patience) -> io::Result<()> {
+        if self.child.as_ref().is_some_and(|child| child.end().is_none()) {
+            return Ok(());
+        }
+        self.clear()?;
+        self.told = false;
+        let mut program = self.program()?;
+        let witness = self.config.ready.prepare(&mut program)?;
+        let output = output::to_log(&self.name)?;
+        let child = program.spawn(Stdio::from(output.try_clone()?), Stdio::from(output))?;
+        let ready = witness.wait(&child, &program, patience);
+        self.child = Some(child);
+        ready.map_err(|error| match self.clear() {
+            Ok(()) => error,
+            Err(left) => io::Error::new(error.kind(), format!("{error}; {left}")),
+        })
+    }
+
+    fn stop(&mut self, patience: &Patience) -> io::Result<()> {
+        if let Some(child) = &mut self.child {
+            child.stop(self.config.stop_signal, self.config.kill_after, patience)?;
+        }
+        self.clear()
+    }
+
+    fn monitor(&mut self) -> io::Result<()> {
+        let program = self.config.program();
+        let child = self
+            .child
+            .as_ref()
+            .ok_or_else(|| io::Error::other(format!("{program} does not run")))?;
+        let Some(end) = child.end() else { return Ok(()) };
+        self.told = true;
+        Err(io::Error::other(format!("{program} {end}")))
+    }
+
+    /// The pidfd, until [`Process::monitor`] has told the death.
+    fn alarm(&self) -> Option<BorrowedFd<'_>> {
+        self.child.as_ref().filter(|_| !self.told).map(AsFd::as_fd)
+    }
+}
+
+impl Process {
+    /// Kills what is there of this life and of earlier ones.
+    fn clear(&mut self) -> io::Result<()> {
+        let had_child = self.child.is_some();
+        if let Some(child) = &mut self.child {
+            child.kill()?;
+        }
+        self.child = None;
+        if had_child || !self.swept {
+            remains::clear(&self.name)?;
+            self.swept = true;
+        }
+        Ok(())
+    }
+
+    fn program(&self) -> io::Result<Program> {
+        let Config { user, groups, .. } = &self.config;
+        let account = if user.is_some() || groups.is_some() {
+            Some(Account::find(user.as_deref(), groups.as_deref())?)
+        } else {
+            None
+        };
+        let mut environment = self.config.environment.clone();
+        environment.extend(remains::mark(&self.name));
+        Ok(Program {
+            command: self.config.command.clone(),
+            environment,
+            directory: self.config.directory.clone(),
+            account,
+            limits: self.config.limits.clone(),
+            umask: self.config.umask,
+        })
+    }
+}
+
+/// What can be limited, in the words of a person who has not read `setrlimit(2)`.
+const LIMITS: [(&str, Limited); 8] = [
+    ("open_files", Limited::Nofile),
+    ("processes", Limited::Nproc),
+    ("memory", Limited::As),
+    ("locked_memory", Limited::Memlock),
+    ("stack", Limited::Stack),
+    ("core", Limited::Core),
+    ("file_size", Limited::Fsize),
+    ("realtime_priority", Limited::Rtprio),
+];

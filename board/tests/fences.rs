@@ -1,0 +1,242 @@
+//! Fences against real programs: a shell script plays the device.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use board::child::census;
+use board::fence::{self, Fence, Ladder, Power, fence};
+use board::patience::{Cord, Patience};
+use board::table::Source;
+use tempfile::TempDir;
+
+#[test]
+fn what_is_off_already_is_fenced_without_an_order() {
+    let device = Device::new("echo $1 >> orders; case $1 in status) echo off;; *) exit 1;; esac");
+    fence(&mut *device.open(), &seconds(60)).unwrap();
+    assert_eq!(device.orders(), ["status"]);
+}
+
+#[test]
+fn a_box_is_fenced_when_it_is_seen_off_and_not_before() {
+    let device = Device::new(
+        "echo $1 >> orders
+        case $1 in
+            off) (sleep 0.3; : > gone) > /dev/null 2>&1 & sleep 0.4;;
+            status) test -e gone && echo off || echo on;;
+        esac",
+    );
+    fence(&mut *device.open(), &seconds(60)).unwrap();
+    assert!(device.has("gone"));
+    assert_eq!(&device.orders()[..2], ["status", "off"]);
+}
+
+#[test]
+fn a_device_that_is_slow_to_show_it_is_asked_until_it_does() {
+    let device = Device::new(
+        "echo $1 >> orders
+        case $1 in status) test $(wc -l < orders) -gt 6 && echo off || echo on;; esac",
+    );
+    fence(&mut *device.open(), &seconds(60)).unwrap();
+    assert_eq!(device.orders().iter().filter(|order| *order == "off").count(), 1);
+}
+
+#[test]
+fn a_device_that_takes_the_order_and_does_nothing_has_fenced_nobody() {
+    let device = Device::new("test $1 != status || echo on");
+    let error = fence(&mut *device.open(), &millis(700)).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    let told = error.to_string();
+    assert!(told.contains("still reported on") && told.contains("taken for alive"), "{told}");
+}
+
+#[test]
+fn a_state_that_cannot_be_read_does_not_stop_the_order() {
+    let device = Device::new(
+        "echo $1 >> orders
+        case $1 in
+            off) : > gone;;
+            status) test -e gone || { echo no session >&2; exit 1; }; echo off;;
+        esac",
+    );
+    fence(&mut *device.open(), &seconds(60)).unwrap();
+    assert_eq!(device.orders(), ["status", "off", "status"]);
+}
+
+#[test]
+fn a_first_look_that_hangs_leaves_time_for_the_order() {
+    let device = Device::new(
+        "case $1 in
+            off) : > gone;;
+            status) test -e gone || exec sleep 600; echo off;;
+        esac",
+    );
+    fence(&mut *device.open(), &seconds(8)).unwrap();
+}
+
+#[test]
+fn an_order_that_is_refused_is_told_with_the_devices_own_words() {
+    let device = Device::new("test $1 = status && echo on || { echo wrong password >&2; exit 7; }");
+    let error = fence(&mut *device.open(), &seconds(60)).unwrap_err();
+    let told = error.to_string();
+    assert!(told.contains("ended with status 7: wrong password"), "{told}");
+    assert!(told.contains("taken for alive"), "{told}");
+}
+
+#[test]
+fn an_order_whose_answer_was_lost_has_fenced_when_the_power_is_off() {
+    let device = Device::new(
+        "case $1 in off) : > gone; exit 1;; status) test -e gone && echo off || echo on;; esac",
+    );
+    fence(&mut *device.open(), &seconds(60)).unwrap();
+}
+
+#[test]
+fn a_state_that_is_garbage_is_an_error_and_never_off() {
+    for script in
+        ["echo offline", "echo off off", "echo OFF", ":", "echo off; exit 1", "echo off >&2"]
+    {
+        let device = Device::new(script);
+        assert!(device.open().power(&seconds(5)).is_err(), "{script}");
+    }
+    let flood = Device::new("yes off").open().power(&millis(500)).unwrap_err();
+    assert_eq!(flood.kind(), io::ErrorKind::TimedOut);
+    let error = fence(&mut *Device::new("echo dunno").open(), &millis(500)).unwrap_err();
+    assert!(error.to_string().contains("dunno"), "{error}");
+}
+
+#[test]
+fn a_program_that_hangs_is_killed_in_time_with_all_that_it_started() {
+    let device = Device::new("trap '' TERM; echo $$ > pid; sleep 611 & wait; wait");
+    let error = device.open().power(&millis(500)).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+    let group: i32 = fs::read_to_string(device.path("pid")).unwrap().trim().parse().unwrap();
+    assert!(!census::take().iter().any(|entry| entry.group == group && entry.alive()));
+}
+
+#[test]
+fn a_fence_that_is_called_off_says_what_is_unknown() {
+    let device = Device::new("echo $1 >> orders; test $1 != status || echo on");
+    let cord = Cord::new().unwrap();
+    let patience = Patience::with_cord(Duration::from_secs(600), &cord);
+    let error = thread::scope(|scope| {
+        scope.spawn(|| {
+            let start = Instant::now();
+            while !device.has("orders") || device.orders().len() < 3 {
+                assert!(start.elapsed() < Duration::from_secs(60));
+                thread::sleep(Duration::from_millis(5));
+            }
+            cord.pull();
+        });
+        fence(&mut *device.open(), &patience).unwrap_err()
+    });
+    assert_eq!(error.kind(), io::ErrorKind::Interrupted);
+    assert!(error.to_string().contains("taken for alive"), "{error}");
+}
+
+#[test]
+fn the_next_rung_is_asked_when_one_fails() {
+    let broken = Device::new("echo $1 >> orders; echo no route >&2; exit 1");
+    let works = Device::new(
+        "echo $1 >> orders; case $1 in off) : > gone;; status) test -e gone && echo off || echo on;; esac",
+    );
+    let spare = Device::new("echo $1 >> orders");
+    let mut ladder = Ladder::open(&[broken.config("1s"), works.config("60s"), spare.config("60s")]);
+    assert_eq!(ladder.power(&seconds(60)).unwrap(), Power::On);
+    ladder.fence(&seconds(60)).unwrap();
+    assert!(broken.orders().contains(&"off".to_owned()), "the first rung is asked first");
+    assert!(!spare.has("orders"), "a rung after the one that worked is not asked");
+    assert_eq!(ladder.power(&seconds(60)).unwrap(), Power::Off);
+    assert_eq!(ladder.timeout(), Duration::from_secs(121));
+
+    ladder.on(&seconds(60)).unwrap();
+    for device in [&broken, &works, &spare] {
+        assert_eq!(device.orders().last().unwrap(), "on");
+    }
+}
+
+#[test]
+fn a_ladder_that_fails_tells_every_reason() {
+    let broken = Device::new("echo no route >&2; exit 1");
+    let hangs = Device::new("exec sleep 600");
+    let mut ladder = Ladder::open(&[broken.config("5s"), hangs.config("300ms")]);
+    let told = ladder.fence(&seconds(60)).unwrap_err().to_string();
+    assert!(told.contains("no route") && told.contains("did not end in time"), "{told}");
+    assert!(ladder.on(&seconds(60)).is_err());
+    assert!(Ladder::open(&[]).fence(&seconds(1)).is_err(), "no device has fenced nobody");
+}
+
+#[test]
+fn mistakes_in_the_configuration_are_told() {
+    for (text, told) in [
+        ("command = [\"/bin/x\"]", "has no kind"),
+        ("kind = \"comand\"\ncommand = [\"/bin/x\"]", "did you mean command?"),
+        ("kind = \"command\"\ncommand = [\"x\"]", "full path"),
+        ("kind = \"command\"\ncommand = []", "full path"),
+        ("kind = \"command\"", "is missing"),
+        ("kind = \"command\"\ncommand = [\"/bin/x\"]\ntimeout = \"0s\"", "is no time"),
+    ] {
+        let source = Source::new(text);
+        fence::Config::read(&mut source.parse());
+        let complaints = source.into_complaints();
+        assert!(
+            complaints.iter().any(|complaint| complaint.reason.contains(told)),
+            "{text}: {complaints:?}"
+        );
+    }
+}
+
+/// A script that plays a device, in a directory of its own.
+struct Device {
+    directory: TempDir,
+}
+
+impl Device {
+    fn new(script: &str) -> Self {
+        let directory = TempDir::new().unwrap();
+        let text = format!("cd {}\n{script}\n", directory.path().display());
+        fs::write(directory.path().join("device"), text).unwrap();
+        Self { directory }
+    }
+
+    fn config(&self, timeout: &str) -> fence::Config {
+        let text = format!(
+            "kind = \"command\"\ncommand = [\"/bin/sh\", \"{}/device\"]\ntimeout = \"{timeout}\"\n",
+            self.directory.path().display()
+        );
+        let source = Source::new(&text);
+        let mut table = source.parse();
+        let config = fence::Config::read(&mut table);
+        table.finish();
+        let complaints = source.into_complaints();
+        assert!(complaints.is_empty(), "{complaints:?}");
+        config.unwrap()
+    }
+
+    fn open(&self) -> Box<dyn Fence> {
+        self.config("60s").open()
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        Path::new(self.directory.path()).join(name)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.path(name).exists()
+    }
+
+    fn orders(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.path("orders")).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+fn seconds(seconds: u64) -> Patience {
+    Patience::new(Duration::from_secs(seconds))
+}
+
+fn millis(millis: u64) -> Patience {
+    Patience::new(Duration::from_millis(millis))
+}

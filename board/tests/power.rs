@@ -1,0 +1,36 @@
+//! The reset, in a PID namespace that stands for the box.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+
+use board::power;
+
+#[test]
+fn a_reset_brings_down_the_box_and_nothing_else() {
+    let me = std::env::current_exe().unwrap();
+    let status = Command::new("unshare")
+        .args(["--pid", "--fork"])
+        .arg(me)
+        .args(["--ignored", "--exact", "reset_this_box"])
+        .env("MACHINE", namespace())
+        .stdout(Stdio::null())
+        .status()
+        .expect("this test must run as root, with unshare(1)");
+    // What a namespace's init dies of when its box restarts (pid_namespaces(7)).
+    assert_eq!(status.signal(), Some(libc::SIGHUP), "{status}");
+}
+
+#[test]
+#[ignore = "run by the test above, as the init of its own namespace"]
+fn reset_this_box() {
+    let machine = std::env::var("MACHINE").expect("the machine itself must not be reset");
+    assert_ne!(namespace(), machine, "the machine itself must not be reset");
+    assert_eq!(std::process::id(), 1, "the machine itself must not be reset");
+    let Err(error) = power::reset();
+    panic!("{error}");
+}
+
+fn namespace() -> String {
+    fs::read_link("/proc/self/ns/pid").unwrap().to_str().unwrap().to_owned()
+}

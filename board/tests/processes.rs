@@ -1,0 +1,572 @@
+//! Processes as resources: real programs, started, watched, killed.
+
+use std::fs;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, Once};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use board::child::census;
+use board::patience::{Cord, Patience};
+use board::resource::{self, Resource};
+use board::table::Source;
+use firmware_agnostic::identity::BoxId;
+use rustix::process::{Pid, Signal};
+use tempfile::TempDir;
+
+// How it becomes ready.
+
+#[test]
+fn without_a_word_about_it_a_process_is_ready_when_it_runs() {
+    let room = Room::new();
+    let mut process = room.process("exec sleep 600", "");
+    process.start(&seconds(10)).unwrap();
+    process.monitor().unwrap();
+    process.start(&seconds(10)).expect("starting what runs is no error");
+    process.stop(&seconds(10)).unwrap();
+    assert!(process.monitor().is_err());
+    process.stop(&seconds(10)).expect("stopping what does not run is no error");
+}
+
+#[test]
+fn a_process_is_ready_when_it_says_so_on_its_notify_socket() {
+    let room = Room::new();
+    let say = r#"python3 - <<'END'
+import os, socket, time
+name = os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1)
+service = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+service.sendto(b"STATUS=loading", name)
+time.sleep(0.2)
+open("said", "w").close()
+service.sendto(b"STATUS=up\nREADY=1\n", name)
+time.sleep(600)
+END"#;
+    let mut process = room.process(say, "ready = \"notify\"");
+    process.start(&seconds(60)).unwrap();
+    assert!(room.has("said"));
+    process.stop(&seconds(10)).unwrap();
+}
+
+#[test]
+fn a_process_is_ready_when_its_file_is_new() {
+    let room = Room::new();
+    fs::write(room.path("pid"), "1\n").unwrap();
+    let ready = format!("ready = {{ file = {:?} }}", room.path("pid"));
+    let mut process = room.process("sleep 0.2; echo > told; echo $$ > pid; exec sleep 600", &ready);
+    process.start(&seconds(60)).unwrap();
+    assert!(room.has("told"), "the file of before the start was taken for the new one");
+    process.stop(&seconds(10)).unwrap();
+}
+
+#[test]
+fn a_process_is_ready_when_the_command_succeeds() {
+    let room = Room::new();
+    let ready = format!(
+        "ready = {{ command = [\"/bin/sh\", \"-c\", \"echo >> asked; test -e {}\"], every = \"10ms\" }}",
+        room.path("up").display()
+    );
+    let mut process = room.process("sleep 0.3; echo > up; exec sleep 600", &ready);
+    process.start(&seconds(60)).unwrap();
+    assert!(room.has("up"));
+    assert!(room.read("asked").lines().count() > 1);
+    process.stop(&seconds(10)).unwrap();
+}
+
+// Starts that fail.
+
+#[test]
+fn a_start_that_never_becomes_ready_leaves_nothing() {
+    let room = Room::new();
+    for ready in [
+        "ready = \"notify\"".to_owned(),
+        "ready = { file = \"/nowhere/pid\" }".to_owned(),
+        "ready = { command = [\"/bin/false\"] }".to_owned(),
+        "ready = { command = [\"/bin/sleep\", \"600\"] }".to_owned(),
+    ] {
+        let mut process = room.process("trap '' TERM; sleep 601 & echo $$ > pid; wait", &ready);
+        let error = process.start(&Patience::new(Duration::from_millis(300))).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+        assert!(process.alarm().is_none() && process.monitor().is_err());
+        assert_eq!(room.members(), [] as [String; 0], "{ready}");
+    }
+}
+
+#[test]
+fn a_start_that_is_called_off_ends_at_once_and_leaves_nothing() {
+    let room = Room::new();
+    let cord = Cord::new().unwrap();
+    let mut process = room.process("echo $$ > pid; sleep 601; true", "ready = \"notify\"");
+    let patience = Patience::with_cord(Duration::from_secs(600), &cord);
+    let error = thread::scope(|scope| {
+        scope.spawn(|| {
+            room.wait_for("pid");
+            cord.pull();
+        });
+        process.start(&patience).unwrap_err()
+    });
+    assert_eq!(error.kind(), io::ErrorKind::Interrupted);
+    assert_eq!(room.members(), [] as [String; 0]);
+}
+
+#[test]
+fn a_death_during_the_start_ends_it_at_once() {
+    let room = Room::new();
+    for (script, told) in [
+        ("exit 3", "ended with status 3"),
+        ("kill -ABRT $$", "was killed by SIGABRT"),
+        ("exit 0", "must stay in the foreground"),
+    ] {
+        let mut process = room.process(script, "ready = \"notify\"");
+        let error = process.start(&seconds(600)).unwrap_err();
+        assert!(error.to_string().contains(told), "{error}");
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_executed_is_told_with_its_path() {
+    let room = Room::new();
+    let mut process = room.resource("command = [\"/nowhere/program\"]");
+    let error = process.start(&seconds(10)).unwrap_err();
+    assert!(error.to_string().contains("/nowhere/program"), "{error}");
+    let mut process = room.process("exec sleep 600", "user = \"nobody-of-this-name\"");
+    let error = process.start(&seconds(10)).unwrap_err();
+    assert!(error.to_string().contains("nobody-of-this-name"), "{error}");
+}
+
+// Death.
+
+#[test]
+fn death_is_seen_through_the_alarm_and_told_once() {
+    let room = Room::new();
+    let mut process = room.process("echo $$ > pid; exec sleep 600", "");
+    process.start(&seconds(10)).unwrap();
+    assert!(!rings(process.alarm(), Duration::ZERO));
+    room.kill(Signal::SEGV);
+    assert!(rings(process.alarm(), Duration::from_secs(60)));
+    let error = process.monitor().unwrap_err();
+    assert!(error.to_string().ends_with("was killed by SIGSEGV"), "{error}");
+    assert!(process.alarm().is_none(), "an alarm that was answered must not ring for ever");
+
+    process.start(&seconds(10)).unwrap();
+    process.monitor().unwrap();
+    assert!(!rings(process.alarm(), Duration::ZERO));
+    process.stop(&seconds(10)).unwrap();
+}
+
+#[test]
+fn what_a_dead_process_left_in_its_group_is_gone_before_it_starts_again() {
+    let room = Room::new();
+    let mut process = room.process("sleep 602 & echo $$ > pid; wait", "");
+    process.start(&seconds(10)).unwrap();
+    room.wait_for("pid");
+    let first = room.group();
+    room.kill(Signal::KILL);
+    assert!(rings(process.alarm(), Duration::from_secs(60)));
+    assert!(process.monitor().is_err());
+    process.start(&seconds(10)).unwrap();
+    assert_eq!(members(first), [] as [String; 0]);
+}
+
+// Stops.
+
+#[test]
+fn a_process_that_ignores_the_signal_is_killed() {
+    let room = Room::new();
+    let script = "trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done";
+    let mut process = room.process(script, "kill_after = \"200ms\"");
+    process.start(&seconds(10)).unwrap();
+    room.wait_for("pid");
+    process.stop(&seconds(10)).unwrap();
+    assert_eq!(room.members(), [] as [String; 0]);
+}
+
+#[test]
+fn a_stop_without_patience_kills_at_once() {
+    let room = Room::new();
+    let mut process = room.process("trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done", "");
+    process.start(&seconds(10)).unwrap();
+    room.wait_for("pid");
+    process.stop(&Patience::new(Duration::ZERO)).unwrap();
+    assert_eq!(room.members(), [] as [String; 0]);
+}
+
+#[test]
+fn the_signal_is_the_one_that_was_said_and_there_is_time_to_obey() {
+    let room = Room::new();
+    let script =
+        "trap 'sleep 0.3; echo > saved; exit' USR1; echo $$ > pid; while :; do sleep 0.05; done";
+    let mut process = room.process(script, "stop_signal = \"USR1\"");
+    process.start(&seconds(10)).unwrap();
+    room.wait_for("pid");
+    process.stop(&seconds(60)).unwrap();
+    assert!(room.has("saved"));
+}
+
+#[test]
+fn a_wrapper_that_dies_first_does_not_shorten_the_time_of_the_program() {
+    let room = Room::new();
+    let script =
+        "(trap 'sleep 0.3; echo > saved; exit' TERM; echo > up; while :; do sleep 0.05; done) &
+        echo $$ > pid; wait";
+    let mut process = room.process(script, "");
+    process.start(&seconds(10)).unwrap();
+    room.wait_for("up");
+    room.wait_for("pid");
+    process.stop(&seconds(60)).unwrap();
+    assert!(room.has("saved"));
+    assert_eq!(room.members(), [] as [String; 0]);
+}
+
+#[test]
+fn grandchildren_are_gone_even_those_that_left_the_group() {
+    let room = Room::new();
+    let script = "trap '' TERM; sleep 603 & setsid sleep 604 & (setsid sh -c 'echo $$ > stray; exec sleep 605' &)
+        echo $$ > pid; wait; wait; wait";
+    let mut process = room.process(script, "kill_after = \"100ms\"");
+    process.start(&seconds(10)).unwrap();
+    room.wait_for("pid");
+    room.wait_for("stray");
+    process.stop(&seconds(10)).unwrap();
+    assert_eq!(room.members(), [] as [String; 0]);
+    assert!(!alive(room.read("stray").trim().parse().unwrap()));
+}
+
+#[test]
+fn what_a_killed_supervisor_left_is_stopped_and_what_a_living_one_has_is_not() {
+    let room = Room::new();
+    let me = std::env::current_exe().unwrap();
+    let mut other = Command::new(me)
+        .args(["--ignored", "--exact", "another_supervisor"])
+        .env("ROOM", &room.path)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    room.wait_for("started");
+    let [worker, stray] = ["worker", "stray"].map(|file| room.read(file).trim().parse().unwrap());
+
+    room.resource("command = [\"/bin/true\"]").stop(&seconds(10)).unwrap();
+    assert!(alive(worker) && alive(stray), "those are another supervisor's");
+    other.kill().unwrap();
+    other.wait().unwrap();
+    until(|| !alive(room.group()), "the death of the child with its supervisor");
+    assert!(alive(worker) && alive(stray), "what is to be found must be there");
+    room.resource("command = [\"/bin/true\"]").stop(&seconds(10)).unwrap();
+    assert!(!alive(worker) && !alive(stray));
+}
+
+#[test]
+#[ignore = "run by the test above, and killed"]
+fn another_supervisor() {
+    let room = Room::at(PathBuf::from(std::env::var_os("ROOM").unwrap()), None);
+    let script = "sleep 608 & echo $! > worker
+        (setsid sh -c 'echo $$ > stray; exec sleep 609' &)
+        echo $$ > pid; wait";
+    let mut process = room.process(script, "");
+    process.start(&seconds(10)).unwrap();
+    for file in ["worker", "stray", "pid"] {
+        room.wait_for(file);
+    }
+    fs::write(room.path("started"), "yes").unwrap();
+    thread::sleep(Duration::from_secs(600));
+}
+
+#[test]
+fn a_process_that_was_dropped_is_killed() {
+    let room = Room::new();
+    let mut process = room.process("echo $$ > pid; sleep 606; true", "");
+    process.start(&seconds(10)).unwrap();
+    room.wait_for("pid");
+    drop(process);
+    assert_eq!(room.members(), [] as [String; 0]);
+}
+
+#[test]
+fn nothing_outlives_the_thread_that_started_it() {
+    let room = Room::new();
+    let process = thread::scope(|scope| {
+        let started = scope.spawn(|| {
+            let mut process = room.process("echo $$ > pid; exec sleep 607", "");
+            process.start(&seconds(10)).unwrap();
+            room.wait_for("pid");
+            process
+        });
+        started.join().unwrap()
+    });
+    assert!(rings(process.alarm(), Duration::from_secs(60)));
+}
+
+// What it finds.
+
+#[test]
+fn the_environment_is_clean_and_what_was_said() {
+    let room = Room::new();
+    let words = "environment = { LANG = \"C\", DATA = \"a b\" }\numask = \"027\"";
+    let mut process =
+        room.process("umask > umask; pwd > pwd; env > env; echo > done; exec sleep 600", words);
+    process.start(&seconds(10)).unwrap();
+    room.wait_for("done");
+    process.stop(&seconds(10)).unwrap();
+    let environment = room.read("env");
+    assert!(environment.lines().any(|line| line == "LANG=C"), "{environment}");
+    assert!(environment.lines().any(|line| line == "DATA=a b"), "{environment}");
+    assert!(environment.lines().any(|line| line.starts_with("PATH=/")), "{environment}");
+    assert!(!environment.contains("CARGO"), "{environment}");
+    assert_eq!(room.read("umask").trim(), "0027");
+    assert_eq!(Path::new(room.read("pwd").trim()), room.path);
+}
+
+#[test]
+fn signals_that_the_supervisor_ignores_are_fresh_for_its_children() {
+    // Whoever starts us by nohup has us ignore SIGHUP, and that is inherited.
+    let again = "trap '' HUP USR1; exec \"$0\" --ignored --exact signals_are_fresh";
+    let me = std::env::current_exe().unwrap();
+    let test = Command::new("/bin/sh").args(["-c", again]).arg(me).output().unwrap();
+    let said = String::from_utf8_lossy(&test.stdout);
+    assert!(test.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "run by the test above, with signals ignored"]
+fn signals_are_fresh() {
+    let ignored = |status: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+        let bits = u64::from_str_radix(line.trim(), 16).unwrap();
+        // 32 to 34 belong to the C library.
+        bits & !(0b111 << 31)
+    };
+    assert_ne!(ignored(&fs::read_to_string("/proc/self/status").unwrap()), 0);
+    let room = Room::new();
+    let mut process =
+        room.process("cat /proc/self/status > status; echo > done; exec sleep 600", "");
+    process.start(&seconds(10)).unwrap();
+    room.wait_for("done");
+    assert_eq!(ignored(&room.read("status")), 0);
+    process.stop(&seconds(10)).unwrap();
+}
+
+#[test]
+fn no_file_of_ours_is_open_in_a_child() {
+    let room = Room::new();
+    let ours = fs::File::create(room.path("ours")).unwrap();
+    rustix::io::fcntl_setfd(&ours, rustix::io::FdFlags::empty()).unwrap();
+    let mut process = room.process("ls -l /proc/self/fd > fd; echo > done; exec sleep 600", "");
+    process.start(&seconds(10)).unwrap();
+    room.wait_for("done");
+    process.stop(&seconds(10)).unwrap();
+    // Input, output, errors, and the directory that is listed.
+    let open = room.read("fd").lines().filter(|line| line.contains("->")).count();
+    assert_eq!(open, 4, "{}", room.read("fd"));
+}
+
+#[test]
+fn limits_are_those_that_were_said() {
+    let room = Room::new();
+    let limits = "limits = { open_files = 77, core = 4096, file_size = \"unlimited\" }";
+    let script =
+        "ulimit -n > files; ulimit -c > core; ulimit -f > size; echo > done; exec sleep 600";
+    let mut process = room.process(script, limits);
+    process.start(&seconds(10)).unwrap();
+    room.wait_for("done");
+    process.stop(&seconds(10)).unwrap();
+    assert_eq!((room.read("files").trim(), room.read("core").trim()), ("77", "8"));
+    assert_eq!(room.read("size").trim(), "unlimited");
+}
+
+#[test]
+fn a_process_runs_as_the_user_that_was_said_and_still_dies_with_us() {
+    assert!(rustix::process::geteuid().is_root(), "this test must run as root");
+    let room = Room::new();
+    let words = "user = \"12345\"\ngroups = [\"23456\", \"34567\"]";
+    let process = thread::scope(|scope| {
+        let started = scope.spawn(|| {
+            let mut process = room.process(
+                "id -u > uid; id -g > gid; id -G > groups; echo $$ > pid; exec sleep 600",
+                words,
+            );
+            process.start(&seconds(10)).unwrap();
+            room.wait_for("pid");
+            process
+        });
+        started.join().unwrap()
+    });
+    assert_eq!((room.read("uid").trim(), room.read("gid").trim()), ("12345", "23456"));
+    assert_eq!(room.read("groups").trim(), "23456 34567");
+    assert!(
+        rings(process.alarm(), Duration::from_secs(60)),
+        "the change of user took the death signal back"
+    );
+}
+
+// Output.
+
+#[test]
+fn output_and_errors_go_to_the_log_under_the_name() {
+    let log = Log::get();
+    let room = Room::new();
+    let mut process = room.process("echo to be seen; echo to be heard >&2; exec sleep 600", "");
+    process.start(&seconds(10)).unwrap();
+    log.wait_for(&room.name, "to be seen");
+    log.wait_for(&room.name, "to be heard");
+    process.stop(&seconds(10)).unwrap();
+}
+
+#[test]
+fn a_flood_of_output_stops_neither_the_process_nor_us() {
+    let log = Log::get();
+    let room = Room::new();
+    let flood = "yes flood | head -c 20000000; echo > through; exec sleep 600";
+    let mut process = room.process(flood, "");
+    process.start(&seconds(10)).unwrap();
+    room.wait_for("through");
+    process.monitor().unwrap();
+    process.stop(&seconds(10)).unwrap();
+    log.wait_for(&room.name, "left out");
+    assert!(log.count(&room.name) < 100_000);
+}
+
+/// A directory for one test, and a resource name that no other test has.
+struct Room {
+    path: PathBuf,
+    name: String,
+    _directory: Option<TempDir>,
+}
+
+impl Room {
+    fn new() -> Self {
+        let directory = TempDir::new().unwrap();
+        // For those who run as somebody else.
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        Self::at(directory.path().canonicalize().unwrap(), Some(directory))
+    }
+
+    fn at(path: PathBuf, directory: Option<TempDir>) -> Self {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        Self { path, name, _directory: directory }
+    }
+
+    /// A process that is a shell script, in this room.
+    fn process(&self, script: &str, words: &str) -> Box<dyn Resource> {
+        let path = self.path("script");
+        fs::write(&path, script).unwrap();
+        let (path, room) = (path.display(), self.path.display());
+        self.resource(&format!(
+            "command = [\"/bin/sh\", \"{path}\"]\ndirectory = \"{room}\"\n{words}"
+        ))
+    }
+
+    fn resource(&self, words: &str) -> Box<dyn Resource> {
+        let text = format!("kind = \"process\"\nname = {:?}\n{words}\n", self.name);
+        let source = Source::new(&text);
+        let mut table = source.parse();
+        let config = resource::Config::read(&mut table);
+        table.finish();
+        let complaints = source.into_complaints();
+        assert!(complaints.is_empty(), "{complaints:?}");
+        config.unwrap().open(BoxId::First).unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.path(name).exists()
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn wait_for(&self, name: &str) {
+        until(
+            || fs::metadata(self.path(name)).is_ok_and(|file| file.len() > 0 || name != "pid"),
+            name,
+        );
+    }
+
+    /// The group of the process, which has written its number to `pid`.
+    fn group(&self) -> i32 {
+        self.read("pid").trim().parse().unwrap()
+    }
+
+    fn members(&self) -> Vec<String> {
+        members(self.group())
+    }
+
+    fn kill(&self, signal: Signal) {
+        self.wait_for("pid");
+        rustix::process::kill_process(Pid::from_raw(self.group()).unwrap(), signal).unwrap();
+    }
+}
+
+fn members(group: i32) -> Vec<String> {
+    let census = census::take().into_iter();
+    census
+        .filter(|entry| entry.group == group && entry.alive())
+        .map(|entry| entry.to_string())
+        .collect()
+}
+
+fn alive(pid: i32) -> bool {
+    census::Entry::of(pid).is_some_and(|entry| entry.alive())
+}
+
+fn rings(alarm: Option<BorrowedFd<'_>>, within: Duration) -> bool {
+    Patience::new(within).readable(&[alarm.expect("there is an alarm")]).is_ok()
+}
+
+fn seconds(seconds: u64) -> Patience {
+    Patience::new(Duration::from_secs(seconds))
+}
+
+fn until(done: impl Fn() -> bool, what: &str) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what} did not come");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Keeps what is logged, for the tests to look at.
+struct Log(Mutex<Vec<(String, String)>>);
+
+static LOG: Log = Log(Mutex::new(Vec::new()));
+
+impl Log {
+    fn get() -> &'static Self {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            log::set_logger(&LOG).unwrap();
+            log::set_max_level(log::LevelFilter::Info);
+        });
+        &LOG
+    }
+
+    fn wait_for(&self, name: &str, text: &str) {
+        let said = || {
+            let lines = self.0.lock().unwrap();
+            lines.iter().any(|(target, line)| target == name && line.contains(text))
+        };
+        until(said, text);
+    }
+
+    fn count(&self, name: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|(target, _)| target == name).count()
+    }
+}
+
+impl log::Log for Log {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        self.0.lock().unwrap().push((record.target().to_owned(), record.args().to_string()));
+    }
+
+    fn flush(&self) {}
+}
