@@ -136,6 +136,11 @@ impl World {
         self.trace.lines()
     }
 
+    /// Forgets what was written down so far.
+    pub fn forget_lines(&mut self) {
+        self.trace = Trace::Kept(Vec::new());
+    }
+
     /// Gives an operator's order to `id`. Nobody answers on a box that does not run.
     pub fn order(&mut self, id: BoxId, order: Order) -> Option<Result<(), Refusal>> {
         let ready = self.boxes[id.place()].supervisor.as_ref().is_some_and(|it| !it.stalled);
