@@ -1,8 +1,159 @@
-//! The cables and paths that carry heartbeats.
+//! How do heartbeats travel? Over cables and paths that carry whole frames.
 //!
-//! A link sends and receives whole frames and never blocks; whatever goes wrong with it is said in an
-//! error, and [`Port`] opens it again. What all links share stands here; what one is made of stands in its
-//! own file.
+//! A [`Link`] is what is open now: it sends and receives without ever waiting, and says in an error what went
+//! wrong. A [`Port`] is the place that it is plugged into: what all links share stands there, once; what one is made of
+//! stands in its own file.
 //!
-//! To add a link: write `link/NAME.rs` after the model of [`udp`], then name it in three places below (`mod`,
-//! [`Config`], [`Config::open`]). The compiler asks for the last when the second is there.
+//! To add a link: write `link/NAME.rs` after the model of `udp`, then name it in the places below (`mod`, `KINDS` with
+//! its word, `Kind`). The compiler asks for the arms when the variant is there.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use firmware_agnostic::identity::{BoxId, LINKS_MAX};
+
+use crate::table::Table;
+
+pub use port::Port;
+
+mod port;
+mod serial;
+mod udp;
+
+/// One `[[link]]` of the configuration.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Config {
+    /// What people call it: the word `name`, or else its interface or device. No two links have the same.
+    pub name: String,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Kind {
+    Udp(udp::Config),
+    Serial(serial::Config),
+}
+
+impl Config {
+    /// Reads every `[[link]]`, and complains about each that is incomplete, one too many, or called like an earlier one.
+    pub fn read_all(tables: Vec<Table<'_>>) -> Vec<Self> {
+        let mut configs: Vec<Self> = Vec::new();
+        for (place, mut table) in tables.into_iter().enumerate() {
+            if place == LINKS_MAX {
+                table
+                    .complain("", format!("is one too many: a pair has {LINKS_MAX} links at most"));
+            }
+            // While the kind is not known, neither are the words that belong to it.
+            let Some(reader) = kind(&mut table) else { continue };
+            if let Some(config) = Self::read(&mut table, reader) {
+                if configs.iter().any(|earlier| earlier.name == config.name) {
+                    let name = &config.name;
+                    table.complain(
+                        "name",
+                        format!("{name} is another link already: give one of them another `name`"),
+                    );
+                }
+                configs.push(config);
+            }
+            table.finish();
+        }
+        configs
+    }
+
+    fn read(table: &mut Table<'_>, reader: Reader) -> Option<Self> {
+        let name = table.take::<String>("name");
+        let kind = reader(table)?;
+        Some(Self { name: name.unwrap_or_else(|| kind.name()), kind })
+    }
+
+    /// Opens the link on the box `me`, without waiting for anything.
+    ///
+    /// # Errors
+    ///
+    /// When what it is made of is not there, or may not be used: with the remedy.
+    pub fn open(&self, me: BoxId) -> io::Result<Box<dyn Link>> {
+        Ok(match &self.kind {
+            Kind::Udp(config) => Box::new(config.open(me)?),
+            Kind::Serial(config) => Box::new(config.open(me)?),
+        })
+    }
+
+    /// The bits per second of a cable so slow that they must be counted.
+    pub fn baud(&self) -> Option<u32> {
+        match &self.kind {
+            Kind::Udp(_) => None,
+            Kind::Serial(config) => Some(config.baud),
+        }
+    }
+}
+
+impl Kind {
+    fn name(&self) -> String {
+        match self {
+            Self::Udp(config) => config.name(),
+            Self::Serial(config) => config.name(),
+        }
+    }
+}
+
+fn kind(table: &mut Table<'_>) -> Option<Reader> {
+    if !table.has("kind") {
+        table.complain("kind", "is missing: say \"udp\" or \"serial\"");
+    }
+    table.choose("kind", KINDS)
+}
+
+/// Reads the words of one kind.
+type Reader = fn(&mut Table<'_>) -> Option<Kind>;
+
+const KINDS: &[(&str, Reader)] = &[
+    ("udp", |table| udp::Config::read(table).map(Kind::Udp)),
+    ("serial", |table| serial::Config::read(table).map(Kind::Serial)),
+];
+
+/// A link that is open. Its descriptor becomes readable when a frame may be there.
+pub trait Link: AsFd {
+    /// Sends a whole frame now, or drops it. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// The frame was dropped: `WouldBlock` when there is no room, which is no fault of the link; else with the
+    /// reason. The link stays open.
+    fn send(&self, frame: &[u8]) -> io::Result<()>;
+
+    /// Takes the next whole frame, and tells its length. Never waits. Is called when the descriptor is readable,
+    /// and once a second besides, so that a link can look after itself.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when there is none; else the link must be opened again.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// The modem control lines, where there are any.
+    fn lines(&self) -> Option<Lines> {
+        None
+    }
+}
+
+/// What the other end of a serial cable holds high (`ioctl_tty(2)`, `TIOCMGET`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Lines {
+    /// DCD: on a null modem, the other end's DTR.
+    pub carrier: bool,
+    /// DSR: on a null modem, the other end's DTR.
+    pub dsr: bool,
+    /// CTS: on a null modem, the other end's RTS.
+    pub cts: bool,
+}
+
+impl Lines {
+    /// Whether the other end holds any of them: something is powered there, and has its port open.
+    pub const fn any(self) -> bool {
+        self.carrier || self.dsr || self.cts
+    }
+}
+
+/// An error that says what was tried, and keeps its kind.
+fn while_trying(what: String) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
+}

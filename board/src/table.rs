@@ -50,7 +50,12 @@ impl<'a> Source<'a> {
     pub fn parse(&'a self) -> Table<'a> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         for error in errors {
-            self.complain(error.span().unwrap_or(0..0), "", error.message().to_owned());
+            let remedy = match error.message() {
+                "duplicate key" => ": it stands above already, take one of the two out",
+                _ => " (TOML v1.0, toml.io)",
+            };
+            let reason = format!("{}{remedy}", error.message());
+            self.complain(error.span().unwrap_or(0..0), "", reason);
         }
         let span = table.span();
         Table {
@@ -69,15 +74,19 @@ impl<'a> Source<'a> {
 
     /// Notes a mistake at `span`, a range of bytes of the text.
     pub fn complain(&self, span: Range<usize>, word: &str, reason: String) {
-        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let mut complaints = self.complaints.borrow_mut();
+        if complaints.len() < COMPLAINTS_MAX {
+            let (line, column) = self.place(span.start);
+            complaints.push(Complaint { line, column, word: word.to_owned(), reason });
+        }
+    }
+
+    /// Line and column of a byte of the text.
+    fn place(&self, byte: usize) -> (usize, usize) {
+        let before = self.text.get(..byte).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-        self.complaints.borrow_mut().push(Complaint {
-            line,
-            column,
-            word: word.to_owned(),
-            reason,
-        });
+        (line, column)
     }
 
     /// All complaints, in the order of the file.
@@ -148,26 +157,31 @@ impl<'a> Table<'a> {
         self.enter(value, path)
     }
 
+    /// The table called `word`, or an empty one in its place, whose words all have their defaults.
+    #[must_use]
+    pub fn section(&mut self, word: &'static str) -> Table<'a> {
+        let absent = Table {
+            source: self.source,
+            path: self.full(word),
+            words: DeTable::new(),
+            span: self.span.clone(),
+            taken: Vec::new(),
+        };
+        self.table(word).unwrap_or(absent)
+    }
+
     /// The list of tables called `word` (`[[word]]`, or `word = [{..}]`); empty where there is none.
     pub fn tables(&mut self, word: &'static str) -> Vec<Table<'a>> {
         let Some(value) = self.item(word) else { return Vec::new() };
         let path = self.full(word);
         let span = value.span();
-        match value.into_inner() {
-            DeValue::Array(items) => items
-                .into_iter()
-                .enumerate()
-                .filter_map(|(place, item)| self.enter(item, format!("{path}[{place}]")))
-                .collect(),
-            _ => {
-                self.source.complain(
-                    span,
-                    &path,
-                    format!("is no list of tables: write [[{path}]]"),
-                );
-                Vec::new()
-            }
-        }
+        let DeValue::Array(items) = value.into_inner() else {
+            let reason = format!("is no list of tables: write [[{path}]]");
+            self.source.complain(span, &path, reason);
+            return Vec::new();
+        };
+        let places = items.into_iter().enumerate();
+        places.filter_map(|(place, item)| self.enter(item, format!("{path}[{place}]"))).collect()
     }
 
     /// Every table in this one, by name: for words that the user chooses (`[box.NAME]`).
@@ -190,9 +204,12 @@ impl<'a> Table<'a> {
 
     /// Complains about the value of `word`, which was taken before, or about the table.
     pub fn complain(&self, word: &str, reason: impl Into<String>) {
-        let place =
-            self.taken.iter().find(|(name, _)| *name == word).map_or(&self.span, |(_, span)| span);
-        self.source.complain(place.clone(), &self.full(word), reason.into());
+        self.source.complain(self.span_of(word).clone(), &self.full(word), reason.into());
+    }
+
+    /// Line and column of the value of `word`, which was taken before, or of the table.
+    pub fn place(&self, word: &str) -> (usize, usize) {
+        self.source.place(self.span_of(word).start)
     }
 
     /// Complains about every word that nobody took.
@@ -212,6 +229,10 @@ impl<'a> Table<'a> {
         let span = value.as_ref().map_or_else(|| self.span.clone(), Spanned::span);
         self.taken.push((word, span));
         value
+    }
+
+    fn span_of(&self, word: &str) -> &Range<usize> {
+        self.taken.iter().find(|(name, _)| *name == word).map_or(&self.span, |(_, span)| span)
     }
 
     fn enter(&self, value: Spanned<DeValue<'a>>, path: String) -> Option<Table<'a>> {
@@ -440,6 +461,9 @@ fn distance(one: &str, other: &str) -> usize {
     }
     row.last().copied().unwrap_or(0)
 }
+
+/// Nobody reads more at once; the wrong file, read as a configuration, has a mistake in every line.
+const COMPLAINTS_MAX: usize = 50;
 
 #[cfg(test)]
 mod tests {

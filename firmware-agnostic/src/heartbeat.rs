@@ -8,6 +8,7 @@
 //! rule, in `node.rs`). So the epoch rises with everything that could change the other's mind.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::identity::{BoxId, LINKS_MAX, LinkId};
 
@@ -135,6 +136,14 @@ impl Asks {
 /// The first bytes of a hash over what both boxes must have in common.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Fingerprint(pub [u8; 4]);
+
+impl Fingerprint {
+    /// The first bytes of the SHA-256 of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(bytes));
+        Self([a, b, c, d])
+    }
+}
 
 /// A set of links.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]

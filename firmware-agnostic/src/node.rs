@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | init | leftovers are gone, then the peer is heard | standby | |
 //! | init | leftovers are gone, then nothing for `initdead` | fencing | looks at the peer's power |
-//! | standby | the peer's word releases this box (the echo rule, [`Node::released_by`]) | starting | start |
+//! | standby | the peer's word releases this box (the echo rule, `released_by`) | starting | start |
 //! | standby | silence on every link for `deadtime`, or the peer asks for it | fencing | looks at the peer's power |
 //! | fencing | the peer's power is off, or an operator says so | starting | start |
 //! | fencing | it is the turn of this box to shoot | | fence |
@@ -152,7 +152,7 @@ pub enum Shot {
 impl Node {
     /// A box that has just been born, and asks for its leftovers to be removed at its first step.
     pub fn new(settings: Settings, boot: Boot, now: Instant) -> Self {
-        let peer = Peer::new(settings.timing, settings.links, now);
+        let peer = Peer::new(settings.timing, settings.links, boot, now);
         let recovery = Recovery::new(&settings.resources);
         let mut timers = Timers::default();
         timers.set(Timer::Keepalive, now);
@@ -182,7 +182,7 @@ impl Node {
     /// Takes in what happened, and tells what to do about it.
     pub fn step(&mut self, event: Event, now: Instant) -> Actions {
         let mut actions = Actions::new();
-        let change = self.change;
+        let (change, asked) = (self.change, self.asks);
         self.notice_lateness(now, &mut actions);
         match event {
             Event::Heartbeat(link, heartbeat) => {
@@ -208,6 +208,11 @@ impl Node {
             self.echoed = self.peer.epoch();
             act(&mut actions, Action::Send(self.heartbeat(now)));
         }
+        // The last words come before the end.
+        if self.asks == Asks::Fence && asked != Asks::Fence {
+            act(&mut actions, Action::Reset);
+        }
+        self.decide_leaving(now, &mut actions);
         actions
     }
 
@@ -298,7 +303,10 @@ impl Node {
             }
             return;
         }
-        self.peer.heard(link, heartbeat, self.boot, now);
+        if self.peer.heard(link, heartbeat, self.epoch(), now) {
+            // What an earlier boot of the peer has echoed is not to be believed of this one.
+            self.change += 1;
+        }
         if !self.role.holds_resources() {
             self.term = self.term.max(heartbeat.term);
         }
@@ -343,6 +351,7 @@ impl Node {
             }
             (Role::Starting, Answer::StartFailed(resource)) => {
                 self.recovery.start_failed(resource, now);
+                self.drop_claim();
                 self.stop(Cause::StartFailed(resource), now, actions);
             }
             (Role::Stopping, Answer::Stopped) => {
@@ -353,7 +362,6 @@ impl Node {
             (Role::Init | Role::Stopping, Answer::StopFailed(resource)) => {
                 tell(actions, News::StopFailed(resource));
                 self.ask(Asks::Fence);
-                act(actions, Action::Reset);
             }
             _ => {}
         }
@@ -405,10 +413,10 @@ impl Node {
             Verdict::TooOften(OnFailure::Fence) if holds => {
                 tell(actions, News::TooOften(resource, OnFailure::Fence));
                 self.ask(Asks::Fence);
-                act(actions, Action::Reset);
             }
             Verdict::TooOften(on_failure) if holds && self.peer_can_serve(now) => {
                 tell(actions, News::TooOften(resource, on_failure));
+                self.drop_claim();
                 if on_failure == OnFailure::Standby {
                     self.ask(Asks::Standby);
                 }
@@ -434,7 +442,6 @@ impl Node {
             Role::Failed if self.fit => self.enter(Role::Standby, Cause::Recovered, now, actions),
             Role::Stopping | Role::Failed => {}
         }
-        self.decide_leaving(now, actions);
     }
 
     fn decide_init(&mut self, now: Instant, actions: &mut Actions) {
@@ -460,6 +467,7 @@ impl Node {
         if let Some(word) = word
             && word.role == Role::Standby
             && word.asks == Asks::Claim
+            && will_serve(&word)
             && (self.asks == Asks::Nothing
                 || self.asks == Asks::Claim && word.rank() > self.settings.rank())
         {
@@ -494,6 +502,7 @@ impl Node {
                 self.enter(Role::Standby, Cause::HeardAgain, now, actions);
             }
             _ if !self.eligible() => self.enter(Role::Standby, Cause::NotEligible, now, actions),
+            _ if self.silence_suffices(now) => self.start(Evidence::Silence, now, actions),
             _ if self.shot == Shot::None => self.look(actions),
             _ if self.shot == Shot::Waiting && self.is_due(now) => {
                 if self.may_shoot() {
@@ -633,16 +642,16 @@ impl Node {
     /// Every word but a farewell must echo the present epoch, so that it was said in the knowledge of what this
     /// box is now. A peer that leaves holds nothing for as long as this boot of it lives, whatever it knew.
     pub(crate) fn released_by(&self, word: &Heartbeat) -> bool {
-        let leaves = word.asks == Asks::Leave && !word.role.holds_resources();
         let holds_nothing = match word.role {
             Role::Standby => match word.asks {
-                Asks::Claim | Asks::Fence => false,
+                Asks::Fence => false,
+                Asks::Claim => !word.fit,
                 asks => asks.yields() || !word.fit || word.rank() < self.settings.rank(),
             },
             Role::Failed => word.asks != Asks::Fence,
             _ => false,
         };
-        leaves || holds_nothing && word.echoes(self.epoch())
+        self.peer.left() || holds_nothing && word.echoes(self.epoch())
     }
 
     /// Whether this box may take over at all.
@@ -691,12 +700,16 @@ impl Node {
     fn doubt(&mut self, cause: Cause, now: Instant, actions: &mut Actions) {
         self.tries = 0;
         self.shot = Shot::None;
-        if Evidence::Silence.suffices(self.settings.require) {
+        if self.silence_suffices(now) {
             self.start(Evidence::Silence, now, actions);
         } else {
             self.enter(Role::Fencing, cause, now, actions);
             self.look(actions);
         }
+    }
+
+    fn silence_suffices(&self, now: Instant) -> bool {
+        Evidence::Silence.suffices(self.settings.require) && self.peer.health(now) == Health::Dead
     }
 
     fn look(&mut self, actions: &mut Actions) {
@@ -745,6 +758,13 @@ impl Node {
         self.failback = Failback::default();
         let change = Change { from, to: role, cause, epoch: self.epoch(), term: self.term };
         tell(actions, News::Changed(change));
+    }
+
+    /// An operator's wish for this box to serve ends where it cannot.
+    fn drop_claim(&mut self) {
+        if self.asks == Asks::Claim {
+            self.ask(Asks::Nothing);
+        }
     }
 
     pub(crate) fn ask(&mut self, asks: Asks) {

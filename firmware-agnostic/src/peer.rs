@@ -46,40 +46,46 @@ pub enum Carries {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Peer {
     timing: Timing,
+    my_boot: Boot,
     ways: heapless::Vec<Way, LINKS_MAX>,
     since: Instant,
     health: Health,
     word: Option<Heartbeat>,
+    /// The first change of this box that the peer's present boot can have heard of.
+    met: u32,
     /// Its power was seen off, and it has not been heard since.
     fenced: bool,
 }
 
 impl Peer {
     /// A peer not heard yet: the silence is counted from `now`.
-    pub fn new(timing: Timing, links: usize, now: Instant) -> Self {
+    pub fn new(timing: Timing, links: usize, my_boot: Boot, now: Instant) -> Self {
         let way = Way { heard_at: None, echoed_at: now, carries: Carries::BothWays };
         let ways = core::iter::repeat_n(way, links.min(LINKS_MAX)).collect();
-        Self { timing, ways, since: now, health: Health::Alive, word: None, fenced: false }
+        let health = Health::Alive;
+        Self { timing, my_boot, ways, since: now, health, word: None, met: 0, fenced: false }
     }
 
-    /// Notes a heartbeat that came by `link`, unless it is of an earlier boot.
+    /// Notes a heartbeat that came by `link`, unless it is of an earlier boot, and tells whether another boot of the
+    /// peer speaks than before. `mine` is the epoch of this box.
     ///
-    /// A boot that is not known yet is believed when it has heard `my_boot`, or when the one that is known has fallen
+    /// A boot that is not known yet is believed when it has heard this box, or when the one that is known has fallen
     /// silent: a recording of a boot long gone must not talk a living peer away.
-    pub fn heard(&mut self, link: LinkId, heartbeat: Heartbeat, my_boot: Boot, now: Instant) {
-        if let Some(word) = self.word {
-            let same_boot = word.epoch.boot == heartbeat.epoch.boot;
-            let knows_me = heartbeat.heard.is_some_and(|epoch| epoch.boot == my_boot);
-            if !same_boot && !knows_me && self.health(now) == Health::Alive {
-                return;
-            }
-            // An older word that came by a slower link is a sign of life, and no news.
-            if same_boot && heartbeat.epoch.change < word.epoch.change {
-                self.lives(link, now);
-                return;
-            }
+    pub fn heard(&mut self, link: LinkId, heartbeat: Heartbeat, mine: Epoch, now: Instant) -> bool {
+        let known = self.word.map(|word| word.epoch);
+        let same_boot = known.is_some_and(|epoch| epoch.boot == heartbeat.epoch.boot);
+        let knows_me = heartbeat.heard.is_some_and(|epoch| epoch.boot == self.my_boot);
+        if known.is_some() && !same_boot && !knows_me && self.health(now) == Health::Alive {
+            return false;
         }
         self.lives(link, now);
+        // An older word that came by a slower link is a sign of life, and no news.
+        if same_boot && known.is_some_and(|epoch| heartbeat.epoch.change < epoch.change) {
+            return false;
+        }
+        if !same_boot {
+            self.met = mine.change + 1;
+        }
         self.word = Some(heartbeat);
         self.fenced = false;
         for link in heartbeat.hears.iter() {
@@ -87,6 +93,7 @@ impl Peer {
                 way.echoed_at = now;
             }
         }
+        !same_boot
     }
 
     /// Notes a sign of life without a word that could be believed.
@@ -132,9 +139,9 @@ impl Peer {
         now - self.freshest()
     }
 
-    /// The newest that the peer said, as long as it is not dead.
+    /// The newest that the peer said, as long as it is neither dead nor fenced.
     pub fn word(&self, now: Instant) -> Option<&Heartbeat> {
-        self.word.as_ref().filter(|_| self.health(now) != Health::Dead)
+        self.word.as_ref().filter(|_| !self.fenced && self.health(now) != Health::Dead)
     }
 
     /// The newest that the peer said, however long ago.
@@ -148,8 +155,16 @@ impl Peer {
     }
 
     /// Whether the peer's last word was that it leaves: what this boot of it holds is nothing, for good.
+    ///
+    /// The word must come from a boot that has heard this box since this box first heard it, so that the farewell of
+    /// an earlier boot, come late, says nothing of the present one.
     pub fn left(&self) -> bool {
-        self.word.is_some_and(|word| word.asks == Asks::Leave && !word.role.holds_resources())
+        self.word.is_some_and(|word| {
+            let knew_me = |epoch: Epoch| epoch.boot == self.my_boot && epoch.change >= self.met;
+            word.asks == Asks::Leave
+                && !word.role.holds_resources()
+                && word.heard.is_some_and(knew_me)
+        })
     }
 
     /// Whether the power of the peer was seen off, and the peer was not heard since.
@@ -242,5 +257,102 @@ impl Way {
         } else {
             Carries::BothWays
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::heartbeat::{Fingerprint, Priority, Role, Term};
+    use crate::identity::BoxId;
+    use crate::settings::Times;
+
+    const ETHERNET: LinkId = LinkId::new(0).unwrap();
+    const SERIAL: LinkId = LinkId::new(1).unwrap();
+    const MINE: Epoch = Epoch { boot: Boot(*b"me  "), change: 3 };
+
+    #[test]
+    fn silence_turns_alive_to_late_to_dead() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, word(1), MINE, at(500));
+        assert_eq!(peer.health(at(999)), Health::Alive);
+        assert_eq!(peer.health(at(1_000)), Health::Late);
+        assert_eq!(peer.health(at(1_499)), Health::Late);
+        assert_eq!(peer.health(at(1_500)), Health::Dead);
+        assert_eq!(peer.word(at(1_500)), None);
+    }
+
+    #[test]
+    fn one_talking_link_is_proof_of_life() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, word(1), MINE, at(0));
+        peer.heard(SERIAL, word(1), MINE, at(900));
+        assert_eq!(peer.health(at(1_200)), Health::Alive);
+        let mut told = Vec::new();
+        peer.review(at(1_200), |news| told.push(news));
+        assert_eq!(told, [News::Link(ETHERNET, Carries::Nothing)]);
+    }
+
+    #[test]
+    fn an_older_word_is_a_sign_of_life_and_no_news() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, word(7), MINE, at(0));
+        peer.heard(SERIAL, word(6), MINE, at(900));
+        assert_eq!(peer.epoch().map(|epoch| epoch.change), Some(7));
+        assert_eq!(peer.silence(at(900)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_recording_does_not_talk_a_living_peer_away() {
+        let mut peer = peer();
+        let ancient = Epoch { boot: Boot(*b"gone"), change: 9 };
+        peer.heard(ETHERNET, word(1), MINE, at(0));
+        peer.heard(ETHERNET, Heartbeat { epoch: ancient, ..word(9) }, MINE, at(100));
+        assert_eq!(peer.epoch(), Some(word(1).epoch));
+        let echo = Some(MINE);
+        peer.heard(ETHERNET, Heartbeat { epoch: ancient, heard: echo, ..word(9) }, MINE, at(100));
+        assert_eq!(peer.epoch(), Some(ancient));
+    }
+
+    #[test]
+    fn time_in_which_this_box_did_not_listen_is_no_silence() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, word(1), MINE, at(0));
+        peer.excuse(Duration::from_secs(60), at(60_200));
+        assert_eq!(peer.silence(at(60_200)), Duration::from_millis(200));
+    }
+
+    fn word(change: u32) -> Heartbeat {
+        Heartbeat {
+            from: BoxId::Second,
+            epoch: Epoch { boot: Boot(*b"peer"), change },
+            role: Role::Standby,
+            priority: Priority(50),
+            term: Term(0),
+            fit: true,
+            asks: Asks::Nothing,
+            config: Fingerprint::default(),
+            heard: None,
+            hears: Links::default().with(ETHERNET, true).with(SERIAL, true),
+        }
+    }
+
+    fn peer() -> Peer {
+        let millis = Duration::from_millis;
+        let timing = Timing::new(Times {
+            keepalive: millis(200),
+            warntime: millis(500),
+            deadtime: millis(1_000),
+            initdead: millis(15_000),
+            fence_time: millis(5_000),
+            baud: None,
+        });
+        Peer::new(timing.unwrap(), 2, MINE.boot, at(0))
+    }
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
     }
 }

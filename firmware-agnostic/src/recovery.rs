@@ -86,11 +86,12 @@ impl Recovery {
         }
     }
 
-    /// Notes that the start of `resource` failed, which is one failure too many whatever the threshold.
+    /// Notes that the group could not be started because of `resource`: one failure too many, whatever its policy.
     pub fn start_failed(&mut self, resource: ResourceId, now: Instant) {
         if let Some(failures) = self.resources.get_mut(resource.place()) {
-            failures.count = failures.count.saturating_add(1).max(failures.policy.threshold);
+            failures.count = failures.count.saturating_add(1);
             failures.last = Some(now);
+            failures.barred = true;
         }
     }
 
@@ -148,13 +149,15 @@ impl Recovery {
 struct Failures {
     policy: Policy,
     count: u8,
+    /// It kept the whole group from starting.
+    barred: bool,
     last: Option<Instant>,
     restart: Option<Instant>,
 }
 
 impl Failures {
     const fn new(policy: &Policy) -> Self {
-        Self { policy: *policy, count: 0, last: None, restart: None }
+        Self { policy: *policy, count: 0, barred: false, last: None, restart: None }
     }
 
     const fn too_many(&self) -> bool {
@@ -162,7 +165,7 @@ impl Failures {
     }
 
     fn makes_unfit(&self) -> bool {
-        self.too_many() && self.policy.on_failure != OnFailure::Ignore
+        self.barred || self.too_many() && self.policy.on_failure != OnFailure::Ignore
     }
 
     fn forget(&mut self, now: Instant) {
@@ -170,6 +173,7 @@ impl Failures {
             && last + forget_after <= now
         {
             self.count = 0;
+            self.barred = false;
             self.last = None;
         }
     }

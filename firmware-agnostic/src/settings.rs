@@ -72,11 +72,15 @@ impl Timing {
     ///
     /// The first one that does not.
     pub fn new(times: Times) -> Result<Self, Inequality> {
-        let timing = Self { words: times };
-        match timing.inequalities().find(|inequality| !inequality.holds()) {
-            None => Ok(timing),
+        match Self::broken(times).next() {
+            None => Ok(Self { words: times }),
             Some(broken) => Err(broken),
         }
+    }
+
+    /// Every [`Inequality`] that does not hold for `times`.
+    pub fn broken(times: Times) -> impl Iterator<Item = Inequality> {
+        Self { words: times }.inequalities().filter(|inequality| !inequality.holds())
     }
 
     /// The interval between two heartbeats.
@@ -117,16 +121,18 @@ impl Timing {
     }
 
     /// Everything that must hold between the times, with its numbers.
-    pub fn inequalities(&self) -> impl Iterator<Item = Inequality> {
+    pub fn inequalities(&self) -> impl Iterator<Item = Inequality> + use<> {
         let Times { keepalive, warntime, deadtime, initdead, fence_time, baud } = self.words;
         let boot = deadtime.saturating_add(self.fence_delay()).saturating_add(fence_time);
         let line = baud.map(|baud| Inequality {
+            word: "keepalive",
             rule: "time of one frame on the serial line < 30 % of keepalive",
             left: Duration::from_micros(LINE_BITS * 1_000_000 / u64::from(baud.max(1))),
             right: keepalive * 3 / 10,
             remedy: "raise baud or keepalive",
         });
         let first = Inequality {
+            word: "keepalive",
             rule: "1 ms < keepalive",
             left: Duration::from_millis(1),
             right: keepalive,
@@ -135,30 +141,35 @@ impl Timing {
         [
             first,
             Inequality {
+                word: "warntime",
                 rule: "2 * keepalive < warntime",
                 left: keepalive.saturating_mul(2),
                 right: warntime,
                 remedy: "raise warntime or lower keepalive",
             },
             Inequality {
+                word: "deadtime",
                 rule: "warntime < deadtime",
                 left: warntime,
                 right: deadtime,
                 remedy: "raise deadtime or lower warntime",
             },
             Inequality {
+                word: "initdead",
                 rule: "deadtime < initdead",
                 left: deadtime,
                 right: initdead,
                 remedy: "raise initdead",
             },
             Inequality {
+                word: "keepalive",
                 rule: "fence time + detection skew < fence delay",
                 left: fence_time.saturating_add(self.skew()),
                 right: self.fence_delay(),
                 remedy: "lower the fence devices' timeout",
             },
             Inequality {
+                word: "initdead",
                 rule: "deadtime + fence delay + fence time < initdead",
                 left: boot,
                 right: initdead,
@@ -173,6 +184,8 @@ impl Timing {
 /// Something that must hold between two times.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Inequality {
+    /// The word of `[timing]` that it is about.
+    pub word: &'static str,
     /// In the words of the configuration.
     pub rule: &'static str,
     /// What must be shorter.
@@ -192,7 +205,7 @@ impl Inequality {
 
 impl fmt::Display for Inequality {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rule, left, right, remedy } = self;
+        let Self { rule, left, right, remedy, .. } = self;
         write!(f, "{rule}: {left:?} < {right:?}")?;
         if self.holds() { Ok(()) } else { write!(f, " does not hold: {remedy}") }
     }

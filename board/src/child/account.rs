@@ -28,6 +28,16 @@ impl Account {
         files.find(user, groups).map_err(|reason| io::Error::new(io::ErrorKind::NotFound, reason))
     }
 
+    /// Looks up one group, by name or number.
+    ///
+    /// # Errors
+    ///
+    /// When it is in no file.
+    pub fn group(name: &str) -> io::Result<Gid> {
+        let files = Files { users: String::new(), groups: read("/etc/group")? };
+        files.group(name).map_err(|reason| io::Error::new(io::ErrorKind::NotFound, reason))
+    }
+
     /// The user's number.
     pub const fn uid(&self) -> Uid {
         self.uid

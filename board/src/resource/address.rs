@@ -289,7 +289,7 @@ impl Address {
         io::Error::new(
             io::ErrorKind::AddrInUse,
             format!(
-                "{address} is answered by {holder} on {name}: another machine holds it; find it and take it off the network"
+                "{address} is answered by {holder} on {name}: another machine holds it; find it and disconnect it"
             ),
         )
     }

@@ -1,0 +1,170 @@
+//! What happens when a link breaks? It is opened again, and nobody waits for it meanwhile.
+//!
+//! ```text
+//! open ── ok ──> frames in, frames out ── receive: error ──> wait: 100 ms, doubling up to 2 s ──> open ...
+//!   └── error ───────────────────────────────────────────────^
+//! ```
+//!
+//! A frame that cannot be sent now is dropped, never kept: the next one says the same, and is fresh. What is wrong is
+//! logged when it changes, and not for each frame.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use firmware_agnostic::identity::BoxId;
+use smol::future::{or, yield_now};
+use smol::{Async, Timer};
+
+use super::{Config, Lines, Link};
+
+/// The place that a link is plugged into, for as long as the supervisor runs.
+pub struct Port {
+    config: Config,
+    me: BoxId,
+    link: RefCell<Option<Rc<Async<Plugged>>>>,
+    failure: RefCell<Option<String>>,
+    back_off: Cell<Duration>,
+    /// Frames for which there was no room, in a row.
+    dropped: Cell<u32>,
+}
+
+impl Port {
+    /// The place for a link of the box `me`. The first [`Port::receive`] opens the link.
+    pub fn new(config: Config, me: BoxId) -> Self {
+        Self {
+            config,
+            me,
+            link: RefCell::default(),
+            failure: RefCell::default(),
+            back_off: Cell::new(BACK_OFF_MIN),
+            dropped: Cell::new(0),
+        }
+    }
+
+    /// What people call the link.
+    pub fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Sends a frame, if that can be done now.
+    pub fn send(&self, frame: &[u8]) {
+        let Some(link) = self.link() else { return };
+        match link.get_ref().0.send(frame) {
+            Ok(()) => self.works(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.dropped.update(|dropped| dropped.saturating_add(1));
+                if self.dropped.get() >= DROPPED_MAX {
+                    self.fails(&io::Error::other(NO_ROOM));
+                }
+            }
+            Err(error) => self.fails(&error),
+        }
+    }
+
+    /// Waits for the next frame, and tells its length. Nothing that happens to the link ends the wait: it is opened
+    /// again and again.
+    pub async fn receive(&self, buffer: &mut [u8]) -> usize {
+        loop {
+            // A flood of frames must not keep the one thread from everything else.
+            yield_now().await;
+            let Some(link) = self.link().or_else(|| self.open()) else {
+                self.wait().await;
+                continue;
+            };
+            let error = match link.get_ref().0.receive(buffer) {
+                Ok(length) => {
+                    self.back_off.set(BACK_OFF_MIN);
+                    return length;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    match or(link.readable(), a_while()).await {
+                        Ok(()) => continue,
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            self.fails(&error);
+            // Closed before the wait, so that nothing holds the device when it is opened again.
+            *self.link.borrow_mut() = None;
+            drop(link);
+            self.wait().await;
+        }
+    }
+
+    /// What is wrong with the link, if anything is.
+    pub fn failure(&self) -> Option<String> {
+        self.failure.borrow().clone()
+    }
+
+    /// The modem control lines, where there are any and the link is open.
+    pub fn lines(&self) -> Option<Lines> {
+        self.link()?.get_ref().0.lines()
+    }
+
+    fn link(&self) -> Option<Rc<Async<Plugged>>> {
+        self.link.borrow().clone()
+    }
+
+    fn open(&self) -> Option<Rc<Async<Plugged>>> {
+        let opened = self.config.open(self.me).and_then(|link| Async::new(Plugged(link)));
+        match opened {
+            Ok(link) => *self.link.borrow_mut() = Some(Rc::new(link)),
+            Err(error) => self.fails(&error),
+        }
+        self.link()
+    }
+
+    async fn wait(&self) {
+        let time = self.back_off.get();
+        self.back_off.set(BACK_OFF_MAX.min(time * 2));
+        Timer::after(time).await;
+    }
+
+    fn works(&self) {
+        self.dropped.set(0);
+        if self.failure.take().is_some() {
+            log::info!("link {}: works again", self.name());
+        }
+    }
+
+    fn fails(&self, error: &io::Error) {
+        let reason = Some(error.to_string());
+        if *self.failure.borrow() != reason {
+            log::warn!("link {}: {error}", self.name());
+            *self.failure.borrow_mut() = reason;
+        }
+    }
+}
+
+/// An open link, as the reactor wants to see it.
+struct Plugged(Box<dyn Link>);
+
+impl AsFd for Plugged {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+async fn a_while() -> io::Result<()> {
+    Timer::after(LOOK).await;
+    Ok(())
+}
+
+/// A loose plug is back sooner than the peer is given up.
+const BACK_OFF_MIN: Duration = Duration::from_millis(100);
+
+/// Opening costs little; a cable that is plugged in again should not wait longer than a person does.
+const BACK_OFF_MAX: Duration = Duration::from_secs(2);
+
+/// One frame without room is a hiccup; at the usual keepalive these are a second.
+const DROPPED_MAX: u32 = 5;
+
+const NO_ROOM: &str =
+    "takes no more frames: its baud is too low for the keepalive, or its adapter hangs";
+
+/// An interface that was deleted and made again is noticed within this time, and costs no more than one wake-up.
+const LOOK: Duration = Duration::from_secs(1);

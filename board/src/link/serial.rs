@@ -1,0 +1,292 @@
+//! Heartbeats over a null-modem cable: another medium, which no mistake in the network can cut.
+//!
+//! A cable has no frames, no addresses and no errors; it has bytes, of which some are noise. Each frame travels
+//! between two zeros (`firmware_agnostic::frame::enclose`), so whatever went wrong before (noise, a break, the wrong
+//! baud, a frame cut off because the queue was full) the next frame begins anew.
+//!
+//! The port is raw, exclusive, and never waits: no flow control by lines or by characters, so a dead peer cannot
+//! stop it; and a frame that would have to queue behind others is dropped, because an old heartbeat is worse than
+//! none. DTR and RTS stay high when the port is closed, so that the peer reads from its own lines that this box has
+//! power even while the supervisor is restarted.
+//!
+//! A tty on which the kernel or a person talks is refused: the first kernel message would end the link, or the first
+//! heartbeat the login.
+
+use std::cell::RefCell;
+use std::io;
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use firmware_agnostic::frame::{Deframer, LINE_MAX, enclose};
+use firmware_agnostic::identity::BoxId;
+use rustix::termios::{ControlModes, OptionalActions, QueueSelector};
+use rustix::termios::{tcflush, tcgetattr, tcsetattr};
+use serialport::{SerialPort, TTYPort};
+
+use super::{Lines, Link, while_trying};
+use crate::table::{PerBox, Table};
+
+mod talker;
+
+/// `kind = "serial"`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Config {
+    device: PerBox<PathBuf>,
+    pub(super) baud: u32,
+}
+
+impl Config {
+    pub(super) fn read(table: &mut Table<'_>) -> Option<Self> {
+        let device = table.need("device");
+        let baud = table.or("baud", BAUD);
+        if !BAUDS.contains(&baud) {
+            let nearest = BAUDS.iter().min_by_key(|rate| rate.abs_diff(baud)).unwrap_or(&BAUD);
+            table.complain("baud", format!("{baud} is no standard rate: the nearest is {nearest}"));
+        }
+        Some(Self { device: device?, baud })
+    }
+
+    /// `ttyS1`, or `ttyS1/ttyUSB0` where the boxes differ.
+    pub(super) fn name(&self) -> String {
+        let [first, second] = BoxId::BOTH.map(|id| {
+            let device = self.device.of(id);
+            device.file_name().unwrap_or(device.as_os_str()).to_string_lossy()
+        });
+        if first == second { first.into_owned() } else { format!("{first}/{second}") }
+    }
+
+    pub(super) fn open(&self, me: BoxId) -> io::Result<Serial> {
+        let device = self.device.of(me);
+        talker::refuse(device)?;
+        let port = serialport::new(device.to_string_lossy(), self.baud)
+            .open_native()
+            .map_err(|error| not_opened(device, error))?;
+        Serial::new(port, self.baud)
+            .map_err(while_trying(format!("cannot set up {}", device.display())))
+    }
+}
+
+/// A tty that is ours alone.
+pub(super) struct Serial {
+    /// For the modem control lines and the length of the queue.
+    port: RefCell<TTYPort>,
+    /// For the bytes: the same open file.
+    tty: OwnedFd,
+    frames: RefCell<Frames>,
+}
+
+impl Link for Serial {
+    fn send(&self, frame: &[u8]) -> io::Result<()> {
+        let waiting = self.port.borrow().bytes_to_write().unwrap_or(0);
+        if waiting as usize > LINE_MAX {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        say(frame, &mut Bytes(self.tty.as_fd())).map_err(gone)
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let next = self.frames.borrow_mut().next(&mut Bytes(self.tty.as_fd()), buffer);
+        // A tty has no end; it says so when it was hung up (`tty_hung_up_p` in the kernel).
+        next.and_then(|length| length.ok_or(io::ErrorKind::UnexpectedEof.into())).map_err(gone)
+    }
+
+    fn lines(&self) -> Option<Lines> {
+        let mut port = self.port.borrow_mut();
+        Some(Lines {
+            carrier: port.read_carrier_detect().ok()?,
+            dsr: port.read_data_set_ready().ok()?,
+            cts: port.read_clear_to_send().ok()?,
+        })
+    }
+}
+
+impl Serial {
+    fn new(port: TTYPort, baud: u32) -> io::Result<Self> {
+        let tty = owned(port.try_clone_native()?);
+        let serial = Self { port: RefCell::new(port), tty, frames: RefCell::default() };
+        serial.set_up(baud)?;
+        Ok(serial)
+    }
+
+    /// Does what `serialport` leaves out.
+    fn set_up(&self, baud: u32) -> io::Result<()> {
+        rustix::io::ioctl_fionbio(&self.tty, true)?;
+        let mut settings = tcgetattr(&self.tty)?;
+        settings.control_modes.remove(ControlModes::HUPCL | ControlModes::CRTSCTS);
+        settings.control_modes.insert(ControlModes::CLOCAL | ControlModes::CREAD);
+        tcsetattr(&self.tty, OptionalActions::Now, &settings)?;
+        let speed = tcgetattr(&self.tty)?.output_speed();
+        if speed.abs_diff(baud) > baud / TOLERANCE {
+            return Err(io::Error::other(format!(
+                "it does {speed} baud instead of {baud}: choose a lower `baud`"
+            )));
+        }
+        // What waits there was said before this box listened.
+        tcflush(&self.tty, QueueSelector::IOFlush)?;
+        let mut port = self.port.borrow_mut();
+        // A pty has no lines, and nobody misses them.
+        let _ = port.write_data_terminal_ready(true);
+        let _ = port.write_request_to_send(true);
+        Ok(())
+    }
+}
+
+impl AsFd for Serial {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tty.as_fd()
+    }
+}
+
+/// Writes a frame to a stream of bytes, which takes at once what it takes at all.
+fn say(frame: &[u8], stream: &mut impl embedded_io::Write<Error = io::Error>) -> io::Result<()> {
+    let mut line = [0; LINE_MAX];
+    let line = enclose(frame, &mut line);
+    // The rest of a line that was cut off is not worth keeping: the zero that opens the next one ends it.
+    if stream.write(line)? < line.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+}
+
+/// The frames in a stream of bytes.
+struct Frames {
+    deframer: Deframer,
+    chunk: [u8; LINE_MAX],
+    unread: Range<usize>,
+}
+
+impl Frames {
+    /// Copies the next frame into `buffer` and tells its length, or `None` at the end of the stream.
+    fn next<S: embedded_io::Read>(
+        &mut self,
+        stream: &mut S,
+        buffer: &mut [u8],
+    ) -> Result<Option<usize>, S::Error> {
+        loop {
+            for byte in self.unread.by_ref().filter_map(|place| self.chunk.get(place)) {
+                if let Some(frame) = self.deframer.push(*byte) {
+                    // What is too long for the buffer is no heartbeat either.
+                    let Some(room) = buffer.get_mut(..frame.len()) else { continue };
+                    room.copy_from_slice(frame);
+                    return Ok(Some(frame.len()));
+                }
+            }
+            self.unread = 0..stream.read(&mut self.chunk)?;
+            if self.unread.is_empty() {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self { deframer: Deframer::new(), chunk: [0; LINE_MAX], unread: 0..0 }
+    }
+}
+
+/// The bytes of a tty that does not wait: where there are none, it says `WouldBlock`.
+struct Bytes<'a>(BorrowedFd<'a>);
+
+impl embedded_io::ErrorType for Bytes<'_> {
+    type Error = io::Error;
+}
+
+impl embedded_io::Read for Bytes<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(self.0, buffer)?)
+    }
+}
+
+impl embedded_io::Write for Bytes<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(self.0, bytes)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[allow(unsafe_code)]
+fn owned(port: TTYPort) -> OwnedFd {
+    // SAFETY: `into_raw_fd` gives the descriptor away without closing it, so nobody else owns it.
+    unsafe { OwnedFd::from_raw_fd(port.into_raw_fd()) }
+}
+
+fn gone(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => error,
+        _ => while_trying("the tty is gone: plug its adapter in again".to_owned())(error),
+    }
+}
+
+fn not_opened(device: &Path, error: serialport::Error) -> io::Error {
+    let device = device.display();
+    while_trying(match error.kind() {
+        // The device is there, as `talker` saw: it is the lock that was not to be had.
+        serialport::ErrorKind::NoDevice => {
+            format!(
+                "{device} is in use by another program: end the one that `fuser {device}` shows"
+            )
+        }
+        serialport::ErrorKind::Io(io::ErrorKind::PermissionDenied) => {
+            format!(
+                "may not open {device}: run as root, or in the group that `ls -l {device}` shows"
+            )
+        }
+        _ => format!("cannot open {device}"),
+    })(error.into())
+}
+
+/// What Linux has a name for (`termios(3)`), from the slowest that carries a heartbeat in a second.
+const BAUDS: &[u32] = &[
+    1_200, 2_400, 4_800, 9_600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 500_000,
+    576_000, 921_600, 1_000_000, 1_152_000, 1_500_000, 2_000_000, 2_500_000, 3_000_000, 3_500_000,
+    4_000_000,
+];
+
+/// The fastest that every UART has.
+const BAUD: u32 = 115_200;
+
+/// Two ends that are each this part off, in opposite directions, still read each other: a byte is ten bits long, and
+/// its last bit must be met within half a bit.
+const TOLERANCE: u32 = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_found_among_garbage() {
+        let mut bytes: Vec<u8> = b"\xffboot: \x00\x00login".to_vec();
+        say_to(&mut bytes, b"first");
+        bytes.extend([0; 10]);
+        say_to(&mut bytes, b"second");
+        bytes.extend(b"cut o");
+        say_to(&mut bytes, b"third");
+        assert_eq!(heard(&bytes), [b"first".to_vec(), b"second".to_vec(), b"third".to_vec()]);
+    }
+
+    #[test]
+    fn what_is_longer_than_the_buffer_is_no_frame() {
+        let mut bytes = Vec::new();
+        say_to(&mut bytes, &[7; ROOM + 1]);
+        say_to(&mut bytes, b"first");
+        assert_eq!(heard(&bytes), [b"first".to_vec()]);
+    }
+
+    fn heard(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut frames = Frames::default();
+        let mut buffer = [0; ROOM];
+        let mut heard = Vec::new();
+        while let Ok(Some(length)) = frames.next(&mut bytes, &mut buffer) {
+            heard.push(buffer[..length].to_vec());
+        }
+        heard
+    }
+
+    fn say_to(bytes: &mut Vec<u8>, frame: &[u8]) {
+        bytes.extend(enclose(frame, &mut [0; LINE_MAX]));
+    }
+
+    const ROOM: usize = 40;
+}

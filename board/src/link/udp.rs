@@ -1,0 +1,303 @@
+//! Heartbeats as UDP datagrams: over one interface, and over no other.
+//!
+//! They go to the peer's address, to everybody on the wire, or to a group. Everybody, IPv6 groups, and the groups in
+//! 224.0.0.0/24 are reached without any address, so that a pair fresh from the factory finds itself; for other groups
+//! the kernel wants one as the source.
+//!
+//! What may happen to the network, and why the socket does not mind:
+//!
+//! | event | why it does not matter |
+//! |---|---|
+//! | routes change | the socket is tied to its interface (`SO_BINDTODEVICE`, socket(7)): two links are never one cable, and a link-local address needs no scope |
+//! | the interface goes down | the tie is to its index, which stays; until it is up again, sending says so |
+//! | this box's address goes | the socket is bound to it all the same (`IP_FREEBIND`, ip(7)); until it is back, sending says so |
+//! | another address comes | bound means that datagrams are sent from the right one, which the peer insists on |
+//! | the peer reboots | "port unreachable" is told to connected sockets only (udp(7)), and this is none |
+//! | the interface is made anew | its index is another one: `receive` notices, and the link is opened again |
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use firmware_agnostic::identity::BoxId;
+use rustix::net::netdevice::name_to_index;
+use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
+
+use super::{Link, while_trying};
+use crate::table::{PerBox, Table};
+
+/// `kind = "udp"`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Config {
+    interface: PerBox<String>,
+    to: Destination,
+    port: u16,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Destination {
+    /// The other box, by the addresses of both.
+    Peer(PerBox<IpAddr>),
+    /// Whoever is on the wire.
+    Everybody,
+    /// Whoever has joined the group, over at most so many routers.
+    Group(IpAddr, u8),
+}
+
+impl Config {
+    pub(super) fn read(table: &mut Table<'_>) -> Option<Self> {
+        let interface = table.need::<PerBox<String>>("interface");
+        if let Some(names) = &interface
+            && BoxId::BOTH.iter().any(|id| !is_interface_name(names.of(*id)))
+        {
+            table.complain("interface", "is no name of an interface, such as \"eth1\"");
+        }
+        let port = table.or("port", PORT);
+        if port == 0 {
+            table.complain("port", format!("is not between 1 and 65535; the usual one is {PORT}"));
+        }
+        let to = Destination::read(table);
+        Some(Self { interface: interface?, to: to?, port })
+    }
+
+    /// `eth1`, or `bond0/eth0` where the boxes differ.
+    pub(super) fn name(&self) -> String {
+        let [first, second] = BoxId::BOTH.map(|id| self.interface.of(id));
+        if first == second { first.clone() } else { format!("{first}/{second}") }
+    }
+
+    pub(super) fn open(&self, me: BoxId) -> io::Result<Udp> {
+        let interface = self.interface.of(me);
+        let (near, far) = self.to.ends(me);
+        let to = SocketAddr::new(far, self.port);
+        let socket = Socket::new(Domain::for_address(to), Type::DGRAM, None)?;
+        let index =
+            name_to_index(&socket, interface).map_err(|error| absent(interface, error.into()))?;
+        socket.bind_device(Some(interface.as_bytes())).map_err(while_trying(format!(
+            "cannot bind to {interface} alone, which wants root or CAP_NET_RAW"
+        )))?;
+        self.to.prepare(&socket, index).map_err(while_trying(format!(
+            "cannot prepare a socket for {interface}, which may lack this kind of address"
+        )))?;
+        hurry(&socket, near.is_ipv4())?;
+        socket.set_nonblocking(true)?;
+        socket
+            .bind(&SocketAddr::new(near, self.port).into())
+            .map_err(|error| self.not_bound(interface, error))?;
+        Ok(Udp { socket: socket.into(), interface: interface.clone(), index, near, to })
+    }
+
+    fn not_bound(&self, interface: &str, error: io::Error) -> io::Error {
+        let port = self.port;
+        while_trying(match error.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "UDP port {port} on {interface} is taken by another program or link: give this link another \
+                 `port`, or end the program that `ss -ulpn` shows"
+            ),
+            io::ErrorKind::PermissionDenied => format!(
+                "cannot use UDP port {port}, which wants root or CAP_NET_BIND_SERVICE; or a `port` above 1023"
+            ),
+            _ => format!("cannot use UDP port {port} on {interface}"),
+        })(error)
+    }
+}
+
+impl Destination {
+    fn read(table: &mut Table<'_>) -> Option<Self> {
+        let said = WAYS.iter().filter(|way| table.has(way)).count();
+        let addresses = table.take::<PerBox<IpAddr>>("address");
+        let broadcast = table.take::<bool>("broadcast");
+        let group = table.take::<IpAddr>("multicast");
+        let ttl = if group.is_some() { table.or("ttl", TTL) } else { TTL };
+        match (said, addresses, broadcast, group) {
+            (1, Some(addresses), ..) => Self::peer(addresses, table),
+            (1, _, Some(true), _) => Some(Self::Everybody),
+            (1, _, _, Some(group)) => Self::group(group, ttl, table),
+            // Its value is wrong, which has been complained about.
+            (1, None, None, None) => None,
+            _ => {
+                let many = if said > 1 { "more than one word" } else { "no word" };
+                table.complain("", format!("has {many} for where to send: {ONE_OF}"));
+                None
+            }
+        }
+    }
+
+    fn peer(addresses: PerBox<IpAddr>, table: &Table<'_>) -> Option<Self> {
+        let [first, second] = BoxId::BOTH.map(|id| *addresses.of(id));
+        let wrong = if first == second {
+            "is the same for both boxes: write { NAME = \"192.0.2.1\", OTHER = \"192.0.2.2\" }"
+        } else if first.is_ipv4() != second.is_ipv4() {
+            "is IPv4 on one box and IPv6 on the other: give both the same kind"
+        } else if [first, second].iter().any(|ip| ip.is_multicast() || ip.is_unspecified()) {
+            "is not the address of one box"
+        } else {
+            return Some(Self::Peer(addresses));
+        };
+        table.complain("address", wrong);
+        None
+    }
+
+    fn group(group: IpAddr, ttl: u8, table: &Table<'_>) -> Option<Self> {
+        if !group.is_multicast() {
+            table.complain(
+                "multicast",
+                format!("{group} is no group: say \"239.0.0.1\", or \"ff02::694\""),
+            );
+            return None;
+        }
+        if ttl == 0 {
+            table.complain("ttl", "is 0, which never leaves the box: say 1 for one wire");
+        }
+        Some(Self::Group(group, ttl))
+    }
+
+    /// The addresses of this box's end and of the other end.
+    fn ends(&self, me: BoxId) -> (IpAddr, IpAddr) {
+        match self {
+            Self::Peer(addresses) => (*addresses.of(me), *addresses.of(me.other())),
+            Self::Everybody => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()),
+            Self::Group(group @ IpAddr::V4(_), _) => (Ipv4Addr::UNSPECIFIED.into(), *group),
+            Self::Group(group @ IpAddr::V6(_), _) => (Ipv6Addr::UNSPECIFIED.into(), *group),
+        }
+    }
+
+    fn prepare(&self, socket: &Socket, index: u32) -> io::Result<()> {
+        match self {
+            Self::Peer(addresses) if addresses.of(BoxId::First).is_ipv4() => {
+                socket.set_freebind_v4(true)
+            }
+            Self::Peer(_) => socket.set_freebind_v6(true),
+            Self::Everybody => socket.set_broadcast(true),
+            Self::Group(IpAddr::V4(group), ttl) => {
+                socket.set_multicast_all_v4(false)?;
+                socket.set_multicast_loop_v4(false)?;
+                socket.set_multicast_ttl_v4((*ttl).into())?;
+                socket.join_multicast_v4_n(group, &InterfaceIndexOrAddress::Index(index))
+            }
+            Self::Group(IpAddr::V6(group), ttl) => {
+                socket.set_multicast_all_v6(false)?;
+                socket.set_multicast_loop_v6(false)?;
+                socket.set_multicast_hops_v6((*ttl).into())?;
+                socket.join_multicast_v6(group, index)
+            }
+        }
+    }
+}
+
+/// A socket that is tied to an interface.
+pub(super) struct Udp {
+    socket: UdpSocket,
+    interface: String,
+    index: u32,
+    /// This box's address, where the peer's is known too.
+    near: IpAddr,
+    to: SocketAddr,
+}
+
+impl Link for Udp {
+    fn send(&self, frame: &[u8]) -> io::Result<()> {
+        match self.socket.send_to(frame, self.to) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.not_sent(error)),
+        }
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        for _ in 0..STRANGERS_MAX {
+            match self.socket.recv_from(buffer) {
+                Ok((length, from)) if self.near.is_unspecified() || from.ip() == self.to.ip() => {
+                    return Ok(length);
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.look()?;
+                    return Err(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+}
+
+impl Udp {
+    /// Looks whether the interface is still the one that the socket is tied to.
+    fn look(&self) -> io::Result<()> {
+        let interface = &self.interface;
+        match name_to_index(&self.socket, interface) {
+            Ok(index) if index == self.index => Ok(()),
+            Ok(_) => Err(io::Error::new(
+                io::ErrorKind::NotConnected,
+                format!("{interface} was made anew: opening it again"),
+            )),
+            Err(error) => Err(absent(interface, error.into())),
+        }
+    }
+
+    fn not_sent(&self, error: io::Error) -> io::Error {
+        let (interface, to) = (&self.interface, self.to.ip());
+        let what = match error.kind() {
+            io::ErrorKind::WouldBlock => return error,
+            io::ErrorKind::PermissionDenied => {
+                format!("cannot send to {to} over {interface}: see whether a firewall forbids it")
+            }
+            _ if self.near.is_unspecified() => {
+                format!("cannot send to {to}: see whether {interface} is up and has an address")
+            }
+            _ => {
+                let near = self.near;
+                format!("cannot send to {to}: see whether {interface} is up and has {near}")
+            }
+        };
+        while_trying(what)(error)
+    }
+}
+
+impl AsFd for Udp {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Lets heartbeats pass what waits in the queues of this box and of the switches (RFC 4594 section 3.2).
+fn hurry(socket: &Socket, is_ipv4: bool) -> io::Result<()> {
+    if is_ipv4 {
+        socket.set_tos_v4(NETWORK_CONTROL)?;
+    } else {
+        socket.set_only_v6(true)?;
+        socket.set_tclass_v6(NETWORK_CONTROL)?;
+    }
+    socket.set_priority(PRIORITY)
+}
+
+fn absent(interface: &str, error: io::Error) -> io::Error {
+    while_trying(format!("there is no interface {interface}: plug it in, or load its driver"))(
+        error,
+    )
+}
+
+fn is_interface_name(name: &str) -> bool {
+    (1..libc::IFNAMSIZ).contains(&name.len())
+        && !name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace())
+}
+
+/// The words that say where to send.
+const WAYS: [&str; 3] = ["address", "broadcast", "multicast"];
+
+const ONE_OF: &str = "say one of `address`, `broadcast = true`, `multicast`";
+
+/// `ha-cluster` in the list of IANA, and the default of `udpport` in `ha.cf`.
+const PORT: u16 = 694;
+
+/// A heartbeat link is one wire.
+const TTL: u8 = 1;
+
+/// Class selector 6 in the upper six bits.
+const NETWORK_CONTROL: u32 = 0xc0;
+
+/// The highest that needs no privilege (socket(7), `SO_PRIORITY`).
+const PRIORITY: u32 = 6;
+
+/// After so many datagrams from strangers others get their turn.
+const STRANGERS_MAX: usize = 64;

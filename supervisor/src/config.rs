@@ -1,0 +1,223 @@
+//! What does the file say, and which of the two boxes is this?
+//!
+//! One file for both boxes. It is read to its end whatever is wrong with it, and all that is wrong is told at once,
+//! each mistake with its place and its remedy; what comes out cannot be wrong any more. Whether this machine *has* the
+//! interfaces and programs that the file speaks of is not asked here, but when they are opened.
+//!
+//! The words of a device (a link, a fence, a resource) are read by the device itself; this file knows those that stand
+//! around them.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use board::table::{Complaint, Source, Table};
+use board::{fence, link, resource};
+use firmware_agnostic::frame::{Keys, PairId};
+use firmware_agnostic::identity::{BoxId, RESOURCES_MAX};
+use firmware_agnostic::settings::Settings;
+
+mod boxes;
+mod error;
+mod fingerprint;
+mod identity;
+mod keys;
+mod words;
+
+use boxes::Boxes;
+pub use error::Error;
+pub use identity::Identity;
+pub use words::{Control, LEVELS, Log, LogTo, SOCKET};
+use words::{Pair, Takeover};
+
+/// All that the file says, for this box.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What the machine must know.
+    pub settings: Settings,
+    /// The name of the pair.
+    pub pair: String,
+    /// The names of the boxes, in the order of [`BoxId`].
+    pub boxes: [String; 2],
+    /// Where the keys are.
+    pub key_file: PathBuf,
+    /// The cables and paths that carry heartbeats.
+    pub links: Vec<link::Config>,
+    /// The devices that cut the power of each box, in the order of [`BoxId`].
+    pub fence: [Vec<fence::Config>; 2],
+    /// What moves between the boxes, in the order in which it starts.
+    pub resources: Vec<resource::Config>,
+    /// Where operators are heard.
+    pub control: Control,
+    /// What is told to the log, and where that is.
+    pub log: Log,
+    /// A file that is there while this box is ready to do its part.
+    pub ready_file: Option<PathBuf>,
+    /// Where in the file the things stand that are looked at later.
+    pub places: Places,
+}
+
+/// Lines and columns.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Places {
+    /// Of `pair.key_file`.
+    pub key_file: (usize, usize),
+    /// Of the `fence` of each box.
+    pub fence: [(usize, usize); 2],
+    /// Of `takeover.require`.
+    pub require: (usize, usize),
+}
+
+impl Config {
+    /// Reads the file at `path`, for the box called `who` or else for the one that this machine is.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or something is wrong in it; the text has all that is wrong.
+    pub fn load(path: &Path, who: Option<&str>) -> Result<Self, Error> {
+        let text = text(path)?;
+        let identity = Identity { told: who.map(str::to_owned), ..Identity::of_this_machine() };
+        Self::read(&text, &identity)
+            .map_err(|complaints| Error::Wrong { path: path.to_owned(), complaints })
+    }
+
+    /// Reads `text`, for the box that `identity` is.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, in the order of the file.
+    pub fn read(text: &str, identity: &Identity) -> Result<Self, Vec<Complaint>> {
+        let source = Source::new(text);
+        let config = Self::from_source(&source, text, identity);
+        match (config, source.into_complaints()) {
+            (Some(config), complaints) if complaints.is_empty() => Ok(config),
+            (_, complaints) => Err(complaints),
+        }
+    }
+
+    /// The keys of the pair, from its key file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, can be read by others, or is no list of keys. No secret is in the text.
+    pub fn keys(&self) -> io::Result<Keys> {
+        keys::read(&self.key_file)
+    }
+
+    /// What the frames of this pair are known by.
+    pub fn pair_id(&self) -> PairId {
+        PairId::of(&self.pair)
+    }
+
+    /// What people call the box `id`.
+    pub fn name(&self, id: BoxId) -> &str {
+        let [first, second] = &self.boxes;
+        match id {
+            BoxId::First => first,
+            BoxId::Second => second,
+        }
+    }
+
+    /// The box that people call `name`.
+    pub fn id(&self, name: &str) -> Option<BoxId> {
+        BoxId::BOTH.into_iter().find(|id| self.name(*id) == name)
+    }
+
+    /// The devices that cut the power of the box `id`.
+    pub fn fence_of(&self, id: BoxId) -> &[fence::Config] {
+        let [first, second] = &self.fence;
+        match id {
+            BoxId::First => first,
+            BoxId::Second => second,
+        }
+    }
+
+    fn from_source(source: &Source<'_>, text: &str, identity: &Identity) -> Option<Self> {
+        let mut root = source.parse();
+        let takeover = Takeover::read(root.section("takeover"));
+        // Before whatever may have a value for each box.
+        let boxes = Boxes::read(&mut root, source, takeover.require);
+        let pair = Pair::read(root.section("pair"));
+        let links = read_links(&mut root);
+        let resources = words::read_resources(&mut root);
+        let timing = words::read_timing(root.section("timing"), boxes.as_ref(), &links);
+        let control = Control::read(root.section("control"));
+        let log = Log::read(root.section("log"));
+        let ready_file = words::read_ready(root.section("ready"));
+        let me = boxes.as_ref().and_then(|boxes| boxes.find(identity, &root));
+        root.finish();
+
+        let (boxes, pair, me) = (boxes?, pair?, me?);
+        let settings = Settings {
+            me,
+            priority: boxes.priority(me)?,
+            auto_failback: pair.auto_failback,
+            failback_hold: pair.failback_hold,
+            require: takeover.require,
+            timing: timing?,
+            links: links.len(),
+            resources: resources
+                .iter()
+                .take(RESOURCES_MAX)
+                .map(|resource| resource.policy)
+                .collect(),
+            config: fingerprint::of(text),
+        };
+        let places = Places {
+            key_file: pair.key_file_place,
+            fence: boxes.fence_places(),
+            require: takeover.place,
+        };
+        let (boxes, fence) = boxes.into_parts();
+        Some(Self {
+            settings,
+            pair: pair.name,
+            boxes,
+            key_file: pair.key_file,
+            links,
+            fence,
+            resources,
+            control,
+            log,
+            ready_file,
+            places,
+        })
+    }
+}
+
+/// Where the supervisor that runs with the file at `path` can be reached. Mistakes in the file do not matter here.
+pub fn socket(path: &Path) -> PathBuf {
+    let Ok(text) = text(path) else { return SOCKET.into() };
+    Control::read(Source::new(&text).parse().section("control")).socket
+}
+
+fn read_links(root: &mut Table<'_>) -> Vec<link::Config> {
+    let tables = root.tables("link");
+    if tables.is_empty() {
+        root.complain(
+            "link",
+            "is missing: the boxes must hear each other, say [[link]] for each cable",
+        );
+    }
+    link::Config::read_all(tables)
+}
+
+fn text(path: &Path) -> Result<String, Error> {
+    let unreadable = |error| Error::Unreadable { path: path.to_owned(), error };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(SIZE_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > SIZE_MAX {
+        return Err(unreadable(io::Error::other("is longer than a configuration can be")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let before = String::from_utf8_lossy(error.as_bytes().get(..valid).unwrap_or_default());
+        let source = Source::new(&before);
+        source.complain(valid..valid, "", "is no UTF-8: save the file as UTF-8".to_owned());
+        Error::Wrong { path: path.to_owned(), complaints: source.into_complaints() }
+    })
+}
+
+/// The longest configurations have a few hundred lines; more is the wrong file.
+const SIZE_MAX: u64 = 256 * 1024;

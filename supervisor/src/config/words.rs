@@ -1,0 +1,213 @@
+//! What do the words mean that belong to no device?
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use board::table::{Source, Table, Value};
+use board::{link, resource};
+use firmware_agnostic::evidence::Require;
+use firmware_agnostic::failback::AutoFailback;
+use firmware_agnostic::identity::RESOURCES_MAX;
+use firmware_agnostic::recovery::OnFailure;
+use firmware_agnostic::settings::{Times, Timing};
+use log::LevelFilter;
+use toml::de::DeValue;
+
+use super::boxes::Boxes;
+
+/// `[pair]`
+pub(super) struct Pair {
+    pub(super) name: String,
+    pub(super) key_file: PathBuf,
+    pub(super) key_file_place: (usize, usize),
+    pub(super) auto_failback: AutoFailback,
+    pub(super) failback_hold: Duration,
+}
+
+impl Pair {
+    pub(super) fn read(mut table: Table<'_>) -> Option<Self> {
+        let name: Option<String> = table.need("name");
+        if name.as_ref().is_some_and(String::is_empty) {
+            table.complain(
+                "name",
+                "is empty: another pair on the same network must have another name",
+            );
+        }
+        let key_file = table.need("key_file");
+        let key_file_place = table.place("key_file");
+        let Failback(auto_failback) = table.or("auto_failback", Failback(AutoFailback::On));
+        let failback_hold = table.or("failback_hold", FAILBACK_HOLD);
+        table.finish();
+        Some(Self {
+            name: name?,
+            key_file: key_file?,
+            key_file_place,
+            auto_failback,
+            failback_hold,
+        })
+    }
+}
+
+/// `auto_failback`
+struct Failback(AutoFailback);
+
+impl Value for Failback {
+    const EXAMPLE: &'static str = "true, false or \"manual\"";
+
+    fn read(value: &DeValue<'_>, _: &Source<'_>) -> Result<Self, String> {
+        match (value.as_bool(), value.as_str()) {
+            (Some(true), _) => Ok(Self(AutoFailback::On)),
+            (Some(false), _) => Ok(Self(AutoFailback::Off)),
+            (_, Some("manual")) => Ok(Self(AutoFailback::Manual)),
+            _ => Err(format!("is none of {}", Self::EXAMPLE)),
+        }
+    }
+}
+
+/// `[takeover]`
+pub(super) struct Takeover {
+    pub(super) require: Require,
+    pub(super) place: (usize, usize),
+}
+
+impl Takeover {
+    pub(super) fn read(mut table: Table<'_>) -> Self {
+        let choices = [("fenced", Require::Fenced), ("silence", Require::Silence)];
+        let require = table.choose("require", &choices).unwrap_or(Require::Fenced);
+        let place = table.place("require");
+        table.finish();
+        Self { require, place }
+    }
+}
+
+/// `[control]`: where operators are heard.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Control {
+    /// The socket.
+    pub socket: PathBuf,
+    /// The group whose members are heard besides root.
+    pub group: Option<String>,
+}
+
+impl Control {
+    pub(super) fn read(mut table: Table<'_>) -> Self {
+        let control =
+            Self { socket: table.or("socket", SOCKET.into()), group: table.take("group") };
+        // `sun_path` of unix(7), with the zero at its end.
+        if control.socket.as_os_str().len() >= 108 {
+            table.complain("socket", "is too long for a socket, whose path has 107 bytes at most");
+        }
+        table.finish();
+        control
+    }
+}
+
+/// `[log]`: what is told, and where.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Log {
+    /// What is told: this level and the graver ones.
+    pub level: LevelFilter,
+    /// Where.
+    pub to: LogTo,
+}
+
+/// Where the log goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LogTo {
+    /// To standard error, each line with its level in front (`sd-daemon(3)`).
+    Stderr,
+    /// To `/dev/log` (`syslog(3)`).
+    Syslog,
+}
+
+impl Log {
+    pub(super) fn read(mut table: Table<'_>) -> Self {
+        let level = table.choose("level", &LEVELS).unwrap_or(LevelFilter::Info);
+        let choices = [("stderr", LogTo::Stderr), ("syslog", LogTo::Syslog)];
+        let to = table.choose("to", &choices).unwrap_or(LogTo::Stderr);
+        table.finish();
+        Self { level, to }
+    }
+}
+
+/// `[ready]`
+pub(super) fn read_ready(mut table: Table<'_>) -> Option<PathBuf> {
+    let file = table.take("file");
+    table.finish();
+    file
+}
+
+/// `[timing]`, with what the devices add to it.
+pub(super) fn read_timing(
+    mut table: Table<'_>,
+    boxes: Option<&Boxes>,
+    links: &[link::Config],
+) -> Option<Timing> {
+    let worst = |devices: &[board::fence::Config]| {
+        devices.iter().map(|device| device.timeout).fold(Duration::ZERO, Duration::saturating_add)
+    };
+    let fence_time = boxes.into_iter().flat_map(Boxes::fences).map(worst).max().unwrap_or_default();
+    let times = Times {
+        keepalive: table.or("keepalive", Duration::from_millis(200)),
+        warntime: table.or("warntime", Duration::from_millis(500)),
+        deadtime: table.or("deadtime", Duration::from_secs(1)),
+        initdead: table.or("initdead", Duration::from_secs(15)),
+        fence_time: fence_time.max(FENCE_TIME_MIN),
+        baud: links.iter().filter_map(link::Config::baud).min(),
+    };
+    for broken in Timing::broken(times) {
+        table.complain(broken.word, broken.to_string());
+    }
+    table.finish();
+    Timing::new(times).ok()
+}
+
+/// Every `[[resource]]`.
+pub(super) fn read_resources(root: &mut Table<'_>) -> Vec<resource::Config> {
+    let mut resources: Vec<resource::Config> = Vec::new();
+    for (place, mut table) in root.tables("resource").into_iter().enumerate() {
+        if place == RESOURCES_MAX {
+            table.complain(
+                "",
+                format!("is one too many: a pair has {RESOURCES_MAX} resources at most"),
+            );
+        }
+        let threshold = table.has("threshold");
+        let Some(config) = resource::Config::read(&mut table) else { continue };
+        if threshold && matches!(config.policy.on_failure, OnFailure::Ignore | OnFailure::Restart) {
+            table.complain(
+                "threshold",
+                "is never reached: with this on_failure no number of failures is too many; \
+                 take it out, or say on_failure = \"failover\"",
+            );
+        }
+        if resources.iter().any(|earlier| earlier.name == config.name) {
+            let name = &config.name;
+            table.complain(
+                "name",
+                format!("{name} is another resource already: give one of them another `name`"),
+            );
+        }
+        table.finish();
+        resources.push(config);
+    }
+    resources
+}
+
+/// Where the supervisor listens unless told otherwise.
+pub const SOCKET: &str = "/run/twobox.sock";
+
+/// The words of `log.level`, and of the command `log`.
+pub const LEVELS: [(&str, LevelFilter); 5] = [
+    ("error", LevelFilter::Error),
+    ("warn", LevelFilter::Warn),
+    ("info", LevelFilter::Info),
+    ("debug", LevelFilter::Debug),
+    ("trace", LevelFilter::Trace),
+];
+
+/// Longer than a box that reboots in a loop stays up.
+const FAILBACK_HOLD: Duration = Duration::from_secs(90);
+
+/// An operator who confirms is not faster either.
+const FENCE_TIME_MIN: Duration = Duration::from_secs(1);
