@@ -234,6 +234,8 @@ impl Child {
     }
 
     fn reap(&mut self) {
+        // The last moment at which the number is ours, for members that a missing /proc has not shown.
+        self.signal(Signal::KILL);
         self.wait(WaitIdOptions::empty());
         self.reaped = true;
     }

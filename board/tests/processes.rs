@@ -236,6 +236,35 @@ fn grandchildren_are_gone_even_those_that_left_the_group() {
 }
 
 #[test]
+fn grandchildren_are_gone_where_proc_shows_other_processes() {
+    let me = std::env::current_exe().unwrap();
+    let test = Command::new("unshare")
+        .args(["--pid", "--fork"])
+        .arg(me)
+        .args(["--ignored", "--exact", "without_proc"])
+        .output()
+        .expect("this test must run as root, with unshare(1)");
+    let said = String::from_utf8_lossy(&test.stdout);
+    assert!(test.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "run by the test above, in a PID namespace whose /proc is not its own"]
+fn without_proc() {
+    assert_eq!(census::take(), []);
+    let room = Room::new();
+    let script =
+        "(trap '' TERM; while :; do echo >> beats; sleep 0.01; done) & echo $$ > pid; wait";
+    let mut process = room.process(script, "");
+    process.start(&seconds(10)).unwrap();
+    room.wait_for("beats");
+    process.stop(&seconds(10)).unwrap();
+    let beats = room.read("beats");
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(room.read("beats"), beats);
+}
+
+#[test]
 fn what_a_killed_supervisor_left_is_stopped_and_what_a_living_one_has_is_not() {
     let room = Room::new();
     let me = std::env::current_exe().unwrap();
