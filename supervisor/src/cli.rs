@@ -223,6 +223,9 @@ mod tests {
         for topic in COMMANDS {
             let operands = topic.operands.replace("PEER", "server1").replace("LEVEL", "debug");
             assert!(say(&format!("{} {operands}", topic.word)).is_ok(), "{}", topic.word);
+            if topic.word == "help" {
+                continue;
+            }
             let help = say(&format!("help {}", topic.word)).unwrap().command;
             assert_eq!(say(&format!("{} --help", topic.word)).unwrap().command, help);
             let Command::Show(text) = help else { panic!("{help:?}") };
