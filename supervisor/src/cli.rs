@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use board::table::nearest;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
-use crate::request::Request;
+use crate::config::LEVELS;
 
 mod help;
 mod perform;
@@ -42,8 +42,8 @@ pub enum Command {
         /// Whether to look at the interfaces, devices and programs of this machine too.
         here: bool,
     },
-    /// Ask the supervisor that runs.
-    Ask(Request),
+    /// Ask the supervisor that runs, in its words.
+    Ask(String),
     /// Show this text.
     Show(String),
 }
@@ -78,7 +78,7 @@ pub struct UsageError(String);
 
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "twobox: {}\ntry `twobox --help`", self.0)
+        write!(f, "{}\ntry `twobox --help`", self.0)
     }
 }
 
@@ -152,24 +152,25 @@ impl Said {
         if let Some((option, _)) = misplaced.iter().find(|(_, misplaced)| *misplaced) {
             return Err(UsageError(format!("{option} is no option of {}", topic.word)));
         }
-        let request = match (topic.word, operands) {
-            ("run", []) => return Ok(Command::Run { who }),
-            ("check", []) => return Ok(Command::Check { who, here }),
+        match (topic.word, operands) {
+            ("run", []) => Ok(Command::Run { who }),
+            ("check", []) => Ok(Command::Check { who, here }),
             ("check", [file]) => {
                 self.config = Some(file.into());
-                return Ok(Command::Check { who, here });
+                Ok(Command::Check { who, here })
             }
-            ("status", []) if json => Request::StatusJson,
-            (word, operands) => {
-                let fits = operands.len() == topic.operands.split_whitespace().count();
-                if !fits || ["run", "check"].contains(&word) {
-                    return Err(UsageError(format!("say `{}`", topic.usage())));
-                }
-                let line: Vec<_> = [word].into_iter().chain(operands.iter().copied()).collect();
-                Request::parse(&line.join(" ")).map_err(UsageError)?
+            ("status", []) if json => Ok(Command::Ask("status json".to_owned())),
+            ("log", [level]) if !LEVELS.iter().any(|(word, _)| word == level) => {
+                let levels = LEVELS.map(|(word, _)| word).join(", ");
+                Err(UsageError(format!("{level:?} is no level: they are {levels}")))
             }
-        };
-        Ok(Command::Ask(request))
+            ("standby" | "takeover" | "resume" | "clear" | "status", [])
+            | ("confirm" | "log", [_]) => {
+                let words: Vec<_> = [topic.word].iter().chain(operands).copied().collect();
+                Ok(Command::Ask(words.join(" ")))
+            }
+            _ => Err(UsageError(format!("say `{}`", topic.usage()))),
+        }
     }
 }
 
@@ -195,7 +196,7 @@ mod tests {
             let check = Command::Check { who: Some("a".to_owned()), here: false };
             assert_eq!(invocation.command, check);
         }
-        assert_eq!(say("status --json").unwrap().command, Command::Ask(Request::StatusJson));
+        assert_eq!(say("status --json").unwrap().command, Command::Ask("status json".to_owned()));
     }
 
     #[test]

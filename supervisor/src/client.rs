@@ -1,4 +1,13 @@
 //! How does the command line reach the supervisor that runs?
+//!
+//! Over a Unix socket, one question for each connection: a line of words goes in; out come one word for what became
+//! of it, and then text for the person who asked.
+//!
+//! ```text
+//! > confirm server1
+//! < refused
+//! < the peer is heard on a link: it is alive, and there is nothing to confirm
+//! ```
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -9,15 +18,13 @@ use std::time::Duration;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
-use crate::request::{Answer, Request};
-
-/// Asks the supervisor that listens at `socket`.
+/// Asks the supervisor that listens at `socket`: `status`, `status json`, `standby`, `confirm NAME`, and so on.
 ///
 /// # Errors
 ///
 /// `PermissionDenied` when this person may not ask; else the supervisor does not run or does not answer. The text
 /// says what to do.
-pub fn ask(socket: &Path, request: &Request) -> io::Result<Answer> {
+pub fn ask(socket: &Path, request: &str) -> io::Result<Answer> {
     exchange(socket, request).map_err(|error| {
         let (path, remedy) = (socket.display(), remedy(error.kind()));
         let reason = match error.kind() {
@@ -29,7 +36,36 @@ pub fn ask(socket: &Path, request: &Request) -> io::Result<Answer> {
     })
 }
 
-fn exchange(path: &Path, request: &Request) -> io::Result<Answer> {
+/// What the supervisor says to that.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Answer {
+    /// What became of the question.
+    pub verdict: Verdict,
+    /// The text to show.
+    pub text: String,
+}
+
+/// What became of a question.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// `ok`: it was done, or taken up.
+    Ok,
+    /// `degraded`: the status is told, and one more failure may end the service.
+    Degraded,
+    /// `refused`: nothing was done, the text says why.
+    Refused,
+}
+
+impl Answer {
+    /// Reads all that the supervisor said; `None` when it is not the supervisor that speaks.
+    pub fn parse(said: &str) -> Option<Self> {
+        let (first, text) = said.split_once('\n')?;
+        let (_, verdict) = VERDICTS.iter().find(|(word, _)| *word == first)?;
+        Some(Self { verdict: *verdict, text: text.to_owned() })
+    }
+}
+
+fn exchange(path: &Path, request: &str) -> io::Result<Answer> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     // Before the connection is made: connecting waits too, when many others do.
     set_socket_timeout(&socket, Timeout::Send, Some(TIMEOUT))?;
@@ -57,6 +93,9 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
     }
 }
 
+const VERDICTS: [(&str, Verdict); 3] =
+    [("ok", Verdict::Ok), ("degraded", Verdict::Degraded), ("refused", Verdict::Refused)];
+
 /// The supervisor answers within a turn of its loop, however busy the box.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -70,7 +109,6 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::request::Verdict;
 
     #[test]
     fn a_question_is_a_line_and_the_answer_all_that_comes_back() {
@@ -84,18 +122,19 @@ mod tests {
             stream.write_all(b"refused\nthe peer is heard\n").unwrap();
             line
         });
-        let answer = ask(&path, &Request::Confirm("server1".to_owned())).unwrap();
+        let answer = ask(&path, "confirm server1").unwrap();
         assert_eq!(server.join().unwrap(), "confirm server1\n");
         assert_eq!(answer.verdict, Verdict::Refused);
         assert_eq!(answer.text, "the peer is heard\n");
+        assert_eq!(Answer::parse("okay\n"), None);
         // Nobody accepts any more.
-        let error = ask(&path, &Request::Status).unwrap_err();
+        let error = ask(&path, "status").unwrap_err();
         assert!(error.to_string().contains("it does not run here: start it"), "{error}");
     }
 
     #[test]
     fn where_nothing_is_the_person_is_told_how_to_start_it() {
-        let error = ask(Path::new("/nowhere/twobox.sock"), &Request::Status).unwrap_err();
+        let error = ask(Path::new("/nowhere/twobox.sock"), "status").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         assert!(error.to_string().contains("`twobox run`"), "{error}");
     }

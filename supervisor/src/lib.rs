@@ -1,7 +1,46 @@
-//! The one binary: what it reads, what it runs, what it says.
+//! The one binary: it hears, lets the core decide, and acts.
+//!
+//! Read `run.rs` for the loop and `effects.rs` for what is done; the decisions are in
+//! `firmware_agnostic::node`.
 
 pub mod check;
 pub mod cli;
 pub mod client;
 pub mod config;
-pub mod request;
+mod control;
+mod effects;
+mod json;
+mod labels;
+mod logging;
+mod ready;
+mod run;
+mod start;
+mod status;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use cli::Exit;
+
+/// Does what the command line says.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let exit = match cli::parse(arguments) {
+        Ok(invocation) => cli::perform(invocation, run),
+        Err(error) => failed(Exit::Usage, &error),
+    };
+    exit.into()
+}
+
+fn run(config: config::Config) -> Exit {
+    match start::start(config) {
+        Ok(()) => Exit::Done,
+        Err(error) => failed(Exit::Refused, &error),
+    }
+}
+
+/// Standard error may be closed, which is no reason to panic.
+fn failed(exit: Exit, error: &dyn std::error::Error) -> Exit {
+    let _ = writeln!(std::io::stderr(), "twobox: {error}");
+    exit
+}

@@ -1,1 +1,3 @@
-//! x
+//! The worlds in which the pair is tried out.
+
+pub mod lab;

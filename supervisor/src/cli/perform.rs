@@ -5,9 +5,8 @@ use std::path::Path;
 
 use super::{Command, Exit, Invocation};
 use crate::check::check;
-use crate::client::ask;
+use crate::client::{Verdict, ask};
 use crate::config::{Config, socket};
-use crate::request::{Request, Verdict};
 
 /// Does what a person has said, `run` by the function of this name, and tells how it ended.
 pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit {
@@ -29,7 +28,7 @@ pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit
     }
 }
 
-fn put(socket: &Path, request: &Request) -> Exit {
+fn put(socket: &Path, request: &str) -> Exit {
     match ask(socket, request) {
         Ok(answer) => match answer.verdict {
             Verdict::Ok => show(&answer.text),

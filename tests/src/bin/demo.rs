@@ -1,0 +1,82 @@
+//! The demonstration, and every character that plays in it.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use tests::lab::config::Choices;
+use tests::lab::failure::Failure;
+use tests::lab::{init, isolation, ldap, play, power_switch, selftest, service, stories, tour};
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1).peekable();
+    let inside = arguments.next_if(|word| word == isolation::INSIDE).is_some();
+    let words: Vec<OsString> = arguments.collect();
+    let texts: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
+    let done = match texts.as_slice() {
+        [init::CHARACTER, own, room, program @ ..] => {
+            let program: Vec<String> = program.iter().copied().map(str::to_owned).collect();
+            init::run(own, room.as_ref(), &program).map_err(|error| format!("{own}: {error}"))
+        }
+        ["serve", address] => serve(address),
+        ["hold"] => selftest::hold().map_err(|error| error.to_string()),
+        ["reset"] => selftest::reset().map_err(|error| error.to_string()),
+        ["switch", target, verb] => power_switch::ask(target, verb)
+            .map(|power| println!("{power}"))
+            .map_err(|error| format!("switch of {target}: {error}")),
+        ["--help" | "-h" | "help"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        _ if !inside => match isolation::run(words.into_iter()) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        words => play(words),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What is played in the world of the lab.
+fn play(words: &[&str]) -> Result<(), String> {
+    if matches!(words, ["ldap", ..]) && ldap::choices().is_none() {
+        eprintln!("{}", ldap::MISSING);
+        std::process::exit(ldap::MISSING_CODE.into());
+    }
+    isolation::settle()?;
+    let choices = Choices::default();
+    let played = match words {
+        [] => tour::run(&choices),
+        ["play"] => play::run(&choices),
+        ["ldap"] => tour::run(&ldap::choices().unwrap_or_default()),
+        ["ldap", "play"] => play::run(&ldap::choices().unwrap_or_default()),
+        ["selftest"] => selftest::run().map_err(Failure::from),
+        ["story"] => {
+            stories::list();
+            Ok(())
+        }
+        ["story", name] => stories::tell(name),
+        _ => Err(Failure(format!("{HELP}\n\nno such play: {}", words.join(" ")))),
+    };
+    played.map_err(|Failure(reason)| reason)
+}
+
+fn serve(address: &str) -> Result<(), String> {
+    let address = address.parse().map_err(|_| format!("{address:?} is no address"))?;
+    service::serve(address).map_err(|error| format!("cannot serve {address}: {error}"))
+}
+
+const HELP: &str = "\
+Two boxes, two Ethernet links, a null modem, two power switches and a client,
+all on this machine.
+
+    cargo demo                the tour: what fails, and what a user notices
+    cargo demo -- play        pull cables and power yourself
+    cargo demo -- ldap        the tour with the real slapd (ldap play: the same)
+    cargo demo -- story NAME  one promise, tried out; without NAME, their list
+    cargo demo -- selftest    does the lab itself tell the truth?";

@@ -1,0 +1,264 @@
+//! Does the pair do what it promises when it is made of real processes?
+//!
+//! Two boxes, each with its own network, processes, host name and disk; two Ethernet links, a null-modem cable, a
+//! power switch for each box; a service behind a floating address, and a client that measures what its user would
+//! see. All of it lives in namespaces, and needs no root where the kernel allows that.
+//!
+//! ```text
+//!                      client 192.0.2.100
+//!                            |
+//!             ===============+=============== eth0, a switch: 192.0.2.0/24, floating 192.0.2.10
+//!              |                           |
+//!          server1 ======== eth1 ======= server2      198.51.100.0/30
+//!              |  \======= ttyS1 ======/   |          null modem
+//!            power                       power        /run/demo switch NAME on|off|status
+//! ```
+//!
+//! | module | question |
+//! |---|---|
+//! | [`isolation`], `kernel` | how does the lab get a world of its own? |
+//! | `machine`, [`init`] | what is a box, and what runs as its pid 1? |
+//! | `ethernet`, [`null_modem`], [`power_switch`] | what do cables and switches do? |
+//! | `faults` | what can go wrong between the boxes? |
+//! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
+//! | [`config`] | what do the boxes have in their configuration? |
+//! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
+//! | [`stories`] | which promises are tried out, one by one? |
+//! | [`selftest`] | does the lab itself tell the truth? |
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use firmware_agnostic::identity::BoxId;
+use rustix::thread::UnshareFlags;
+
+use client::{Client, Question};
+use config::Choices;
+use ethernet::{Ethernet, Segment, Station};
+use init::Order;
+use machine::{Installation, Machine, Surroundings};
+use null_modem::NullModem;
+use power_switch::Switches;
+use watch::{Double, Watch};
+
+pub use faults::{Cable, Way};
+pub use machine::name;
+
+pub mod client;
+pub mod config;
+mod ethernet;
+pub mod failure;
+mod faults;
+pub mod init;
+pub mod isolation;
+mod kernel;
+pub mod ldap;
+mod machine;
+pub mod null_modem;
+pub mod play;
+pub mod power_switch;
+pub mod selftest;
+pub mod service;
+pub mod stories;
+pub mod tour;
+pub mod watch;
+
+/// Two boxes and everything around them. It ends with the process that made it.
+#[derive(Debug)]
+pub struct Lab {
+    boxes: [Machine; 2],
+    ethernet: Ethernet,
+    null_modem: NullModem,
+    switches: Switches,
+    watch: Watch,
+    client: Client,
+}
+
+impl Lab {
+    /// A lab whose boxes run the supervisor, without power. Needs the world that [`isolation::run`] makes.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses a namespace, a port or a process.
+    pub fn new(choices: &Choices) -> io::Result<Self> {
+        let program = ["/run/demo", "twobox", "run", "--config", "/run/twobox.toml"];
+        let mut files = choices.files.clone();
+        files.push(("twobox.toml".to_owned(), config::text(choices)));
+        files.push(("twobox.key".to_owned(), config::KEY.to_owned()));
+        let program = program.map(str::to_owned).to_vec();
+        Self::with(&Installation { program, files }, choices.baud, choices.question)
+    }
+
+    fn with(installation: &Installation, baud: u32, question: Question) -> io::Result<Self> {
+        let ethernet = Ethernet::new()?;
+        let null_modem = NullModem::new(baud)?;
+        let watch = Watch::new(FLOATING)?;
+        let surroundings = Surroundings {
+            ethernet: ethernet.clone(),
+            null_modem: null_modem.clone(),
+            watch: watch.clone(),
+        };
+        let [first, second] =
+            BoxId::BOTH.map(|id| Machine::new(id, surroundings.clone(), installation.clone()));
+        let boxes = [first?, second?];
+        let switches = Switches::default();
+        switches.serve(boxes.clone())?;
+        // The client is a thread with a network of its own, and the threads that it makes there.
+        let start = || {
+            kernel::unshare(UnshareFlags::NEWNET)?;
+            Client::new(CLIENT, CLIENT_PREFIX, FLOATING, question)
+        };
+        let (client, tap) = std::thread::scope(|scope| scope.spawn(start).join())
+            .map_err(|_| io::Error::other("the thread that starts the client has panicked"))??;
+        ethernet.plug(Segment::Lan, Station::Client, tap)?;
+        Ok(Self { boxes, ethernet, null_modem, switches, watch, client })
+    }
+
+    /// Gives a box its power; it boots.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses a namespace, a port or a process.
+    pub fn power_on(&self, id: BoxId) -> io::Result<()> {
+        self.machine(id).power_on()
+    }
+
+    /// Cuts the power of a box: when this returns, nothing of it lives.
+    pub fn power_off(&self, id: BoxId) {
+        self.machine(id).power_off();
+    }
+
+    /// Whether a box has power.
+    pub fn is_on(&self, id: BoxId) -> bool {
+        self.machine(id).is_on()
+    }
+
+    /// How often a box has booted.
+    pub fn boots(&self, id: BoxId) -> u32 {
+        self.machine(id).boots()
+    }
+
+    /// Asks the supervisor of a box to end, after which the box switches itself off.
+    ///
+    /// # Errors
+    ///
+    /// When the box has no power.
+    pub fn shut_down(&self, id: BoxId) -> io::Result<()> {
+        self.machine(id).order(Order::ShutDown)
+    }
+
+    /// Resets a box, as its own hardware would: it is down and booting before anybody can say so.
+    ///
+    /// # Errors
+    ///
+    /// When the box has no power.
+    pub fn reset(&self, id: BoxId) -> io::Result<()> {
+        // The one who asks dies with the box, and has nothing to report.
+        self.machine(id).demo(&["reset"]).map(drop)
+    }
+
+    /// Kills the supervisor of a box; its init starts it again.
+    ///
+    /// # Errors
+    ///
+    /// When the box has no power.
+    pub fn crash_supervisor(&self, id: BoxId) -> io::Result<()> {
+        self.machine(id).order(Order::Crash)
+    }
+
+    /// Stops the supervisor of a box in its tracks for a while. Returns after that.
+    ///
+    /// # Errors
+    ///
+    /// When the box has no power, or loses it meanwhile.
+    pub fn stall(&self, id: BoxId, time: Duration) -> io::Result<()> {
+        self.machine(id).order(Order::Stall)?;
+        std::thread::sleep(time);
+        self.machine(id).order(Order::Resume)
+    }
+
+    /// The client, which asks for the service all the time.
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Every time that both boxes had the floating address.
+    pub fn doubles(&self) -> Vec<Double> {
+        self.watch.doubles()
+    }
+
+    /// The boxes that have the floating address now.
+    pub fn holders(&self) -> Vec<BoxId> {
+        self.watch.holders()
+    }
+
+    /// Runs `twobox` with `arguments` on a box.
+    ///
+    /// # Errors
+    ///
+    /// When the box has no power.
+    pub fn twobox(&self, id: BoxId, arguments: &[&str]) -> io::Result<Output> {
+        let mut words = vec!["twobox"];
+        words.extend(arguments);
+        self.machine(id).demo(&words)
+    }
+
+    /// The role that a box says it is in; `None` while it says nothing.
+    pub fn role(&self, id: BoxId) -> Option<String> {
+        let output = self.twobox(id, &["status", "--json"]).ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // The first role of the text is the box's own.
+        let (_, rest) = text.split_once("\"role\"")?;
+        rest.split('"').nth(1).map(str::to_owned)
+    }
+
+    /// The box that serves: the client has an answer from just now, and one box alone has the address.
+    pub fn serving(&self) -> Option<BoxId> {
+        let answered = self.client.last().is_some_and(|(_, ago)| ago < PRESENT);
+        match self.holders().as_slice() {
+            [holder] if answered => Some(*holder),
+            _ => None,
+        }
+    }
+
+    /// Everything that the processes of a box have written since the lab began.
+    pub fn log(&self, id: BoxId) -> String {
+        self.machine(id).log()
+    }
+
+    /// Waits until something is so, and says whether it came to be in time.
+    pub fn wait_for(&self, patience: Duration, mut so: impl FnMut(&Self) -> bool) -> bool {
+        let start = Instant::now();
+        loop {
+            if so(self) {
+                return true;
+            }
+            if start.elapsed() > patience {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn machine(&self, id: BoxId) -> &Machine {
+        let [first, second] = &self.boxes;
+        match id {
+            BoxId::First => first,
+            BoxId::Second => second,
+        }
+    }
+}
+
+/// The address of the service, wherever it is (RFC 5737, as all addresses of the lab).
+pub const FLOATING: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
+
+/// The address of the client.
+pub const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 100);
+
+/// An answer that is younger than this is one of just now.
+const PRESENT: Duration = Duration::from_millis(100);
+
+/// The network of the floating address and the client.
+pub const CLIENT_PREFIX: u8 = 24;

@@ -1,0 +1,87 @@
+//! What do the boxes of the lab have in their configuration file?
+
+use std::fmt::Write;
+
+use firmware_agnostic::identity::BoxId;
+
+use super::client::Question;
+use super::ethernet::Segment;
+use super::machine::name;
+use super::{CLIENT_PREFIX, FLOATING, init};
+
+/// The choices of a lab that end up in the configuration.
+#[derive(Clone, Debug)]
+pub struct Choices {
+    /// The words of `[timing]`.
+    pub timing: String,
+    /// `auto_failback`, as written.
+    pub auto_failback: String,
+    /// How long home must be well before it gets the resources back.
+    pub failback_hold: String,
+    /// How fast the serial cable is.
+    pub baud: u32,
+    /// The resources after the address; by default the lab's own service.
+    pub resources: String,
+    /// Anything else.
+    pub extra: String,
+    /// Further files in `/run` of both boxes: name (a directory if it ends in `/`) and content.
+    pub files: Vec<(String, String)>,
+    /// How the client asks.
+    pub question: Question,
+}
+
+impl Default for Choices {
+    fn default() -> Self {
+        Self {
+            timing: "keepalive = \"200ms\"\nwarntime = \"500ms\"\ndeadtime = \"1s\"\ninitdead = \"4s\"\n"
+                .to_owned(),
+            auto_failback: "true".to_owned(),
+            failback_hold: "2s".to_owned(),
+            baud: 115_200,
+            resources: format!(
+                "[[resource]]\nkind = \"process\"\nname = \"service\"\n\
+                 command = [\"/run/demo\", \"serve\", \"{FLOATING}\"]\nready = \"notify\"\n"
+            ),
+            extra: String::new(),
+            files: Vec::new(),
+            question: Question::Echo,
+        }
+    }
+}
+
+/// The file `/run/twobox.toml` of both boxes.
+pub(super) fn text(choices: &Choices) -> String {
+    let mut text = format!(
+        "[pair]\nname = \"lab\"\nkey_file = \"/run/twobox.key\"\nauto_failback = {}\nfailback_hold = \"{}\"\n\n\
+         [timing]\n{}\n",
+        choices.auto_failback, choices.failback_hold, choices.timing
+    );
+    for id in BoxId::BOTH {
+        let own = name(id);
+        let priority = 100 - 50 * id.place();
+        let _ = writeln!(
+            text,
+            "[box.{own}]\npriority = {priority}\nhostname = \"{own}\"\n\
+             fence = [{{ kind = \"command\", command = [\"/run/demo\", \"switch\", \"{own}\"], timeout = \"1s\" }}]\n"
+        );
+    }
+    for place in 0..2 {
+        let [first, second] = BoxId::BOTH.map(|id| init::addresses(id)[place].1);
+        let interface = [Segment::Lan, Segment::Direct][place].interface();
+        let _ = writeln!(
+            text,
+            "[[link]]\nkind = \"udp\"\ninterface = \"{interface}\"\n\
+             address = {{ server1 = \"{first}\", server2 = \"{second}\" }}\n"
+        );
+    }
+    let _ = writeln!(
+        text,
+        "[[link]]\nkind = \"serial\"\ndevice = \"/run/ttyS1\"\nbaud = {}\n\n\
+         [[resource]]\nkind = \"address\"\naddress = \"{FLOATING}/{CLIENT_PREFIX}\"\ninterface = \"eth0\"\n\n{}\n{}",
+        choices.baud, choices.resources, choices.extra
+    );
+    text
+}
+
+/// The key of the pair, `/run/twobox.key`. Everybody may know it: nobody else is in the lab.
+pub(super) const KEY: &str = "1 nobody-else-is-in-this-lab-so-this-is-no-secret\n";

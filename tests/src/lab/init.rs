@@ -1,0 +1,144 @@
+//! What runs as pid 1 of a box?
+//!
+//! An init as small as they come: it sets the box up, keeps one program running (as `respawn` does in an inittab),
+//! buries the dead, and takes orders from the lab on its standard input.
+
+use std::fmt;
+use std::io::{self, BufRead};
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use firmware_agnostic::identity::BoxId;
+use rustix::mount::mount_bind;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+
+use super::ethernet::Segment;
+use super::isolation;
+use super::kernel::Interfaces;
+use super::machine::name;
+
+/// What the lab asks of a box.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Order {
+    /// Kill the program; it is started again.
+    Crash,
+    /// Stop the program in its tracks, as a kernel does that has no time for it.
+    Stall,
+    /// Let it go on.
+    Resume,
+    /// Ask it to end, and switch the box off when it has.
+    ShutDown,
+}
+
+impl Order {
+    const ALL: [Self; 4] = [Self::Crash, Self::Stall, Self::Resume, Self::ShutDown];
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, formatter)
+    }
+}
+
+/// Runs the box called `own`, whose files are in `room`, until it is shut down.
+///
+/// # Errors
+///
+/// When the box cannot be set up; the lab then sees it die.
+pub fn run(own: &str, room: &Path, program: &[String]) -> io::Result<()> {
+    let id = BoxId::BOTH.into_iter().find(|id| name(*id) == own).ok_or(io::ErrorKind::NotFound)?;
+    set_up(id, room)?;
+    let (command, arguments) = program.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let ward = Ward::default();
+    let listener = ward.clone();
+    std::thread::spawn(move || listener.listen());
+    loop {
+        let child = {
+            let mut state = ward.state();
+            if state.leaving {
+                return Ok(());
+            }
+            let child = Command::new(command).args(arguments).spawn()?;
+            state.pid = Some(Pid::from_child(&child));
+            Pid::from_child(&child)
+        };
+        // Orphans of the box end up here as well, and are buried on the way.
+        while wait(WaitOptions::empty())?.is_some_and(|(pid, _)| pid != child) {}
+        ward.state().pid = None;
+        std::thread::sleep(RESPAWN);
+    }
+}
+
+/// The program that pid 1 keeps running, shared with the thread that takes orders.
+#[derive(Clone, Debug, Default)]
+struct Ward(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    pid: Option<Pid>,
+    leaving: bool,
+}
+
+impl Ward {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no thread panics while it holds the ward")
+    }
+
+    fn listen(&self) {
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            let Some(order) = Order::ALL.into_iter().find(|o| o.to_string() == line) else {
+                continue;
+            };
+            let mut state = self.state();
+            state.leaving |= order == Order::ShutDown;
+            let signal = match order {
+                Order::Crash => Signal::KILL,
+                Order::Stall => Signal::STOP,
+                Order::Resume => Signal::CONT,
+                Order::ShutDown => Signal::TERM,
+            };
+            if let Some(pid) = state.pid {
+                // Fails only when it has just died, and then the order is overtaken.
+                let _ = kill_process(pid, signal);
+            }
+        }
+    }
+}
+
+fn set_up(id: BoxId, room: &Path) -> io::Result<()> {
+    isolation::mount_proc()?;
+    mount_bind(room.join("disk"), "/var/lib")?;
+    mount_bind(room.join("run"), "/run")?;
+    rustix::system::sethostname(name(id).as_bytes())?;
+    let interfaces = Interfaces::new()?;
+    interfaces.up("lo")?;
+    for (segment, address, prefix) in addresses(id) {
+        let interface = segment.interface();
+        let hardware = [2, 0, 0, 0, segment as u8, id.place() as u8 + 1];
+        interfaces.set_hardware(interface, hardware)?;
+        interfaces.set_address(interface, address, prefix)?;
+        interfaces.up(interface)?;
+    }
+    Ok(())
+}
+
+/// The addresses of a box that never move (RFC 5737).
+pub(super) fn addresses(id: BoxId) -> [(Segment, Ipv4Addr, u8); 2] {
+    let host = id.place() as u8 + 1;
+    [
+        (Segment::Lan, Ipv4Addr::new(192, 0, 2, host), 24),
+        (Segment::Direct, Ipv4Addr::new(198, 51, 100, host), 30),
+    ]
+}
+
+/// The first argument of the program as pid 1 of a box.
+pub const CHARACTER: &str = "box";
+
+/// Where a box finds this program.
+pub(super) const PROGRAM: &str = "/run/demo";
+
+/// Between the end of the program and its next start, so that one that cannot start does not spin.
+const RESPAWN: Duration = Duration::from_millis(200);

@@ -1,0 +1,354 @@
+//! Which promises does the pair keep, one by one?
+//!
+//! A story is a small function that does something to the pair and says what must come of it. At the end of each of
+//! them the watch must not have seen the address on both boxes at the same time.
+
+use std::time::{Duration, Instant};
+
+use firmware_agnostic::identity::BoxId::{self, First, Second};
+
+use super::config::Choices;
+use super::failure::{Failure, expect};
+use super::power_switch::Switch;
+use super::tour::{condition, millis};
+use super::{Cable, Lab, Way, name};
+
+/// Tells one story, and prints how it ended.
+///
+/// # Errors
+///
+/// When a promise was broken, or there is no such story.
+pub fn tell(wanted: &str) -> Result<(), Failure> {
+    let Some(story) = STORIES.iter().find(|story| story.name == wanted) else {
+        return Err(Failure(format!("there is no story {wanted:?}: say story to see their names")));
+    };
+    let lab = Lab::new(&(story.choices)())?;
+    let start = Instant::now();
+    let ended = (story.play)(&lab).and_then(|measured| one_holder(&lab).map(|()| measured));
+    match ended {
+        Ok(measured) => println!("{}: {measured} (in {} s)", story.name, start.elapsed().as_secs()),
+        Err(Failure(reason)) => {
+            let now = BoxId::BOTH.map(|id| format!("{} {}", name(id), condition(&lab, id)));
+            let reason = format!("{}: {reason}\n{}", story.name, now.join("; "));
+            return Err(Failure(reason).with_logs(&lab));
+        }
+    }
+    Ok(())
+}
+
+/// Prints the names of all stories.
+pub fn list() {
+    for story in &STORIES {
+        println!("{}", story.name);
+    }
+}
+
+/// Something that happens to the pair, and what must come of it.
+struct Story {
+    name: &'static str,
+    choices: fn() -> Choices,
+    play: fn(&Lab) -> Result<String, Failure>,
+}
+
+const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -> Story {
+    Story { name, choices: Choices::default, play }
+}
+
+const STORIES: [Story; 20] = [
+    story("active-dies", active_dies),
+    story("standby-dies", standby_dies),
+    story("home-comes-back", home_comes_back),
+    Story { choices: stay, ..story("no-failback", no_failback) },
+    story("one-cable-cut", one_cable_cut),
+    story("one-way-cut", one_way_cut),
+    story("serial-alone", serial_alone),
+    story("all-cables-cut", all_cables_cut),
+    story("switch-unreachable", switch_unreachable),
+    story("switch-lies", switch_lies),
+    story("switch-slow", switch_slow),
+    story("supervisor-dies", supervisor_dies),
+    story("active-resets", active_resets),
+    story("active-stalls", active_stalls),
+    story("standby-stalls", standby_stalls),
+    story("shut-down-in-order", shut_down),
+    story("planned-switch", planned_switch),
+    story("alone-at-boot", alone_at_boot),
+    story("peer-unknown-at-boot", peer_unknown),
+    story("site-loses-power", site_loses_power),
+];
+
+fn active_dies(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    lab.power_off(First);
+    served_by(lab, Second)?;
+    silence_below(lab, start, TAKEOVER)
+}
+
+fn standby_dies(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    lab.power_off(Second);
+    std::thread::sleep(LONG);
+    served_by(lab, First)?;
+    silence_below(lab, start, NOTHING)
+}
+
+fn home_comes_back(lab: &Lab) -> Result<String, Failure> {
+    active_dies(lab)?;
+    let start = Instant::now();
+    lab.power_on(First)?;
+    served_by(lab, First)?;
+    is(lab, Second, "standby")?;
+    silence_below(lab, start, SWITCH)
+}
+
+fn no_failback(lab: &Lab) -> Result<String, Failure> {
+    active_dies(lab)?;
+    lab.power_on(First)?;
+    is(lab, First, "standby")?;
+    std::thread::sleep(LONG);
+    served_by(lab, Second)?;
+    Ok("server2 keeps the service".to_owned())
+}
+
+fn one_cable_cut(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    for cable in [Cable::Serial, Cable::Direct, Cable::Lan(Second)] {
+        lab.cut(cable);
+        std::thread::sleep(LONG);
+        expect(lab.is_on(First) && lab.is_on(Second), format!("a box was shot for {cable}"))?;
+        served_by(lab, First)?;
+        lab.mend(cable);
+        std::thread::sleep(LONG);
+    }
+    is(lab, Second, "standby")?;
+    silence_below(lab, start, NOTHING)
+}
+
+fn one_way_cut(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    // The standby hears nothing any more, but is heard: it must not shoot a box that serves.
+    for way in [Way::Lan, Way::Direct, Way::Serial] {
+        lab.lose(way, First);
+    }
+    std::thread::sleep(LONG);
+    lab.mend_all();
+    let settled = |lab: &Lab| lab.serving().is_some();
+    expect(lab.wait_for(PATIENCE, settled), "nobody serves")?;
+    Ok(format!("served again, longest silence {}", millis(lab.client().since(start).silence)))
+}
+
+fn serial_alone(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    for id in [First, Second] {
+        lab.lose(Way::Lan, id);
+        lab.lose(Way::Direct, id);
+    }
+    std::thread::sleep(LONG);
+    expect(lab.is_on(First) && lab.is_on(Second), "a box was shot that still spoke")?;
+    served_by(lab, First)?;
+    let start = Instant::now();
+    lab.power_off(First);
+    served_by(lab, Second)?;
+    silence_below(lab, start, TAKEOVER)
+}
+
+fn all_cables_cut(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    lab.part();
+    let shot = |lab: &Lab| !lab.is_on(Second);
+    expect(lab.wait_for(PATIENCE, shot), "the active box did not shoot")?;
+    std::thread::sleep(LONG);
+    expect(lab.is_on(First), "both boxes were shot")?;
+    served_by(lab, First)?;
+    silence_below(lab, start, NOTHING)
+}
+
+fn switch_unreachable(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    lab.set_switch(First, Switch::Unreachable);
+    lab.power_off(First);
+    std::thread::sleep(LONG);
+    expect(lab.holders().is_empty(), "server2 took over from a box that may live")?;
+    lab.set_switch(First, Switch::Sound);
+    served_by(lab, Second)?;
+    Ok("nobody took over on silence alone".to_owned())
+}
+
+fn switch_lies(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    lab.set_switch(First, Switch::Lying);
+    lab.set_switch(Second, Switch::Lying);
+    lab.part();
+    std::thread::sleep(LONG);
+    expect(lab.is_on(First) && lab.is_on(Second), "a switch that lies does nothing")?;
+    served_by(lab, First)?;
+    Ok("nobody believed it".to_owned())
+}
+
+fn switch_slow(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    // Within what the supervisor gives a switch, and a multiple of what one takes.
+    lab.set_switch(First, Switch::Slow(Duration::from_millis(600)));
+    let start = Instant::now();
+    lab.part();
+    lab.set_switch(Second, Switch::Unreachable);
+    served_by(lab, Second)?;
+    expect(!lab.is_on(First), "server2 took over from a box with power")?;
+    silence_below(lab, start, TAKEOVER + Duration::from_secs(2))
+}
+
+fn supervisor_dies(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    lab.crash_supervisor(First)?;
+    std::thread::sleep(LONG);
+    let settled = |lab: &Lab| lab.serving().is_some();
+    expect(lab.wait_for(PATIENCE, settled), "nobody serves")?;
+    Ok(format!("served again, longest silence {}", millis(lab.client().since(start).silence)))
+}
+
+fn active_resets(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    lab.reset(First)?;
+    let settled = |lab: &Lab| lab.boots(First) > 1 && lab.serving().is_some();
+    expect(lab.wait_for(PATIENCE, settled), "nobody serves")?;
+    served_by(lab, First)?;
+    Ok(format!("home again, longest silence {}", millis(lab.client().since(start).silence)))
+}
+
+fn active_stalls(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let boots = lab.boots(First);
+    let start = Instant::now();
+    // Its end may come before the stall does: then it has no power to be resumed.
+    let _ = lab.stall(First, LONG);
+    served_by(lab, Second)?;
+    expect(!lab.is_on(First) || lab.boots(First) > boots, "server1 was not shot")?;
+    silence_below(lab, start, TAKEOVER)
+}
+
+fn standby_stalls(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    // Shot by the active box, as it should be.
+    let _ = lab.stall(Second, LONG);
+    served_by(lab, First)?;
+    silence_below(lab, start, NOTHING)
+}
+
+fn shut_down(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    // A box that leaves in order says so: nobody needs its switch.
+    lab.set_switch(First, Switch::Unreachable);
+    let start = Instant::now();
+    lab.shut_down(First)?;
+    served_by(lab, Second)?;
+    silence_below(lab, start, SWITCH)
+}
+
+fn planned_switch(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    order(lab, First, "standby")?;
+    served_by(lab, Second)?;
+    order(lab, First, "resume")?;
+    served_by(lab, First)?;
+    is(lab, Second, "standby")?;
+    silence_below(lab, start, SWITCH)
+}
+
+fn alone_at_boot(lab: &Lab) -> Result<String, Failure> {
+    let start = Instant::now();
+    lab.power_on(Second)?;
+    served_by(lab, Second)?;
+    Ok(format!("served after {}", millis(start.elapsed())))
+}
+
+fn peer_unknown(lab: &Lab) -> Result<String, Failure> {
+    lab.set_switch(First, Switch::Unreachable);
+    lab.power_on(Second)?;
+    std::thread::sleep(LONG * 2);
+    expect(lab.holders().is_empty(), "server2 serves, and knows nothing of server1")?;
+    lab.power_on(First)?;
+    served_by(lab, First)?;
+    Ok("it waited until it heard its peer".to_owned())
+}
+
+fn site_loses_power(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    for id in [First, Second] {
+        lab.power_off(id);
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    whole(lab)?;
+    Ok("both are back".to_owned())
+}
+
+/// Boots both boxes, and waits until home is active and the other stands by.
+fn whole(lab: &Lab) -> Result<(), Failure> {
+    for id in BoxId::BOTH {
+        lab.power_on(id)?;
+    }
+    served_by(lab, First)?;
+    is(lab, First, "active")?;
+    is(lab, Second, "standby")
+}
+
+fn served_by(lab: &Lab, id: BoxId) -> Result<(), Failure> {
+    let so = |lab: &Lab| lab.serving() == Some(id);
+    expect(lab.wait_for(PATIENCE, so), format!("{} does not serve", name(id)))
+}
+
+fn is(lab: &Lab, id: BoxId, role: &str) -> Result<(), Failure> {
+    let so = |lab: &Lab| lab.role(id).as_deref() == Some(role);
+    expect(lab.wait_for(PATIENCE, so), format!("{} is not {role}", name(id)))
+}
+
+fn order(lab: &Lab, id: BoxId, word: &str) -> Result<(), Failure> {
+    let output = lab.twobox(id, &[word])?;
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    expect(output.status.success(), format!("twobox {word} on {}: {said}", name(id)))
+}
+
+fn silence_below(lab: &Lab, start: Instant, most: Duration) -> Result<String, Failure> {
+    let silence = lab.client().since(start).silence;
+    let (silence, limit) = (millis(silence), (silence <= most, millis(most)));
+    expect(limit.0, format!("a silence of {silence}, longer than {}", limit.1))?;
+    Ok(format!("longest silence {silence}"))
+}
+
+fn one_holder(lab: &Lab) -> Result<(), Failure> {
+    expect(lab.watch.looks() > 0, "the watch did not look")?;
+    let doubles = lab.doubles();
+    let Some(first) = doubles.first() else { return Ok(()) };
+    let time = millis(first.until - first.since);
+    expect(
+        false,
+        format!("both boxes had the address, {} times, at first for {time}", doubles.len()),
+    )
+}
+
+fn stay() -> Choices {
+    Choices { auto_failback: "false".to_owned(), ..Choices::default() }
+}
+
+/// Long enough for any machine; waited out only when something is broken.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Longer than every time that the pair could wait before it did something.
+const LONG: Duration = Duration::from_secs(4);
+
+/// What an unplanned takeover may cost on a busy machine: deadtime, delay of the standby, the switch, the start.
+const TAKEOVER: Duration = Duration::from_secs(8);
+
+/// What a planned move may cost: a stop and a start.
+const SWITCH: Duration = Duration::from_secs(3);
+
+/// What may cost nothing, on a busy machine.
+const NOTHING: Duration = Duration::from_millis(700);

@@ -1,0 +1,50 @@
+//! Does the pair keep its promises when it is made of real processes?
+//!
+//! Each test tells one story of `tests::lab::stories` in a world of its own. They need user namespaces, or root, and
+//! `/dev/net/tun`; without them they fail.
+
+use std::process::Command;
+
+macro_rules! stories {
+    ($($test:ident: $name:literal,)*) => {$(
+        #[test]
+        fn $test() {
+            demo(&["story", $name]);
+        }
+    )*};
+}
+
+stories! {
+    active_dies: "active-dies",
+    standby_dies: "standby-dies",
+    home_comes_back: "home-comes-back",
+    no_failback: "no-failback",
+    one_cable_cut: "one-cable-cut",
+    one_way_cut: "one-way-cut",
+    serial_alone: "serial-alone",
+    all_cables_cut: "all-cables-cut",
+    switch_unreachable: "switch-unreachable",
+    switch_lies: "switch-lies",
+    switch_slow: "switch-slow",
+    supervisor_dies: "supervisor-dies",
+    active_resets: "active-resets",
+    active_stalls: "active-stalls",
+    standby_stalls: "standby-stalls",
+    shut_down_in_order: "shut-down-in-order",
+    planned_switch: "planned-switch",
+    alone_at_boot: "alone-at-boot",
+    peer_unknown_at_boot: "peer-unknown-at-boot",
+    site_loses_power: "site-loses-power",
+}
+
+#[test]
+fn the_lab_tells_the_truth() {
+    demo(&["selftest"]);
+}
+
+fn demo(words: &[&str]) {
+    let output = Command::new(env!("CARGO_BIN_EXE_demo")).args(words).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{said}{complained}", words.join(" "));
+}
