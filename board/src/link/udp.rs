@@ -8,7 +8,7 @@
 //!
 //! | event | why it does not matter |
 //! |---|---|
-//! | routes change | the socket is tied to its interface (`SO_BINDTODEVICE`, socket(7)): two links are never one cable |
+//! | routes change | the socket is tied to its interface (`SO_BINDTODEVICE`, socket(7)): two links are never one cable, and a link-local address needs no scope |
 //! | the interface goes down | the tie is to its index, which stays; until it is up again, sending says so |
 //! | this box's address goes | the socket is bound to it all the same (`IP_FREEBIND`, ip(7)); until it is back, sending says so |
 //! | another address comes | bound means that datagrams are sent from the right one, which the peer insists on |
@@ -16,7 +16,7 @@
 //! | the interface is made anew | its index is another one: `receive` notices, and the link is opened again |
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use firmware_agnostic::identity::BoxId;
@@ -69,7 +69,8 @@ impl Config {
     pub(super) fn open(&self, me: BoxId) -> io::Result<Udp> {
         let interface = self.interface.of(me);
         let (near, far) = self.to.ends(me);
-        let socket = Socket::new(Domain::for_address(end(far, self.port, 0)), Type::DGRAM, None)?;
+        let to = SocketAddr::new(far, self.port);
+        let socket = Socket::new(Domain::for_address(to), Type::DGRAM, None)?;
         let index =
             name_to_index(&socket, interface).map_err(|error| absent(interface, error.into()))?;
         socket.bind_device(Some(interface.as_bytes())).map_err(while_trying(format!(
@@ -81,9 +82,8 @@ impl Config {
         hurry(&socket, near.is_ipv4())?;
         socket.set_nonblocking(true)?;
         socket
-            .bind(&end(near, self.port, index).into())
+            .bind(&SocketAddr::new(near, self.port).into())
             .map_err(|error| self.not_bound(interface, error))?;
-        let to = end(far, self.port, index);
         Ok(Udp { socket: socket.into(), interface: interface.clone(), index, near, to })
     }
 
@@ -257,14 +257,6 @@ impl Udp {
 impl AsFd for Udp {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-}
-
-fn end(ip: IpAddr, port: u16, index: u32) -> SocketAddr {
-    match ip {
-        IpAddr::V4(_) => SocketAddr::new(ip, port),
-        // A link-local address means nothing without its interface (RFC 4007 section 11).
-        IpAddr::V6(ip) => SocketAddrV6::new(ip, port, 0, index).into(),
     }
 }
 

@@ -1,0 +1,173 @@
+//! What the node orders is done here, and only here.
+//!
+//! Each action is handed to whoever does it: the links, the resources' thread, the fence devices' thread. Each
+//! action that asks gets exactly one answer, tagged as the question was: if the thread does not answer in time, its
+//! silence is the answer, and what it says later is dropped by the node.
+
+mod group;
+mod gun;
+
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::time::Duration;
+
+use board::link::Port;
+use firmware_agnostic::frame::{self, Keys, PairId};
+use firmware_agnostic::identity::ResourceId;
+use firmware_agnostic::news::{News, Weight};
+use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
+use firmware_agnostic::order::Refusal;
+use firmware_agnostic::reception::Reception;
+use firmware_agnostic::time::Instant;
+use smol::channel::Sender;
+use smol::{LocalExecutor, Timer};
+
+use crate::config::Config;
+use crate::control::Request;
+use crate::labels::Labels;
+use crate::ready::Ready;
+use crate::run::Input;
+use crate::status::Status;
+
+pub(crate) use group::{Group, States};
+pub(crate) use gun::{Devices, Gun};
+
+/// The hands of the supervisor.
+pub(crate) struct Effects {
+    pub(crate) executor: Rc<LocalExecutor<'static>>,
+    pub(crate) inputs: Sender<Input>,
+    pub(crate) config: Rc<Config>,
+    pub(crate) labels: Rc<Labels>,
+    pub(crate) keys: Keys,
+    pub(crate) pair: PairId,
+    pub(crate) ports: Vec<Rc<Port>>,
+    pub(crate) reception: Rc<RefCell<Reception>>,
+    pub(crate) group: Group,
+    pub(crate) gun: Gun,
+    pub(crate) ready: Ready,
+    /// The number of the next frame.
+    pub(crate) number: u32,
+    /// The operator whose order the node is looking at.
+    pub(crate) asking: Option<Sender<String>>,
+}
+
+impl Effects {
+    /// Does what the node ordered. Breaks when the supervisor is to end.
+    pub(crate) fn perform(&mut self, action: Action) -> ControlFlow<()> {
+        match action {
+            Action::Send(heartbeat) => {
+                let frame = frame::encode(self.number, &heartbeat, &self.keys, self.pair);
+                self.number = self.number.wrapping_add(1);
+                for port in &self.ports {
+                    port.send(&frame);
+                }
+            }
+            Action::Start(tag) => {
+                self.group.start(tag);
+                self.expect(tag, Answer::StartFailed(FIRST), self.group.start_time());
+            }
+            Action::Stop(tag) => {
+                self.group.stop(tag);
+                self.expect(tag, Answer::StopFailed(FIRST), self.group.stop_time());
+            }
+            Action::Restart(resource) => self.group.restart(resource),
+            Action::LookAtPower(tag) => {
+                self.gun.look(tag);
+                self.expect(tag, Answer::PowerNotOff, self.gun.time());
+            }
+            Action::Fence(tag) => {
+                self.gun.fence(tag);
+                self.expect(tag, Answer::FenceFailed, self.gun.time());
+            }
+            Action::Reset => {
+                crate::logging::flush();
+                let Err(error) = board::power::reset();
+                log::error!("{error}; the peer has been asked to fence it");
+            }
+            Action::Leave => {
+                self.group.end();
+                return ControlFlow::Break(());
+            }
+            Action::Reply(verdict) => self.reply(verdict),
+            Action::Tell(news) => self.tell(&news),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Answers a request of the control socket, or makes an event of it.
+    pub(crate) fn answer(
+        &mut self,
+        request: Request,
+        reply: Sender<String>,
+        node: &Node,
+        now: Instant,
+    ) -> Option<Event> {
+        let text = match request {
+            Request::Order(order) => {
+                self.asking = Some(reply);
+                return Some(Event::Order(order));
+            }
+            Request::Status { json } => {
+                let status = Status {
+                    node,
+                    now,
+                    labels: &self.labels,
+                    config: &self.config,
+                    ports: &self.ports,
+                    reception: &self.reception.borrow(),
+                    resources: self.group.states(),
+                    devices: self.gun.devices(),
+                };
+                if json { status.json() } else { status.text() }
+            }
+            Request::Log(level) => {
+                log::set_max_level(level);
+                format!("log level is {level} now\n")
+            }
+        };
+        // Somebody who has hung up wants no answer.
+        let _ = reply.try_send(format!("ok\n{text}"));
+        None
+    }
+
+    /// Tells init how this box is doing.
+    pub(crate) fn note(&mut self, node: &Node, now: Instant) {
+        self.ready.note(node, now, &self.labels);
+    }
+
+    fn reply(&mut self, verdict: Result<(), Refusal>) {
+        if let Some(asking) = self.asking.take() {
+            let text = match verdict {
+                Ok(()) => "ok\n".to_owned(),
+                Err(refusal) => format!("refused\n{refusal}\n"),
+            };
+            let _ = asking.try_send(text);
+        }
+    }
+
+    fn tell(&self, news: &News) {
+        let level = match news.weight() {
+            Weight::Error => log::Level::Error,
+            Weight::Warning => log::Level::Warn,
+            Weight::Info => log::Level::Info,
+        };
+        log::log!(level, "{}", news.line(&self.labels.names()));
+    }
+
+    /// Makes `answer` of the silence of whoever was asked under `tag`.
+    fn expect(&self, tag: Tag, answer: Answer, time: Duration) {
+        let inputs = self.inputs.clone();
+        let overdue = async move {
+            Timer::after(time + GRACE).await;
+            let _ = inputs.send(Input::Event(Event::Answer(tag, answer))).await;
+        };
+        self.executor.spawn(overdue).detach();
+    }
+}
+
+/// Who is named when nobody knows which resource hangs.
+const FIRST: ResourceId = ResourceId::new(0).expect("there is room for one resource");
+
+/// What every operation is told to need at the most, a thread may exceed by this before it counts as stuck.
+const GRACE: Duration = Duration::from_millis(500);

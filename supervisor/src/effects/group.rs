@@ -1,0 +1,359 @@
+//! The resources of this box, on a thread of their own.
+//!
+//! There is one way to start and one to stop: the group is *settled* for a [`Position`]. What has no place there is
+//! stopped in reverse order, then what has is started in order. The thread lives as long as the supervisor, so that
+//! a child can be told to die with it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use board::patience::{Cord, Patience};
+use board::resource::{Config, Place, Resource};
+use firmware_agnostic::identity::{BoxId, ResourceId};
+use firmware_agnostic::node::{Answer, Event, Tag};
+use smol::channel::Sender;
+
+use crate::run::Input;
+
+/// How the resources are doing, for people.
+pub(crate) type States = Vec<State>;
+
+/// How one resource is doing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
+    /// It was started, and has not failed since.
+    pub(crate) runs: bool,
+    /// Why it last failed.
+    pub(crate) failure: Option<String>,
+}
+
+/// The other end of the resources' thread.
+pub(crate) struct Group {
+    jobs: mpsc::Sender<Job>,
+    bell: Cord,
+    cord: Cord,
+    done: mpsc::Receiver<()>,
+    states: Arc<Mutex<States>>,
+    start_time: Duration,
+    stop_time: Duration,
+}
+
+impl Group {
+    /// Opens the resources of the box `me`, and starts their thread. Nothing else is started.
+    ///
+    /// # Errors
+    ///
+    /// When a resource cannot exist here, by its name, or the thread cannot.
+    pub(crate) fn open(configs: &[Config], me: BoxId, inputs: Sender<Input>) -> io::Result<Self> {
+        let members = configs
+            .iter()
+            .zip((0..).map_while(ResourceId::new))
+            .map(|(config, id)| Member::open(config, id, me))
+            .collect::<io::Result<Vec<_>>>()?;
+        let (jobs, queue) = mpsc::channel();
+        let (finished, done) = mpsc::channel();
+        let (bell, cord) = (Cord::new()?, Cord::new()?);
+        let states = Arc::new(Mutex::new(vec![State::default(); members.len()]));
+        let hands = Hands {
+            members,
+            position: Position::Standby,
+            inputs,
+            bell: bell.clone(),
+            cord: cord.clone(),
+            states: states.clone(),
+        };
+        thread::Builder::new()
+            .name("resources".to_owned())
+            .stack_size(STACK)
+            .spawn(move || hands.work(&queue, &finished))?;
+        let all = |time: fn(&Config) -> Duration| configs.iter().map(time).sum();
+        let stop_time = all(|config| config.stop_timeout);
+        let start_time = all(|config| config.start_timeout + config.stop_timeout);
+        Ok(Self { jobs, bell, cord, done, states, start_time, stop_time })
+    }
+
+    /// Settles the group on the active box.
+    pub(crate) fn start(&self, tag: Tag) {
+        self.give(Job::Start(tag));
+    }
+
+    /// Settles the group on the box that is not active, calling off a start that is under way.
+    pub(crate) fn stop(&self, tag: Tag) {
+        self.cord.pull();
+        self.give(Job::Stop(tag));
+    }
+
+    /// Starts one resource again, if it has its place here.
+    pub(crate) fn restart(&self, resource: ResourceId) {
+        self.give(Job::Restart(resource));
+    }
+
+    /// Stops everything, waits for it, and ends the thread.
+    pub(crate) fn end(&self) {
+        self.cord.pull();
+        self.give(Job::End);
+        if self.done.recv_timeout(self.stop_time).is_err() {
+            log::error!("not everything could be stopped in time: leaving all the same");
+        }
+    }
+
+    /// The longest time that a start may take.
+    pub(crate) const fn start_time(&self) -> Duration {
+        self.start_time
+    }
+
+    /// The longest time that a stop may take.
+    pub(crate) const fn stop_time(&self) -> Duration {
+        self.stop_time
+    }
+
+    /// How each resource is doing, in the order of the configuration.
+    pub(crate) fn states(&self) -> States {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn give(&self, job: Job) {
+        // The thread ends only when it is told to, and then nothing more is given.
+        let _ = self.jobs.send(job);
+        self.bell.pull();
+    }
+}
+
+enum Job {
+    Start(Tag),
+    Stop(Tag),
+    Restart(ResourceId),
+    End,
+}
+
+/// What the group is settled for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Position {
+    Active,
+    Standby,
+    Nowhere,
+}
+
+impl Position {
+    const fn has(self, place: Place) -> bool {
+        match self {
+            Self::Active => matches!(place, Place::Active | Place::Both),
+            Self::Standby => matches!(place, Place::Standby | Place::Both),
+            Self::Nowhere => false,
+        }
+    }
+}
+
+struct Member {
+    id: ResourceId,
+    config: Config,
+    resource: Box<dyn Resource>,
+    runs: bool,
+    next_look: Instant,
+}
+
+impl Member {
+    fn open(config: &Config, id: ResourceId, me: BoxId) -> io::Result<Self> {
+        let resource = config.open(me).map_err(|error| {
+            io::Error::new(error.kind(), format!("resource {}: {error}", config.name))
+        })?;
+        Ok(Self { id, config: config.clone(), resource, runs: false, next_look: Instant::now() })
+    }
+
+    fn start(&mut self, cord: &Cord) -> io::Result<()> {
+        let patience = Patience::with_cord(self.config.start_timeout, cord);
+        let started = self.resource.start(&patience);
+        if started.is_err() {
+            // What was begun is taken back; if it cannot be, the next stop says so.
+            let _ = self.resource.stop(&Patience::new(self.config.stop_timeout));
+        }
+        self.runs = started.is_ok();
+        self.next_look = Instant::now() + self.resource.rhythm();
+        started
+    }
+
+    fn stop(&mut self) -> io::Result<()> {
+        self.runs = false;
+        self.resource.stop(&Patience::new(self.config.stop_timeout))
+    }
+
+    fn look(&mut self) -> io::Result<()> {
+        let seen = self.resource.monitor();
+        self.runs = seen.is_ok();
+        self.next_look = Instant::now() + self.resource.rhythm();
+        seen
+    }
+}
+
+/// What runs on the thread.
+struct Hands {
+    members: Vec<Member>,
+    position: Position,
+    inputs: Sender<Input>,
+    bell: Cord,
+    cord: Cord,
+    states: Arc<Mutex<States>>,
+}
+
+impl Hands {
+    fn work(mut self, queue: &mpsc::Receiver<Job>, finished: &mpsc::Sender<()>) {
+        loop {
+            self.wait();
+            self.bell.reset();
+            while let Ok(job) = queue.try_recv() {
+                match job {
+                    Job::Start(tag) => self.start(tag),
+                    Job::Stop(tag) => self.stop(tag),
+                    Job::Restart(id) => self.restart(id),
+                    Job::End => {
+                        self.position = Position::Nowhere;
+                        let _ = self.clear_out();
+                        let _ = finished.send(());
+                        return;
+                    }
+                }
+            }
+            self.look();
+        }
+    }
+
+    /// Waits until there is a job, an alarm, or a look that is due.
+    fn wait(&self) {
+        let running = self.members.iter().filter(|member| member.runs);
+        let next = running.clone().map(|member| member.next_look).min();
+        let idle = Instant::now() + IDLE;
+        let patience =
+            Patience::new(next.unwrap_or(idle).saturating_duration_since(Instant::now()));
+        let mut descriptors: Vec<BorrowedFd<'_>> = vec![self.bell.as_fd()];
+        descriptors.extend(running.filter_map(|member| member.resource.alarm()));
+        // Why it ended is looked at afterwards.
+        let _ = patience.readable(&descriptors);
+    }
+
+    fn start(&mut self, tag: Tag) {
+        self.position = Position::Active;
+        let answer = match self.clear_out().and_then(|()| self.fill()) {
+            Ok(()) => Answer::Started,
+            Err(id) => Answer::StartFailed(id),
+        };
+        self.tell(Event::Answer(tag, answer));
+    }
+
+    fn stop(&mut self, tag: Tag) {
+        self.position = Position::Standby;
+        self.cord.reset();
+        let answer = match self.clear_out() {
+            Ok(()) => Answer::Stopped,
+            Err(id) => Answer::StopFailed(id),
+        };
+        self.tell(Event::Answer(tag, answer));
+        if let Err(id) = self.fill() {
+            self.tell(Event::ResourceFailed(id));
+        }
+    }
+
+    fn restart(&mut self, id: ResourceId) {
+        let position = self.position;
+        let cord = self.cord.clone();
+        let Some(member) = self.members.iter_mut().find(|member| member.id == id) else { return };
+        if !position.has(member.config.place) || member.runs {
+            return;
+        }
+        let restarted = member.stop().and_then(|()| member.start(&cord));
+        let name = member.config.name.clone();
+        self.note(id, restarted.as_ref().err());
+        match restarted {
+            Ok(()) => log::info!("resource {name} runs again"),
+            Err(error) => {
+                log::warn!("resource {name} could not be started again: {error}");
+                self.tell(Event::ResourceFailed(id));
+            }
+        }
+    }
+
+    /// Stops, in reverse order, what has no place here, whether it was started by this supervisor or by an earlier one.
+    fn clear_out(&mut self) -> Result<(), ResourceId> {
+        let position = self.position;
+        let mut stuck = None;
+        for place in (0..self.members.len()).rev() {
+            let Some(member) = self.members.get_mut(place) else { continue };
+            if position.has(member.config.place) {
+                continue;
+            }
+            let (id, stopped) = (member.id, member.stop());
+            if let Err(error) = &stopped {
+                log::error!("resource {} could not be stopped: {error}", member.config.name);
+                stuck = Some(id);
+            }
+            self.note(id, stopped.as_ref().err());
+        }
+        stuck.map_or(Ok(()), Err)
+    }
+
+    /// Starts, in order, what has its place here and does not run.
+    fn fill(&mut self) -> Result<(), ResourceId> {
+        let (position, cord) = (self.position, self.cord.clone());
+        for place in 0..self.members.len() {
+            let Some(member) = self.members.get_mut(place) else { continue };
+            if member.runs || !position.has(member.config.place) {
+                continue;
+            }
+            let (id, started) = (member.id, member.start(&cord));
+            let name = member.config.name.clone();
+            self.note(id, started.as_ref().err());
+            match started {
+                Ok(()) => log::debug!("resource {name} runs"),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(id),
+                Err(error) => {
+                    log::error!("resource {name} did not start: {error}");
+                    return Err(id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn look(&mut self) {
+        let mut failed = Vec::new();
+        for member in self.members.iter_mut().filter(|member| member.runs) {
+            let alarmed = member
+                .resource
+                .alarm()
+                .is_some_and(|alarm| Patience::new(Duration::ZERO).readable(&[alarm]).is_ok());
+            if (alarmed || member.next_look <= Instant::now())
+                && let Err(error) = member.look()
+            {
+                log::warn!("resource {} failed: {error}", member.config.name);
+                failed.push((member.id, error));
+            }
+        }
+        for (id, error) in failed {
+            self.note(id, Some(&error));
+            self.tell(Event::ResourceFailed(id));
+        }
+    }
+
+    fn note(&self, id: ResourceId, error: Option<&io::Error>) {
+        let runs = self.members.iter().any(|member| member.id == id && member.runs);
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = states.get_mut(id.place()) {
+            state.runs = runs;
+            state.failure = error.map(ToString::to_string);
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        // The loop has ended only when the box leaves, and then nobody listens.
+        let _ = self.inputs.send_blocking(Input::Event(event));
+    }
+}
+
+/// With nothing to look at, any time will do.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+/// Straight-line code over small buffers; the default of 2 MiB would only be counted as ours.
+const STACK: usize = 256 * 1024;

@@ -1,0 +1,42 @@
+//! The names that the configuration gives to boxes, links and resources, kept for the life of the supervisor.
+
+use firmware_agnostic::identity::BoxId;
+use firmware_agnostic::news::Names;
+
+use crate::config::Config;
+
+/// Owns what [`Names`] lends.
+pub(crate) struct Labels {
+    me: BoxId,
+    boxes: [&'static str; 2],
+    links: Vec<&'static str>,
+    resources: Vec<&'static str>,
+}
+
+impl Labels {
+    /// The names in `config`.
+    pub(crate) fn new(config: &Config) -> Self {
+        let [first, second] = &config.boxes;
+        Self {
+            me: config.settings.me,
+            boxes: [keep(first), keep(second)],
+            links: config.links.iter().map(|link| keep(&link.name)).collect(),
+            resources: config.resources.iter().map(|resource| keep(&resource.name)).collect(),
+        }
+    }
+
+    /// The names, lent out.
+    pub(crate) fn names(&self) -> Names<'_> {
+        Names { me: self.me, boxes: self.boxes, links: &self.links, resources: &self.resources }
+    }
+
+    /// The box called `name`.
+    pub(crate) fn find(&self, name: &str) -> Option<BoxId> {
+        BoxId::BOTH.into_iter().find(|id| self.boxes[id.place()] == name)
+    }
+}
+
+/// A few short texts, once in the life of the process.
+fn keep(name: &str) -> &'static str {
+    Box::leak(name.to_owned().into_boxed_str())
+}

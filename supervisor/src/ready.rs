@@ -1,0 +1,82 @@
+//! How does init learn that this box is ready, and how it is doing?
+//!
+//! By the notify socket of systemd and its like (`sd_notify(3)`), and by a file for those that have none. Ready means:
+//! what an earlier life left behind is gone, and the links are listened to.
+
+use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::PathBuf;
+
+use firmware_agnostic::heartbeat::Role;
+use firmware_agnostic::node::Node;
+use firmware_agnostic::time::{Instant, Timer};
+
+use crate::labels::Labels;
+
+/// What init was last told.
+pub(crate) struct Ready {
+    socket: Option<UnixDatagram>,
+    file: Option<PathBuf>,
+    told: bool,
+    role: Option<Role>,
+}
+
+impl Ready {
+    /// Looks for somebody to tell.
+    pub(crate) fn new(file: Option<PathBuf>) -> Self {
+        if let Some(file) = &file {
+            // Left by an earlier life; it may just as well not be there.
+            let _ = fs::remove_file(file);
+        }
+        Self { socket: notify_socket(), file, told: false, role: None }
+    }
+
+    /// Tells what has changed.
+    pub(crate) fn note(&mut self, node: &Node, now: Instant, labels: &Labels) {
+        let listens = node.role() != Role::Init || node.timer(Timer::Initdead).is_some();
+        if listens && !self.told {
+            self.told = true;
+            self.tell("READY=1");
+            if let Some(file) = &self.file
+                && let Err(error) = fs::write(file, "")
+            {
+                log::warn!("cannot write the ready file {}: {error}", file.display());
+            }
+        }
+        if self.role != Some(node.role()) {
+            self.role = Some(node.role());
+            let peer = labels.names().peer();
+            let heard = if node.peer().word(now).is_some() { "heard" } else { "not heard" };
+            self.tell(&format!("STATUS={}, {peer} is {heard}", node.role()));
+        }
+    }
+
+    fn tell(&self, text: &str) {
+        if let Some(socket) = &self.socket {
+            // Init does not listen, and that is its own affair.
+            let _ = socket.send(text.as_bytes());
+        }
+    }
+}
+
+impl Drop for Ready {
+    fn drop(&mut self) {
+        self.tell("STOPPING=1");
+        if let Some(file) = &self.file {
+            let _ = fs::remove_file(file);
+        }
+    }
+}
+
+fn notify_socket() -> Option<UnixDatagram> {
+    let path = std::env::var_os("NOTIFY_SOCKET")?;
+    let socket = UnixDatagram::unbound().ok()?;
+    socket.set_nonblocking(true).ok()?;
+    let connected = match path.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name).and_then(|to| socket.connect_addr(&to)),
+        None => socket.connect(&path),
+    };
+    connected.ok().map(|()| socket)
+}

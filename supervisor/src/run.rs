@@ -1,0 +1,55 @@
+//! The one loop: an event comes in, the node decides, the board acts.
+//!
+//! It is the only writer of the [`Node`]. Whoever has something to tell it (a link, the resources, the fence
+//! devices, an operator) puts an [`Input`] into one bounded channel; the loop never waits for anybody.
+
+use std::ops::ControlFlow;
+
+use board::clock::Clock;
+use firmware_agnostic::node::{Event, Node};
+use smol::Timer;
+use smol::channel::{Receiver, Sender};
+use smol::future::or;
+
+use crate::control::Request;
+use crate::effects::Effects;
+
+/// Something that the loop takes in.
+pub(crate) enum Input {
+    /// Something happened.
+    Event(Event),
+    /// Somebody asks through the control socket, and waits for the answer.
+    Request(Request, Sender<String>),
+}
+
+/// Runs this box's side of the pair until it has left.
+pub(crate) async fn run(mut node: Node, inputs: Receiver<Input>, mut effects: Effects) {
+    loop {
+        let input = or(received(&inputs), timeout(&node)).await;
+        let now = Clock.now();
+        let event = match input {
+            Input::Event(event) => event,
+            Input::Request(request, reply) => match effects.answer(request, reply, &node, now) {
+                Some(event) => event,
+                None => continue,
+            },
+        };
+        log::trace!("{} {event:?}", now.as_micros());
+        let actions = node.step(event, now);
+        effects.note(&node, now);
+        for action in actions {
+            if effects.perform(action) == ControlFlow::Break(()) {
+                return;
+            }
+        }
+    }
+}
+
+async fn received(inputs: &Receiver<Input>) -> Input {
+    inputs.recv().await.expect("the effects hold a sender for as long as the loop runs")
+}
+
+async fn timeout(node: &Node) -> Input {
+    Timer::at(Clock.at(node.next_deadline())).await;
+    Input::Event(Event::Timeout)
+}

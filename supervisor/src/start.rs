@@ -1,0 +1,135 @@
+//! Brings the supervisor up: everything is opened before the first word is said, or it says why not.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_signal::{Signal, Signals};
+use board::clock::Clock;
+use board::link::Port;
+use firmware_agnostic::frame::FRAME_MAX;
+use firmware_agnostic::heartbeat::Boot;
+use firmware_agnostic::identity::LinkId;
+use firmware_agnostic::node::{Event, Node};
+use firmware_agnostic::order::Order;
+use firmware_agnostic::reception::Reception;
+use smol::channel::{Sender, bounded};
+use smol::future::yield_now;
+use smol::stream::StreamExt;
+use smol::{LocalExecutor, Timer};
+
+use crate::config::Config;
+use crate::control::Socket;
+use crate::effects::{Effects, Group, Gun};
+use crate::labels::Labels;
+use crate::logging;
+use crate::ready::Ready;
+use crate::run::{Input, run};
+
+/// Runs the supervisor that `config` describes until it has left.
+///
+/// # Errors
+///
+/// When something that it needs cannot be had: with the remedy.
+pub(crate) fn start(config: Config) -> io::Result<()> {
+    let keys = config.keys()?;
+    let executor = Rc::new(LocalExecutor::new());
+    // The reactor's own thread begins with the first timer, and not in the middle of a takeover.
+    smol::block_on(executor.run(Timer::after(Duration::ZERO)));
+    let me = config.settings.me;
+    let labels = Rc::new(Labels::new(&config));
+    let (inputs, queue) = bounded(INPUTS_MAX);
+    let socket = Socket::open(&config.control)?;
+    let group = Group::open(&config.resources, me, inputs.clone())?;
+    let gun = Gun::open(config.fence_of(me.other()), inputs.clone())?;
+    logging::start(config.log.to, config.log.level)?;
+    let pair = config.pair_id();
+    let reception = Rc::new(RefCell::new(Reception::new(keys.clone(), pair)));
+    let ports: Vec<_> =
+        config.links.iter().map(|link| Rc::new(Port::new(link.clone(), me))).collect();
+    for (port, link) in ports.iter().zip((0..).map_while(LinkId::new)) {
+        executor.spawn(listen(port.clone(), link, reception.clone(), inputs.clone())).detach();
+    }
+    executor.spawn(socket.serve(executor.clone(), labels.clone(), inputs.clone())).detach();
+    executor.spawn(leave_on_signal(inputs.clone())).detach();
+    let node = Node::new(config.settings.clone(), boot()?, Clock.now());
+    let effects = Effects {
+        executor: executor.clone(),
+        inputs,
+        ready: Ready::new(config.ready_file.clone()),
+        config: Rc::new(config),
+        labels,
+        keys,
+        pair,
+        ports,
+        reception,
+        group,
+        gun,
+        number: 0,
+        asking: None,
+    };
+    smol::block_on(executor.run(run(node, queue, effects)));
+    logging::flush();
+    Ok(())
+}
+
+/// Turns what comes by one link into events, for ever.
+async fn listen(
+    port: Rc<Port>,
+    link: LinkId,
+    reception: Rc<RefCell<Reception>>,
+    inputs: Sender<Input>,
+) {
+    // One byte more than a frame has, so that a longer one is seen to be longer.
+    let mut buffer = [0; FRAME_MAX + 1];
+    loop {
+        let length = port.receive(&mut buffer).await;
+        let frame = buffer.get(..length).unwrap_or(&buffer);
+        let received = reception.borrow_mut().receive(link, frame, Clock.now());
+        match received {
+            Ok(heartbeat) => {
+                // A heartbeat that finds no room is lost, as others are.
+                let _ = inputs.try_send(Input::Event(Event::Heartbeat(link, heartbeat)));
+            }
+            Err(cause) => {
+                let count = reception.borrow().statistics(link).dropped[cause as usize];
+                // The first, the tenth, the hundredth: a flood makes no flood of lines.
+                if count.is_power_of_two() {
+                    log::warn!("link {}: a frame was {cause} ({count} so far)", port.name());
+                }
+            }
+        }
+        yield_now().await;
+    }
+}
+
+async fn leave_on_signal(inputs: Sender<Input>) {
+    let mut signals = match Signals::new([Signal::Term, Signal::Int, Signal::Hup]) {
+        Ok(signals) => signals,
+        Err(error) => {
+            log::error!("cannot listen for signals: {error}");
+            return;
+        }
+    };
+    while let Some(signal) = signals.next().await {
+        match signal {
+            Ok(Signal::Term | Signal::Int) => {
+                let _ = inputs.send(Input::Event(Event::Order(Order::Leave))).await;
+            }
+            // The terminal that the supervisor was started from is gone, and the supervisor is not.
+            Ok(_) => {}
+            Err(error) => log::warn!("signals: {error}"),
+        }
+    }
+}
+
+/// Names this life of the supervisor.
+fn boot() -> io::Result<Boot> {
+    let mut boot = [0; 4];
+    rustix::rand::getrandom(&mut boot, rustix::rand::GetRandomFlags::empty())?;
+    Ok(Boot(boot))
+}
+
+/// Enough for every link to bring a burst while the loop is held up; what is more is lost.
+const INPUTS_MAX: usize = 256;
