@@ -14,7 +14,7 @@
 
 use core::time::Duration;
 
-use crate::heartbeat::{Asks, Boot, Epoch, Heartbeat, Links};
+use crate::heartbeat::{Asks, Boot, Epoch, Heartbeat, Links, Role};
 use crate::identity::{LINKS_MAX, LinkId};
 use crate::news::News;
 use crate::settings::Timing;
@@ -156,13 +156,14 @@ impl Peer {
 
     /// Whether the peer's last word was that it leaves: what this boot of it holds is nothing, for good.
     ///
-    /// The word must come from a boot that has heard this box since this box first heard it, so that the farewell of
+    /// A box that has just been born may not know yet what it holds, so its farewell says nothing. And
+    /// the word must come from a boot that has heard this box since this box first heard it, so that the farewell of
     /// an earlier boot, come late, says nothing of the present one.
     pub fn left(&self) -> bool {
         self.word.is_some_and(|word| {
             let knew_me = |epoch: Epoch| epoch.boot == self.my_boot && epoch.change >= self.met;
             word.asks == Asks::Leave
-                && !word.role.holds_resources()
+                && matches!(word.role, Role::Standby | Role::Failed)
                 && word.heard.is_some_and(knew_me)
         })
     }
@@ -265,7 +266,7 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
-    use crate::heartbeat::{Fingerprint, Priority, Role, Term};
+    use crate::heartbeat::{Fingerprint, Priority, Term};
     use crate::identity::BoxId;
     use crate::settings::Times;
 

@@ -1,0 +1,284 @@
+//! What would the pair do? Two boxes, their cables and power, one clock and one seed.
+//!
+//! The world runs the machine of the product, [`Node::step`](firmware_agnostic::node::Node::step), and is all
+//! that surrounds it. Whatever happens stands in one queue, ordered by time; whatever is left to chance comes
+//! from one seed. So a run that went wrong can be had again, line by line.
+//!
+//! | module | question |
+//! |---|---|
+//! | [`appliance`] | what is one box: power, clock, supervisor, resources? |
+//! | [`cable`] | what becomes of a heartbeat? |
+//! | [`device`] | what becomes of an order to cut the power? |
+//! | [`effects`] | what is done about an action? |
+//! | [`faults`] | what can people and fate do? |
+//! | [`misery`] | how often, and for how long? |
+//! | [`checks`] | was a promise broken? |
+//! | [`trace`] | what is written down? |
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use firmware_agnostic::heartbeat::{Heartbeat, Role};
+use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
+use firmware_agnostic::node::{Answer, Event, Node, Tag};
+use firmware_agnostic::order::{Order, Refusal};
+use firmware_agnostic::settings::Settings;
+
+use appliance::Appliance;
+use cable::Cable;
+use checks::{Broken, Checks};
+use device::Device;
+use misery::Misery;
+use random::Random;
+use trace::Trace;
+
+pub mod appliance;
+pub mod cable;
+pub mod checks;
+pub mod device;
+pub mod effects;
+pub mod faults;
+pub mod misery;
+pub mod random;
+pub mod sample;
+pub mod simulation;
+pub mod trace;
+
+/// The simulated pair and all that surrounds it.
+pub struct World {
+    now: u64,
+    queue: BinaryHeap<Reverse<Entry>>,
+    entries: u64,
+    random: Random,
+    /// How bad it is.
+    pub misery: Misery,
+    boxes: [Appliance; 2],
+    cables: Vec<Cable>,
+    devices: [Device; 2],
+    checks: Checks,
+    trace: Trace,
+    /// A supervisor that was told to leave is not started again.
+    pub stays_away: bool,
+}
+
+impl World {
+    /// Two boxes without power.
+    pub fn new(settings: [Settings; 2], misery: Misery, seed: u64, trace: Trace) -> Self {
+        let links = settings[0].links;
+        Self {
+            now: 0,
+            queue: BinaryHeap::new(),
+            entries: 0,
+            random: Random::new(seed),
+            misery,
+            boxes: settings.map(Appliance::new),
+            cables: vec![Cable::default(); links],
+            devices: [Device::default(); 2],
+            checks: Checks::default(),
+            trace,
+            stays_away: false,
+        }
+    }
+
+    /// Lets `micros` microseconds pass.
+    ///
+    /// # Errors
+    ///
+    /// The first promise that is broken.
+    pub fn run(&mut self, micros: u64) -> Result<(), Broken> {
+        let end = self.now + micros;
+        while let Some(Reverse(entry)) = self.queue.peek()
+            && entry.at <= end
+        {
+            let Some(Reverse(entry)) = self.queue.pop() else { break };
+            self.now = entry.at;
+            self.happen(entry.what);
+            if let Some(broken) = self.checks.broken.take() {
+                return Err(broken);
+            }
+        }
+        self.now = end;
+        Ok(())
+    }
+
+    /// Microseconds since the beginning of the world.
+    pub const fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// The machine that runs on `id`, if one does.
+    pub fn node(&self, id: BoxId) -> Option<&Node> {
+        self.boxes[id.place()].supervisor.as_ref().map(|supervisor| &supervisor.node)
+    }
+
+    /// What `id` is, if a machine runs there.
+    pub fn role(&self, id: BoxId) -> Option<Role> {
+        self.node(id).map(Node::role)
+    }
+
+    /// Whether something may really run on `id` that must run on one box only.
+    pub const fn holds(&self, id: BoxId) -> bool {
+        self.boxes[id.place()].holds
+    }
+
+    /// The box that serves, if exactly one does.
+    pub fn serving(&self) -> Option<BoxId> {
+        let serves = |id: &BoxId| self.role(*id) == Some(Role::Active) && self.holds(*id);
+        match (serves(&BoxId::First), serves(&BoxId::Second)) {
+            (true, false) => Some(BoxId::First),
+            (false, true) => Some(BoxId::Second),
+            _ => None,
+        }
+    }
+
+    /// What was written down.
+    pub fn lines(&self) -> &[String] {
+        self.trace.lines()
+    }
+
+    /// Forgets what was written down so far.
+    pub fn forget_lines(&mut self) {
+        self.trace = Trace::Kept(Vec::new());
+    }
+
+    /// Gives an operator's order to `id`. Nobody answers on a box that does not run.
+    pub fn order(&mut self, id: BoxId, order: Order) -> Option<Result<(), Refusal>> {
+        let ready = self.boxes[id.place()].supervisor.as_ref().is_some_and(|it| !it.stalled);
+        if !ready {
+            return None;
+        }
+        self.note(id, format_args!("is told: {order:?}"));
+        self.step(id, Event::Order(order));
+        self.checks.reply.take()
+    }
+
+    fn happen(&mut self, what: What) {
+        match what {
+            What::Arrives(id, link, heartbeat) => self.arrive(id, link, heartbeat),
+            What::Wakes(id, life) => self.wake(id, life),
+            What::Answers(id, life, tag, answer) => {
+                self.deliver(id, life, Event::Answer(tag, answer));
+            }
+            What::GroupDone(id, life) => self.group_done(id, life),
+            What::Restarted(id, life, resource) => self.restarted(id, life, resource),
+            What::PowerIsRead(reading) => self.power_is_read(reading),
+            What::PowerGoesOff(id) => self.power_off(id, "its power is cut"),
+            What::Starts(id, life) => self.start_supervisor(id, life),
+            What::StallEnds(id, life) => self.stall_ends(id, life),
+            What::Rescued(id, life) => self.rescue(id, life),
+            What::Trouble => self.trouble(),
+        }
+    }
+
+    fn arrive(&mut self, id: BoxId, link: LinkId, heartbeat: Heartbeat) {
+        let life = self.boxes[id.place()].life;
+        self.deliver(id, life, Event::Heartbeat(link, heartbeat));
+    }
+
+    /// Hands `event` to the supervisor that has `life`, now or when its stall is over.
+    fn deliver(&mut self, id: BoxId, life: u32, event: Event) {
+        let Some(supervisor) = self.boxes[id.place()].alive(life) else { return };
+        if supervisor.stalled {
+            supervisor.inbox.push_back(event);
+        } else {
+            self.step(id, event);
+        }
+    }
+
+    fn wake(&mut self, id: BoxId, life: u32) {
+        let now = self.now;
+        let local = self.boxes[id.place()].local(now);
+        let Some(supervisor) = self.boxes[id.place()].alive(life) else { return };
+        if supervisor.stalled || supervisor.wakes_at != now {
+            return;
+        }
+        supervisor.wakes_at = u64::MAX;
+        if supervisor.node.next_deadline() <= local {
+            self.step(id, Event::Timeout);
+        } else {
+            self.schedule_wake(id);
+        }
+    }
+
+    fn step(&mut self, id: BoxId, event: Event) {
+        let local = self.boxes[id.place()].local(self.now);
+        let Some(supervisor) = self.boxes[id.place()].supervisor.as_mut() else { return };
+        if let Event::Heartbeat(_, heartbeat) = event {
+            supervisor.heard_peer |= heartbeat.from != id;
+        }
+        let actions = supervisor.node.step(event, local);
+        let life = self.boxes[id.place()].life;
+        for action in actions {
+            // What comes after a reset or a farewell is not done.
+            if self.boxes[id.place()].life == life {
+                self.perform(id, action);
+            }
+        }
+        self.check_step(id, local);
+        self.schedule_wake(id);
+    }
+
+    fn schedule_wake(&mut self, id: BoxId) {
+        let appliance = &mut self.boxes[id.place()];
+        let (life, now) = (appliance.life, self.now);
+        let Some(supervisor) = &appliance.supervisor else { return };
+        let at = appliance.world_time(supervisor.node.next_deadline()).max(now + 1);
+        let Some(supervisor) = &mut appliance.supervisor else { return };
+        if at < supervisor.wakes_at {
+            supervisor.wakes_at = at;
+            self.at(at, What::Wakes(id, life));
+        }
+    }
+
+    fn after(&mut self, micros: u64, what: What) {
+        self.at(self.now + micros, what);
+    }
+
+    fn at(&mut self, at: u64, what: What) {
+        self.entries += 1;
+        self.queue.push(Reverse(Entry { at, number: self.entries, what }));
+    }
+}
+
+/// Something that will happen.
+#[derive(Clone, Debug)]
+enum What {
+    Arrives(BoxId, LinkId, Heartbeat),
+    Wakes(BoxId, u32),
+    Answers(BoxId, u32, Tag, Answer),
+    GroupDone(BoxId, u32),
+    Restarted(BoxId, u32, ResourceId),
+    PowerIsRead(device::Reading),
+    PowerGoesOff(BoxId),
+    Starts(BoxId, u32),
+    StallEnds(BoxId, u32),
+    Rescued(BoxId, u32),
+    Trouble,
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: u64,
+    number: u64,
+    what: What,
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Entry {}

@@ -1,0 +1,125 @@
+//! What is one box? Power, a clock of its own, a supervisor that may die, and resources that outlive it.
+
+use std::collections::VecDeque;
+
+use firmware_agnostic::node::{Event, Node, Tag};
+use firmware_agnostic::settings::Settings;
+use firmware_agnostic::time::Instant;
+
+/// One box.
+#[derive(Debug)]
+pub struct Appliance {
+    /// How it is set up, also after a reboot.
+    pub settings: Settings,
+    /// Its power is on.
+    pub power: bool,
+    /// Its power is on, and nothing runs; what it holds it keeps.
+    pub hung: bool,
+    /// Something may run here that must run on one box only.
+    pub holds: bool,
+    /// The supervisor, as long as it lives.
+    pub supervisor: Option<Supervisor>,
+    /// Rises with every birth and death; what was set going by an earlier life comes to nothing.
+    pub life: u32,
+    /// The time of the world at which the clock here was `clock`.
+    clock_set_at: u64,
+    clock: u64,
+    /// Its resources do not start.
+    pub start_is_broken: bool,
+    /// Its resources do not stop.
+    pub stop_is_broken: bool,
+    /// How much faster the clock here is, in millionths.
+    pub skew: i64,
+}
+
+impl Appliance {
+    /// A box without power.
+    pub const fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            power: false,
+            hung: false,
+            holds: false,
+            supervisor: None,
+            life: 0,
+            clock_set_at: 0,
+            clock: 0,
+            start_is_broken: false,
+            stop_is_broken: false,
+            skew: 0,
+        }
+    }
+
+    /// The supervisor, if it still has `life`.
+    pub fn alive(&mut self, life: u32) -> Option<&mut Supervisor> {
+        if self.life == life { self.supervisor.as_mut() } else { None }
+    }
+
+    /// Sets the clock, as a boot does.
+    pub const fn set_clock(&mut self, clock: u64, now: u64) {
+        self.clock = clock;
+        self.clock_set_at = now;
+    }
+
+    /// The time here when it is `now` in the world.
+    pub fn local(&self, now: u64) -> Instant {
+        let passed = now - self.clock_set_at;
+        let gained = i128::from(passed) * i128::from(self.skew) / 1_000_000;
+        let clock = i128::from(self.clock + passed) + gained;
+        Instant::from_micros(u64::try_from(clock).unwrap_or(0))
+    }
+
+    /// The first time in the world at which it is `local` here.
+    pub fn world_time(&self, local: Instant) -> u64 {
+        let passed = i128::from(local.as_micros()) - i128::from(self.clock);
+        let passed = passed * 1_000_000 / (1_000_000 + i128::from(self.skew));
+        let mut time = self.clock_set_at + u64::try_from(passed).unwrap_or(0);
+        while self.local(time) < local {
+            time += 1;
+        }
+        time
+    }
+}
+
+/// One life of the supervisor.
+#[derive(Debug)]
+pub struct Supervisor {
+    /// The machine of the product.
+    pub node: Node,
+    /// When it is going to be woken.
+    pub wakes_at: u64,
+    /// It does not run at present.
+    pub stalled: bool,
+    /// What came meanwhile.
+    pub inbox: VecDeque<Event>,
+    /// Orders to the resources: the first is being carried out.
+    pub jobs: VecDeque<Job>,
+    /// Its peer was heard in this life.
+    pub heard_peer: bool,
+    /// The second in which it spoke last, and how often it spoke then.
+    pub spoke: (u64, u32),
+}
+
+impl Supervisor {
+    /// A life that begins.
+    pub const fn new(node: Node) -> Self {
+        Self {
+            node,
+            wakes_at: u64::MAX,
+            stalled: false,
+            inbox: VecDeque::new(),
+            jobs: VecDeque::new(),
+            heard_peer: false,
+            spoke: (0, 0),
+        }
+    }
+}
+
+/// An order to all resources.
+#[derive(Clone, Copy, Debug)]
+pub struct Job {
+    /// Who asked.
+    pub tag: Tag,
+    /// Start, or stop.
+    pub starts: bool,
+}

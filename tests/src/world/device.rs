@@ -1,0 +1,100 @@
+//! What becomes of an order to cut the power? The cut and its answer are two things, and either may fail.
+
+use firmware_agnostic::identity::BoxId;
+use firmware_agnostic::node::{Answer, Tag};
+
+use super::{What, World};
+
+/// The fence device of one box.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Device {
+    /// It does what it is told, as far as [`Misery`](super::misery::Misery) lets it.
+    #[default]
+    Works,
+    /// It answers, and does nothing.
+    Broken,
+    /// It does not answer.
+    Unreachable,
+}
+
+/// A look at the power of a box.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// Whose power.
+    pub of: BoxId,
+    /// The box that asked, in which life, and by which question.
+    pub asker: (BoxId, u32, Tag),
+    /// Whether the power should have been cut before.
+    pub fences: bool,
+}
+
+impl World {
+    pub(super) fn look(&mut self, asker: BoxId, tag: Tag) {
+        let life = self.boxes[asker.place()].life;
+        let of = asker.other();
+        if self.cannot_be_reached(of) {
+            let patience = self.patience(asker);
+            self.after(patience, What::Answers(asker, life, tag, Answer::PowerNotOff));
+        } else {
+            let time = self.random.within(&self.misery.reading);
+            let reading = Reading { of, asker: (asker, life, tag), fences: false };
+            self.after(time, What::PowerIsRead(reading));
+        }
+    }
+
+    pub(super) fn shoot(&mut self, asker: BoxId, tag: Tag) {
+        self.check_shot(asker);
+        let life = self.boxes[asker.place()].life;
+        let of = asker.other();
+        let patience = self.patience(asker);
+        let failed = What::Answers(asker, life, tag, Answer::FenceFailed);
+        let cut = self.random.within(&self.misery.cut);
+        let reading = self.random.within(&self.misery.reading);
+        if self.cannot_be_reached(of) || self.random.happens(self.misery.fence_lies) {
+            self.after(patience, failed);
+        } else if self.devices[of.place()] == Device::Broken
+            || self.random.happens(self.misery.fence_fails)
+        {
+            self.after(reading, failed);
+        } else if self.random.happens(self.misery.fence_late) {
+            self.after(patience, failed);
+            self.after(patience + cut, What::PowerGoesOff(of));
+        } else if self.random.happens(self.misery.fence_mute) {
+            self.after(cut, What::PowerGoesOff(of));
+            self.after(patience, failed);
+        } else {
+            self.after(cut, What::PowerGoesOff(of));
+            let reading_at = (cut + reading).min(patience);
+            let reading = Reading { of, asker: (asker, life, tag), fences: true };
+            self.after(reading_at, What::PowerIsRead(reading));
+        }
+    }
+
+    pub(super) fn power_is_read(&mut self, reading: Reading) {
+        let (asker, life, tag) = reading.asker;
+        let off = !self.boxes[reading.of.place()].power;
+        let answer = match (reading.fences, off) {
+            (true, true) => Answer::Fenced,
+            (true, false) => Answer::FenceFailed,
+            (false, true) => Answer::PowerOff,
+            (false, false) => Answer::PowerNotOff,
+        };
+        self.happen(What::Answers(asker, life, tag, answer));
+    }
+
+    /// Changes what the fence device of a box does from now on.
+    pub fn device(&mut self, of: BoxId, device: Device) {
+        self.devices[of.place()] = device;
+        let of = self.trace.name(of);
+        self.note_world(format_args!("fence device of {of}: {device:?}"));
+    }
+
+    fn cannot_be_reached(&mut self, of: BoxId) -> bool {
+        self.devices[of.place()] == Device::Unreachable
+            || self.random.happens(self.misery.unreachable)
+    }
+
+    fn patience(&self, asker: BoxId) -> u64 {
+        self.boxes[asker.place()].settings.timing.fence_time().as_micros() as u64
+    }
+}

@@ -1,0 +1,102 @@
+//! What is done about an action? Each one that asks gets exactly one answer, unless its asker dies first.
+
+use firmware_agnostic::identity::{BoxId, ResourceId};
+use firmware_agnostic::news::News;
+use firmware_agnostic::node::{Action, Answer, Event};
+
+use super::appliance::Job;
+use super::{What, World};
+
+impl World {
+    pub(super) fn perform(&mut self, id: BoxId, action: Action) {
+        match action {
+            Action::Send(heartbeat) => {
+                self.check_speech(id);
+                self.say(id, heartbeat);
+            }
+            Action::Start(tag) => self.group(id, Job { tag, starts: true }),
+            Action::Stop(tag) => self.group(id, Job { tag, starts: false }),
+            Action::Restart(resource) => {
+                let life = self.boxes[id.place()].life;
+                let time = self.random.within(&self.misery.start);
+                self.after(time, What::Restarted(id, life, resource));
+            }
+            Action::LookAtPower(tag) => self.look(id, tag),
+            Action::Fence(tag) => self.shoot(id, tag),
+            Action::Reset => self.reset(id),
+            Action::Leave => self.leave(id),
+            Action::Reply(reply) => {
+                if let Err(refusal) = reply {
+                    self.note(id, format_args!("refuses: {refusal}"));
+                }
+                self.checks.outcome.orders += u64::from(reply.is_ok());
+                self.checks.reply = Some(reply);
+            }
+            Action::Tell(news) => {
+                self.checks.stirrings += u64::from(matches!(news, News::Changed(_)));
+                self.trace.news(self.now, id, &news);
+            }
+        }
+    }
+
+    /// Jobs are done one after the other, as the one worker of the product does them.
+    fn group(&mut self, id: BoxId, job: Job) {
+        if job.starts {
+            self.boxes[id.place()].holds = true;
+            self.checks.outcome.takeovers += 1;
+            self.check_holders(id);
+        }
+        let Some(supervisor) = &mut self.boxes[id.place()].supervisor else { return };
+        supervisor.jobs.push_back(job);
+        if supervisor.jobs.len() == 1 {
+            self.begin_job(id, job);
+        }
+    }
+
+    fn begin_job(&mut self, id: BoxId, job: Job) {
+        let times = if job.starts { &self.misery.start } else { &self.misery.stop };
+        let time = self.random.within(times);
+        let life = self.boxes[id.place()].life;
+        self.after(time, What::GroupDone(id, life));
+    }
+
+    pub(super) fn group_done(&mut self, id: BoxId, life: u32) {
+        let resource = self.any_resource(id);
+        let start_fails =
+            self.random.happens(self.misery.start_fails) || self.boxes[id.place()].start_is_broken;
+        let stop_fails =
+            self.random.happens(self.misery.stop_fails) || self.boxes[id.place()].stop_is_broken;
+        let Some(supervisor) = self.boxes[id.place()].alive(life) else { return };
+        let Some(job) = supervisor.jobs.pop_front() else { return };
+        let next = supervisor.jobs.front().copied();
+        let answer = match job.starts {
+            true if start_fails => Answer::StartFailed(resource),
+            true => Answer::Started,
+            false if stop_fails => Answer::StopFailed(resource),
+            false => {
+                self.boxes[id.place()].holds = false;
+                Answer::Stopped
+            }
+        };
+        if let Some(next) = next {
+            // A start that waited in the queue holds from its beginning.
+            self.boxes[id.place()].holds |= next.starts;
+            self.check_holders(id);
+            self.begin_job(id, next);
+        }
+        self.deliver(id, life, Event::Answer(job.tag, answer));
+    }
+
+    pub(super) fn restarted(&mut self, id: BoxId, life: u32, resource: ResourceId) {
+        if self.random.happens(self.misery.restart_fails) {
+            self.deliver(id, life, Event::ResourceFailed(resource));
+        }
+    }
+
+    /// Whichever resource fails next.
+    pub(super) fn any_resource(&mut self, id: BoxId) -> ResourceId {
+        let count = self.boxes[id.place()].settings.resources.len().max(1) as u64;
+        let place = self.random.within(&(0..count)) as usize;
+        ResourceId::new(place).expect("a box has at most RESOURCES_MAX resources")
+    }
+}

@@ -1,0 +1,76 @@
+//! How is a simulated pair set up? As the sample configuration would, or by chance.
+
+use std::time::Duration;
+
+use firmware_agnostic::evidence::Require;
+use firmware_agnostic::failback::AutoFailback;
+use firmware_agnostic::heartbeat::{Fingerprint, Priority};
+use firmware_agnostic::identity::BoxId;
+use firmware_agnostic::recovery::{OnFailure, Policy};
+use firmware_agnostic::settings::{Settings, Times, Timing};
+
+use super::random::Random;
+
+/// A pair with the default times, whose home is the first box.
+pub fn pair() -> [Settings; 2] {
+    let times = Times {
+        keepalive: Duration::from_millis(200),
+        warntime: Duration::from_millis(500),
+        deadtime: Duration::from_secs(1),
+        initdead: Duration::from_secs(15),
+        fence_time: Duration::from_secs(5),
+        baud: Some(115_200),
+    };
+    let policy = Policy {
+        on_failure: OnFailure::Failover,
+        threshold: 2,
+        forget_after: Some(Duration::from_secs(90)),
+    };
+    let settings = |me: BoxId| Settings {
+        me,
+        priority: Priority(if me == BoxId::First { 100 } else { 50 }),
+        auto_failback: AutoFailback::On,
+        failback_hold: Duration::from_secs(30),
+        require: Require::Fenced,
+        timing: Timing::new(times).expect("the default times are in order"),
+        links: 3,
+        resources: [policy; 2].into_iter().collect(),
+        config: Fingerprint::default(),
+    };
+    BoxId::BOTH.map(settings)
+}
+
+/// A pair as some integrator might set it up.
+pub fn any_pair(random: &mut Random) -> [Settings; 2] {
+    let priorities = random.one_of(&[[100, 50], [50, 100], [70, 70]]);
+    let auto_failback =
+        random.one_of(&[AutoFailback::On, AutoFailback::On, AutoFailback::Off, AutoFailback::Manual]);
+    let hold = random.within(&(0..20));
+    let links = random.within(&(1..4)) as usize;
+    let policies = [0; 3].map(|_| any_policy(random));
+    let mut pair = pair();
+    for (settings, priority) in pair.iter_mut().zip(priorities) {
+        settings.priority = Priority(priority);
+        settings.auto_failback = auto_failback;
+        settings.failback_hold = Duration::from_secs(hold);
+        settings.links = links;
+        settings.resources = policies.into_iter().collect();
+    }
+    pair
+}
+
+fn any_policy(random: &mut Random) -> Policy {
+    let on_failure = [
+        OnFailure::Ignore,
+        OnFailure::Restart,
+        OnFailure::Failover,
+        OnFailure::Failover,
+        OnFailure::Standby,
+        OnFailure::Fence,
+    ];
+    Policy {
+        on_failure: random.one_of(&on_failure),
+        threshold: random.within(&(1..4)) as u8,
+        forget_after: random.one_of(&[None, Some(Duration::from_secs(30))]),
+    }
+}
