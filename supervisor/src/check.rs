@@ -5,6 +5,7 @@
 
 use std::fmt::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use board::need::Need;
 use board::table::Complaint;
@@ -91,7 +92,11 @@ fn write_report(text: &mut String, path: &Path, config: &Config) -> fmt::Result 
     }
     writeln!(text, "\nLongest time without service, if every timeout is used to its end")?;
     for Bound { what, worst, sum } in bounds(config) {
-        let worst = worst.map_or_else(|| "no bound".to_owned(), |worst| format!("{worst:?}"));
+        let worst = match worst {
+            None => "no bound".to_owned(),
+            Some(Duration::ZERO) => "none".to_owned(),
+            Some(worst) => format!("{worst:?}"),
+        };
         writeln!(text, "  {what}: {worst}\n    = {sum}")?;
     }
     for warning in warnings(config) {
