@@ -7,7 +7,6 @@
 //! Nothing outlives the supervisor: the kernel kills a child when *the thread that spawned it* ends
 //! (`PR_SET_PDEATHSIG`, `prctl(2)`). Spawn from a thread that lives as long as the child is to live.
 
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -17,19 +16,19 @@ use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitIdStatus,
-};
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions};
 
 use crate::patience::Patience;
 
 pub mod account;
 pub mod census;
+mod end;
 pub mod output;
 pub mod run;
 pub mod signals;
 
 use account::Account;
+pub use end::End;
 
 /// A program, and what it finds when it starts. Its environment is what stands here and nothing else.
 #[derive(Clone, Debug, Default)]
@@ -235,6 +234,8 @@ impl Child {
     }
 
     fn reap(&mut self) {
+        // The last moment at which the number is ours, for members that a missing /proc has not shown.
+        self.signal(Signal::KILL);
         self.wait(WaitIdOptions::empty());
         self.reaped = true;
     }
@@ -262,44 +263,6 @@ impl Drop for Child {
             && let Err(error) = self.kill()
         {
             log::error!("process group {}: {error}", self.pid);
-        }
-    }
-}
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum End {
-    /// By itself, with this status.
-    Exited(i32),
-    /// By the signal of this number.
-    Killed(i32),
-    /// It is dead, and its status is lost.
-    Unknown,
-}
-
-impl End {
-    /// Whether it ended by itself, with status 0.
-    pub const fn success(self) -> bool {
-        matches!(self, Self::Exited(0))
-    }
-}
-
-impl From<&WaitIdStatus> for End {
-    fn from(status: &WaitIdStatus) -> Self {
-        match (status.exit_status(), status.terminating_signal()) {
-            (Some(status), _) => Self::Exited(status),
-            (None, Some(number)) => Self::Killed(number),
-            (None, None) => Self::Unknown,
-        }
-    }
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Exited(status) => write!(f, "ended with status {status}"),
-            Self::Killed(number) => write!(f, "was killed by {}", signals::name_of(number)),
-            Self::Unknown => f.write_str("ended, nobody knows how"),
         }
     }
 }

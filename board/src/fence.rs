@@ -12,6 +12,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::need::Need;
 use crate::patience::Patience;
 use crate::table::Table;
 
@@ -53,6 +54,13 @@ impl Config {
         let word: &'static str = table.choose("kind", &KINDS.map(|(word, _)| (word, word)))?;
         let read = KINDS.iter().find(|kind| kind.0 == word)?.1;
         Some(Self { kind: read(table)?, name: name.unwrap_or_else(|| word.to_owned()), timeout })
+    }
+
+    /// What the box that is to cut the power must have.
+    pub fn needs(&self) -> Vec<Need> {
+        match &self.kind {
+            Kind::Command(config) => config.needs(),
+        }
     }
 
     /// The device behind this configuration. Nothing is asked of it yet.

@@ -16,6 +16,7 @@ pub mod child;
 pub mod clock;
 pub mod fence;
 pub mod link;
+pub mod need;
 pub mod neighbour;
 pub mod netlink;
 pub mod patience;

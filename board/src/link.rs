@@ -12,6 +12,7 @@ use std::os::fd::AsFd;
 
 use firmware_agnostic::identity::{BoxId, LINKS_MAX};
 
+use crate::need::Need;
 use crate::table::Table;
 
 pub use port::Port;
@@ -64,6 +65,14 @@ impl Config {
         let name = table.take::<String>("name");
         let kind = reader(table)?;
         Some(Self { name: name.unwrap_or_else(|| kind.name()), kind })
+    }
+
+    /// What the box `me` must have for it.
+    pub fn needs(&self, me: BoxId) -> Vec<Need> {
+        match &self.kind {
+            Kind::Udp(config) => config.needs(me),
+            Kind::Serial(config) => config.needs(me),
+        }
     }
 
     /// Opens the link on the box `me`, without waiting for anything.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::recovery::{OnFailure, Policy};
 
+use crate::need::Need;
 use crate::patience::Patience;
 use crate::table::{Source, Table, Value};
 
@@ -80,6 +81,14 @@ impl Config {
             return None;
         }
         Some(Self { name, place, start_timeout, stop_timeout, policy, kind })
+    }
+
+    /// What the box `me` must have to run it.
+    pub fn needs(&self, me: BoxId) -> Vec<Need> {
+        match &self.kind {
+            Kind::Address(config) => vec![Need::Interface(config.interface(me).to_owned())],
+            Kind::Process(config) => config.needs(),
+        }
     }
 
     /// The resource that this configuration speaks of, on the box `me`. Nothing is started.

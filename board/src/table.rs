@@ -435,7 +435,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `; did you mean X?`, where one of `words` is near to `said`.
-fn nearest<'w>(said: &str, words: impl Iterator<Item = &'w str>) -> String {
+pub fn nearest<'w>(said: &str, words: impl Iterator<Item = &'w str>) -> String {
     words
         .map(|word| (distance(said, word), word))
         .filter(|(distance, word)| *distance <= word.len().max(3) / 3)

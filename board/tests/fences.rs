@@ -158,6 +158,17 @@ fn the_next_rung_is_asked_when_one_fails() {
 }
 
 #[test]
+fn a_rung_that_hangs_leaves_time_for_the_next() {
+    let hangs = Device::new("exec sleep 600");
+    let works = Device::new(
+        "case $1 in off) : > gone;; status) test -e gone && echo off || echo on;; esac",
+    );
+    let mut ladder = Ladder::open(&[hangs.config("300ms"), works.config("60s")]);
+    ladder.fence(&seconds(6)).unwrap();
+    assert_eq!(works.open().power(&seconds(60)).unwrap(), Power::Off);
+}
+
+#[test]
 fn a_ladder_that_fails_tells_every_reason() {
     let broken = Device::new("echo no route >&2; exit 1");
     let hangs = Device::new("exec sleep 600");

@@ -236,22 +236,51 @@ fn grandchildren_are_gone_even_those_that_left_the_group() {
 }
 
 #[test]
+fn grandchildren_are_gone_where_proc_shows_other_processes() {
+    let me = std::env::current_exe().unwrap();
+    let test = Command::new("unshare")
+        .args(["--pid", "--fork"])
+        .arg(me)
+        .args(["--ignored", "--exact", "without_proc"])
+        .output()
+        .expect("this test must run as root, with unshare(1)");
+    let said = String::from_utf8_lossy(&test.stdout);
+    assert!(test.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "run by the test above, in a PID namespace whose /proc is not its own"]
+fn without_proc() {
+    assert_eq!(census::take(), []);
+    let room = Room::new();
+    let script =
+        "(trap '' TERM; while :; do echo >> beats; sleep 0.01; done) & echo $$ > pid; wait";
+    let mut process = room.process(script, "");
+    process.start(&seconds(10)).unwrap();
+    room.wait_for("beats");
+    process.stop(&seconds(10)).unwrap();
+    let beats = room.read("beats");
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(room.read("beats"), beats);
+}
+
+#[test]
 fn what_a_killed_supervisor_left_is_stopped_and_what_a_living_one_has_is_not() {
     let room = Room::new();
     let me = std::env::current_exe().unwrap();
-    let mut other = Command::new(me)
+    let other = Command::new(me)
         .args(["--ignored", "--exact", "another_supervisor"])
         .env("ROOM", &room.path)
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
+    let other = Killed(other);
     room.wait_for("started");
     let [worker, stray] = ["worker", "stray"].map(|file| room.read(file).trim().parse().unwrap());
 
     room.resource("command = [\"/bin/true\"]").stop(&seconds(10)).unwrap();
     assert!(alive(worker) && alive(stray), "those are another supervisor's");
-    other.kill().unwrap();
-    other.wait().unwrap();
+    drop(other);
     until(|| !alive(room.group()), "the death of the child with its supervisor");
     assert!(alive(worker) && alive(stray), "what is to be found must be there");
     room.resource("command = [\"/bin/true\"]").stop(&seconds(10)).unwrap();
@@ -500,6 +529,16 @@ impl Room {
     fn kill(&self, signal: Signal) {
         self.wait_for("pid");
         rustix::process::kill_process(Pid::from_raw(self.group()).unwrap(), signal).unwrap();
+    }
+}
+
+/// A program that is killed when the test is over, however it ends.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
     }
 }
 

@@ -11,7 +11,6 @@ use crate::heartbeat::{Epoch, Links, Role, Term};
 use crate::identity::{BoxId, LinkId, ResourceId};
 use crate::order::Order;
 use crate::peer::Carries;
-use crate::recovery::OnFailure;
 
 /// Something worth a line.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -28,8 +27,13 @@ pub enum News {
     Shooting,
     /// The peer's power was seen off.
     Fenced,
-    /// The peer's power could not be seen off; the next try comes after this time.
-    FenceFailed(Duration),
+    /// The peer's power could not be seen off.
+    FenceFailed {
+        /// The next try comes after this time.
+        again: Duration,
+        /// This box serves meanwhile.
+        serves: bool,
+    },
     /// The peer is silent, and its power is on or unknown, and this box may not shoot.
     Waiting,
     /// A resource failed, and is started again.
@@ -37,7 +41,13 @@ pub enum News {
     /// A resource failed, and is left as it is.
     Ignored(ResourceId),
     /// A resource failed too often.
-    TooOften(ResourceId, OnFailure),
+    TooOften(ResourceId),
+    /// A resource failed too often, and is started again because nobody else could serve.
+    Insisting(ResourceId),
+    /// The peer says that it leaves.
+    PeerLeaves,
+    /// The peer is gone, and this box may not take over.
+    NobodyServes,
     /// A resource could not be stopped.
     StopFailed(ResourceId),
     /// The boxes are configured differently.
@@ -147,9 +157,11 @@ impl News {
     /// How much this matters.
     pub const fn weight(&self) -> Weight {
         match self {
-            Self::FenceFailed(_)
+            Self::FenceFailed { .. }
+            | Self::NobodyServes
+            | Self::Insisting(_)
             | Self::Waiting
-            | Self::TooOften(..)
+            | Self::TooOften(_)
             | Self::StopFailed(_)
             | Self::Impostor(_)
             | Self::ConfigDiffers => Weight::Error,
@@ -160,7 +172,10 @@ impl News {
             | Self::Restarting(_)
             | Self::Ignored(_)
             | Self::Link(_, Carries::OneWay | Carries::Nothing) => Weight::Warning,
-            Self::Changed(_) | Self::Link(_, Carries::BothWays) | Self::HomeReady => Weight::Info,
+            Self::Changed(_)
+            | Self::Link(_, Carries::BothWays)
+            | Self::HomeReady
+            | Self::PeerLeaves => Weight::Info,
         }
     }
 
@@ -205,9 +220,19 @@ impl Display for Line<'_> {
             }
             News::Shooting => write!(f, "ordering the power of {peer} off"),
             News::Fenced => write!(f, "{peer} is fenced: its power was seen off"),
-            News::FenceFailed(again) => {
-                write!(f, "{peer} could not be fenced: trying again in {}", Time(*again))
+            News::FenceFailed { again, serves } => {
+                write!(f, "{peer} could not be fenced: trying again in {}", Time(*again))?;
+                if *serves {
+                    return Ok(());
+                }
+                write!(f, "; nothing starts here: say twobox confirm {peer} if it is off")
             }
+            News::PeerLeaves => write!(f, "{peer} leaves: it holds nothing, and will be silent"),
+            News::NobodyServes => write!(
+                f,
+                "{peer} is gone and nobody serves: this box is kept from it, by an operator or by a failure; \
+                 say twobox resume or twobox clear"
+            ),
             News::Waiting => write!(
                 f,
                 "{peer} was not heard since boot, and its power is not seen off: nothing starts here; \
@@ -219,9 +244,14 @@ impl Display for Line<'_> {
             News::Ignored(resource) => {
                 write!(f, "resource {} failed: left as it is", names.resource(*resource))
             }
-            News::TooOften(resource, _) => {
+            News::TooOften(resource) => {
                 write!(f, "resource {} failed too often here", names.resource(*resource))
             }
+            News::Insisting(resource) => write!(
+                f,
+                "resource {} failed too often here, and {peer} cannot serve: starting it again",
+                names.resource(*resource)
+            ),
             News::StopFailed(resource) => write!(
                 f,
                 "resource {} could not be stopped: this box resets itself",

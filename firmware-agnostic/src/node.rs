@@ -133,7 +133,8 @@ pub struct Node {
     pub(crate) shot: Shot,
     tries: u8,
     timers: Timers,
-    config_differs: bool,
+    /// What lasts has been told.
+    told: bool,
 }
 
 /// What goes on against the peer's power.
@@ -175,7 +176,7 @@ impl Node {
             shot: Shot::None,
             tries: 0,
             timers,
-            config_differs: false,
+            told: false,
         }
     }
 
@@ -303,18 +304,32 @@ impl Node {
             }
             return;
         }
+        self.told &= self.peer.word(now).is_none();
+        let (left, differs) = (self.peer.left(), self.config_differs());
         if self.peer.heard(link, heartbeat, self.epoch(), now) {
             // What an earlier boot of the peer has echoed is not to be believed of this one.
             self.change += 1;
         }
+        if self.peer.left() && !left {
+            tell(actions, News::PeerLeaves);
+        }
         if !self.role.holds_resources() {
             self.term = self.term.max(heartbeat.term);
         }
-        let differs = heartbeat.config != self.settings.config;
-        if differs && !self.config_differs {
+        if self.config_differs() && !differs {
             tell(actions, News::ConfigDiffers);
         }
-        self.config_differs = differs;
+    }
+
+    fn config_differs(&self) -> bool {
+        self.peer.last_word().is_some_and(|word| word.config != self.settings.config)
+    }
+
+    /// Tells what lasts once, until it is over: until the peer is heard, or the role changes.
+    fn tell_once(&mut self, news: News, actions: &mut Actions) {
+        if !core::mem::replace(&mut self.told, true) {
+            tell(actions, news);
+        }
     }
 
     fn on_answer(&mut self, tag: Tag, answer: Answer, now: Instant, actions: &mut Actions) {
@@ -398,7 +413,8 @@ impl Node {
             let pause = self.pause();
             self.shot = Shot::Waiting;
             self.timers.set(Timer::Shot, now + pause);
-            tell(actions, News::FenceFailed(pause));
+            let serves = self.role.holds_resources();
+            tell(actions, News::FenceFailed { again: pause, serves });
         }
     }
 
@@ -411,19 +427,19 @@ impl Node {
             Verdict::Ignored => tell(actions, News::Ignored(resource)),
             Verdict::Restarted => tell(actions, News::Restarting(resource)),
             Verdict::TooOften(OnFailure::Fence) if holds => {
-                tell(actions, News::TooOften(resource, OnFailure::Fence));
+                tell(actions, News::TooOften(resource));
                 self.ask(Asks::Fence);
             }
             Verdict::TooOften(on_failure) if holds && self.peer_can_serve(now) => {
-                tell(actions, News::TooOften(resource, on_failure));
+                tell(actions, News::TooOften(resource));
                 self.drop_claim();
                 if on_failure == OnFailure::Standby {
                     self.ask(Asks::Standby);
                 }
                 self.stop(Cause::ResourceFailed(resource), now, actions);
             }
-            Verdict::TooOften(on_failure) => {
-                tell(actions, News::TooOften(resource, on_failure));
+            Verdict::TooOften(_) => {
+                tell(actions, News::Insisting(resource));
                 self.recovery.insist(resource, now);
             }
         }
@@ -477,6 +493,9 @@ impl Node {
             self.ask(Asks::Nothing);
         }
         if !self.eligible() {
+            if word.is_none() && self.peer.health(now) == Health::Dead {
+                self.tell_once(News::NobodyServes, actions);
+            }
             return;
         }
         match word {
@@ -499,7 +518,9 @@ impl Node {
         }
         match self.peer.word(now) {
             Some(word) if word.asks != Asks::Fence => {
-                self.enter(Role::Standby, Cause::HeardAgain, now, actions);
+                let first = matches!(self.cause, Cause::NotHeard(_));
+                let cause = if first { Cause::Heard } else { Cause::HeardAgain };
+                self.enter(Role::Standby, cause, now, actions);
             }
             _ if !self.eligible() => self.enter(Role::Standby, Cause::NotEligible, now, actions),
             _ if self.silence_suffices(now) => self.start(Evidence::Silence, now, actions),
@@ -545,8 +566,12 @@ impl Node {
         let threatens = match self.peer.word(now) {
             // A peer that fences does not hear this box, and is about to shoot it.
             Some(word) => word.role == Role::Fencing || word.asks == Asks::Fence,
+            // Where silence is enough the peer may serve as well, and a shot would not make that better.
             None => {
-                self.peer.health(now) == Health::Dead && !self.peer.left() && !self.peer.fenced()
+                self.peer.health(now) == Health::Dead
+                    && !self.peer.left()
+                    && !self.peer.fenced()
+                    && !self.silence_suffices(now)
             }
         };
         match self.shot {
@@ -752,6 +777,7 @@ impl Node {
         self.change += 1;
         self.cause = cause;
         self.since = now;
+        self.told = false;
         if !matches!(self.shot, Shot::Ordered(_)) {
             self.shot = Shot::None;
         }

@@ -9,7 +9,7 @@ use crate::evidence::Evidence;
 use crate::heartbeat::{Asks, Role};
 use crate::identity::BoxId;
 use crate::news::Cause;
-use crate::node::{Actions, Node, Shot};
+use crate::node::{Actions, Node};
 use crate::time::Instant;
 
 /// An operator's word.
@@ -142,11 +142,11 @@ impl Node {
             Err(Refusal::PeerHeard)
         } else if self.role != Role::Fencing {
             Err(Refusal::NothingToConfirm)
-        } else if matches!(self.shot, Shot::Ordered(_)) {
-            Err(Refusal::Busy)
         } else if !self.eligible() {
             Err(Refusal::NotFit)
         } else {
+            // A shot that is under way hits a box that is off.
+            self.peer.seen_off();
             self.start(Evidence::Operator, now, actions);
             Ok(())
         }

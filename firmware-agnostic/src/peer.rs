@@ -196,7 +196,8 @@ impl Peer {
     /// Tells what has changed with the peer's health and with the links.
     pub fn review(&mut self, now: Instant, mut tell: impl FnMut(News)) {
         let (silence, health) = (self.silence(now), self.health(now));
-        if health == Health::Late && self.health == Health::Alive && self.word.is_some() {
+        let expected = self.word.is_some() && !self.fenced && !self.left();
+        if expected && health == Health::Late && self.health == Health::Alive {
             tell(News::Late(silence));
         }
         self.health = health;

@@ -27,8 +27,8 @@ mod words;
 use boxes::Boxes;
 pub use error::Error;
 pub use identity::Identity;
+use words::Pair;
 pub use words::{Control, LEVELS, Log, LogTo, SOCKET};
-use words::{Pair, Takeover};
 
 /// All that the file says, for this box.
 #[derive(Clone, Debug)]
@@ -58,14 +58,16 @@ pub struct Config {
 }
 
 /// Lines and columns.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Places {
     /// Of `pair.key_file`.
     pub key_file: (usize, usize),
     /// Of the `fence` of each box.
     pub fence: [(usize, usize); 2],
-    /// Of `takeover.require`.
-    pub require: (usize, usize),
+    /// Of the first `[[link]]`.
+    pub links: (usize, usize),
+    /// Of each `[[resource]]`.
+    pub resources: Vec<(usize, usize)>,
 }
 
 impl Config {
@@ -104,6 +106,13 @@ impl Config {
         keys::read(&self.key_file)
     }
 
+    /// The same, with operators heard at `socket`.
+    #[must_use]
+    pub fn with_socket(mut self, socket: PathBuf) -> Self {
+        self.control.socket = socket;
+        self
+    }
+
     /// What the frames of this pair are known by.
     pub fn pair_id(&self) -> PairId {
         PairId::of(&self.pair)
@@ -134,17 +143,18 @@ impl Config {
 
     fn from_source(source: &Source<'_>, text: &str, identity: &Identity) -> Option<Self> {
         let mut root = source.parse();
-        let takeover = Takeover::read(root.section("takeover"));
+        let require = words::read_takeover(root.section("takeover"));
         // Before whatever may have a value for each box.
-        let boxes = Boxes::read(&mut root, source, takeover.require);
+        let boxes = Boxes::read(&mut root, source, require);
         let pair = Pair::read(root.section("pair"));
         let links = read_links(&mut root);
-        let resources = words::read_resources(&mut root);
+        let (resources, resource_places) = words::read_resources(&mut root);
         let timing = words::read_timing(root.section("timing"), boxes.as_ref(), &links);
         let control = Control::read(root.section("control"));
         let log = Log::read(root.section("log"));
         let ready_file = words::read_ready(root.section("ready"));
         let me = boxes.as_ref().and_then(|boxes| boxes.find(identity, &root));
+        let links_place = root.place("link");
         root.finish();
 
         let (boxes, pair, me) = (boxes?, pair?, me?);
@@ -153,7 +163,7 @@ impl Config {
             priority: boxes.priority(me)?,
             auto_failback: pair.auto_failback,
             failback_hold: pair.failback_hold,
-            require: takeover.require,
+            require,
             timing: timing?,
             links: links.len(),
             resources: resources
@@ -166,7 +176,8 @@ impl Config {
         let places = Places {
             key_file: pair.key_file_place,
             fence: boxes.fence_places(),
-            require: takeover.place,
+            links: links_place,
+            resources: resource_places,
         };
         let (boxes, fence) = boxes.into_parts();
         Some(Self {

@@ -1,12 +1,16 @@
 //! What does a person read who made a mistake in the configuration?
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use board::table::Complaint;
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::heartbeat::Priority;
 use firmware_agnostic::identity::BoxId;
+use supervisor::check::{bounds, check};
 use supervisor::config::{Config, Identity, LogTo};
 
 #[test]
@@ -57,7 +61,7 @@ fn each_mistake_is_told_with_its_place_and_remedy() {
         ("[box.server2]", "[box.a]\n[box.b]", "11:2", "box", "here is a, b, server1: say"),
         ("fence = []\n", "", "16:1", "box.server2.fence", "or fence = [] to wait for"),
         ("fence = []", "fence = [1]", "19:10", "box.server2.fence[0]", "is no table"),
-        ("\"/usr/sbin/cut\"", "\"cut\"", "14:40", "box.server1.fence[0].command", "full path"),
+        ("\"/nowhere/cut\"", "\"cut\"", "14:40", "box.server1.fence[0].command", "full path"),
         ("\"eth1\"", "{ server1 = \"a\" }", "23:13", "link[0].interface", "nothing for server2"),
         ("\"eth1\"", "{ left = \"a\" }", "23:13", "link[0].interface", "they are server1 and"),
         ("\"/dev/ttyS1\"", "\"ttyS1\"", "28:10", "link[1].device", "is not a full path"),
@@ -120,7 +124,194 @@ fn each_mistake_is_told_with_its_place_and_remedy() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-fn read(text: &str) -> Result<Config, Vec<board::table::Complaint>> {
+#[test]
+fn the_sample_is_right_for_both_boxes() {
+    for name in ["server1", "server2"] {
+        let config =
+            Config::read(SAMPLE, &told(name)).map_err(|complaints| told_all(&complaints)).unwrap();
+        assert_eq!(config.name(config.settings.me), name);
+    }
+}
+
+/// A word that the sample explains in vain would mislead, and so would a wrong default.
+#[test]
+fn what_the_sample_leaves_out_is_understood_and_true() {
+    let said = SAMPLE.lines().map(|line| line.strip_prefix('#').filter(is_word).unwrap_or(line));
+    let said: Vec<_> = said.collect();
+    let everything = Config::read(&said.join("\n"), &told("server1"))
+        .map_err(|complaints| told_all(&complaints))
+        .unwrap();
+    let defaults = read(SAMPLE).unwrap();
+    assert!(said.iter().filter(|line| is_word(line)).count() > 50);
+    assert_eq!(everything.settings.timing, defaults.settings.timing);
+    assert_eq!(everything.settings.auto_failback, defaults.settings.auto_failback);
+    assert_eq!(everything.settings.failback_hold, defaults.settings.failback_hold);
+    assert_eq!(everything.settings.require, defaults.settings.require);
+    assert_eq!(everything.settings.resources, defaults.settings.resources);
+    assert_eq!(everything.links, defaults.links);
+    assert_eq!(everything.log, defaults.log);
+    assert_eq!(everything.control.socket, defaults.control.socket);
+    for (one, other) in everything.resources.iter().zip(&defaults.resources) {
+        assert_eq!(one.place, other.place);
+        assert_eq!(one.start_timeout, other.start_timeout);
+        assert_eq!(one.stop_timeout, other.stop_timeout);
+    }
+}
+
+fn is_word(line: &&str) -> bool {
+    let word: String = line.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+    !word.is_empty() && line[word.len()..].starts_with(" = ")
+}
+
+fn told_all(complaints: &[Complaint]) -> String {
+    let line = |c: &Complaint| format!("{}:{}: {}: {}", c.line, c.column, c.word, c.reason);
+    complaints.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+const SAMPLE: &str = include_str!("../../images/dist/twobox.toml");
+
+/// Whatever the file is, it is answered with complaints that have a place and a reason.
+#[test]
+fn junk_is_complained_about() {
+    let junk: String =
+        (0_u32..1 << 18).map(|n| char::from((n.wrapping_mul(2_654_435_761) >> 25) as u8)).collect();
+    let words =
+        (0..20_000).fold(String::new(), |text, n| text + "word" + &n.to_string() + " = 1\n");
+    let texts = [
+        String::new(),
+        "\n# nothing\n".to_owned(),
+        "\u{feff}".to_owned(),
+        "]".to_owned(),
+        "pair".to_owned(),
+        "pair = 1\nbox = []\nlink = {}\nresource = \"x\"\ntiming = true\n".to_owned(),
+        "[pair".to_owned(),
+        "[pair]\nname = \"\u{0}\"\n".to_owned(),
+        "a.".repeat(100_000),
+        "[".repeat(100_000),
+        "x = ".to_owned() + &"[".repeat(100_000),
+        "x = ".to_owned() + &"{a=".repeat(50_000),
+        "x = \"\"\"".to_owned() + &"\n".repeat(100_000),
+        GOOD.replace('=', ""),
+        GOOD.replace('\n', "\r"),
+        junk,
+        words,
+    ];
+    for text in texts {
+        let complaints = read(&text).unwrap_err();
+        assert!(!complaints.is_empty());
+        let lines = text.lines().count().max(1) + 1;
+        for Complaint { line, column, reason, .. } in complaints {
+            assert!((1..=lines).contains(&line) && column > 0, "{line}:{column}");
+            assert!(!reason.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_none_is_told_by_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("twobox.toml");
+    let load = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        Config::load(&path, Some("server1")).unwrap_err().to_string()
+    };
+    assert!(load(&vec![b'x'; 1 << 20]).contains("is longer than a configuration can be"));
+    assert!(load(b"[pair]\nname = \"\xff\"").contains("twobox.toml:2:9: is no UTF-8"));
+    assert!(load(b"").contains("twobox.toml:1:1: pair.name: is missing"));
+    let absent = Config::load(Path::new("/nowhere/twobox.toml"), None).unwrap_err().to_string();
+    assert!(
+        absent.starts_with("/nowhere/twobox.toml: cannot read the configuration: "),
+        "{absent}"
+    );
+}
+
+#[test]
+fn a_machine_that_is_neither_box_is_told_what_it_is() {
+    let other = Identity { hostname: "server3".to_owned(), ..Identity::default() };
+    let complaints = Config::read(GOOD, &other).unwrap_err();
+    let [Complaint { line: 11, reason, .. }] = complaints.as_slice() else {
+        panic!("{complaints:?}")
+    };
+    for said in ["hostname \"server3\"", "neither", "server1 (hostname server1)", "--box NAME"] {
+        assert!(reason.contains(said), "{reason}");
+    }
+    let both = GOOD.replace("hostname = \"server2\"", "hostname = \"server1\"");
+    let me = Identity { hostname: "server1".to_owned(), ..Identity::default() };
+    let complaints = Config::read(&both, &me).unwrap_err();
+    assert!(complaints[0].reason.contains("both boxes at once"), "{complaints:?}");
+    let complaints = Config::read(GOOD, &told("server3")).unwrap_err();
+    assert!(complaints[0].reason.contains("say one of their names"), "{complaints:?}");
+}
+
+#[test]
+fn check_tells_what_is_missing_and_what_is_promised() {
+    let directory = tempfile::tempdir().unwrap();
+    let [path, key] = ["twobox.toml", "twobox.key"].map(|name| directory.path().join(name));
+    let text = GOOD.replace("/etc/twobox.key", key.to_str().unwrap());
+    fs::write(&path, &text).unwrap();
+    let say =
+        |who: &str, here: bool| check(&path, Some(who), here).map_err(|error| error.to_string());
+
+    let wrong = say("server2", false).unwrap_err();
+    assert!(wrong.contains(":3:12: pair.key_file: "), "{wrong}");
+    assert!(
+        wrong.contains(":14:9: box.server1.fence: the program /nowhere/cut is not here"),
+        "{wrong}"
+    );
+
+    fs::write(&key, "1 0123456789abcdef\n").unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let wrong = say("server1", false).unwrap_err();
+    assert!(wrong.contains("run chmod 0600") && !wrong.contains("0123456789"), "{wrong}");
+
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let report = say("server1", false).unwrap();
+    for said in [
+        "This box is server1, its peer server2.",
+        "2 * keepalive < warntime: 400ms < 500ms",
+        "heartbeats fill 2.8 % of the serial line at 115200 baud",
+        "planned switch or failback: 90.4s\n    = 2 * keepalive 400ms + stop 30s + start 60s",
+        "warning: box.server2.fence = []",
+    ] {
+        assert!(report.contains(said), "{said}\n{report}");
+    }
+
+    let text = text
+        .replace("/dev/ttyS1", "/dev/ttyS77")
+        .replace("\"eth1\"", "\"eth77\"")
+        .replace("/usr/sbin/slapd", "/nowhere/slapd");
+    fs::write(&path, text).unwrap();
+    assert!(say("server1", false).is_ok());
+    let wrong = say("server1", true).unwrap_err();
+    assert!(wrong.contains("ttyS77: the device /dev/ttyS77 is not here"), "{wrong}");
+    assert!(wrong.contains("eth77: there is no interface eth77 here"), "{wrong}");
+    assert!(wrong.contains("slapd: the program /nowhere/slapd is not here"), "{wrong}");
+}
+
+#[test]
+fn a_bound_is_the_sum_of_what_it_is_made_of() {
+    let text = GOOD.replace(
+        "fence = []",
+        "fence = [{ kind = \"command\", command = [\"/x\"], timeout = \"2s\" }]",
+    );
+    let worst = |text: &str, what: &str| {
+        let config = read(text).map_err(|complaints| told_all(&complaints)).unwrap();
+        let bound = bounds(&config).find(|bound| bound.what.contains(what)).unwrap();
+        bound.worst.map(|worst| worst.as_millis())
+    };
+    assert_eq!(worst(&text, "loses its power"), Some(1_000 + 3_000 + 60_000));
+    assert_eq!(worst(&text, "hangs"), Some(1_000 + 3_600 + 3_000 + 60_000));
+    assert_eq!(worst(&text, "other box off"), Some(30_000 + 15_000 + 3_000 + 60_000));
+    assert_eq!(worst(&text, "other box on"), None);
+    // Two restarts, the second after a pause.
+    assert_eq!(worst(&text, "fails too often"), Some(2 * 30_000 + 200 + 30_000 + 200 + 60_000));
+    assert_eq!(worst(GOOD, "hangs"), None);
+    let silence = GOOD.replace("\"fenced\"", "\"silence\"");
+    assert_eq!(worst(&silence, "hangs"), Some(1_000 + 60_000));
+    assert_eq!(worst(&silence, "other box silent"), Some(30_000 + 15_000 + 60_000));
+}
+
+fn read(text: &str) -> Result<Config, Vec<Complaint>> {
     Config::read(text, &told("server1"))
 }
 
@@ -142,7 +333,7 @@ initdead = "15s"
 [box.server1]
 priority = 100
 hostname = "server1"
-fence = [{ kind = "command", command = ["/usr/sbin/cut", "1"], timeout = "3s" }]
+fence = [{ kind = "command", command = ["/nowhere/cut", "1"], timeout = "3s" }]
 
 [box.server2]
 priority = 50

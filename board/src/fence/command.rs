@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::{Fence, Power};
 use crate::child::Program;
+use crate::need::Need;
 use crate::patience::Patience;
 use crate::table::Table;
 
@@ -27,6 +28,11 @@ impl Config {
         }
         table.complain("command", "does not begin with the full path of a program");
         None
+    }
+
+    /// What must be there: the program.
+    pub fn needs(&self) -> Vec<Need> {
+        self.command.first().map(Need::from_program).into_iter().collect()
     }
 
     /// The device; nothing is run yet.

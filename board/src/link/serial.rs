@@ -25,6 +25,7 @@ use rustix::termios::{tcflush, tcgetattr, tcsetattr};
 use serialport::{SerialPort, TTYPort};
 
 use super::{Lines, Link, while_trying};
+use crate::need::Need;
 use crate::table::{PerBox, Table};
 
 mod talker;
@@ -54,6 +55,10 @@ impl Config {
             device.file_name().unwrap_or(device.as_os_str()).to_string_lossy()
         });
         if first == second { first.into_owned() } else { format!("{first}/{second}") }
+    }
+
+    pub(super) fn needs(&self, me: BoxId) -> Vec<Need> {
+        vec![Need::Device(self.device.of(me).clone())]
     }
 
     pub(super) fn open(&self, me: BoxId) -> io::Result<Serial> {

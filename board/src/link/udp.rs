@@ -24,6 +24,7 @@ use rustix::net::netdevice::name_to_index;
 use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
 
 use super::{Link, while_trying};
+use crate::need::Need;
 use crate::table::{PerBox, Table};
 
 /// `kind = "udp"`
@@ -64,6 +65,10 @@ impl Config {
     pub(super) fn name(&self) -> String {
         let [first, second] = BoxId::BOTH.map(|id| self.interface.of(id));
         if first == second { first.clone() } else { format!("{first}/{second}") }
+    }
+
+    pub(super) fn needs(&self, me: BoxId) -> Vec<Need> {
+        vec![Need::Interface(self.interface.of(me).clone())]
     }
 
     pub(super) fn open(&self, me: BoxId) -> io::Result<Udp> {

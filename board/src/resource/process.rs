@@ -17,6 +17,7 @@ use rustix::process::Signal;
 use super::Resource;
 use crate::child::account::Account;
 use crate::child::{Child, Program, output, signals};
+use crate::need::Need;
 use crate::patience::Patience;
 use crate::table::{Map, Table};
 
@@ -77,6 +78,11 @@ impl Config {
     pub fn program(&self) -> &str {
         let program = self.command.first().map_or("", String::as_str);
         program.rsplit('/').next().unwrap_or(program)
+    }
+
+    /// What must be there: the program.
+    pub fn needs(&self) -> Vec<Need> {
+        self.command.first().map(Need::from_program).into_iter().collect()
     }
 
     /// The process called `name`; nothing is started.

@@ -65,19 +65,11 @@ impl Value for Failback {
 }
 
 /// `[takeover]`
-pub(super) struct Takeover {
-    pub(super) require: Require,
-    pub(super) place: (usize, usize),
-}
-
-impl Takeover {
-    pub(super) fn read(mut table: Table<'_>) -> Self {
-        let choices = [("fenced", Require::Fenced), ("silence", Require::Silence)];
-        let require = table.choose("require", &choices).unwrap_or(Require::Fenced);
-        let place = table.place("require");
-        table.finish();
-        Self { require, place }
-    }
+pub(super) fn read_takeover(mut table: Table<'_>) -> Require {
+    let choices = [("fenced", Require::Fenced), ("silence", Require::Silence)];
+    let require = table.choose("require", &choices).unwrap_or(Require::Fenced);
+    table.finish();
+    require
 }
 
 /// `[control]`: where operators are heard.
@@ -162,8 +154,9 @@ pub(super) fn read_timing(
     Timing::new(times).ok()
 }
 
-/// Every `[[resource]]`.
-pub(super) fn read_resources(root: &mut Table<'_>) -> Vec<resource::Config> {
+/// Every `[[resource]]`, and where each stands.
+pub(super) fn read_resources(root: &mut Table<'_>) -> (Vec<resource::Config>, Vec<(usize, usize)>) {
+    let mut places = Vec::new();
     let mut resources: Vec<resource::Config> = Vec::new();
     for (place, mut table) in root.tables("resource").into_iter().enumerate() {
         if place == RESOURCES_MAX {
@@ -188,10 +181,11 @@ pub(super) fn read_resources(root: &mut Table<'_>) -> Vec<resource::Config> {
                 format!("{name} is another resource already: give one of them another `name`"),
             );
         }
-        table.finish();
+        places.push(table.place(""));
         resources.push(config);
+        table.finish();
     }
-    resources
+    (resources, places)
 }
 
 /// Where the supervisor listens unless told otherwise.

@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     let words: Vec<OsString> = arguments.collect();
     let texts: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
     let done = match texts.as_slice() {
+        ["twobox", ..] => return supervisor::main(words.into_iter().skip(1)),
         [init::CHARACTER, own, room, program @ ..] => {
             let program: Vec<String> = program.iter().copied().map(str::to_owned).collect();
             init::run(own, room.as_ref(), &program).map_err(|error| format!("{own}: {error}"))

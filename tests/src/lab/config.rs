@@ -85,3 +85,20 @@ pub(super) fn text(choices: &Choices) -> String {
 
 /// The key of the pair, `/run/twobox.key`. Everybody may know it: nobody else is in the lab.
 pub(super) const KEY: &str = "1 nobody-else-is-in-this-lab-so-this-is-no-secret\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::ldap;
+
+    #[test]
+    fn the_boxes_can_read_their_file() {
+        for choices in [Choices::default(), ldap::choices().unwrap_or_default()] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("twobox.toml");
+            std::fs::write(&path, text(&choices)).unwrap();
+            let complaints = supervisor::config::Config::load(&path, Some("server1")).err();
+            assert!(complaints.is_none(), "{}\n{}", complaints.unwrap(), text(&choices));
+        }
+    }
+}

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use firmware_agnostic::identity::BoxId;
-use rustix::mount::mount_bind;
+use rustix::mount::{MountFlags, mount, mount_bind};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 
 use super::ethernet::Segment;
@@ -110,6 +110,9 @@ impl Ward {
 
 fn set_up(id: BoxId, room: &Path) -> io::Result<()> {
     isolation::mount_proc()?;
+    // So that the box finds its own network cards there. Where that is not allowed it finds the machine's, and is
+    // known by its host name all the same.
+    let _ = mount("sysfs", "/sys", "sysfs", MountFlags::NOSUID | MountFlags::NODEV, None);
     mount_bind(room.join("disk"), "/var/lib")?;
     mount_bind(room.join("run"), "/run")?;
     rustix::system::sethostname(name(id).as_bytes())?;

@@ -1,0 +1,91 @@
+//! What must a box have, so that a device can be used on it?
+//!
+//! A device says it before it is opened, so that a person learns of what is missing from `twobox check`, and not from
+//! the first failover.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::PathBuf;
+
+use rustix::net::netdevice::name_to_index;
+use rustix::net::{AddressFamily, SocketType, socket};
+
+/// Something that a device is made of.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Need {
+    /// A program that can be run.
+    Program(PathBuf),
+    /// A network interface.
+    Interface(String),
+    /// A device such as a tty.
+    Device(PathBuf),
+}
+
+impl Need {
+    /// The program that a command begins with.
+    pub fn from_program(program: impl Into<PathBuf>) -> Self {
+        Self::Program(program.into())
+    }
+
+    /// What is wrong with it on this machine, and what to do about it; `None` when it is there.
+    pub fn missing(&self) -> Option<String> {
+        match self {
+            Self::Program(path) => match fs::metadata(path) {
+                Ok(file) if file.is_file() && file.permissions().mode() & 0o111 != 0 => None,
+                Ok(_) => Some(format!(
+                    "{0} cannot be run: chmod +x {0}, or name another",
+                    path.display()
+                )),
+                Err(error) => Some(format!(
+                    "the program {} is not here: {error}; install it, or correct the path",
+                    path.display()
+                )),
+            },
+            Self::Interface(name) => {
+                let asked = socket(AddressFamily::UNIX, SocketType::DGRAM, None)
+                    .and_then(|socket| name_to_index(&socket, name));
+                let error = asked.err()?;
+                Some(format!("there is no interface {name} here: {error}; `ip link` lists them"))
+            }
+            Self::Device(path) => match fs::metadata(path) {
+                Ok(file) if file.file_type().is_char_device() => None,
+                Ok(_) => Some(format!("{} is no device", path.display())),
+                Err(error) => Some(format!(
+                    "the device {} is not here: {error}; look at its driver and its name",
+                    path.display()
+                )),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_not_missing() {
+        for need in [
+            Need::Program("/bin/sh".into()),
+            Need::Interface("lo".to_owned()),
+            Need::Device("/dev/null".into()),
+        ] {
+            assert_eq!(need.missing(), None);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_told_by_its_name() {
+        for (need, name) in [
+            (Need::Program("/nowhere/cut".into()), "/nowhere/cut"),
+            (Need::Program("/etc/passwd".into()), "chmod +x /etc/passwd"),
+            (Need::Program("/etc".into()), "/etc"),
+            (Need::Interface("eth77".to_owned()), "eth77"),
+            (Need::Device("/dev/ttyS77".into()), "/dev/ttyS77"),
+            (Need::Device("/etc/passwd".into()), "/etc/passwd"),
+        ] {
+            let reason = need.missing().unwrap();
+            assert!(reason.contains(name), "{reason}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Is the configuration right, and what does it promise? `twobox check`
+//!
+//! What is wrong goes to standard error, in the form that editors jump by. What is right is worth a few lines as well:
+//! the inequalities with their numbers, and how long the service can be gone.
+
+use std::fmt::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use board::need::Need;
+use board::table::Complaint;
+use board::{fence, link};
+use firmware_agnostic::evidence::Require;
+use firmware_agnostic::frame::LINE_MAX;
+use firmware_agnostic::identity::BoxId;
+
+use crate::config::{Config, Error};
+
+mod bounds;
+
+pub use bounds::{Bound, bounds};
+
+/// Reads the file at `path` as `run` does, looks at the files that it names, and tells what it promises.
+///
+/// With `here`, the interfaces, devices and programs of this machine are looked at too.
+///
+/// # Errors
+///
+/// All that is wrong.
+pub fn check(path: &Path, who: Option<&str>, here: bool) -> Result<String, Error> {
+    let config = Config::load(path, who)?;
+    let complaints = missing(&config, here);
+    if complaints.is_empty() {
+        return Ok(report(path, &config));
+    }
+    Err(Error::Wrong { path: path.to_owned(), complaints })
+}
+
+/// What the file speaks of and this machine does not have.
+pub fn missing(config: &Config, here: bool) -> Vec<Complaint> {
+    let me = config.settings.me;
+    let mut complaints = Vec::new();
+    let mut complain = |(line, column), word: String, reason: String| {
+        complaints.push(Complaint { line, column, word, reason });
+    };
+    let places = &config.places;
+    if let Err(error) = config.keys() {
+        complain(places.key_file, "pair.key_file".to_owned(), error.to_string());
+    }
+    // A box is fenced by the other one.
+    let peer = me.other();
+    let needs = config.fence_of(peer).iter().flat_map(fence::Config::needs);
+    for reason in needs.filter_map(|need| need.missing()) {
+        complain(places.fence[peer.place()], format!("box.{}.fence", config.name(peer)), reason);
+    }
+    if here {
+        let links = config.links.iter().flat_map(|link| named(&link.name, link.needs(me)));
+        for (name, reason) in links {
+            complain(places.links, "link".to_owned(), format!("{name}: {reason}"));
+        }
+        for (resource, place) in config.resources.iter().zip(&places.resources) {
+            for (name, reason) in named(&resource.name, resource.needs(me)) {
+                complain(*place, "resource".to_owned(), format!("{name}: {reason}"));
+            }
+        }
+    }
+    complaints
+}
+
+fn named(name: &str, needs: Vec<Need>) -> impl Iterator<Item = (String, String)> {
+    needs.into_iter().filter_map(move |need| Some((name.to_owned(), need.missing()?)))
+}
+
+fn report(path: &Path, config: &Config) -> String {
+    let mut text = String::new();
+    write_report(&mut text, path, config).expect("a String takes whatever is written");
+    text
+}
+
+fn write_report(text: &mut String, path: &Path, config: &Config) -> fmt::Result {
+    let me = config.settings.me;
+    let (own, peer) = (config.name(me), config.name(me.other()));
+    writeln!(text, "{}: good. This box is {own}, its peer {peer}.", path.display())?;
+    writeln!(text, "\nTimes")?;
+    for inequality in config.settings.timing.inequalities() {
+        writeln!(text, "  {inequality}")?;
+    }
+    if let Some(baud) = config.links.iter().filter_map(link::Config::baud).min() {
+        let keepalive = config.settings.timing.keepalive().as_secs_f64();
+        let share = (LINE_MAX * 10) as f64 / f64::from(baud) / keepalive * 100.0;
+        writeln!(text, "  heartbeats fill {share:.1} % of the serial line at {baud} baud")?;
+    }
+    writeln!(text, "\nLongest time without service, if every timeout is used to its end")?;
+    for Bound { what, worst, sum } in bounds(config) {
+        let worst = match worst {
+            None => "no bound".to_owned(),
+            Some(Duration::ZERO) => "none".to_owned(),
+            Some(worst) => format!("{worst:?}"),
+        };
+        writeln!(text, "  {what}: {worst}\n    = {sum}")?;
+    }
+    for warning in warnings(config) {
+        writeln!(text, "warning: {warning}")?;
+    }
+    Ok(())
+}
+
+/// What is right, and yet a risk that the integrator should have weighed.
+pub fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if config.settings.require == Require::Silence {
+        let text =
+            "takeover.require = \"silence\": when all links are cut both boxes serve at once";
+        warnings.push(text.to_owned());
+    } else {
+        for id in BoxId::BOTH.into_iter().filter(|id| config.fence_of(*id).is_empty()) {
+            warnings.push(format!(
+                "box.{0}.fence = []: when {0} is silent nobody serves until an operator confirms",
+                config.name(id)
+            ));
+        }
+    }
+    let serial = config.links.iter().filter(|link| link.baud().is_some()).count();
+    if let [link] = config.links.as_slice() {
+        let name = &link.name;
+        warnings.push(format!("{name} is the only link: one pulled cable makes each box silent"));
+    } else if serial == 0 {
+        let text =
+            "every link is a network: one mistake in it can cut them all; add a serial cable";
+        warnings.push(text.to_owned());
+    } else if serial == config.links.len() {
+        let text = "every link is a serial cable: add one over the network";
+        warnings.push(text.to_owned());
+    }
+    warnings
+}

@@ -1,0 +1,143 @@
+//! How long can the service be gone?
+//!
+//! For every kind of failure the worst case is a sum of times that stand in the configuration, if the box that takes
+//! over can do so at all: resources take their whole timeout, and every device does what it is told at the first
+//! attempt. What waits for a person has no bound.
+
+use std::time::Duration;
+
+use board::resource::{self, Place};
+use firmware_agnostic::evidence::Require;
+use firmware_agnostic::identity::{BoxId, ResourceId};
+use firmware_agnostic::recovery::{OnFailure, Policy, Recovery};
+use firmware_agnostic::time::Instant;
+
+use crate::config::Config;
+
+/// The worst case of one kind of failure.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Bound {
+    /// What has happened.
+    pub what: &'static str,
+    /// The longest time without service; `None` where it lasts until an operator acts.
+    pub worst: Option<Duration>,
+    /// What that time is made of.
+    pub sum: String,
+}
+
+/// The worst case of every kind of failure, if the box that fails is the one that can be fenced least well.
+///
+/// | kind | the core's way | its time |
+/// |---|---|---|
+/// | planned switch | the order or the claim is heard, stop, the word is heard, start | 2 keepalive + stop + start |
+/// | power gone | silence, the power is read as off, start | deadtime + fence time + start |
+/// | hung | silence, the other's turn to shoot passes, fence, start | deadtime + fence delay + fence time + start |
+/// | cables cut | silence, the active box shoots and serves on | none |
+/// | service fails | restarts up to the threshold, stop, the word is heard, start | see [`Policy`] |
+/// | boot alone | leftovers stopped, initdead, the power is read as off, start | stop + initdead + fence time + start |
+/// | boot together | leftovers stopped, both heard and echoed, start | stop + 3 keepalive + start |
+pub fn bounds(config: &Config) -> impl Iterator<Item = Bound> {
+    let timing = config.settings.timing;
+    let [keepalive, deadtime] = [timing.keepalive(), timing.deadtime()];
+    let [initdead, delay] = [timing.initdead(), timing.fence_delay()];
+    let silence = config.settings.require == Require::Silence;
+    let blind = !silence && BoxId::BOTH.iter().any(|id| config.fence_of(*id).is_empty());
+    let (stop, start) = (("stop", stop(config)), ("start", start(config)));
+    let fence = ("fence time", timing.fence_time());
+
+    let lost = |what, seen: &[Part]| {
+        let parts = if silence { &[("deadtime", deadtime)] } else { seen };
+        if blind { operator(what) } else { sum(what, parts, &[start]) }
+    };
+    let looked: &[Part] = if silence { &[] } else { &[fence] };
+    let alone = [&[stop, ("initdead", initdead)], looked].concat();
+    [
+        sum("planned switch or failback", &[("2 * keepalive", keepalive * 2), stop], &[start]),
+        lost("active box loses its power", &[("deadtime", deadtime), fence]),
+        lost(
+            "active box hangs with its power on",
+            &[("deadtime", deadtime), ("fence delay", delay), fence],
+        ),
+        Bound {
+            what: "all links cut, both boxes alive",
+            worst: Some(Duration::ZERO),
+            sum: if silence { BOTH_SERVE } else { SERVES_ON }.to_owned(),
+        },
+        if blind {
+            operator("boot alone, other box off")
+        } else {
+            sum("boot alone, other box off", &alone, &[start])
+        },
+        if silence {
+            sum("boot alone, other box silent", &alone, &[start])
+        } else {
+            operator("boot alone, other box on and silent")
+        },
+        sum("both boxes boot", &[stop, ("3 * keepalive", keepalive * 3)], &[start]),
+    ]
+    .into_iter()
+    .chain(worst_service(config, &[stop, ("keepalive", keepalive)], start))
+}
+
+type Part = (&'static str, Duration);
+
+fn sum(what: &'static str, parts: &[Part], more: &[Part]) -> Bound {
+    let parts = [parts, more].concat();
+    let worst = parts.iter().fold(Duration::ZERO, |sum, (_, time)| sum.saturating_add(*time));
+    let parts: Vec<_> = parts.iter().map(|(word, time)| format!("{word} {time:?}")).collect();
+    Bound { what, worst: Some(worst), sum: parts.join(" + ") }
+}
+
+fn operator(what: &'static str) -> Bound {
+    Bound { what, worst: None, sum: "until an operator says `twobox confirm`".to_owned() }
+}
+
+/// The longest that any one resource's failures can last before another box serves.
+fn worst_service(config: &Config, switch: &[Part], start: Part) -> Option<Bound> {
+    let moves = |resource: &&resource::Config| {
+        matches!(resource.policy.on_failure, OnFailure::Failover | OnFailure::Standby)
+    };
+    let restarts = |resource: &resource::Config| {
+        let times = u32::from(resource.policy.threshold.saturating_sub(1));
+        resource.start_timeout.saturating_mul(times).saturating_add(pauses(resource.policy))
+    };
+    let worst = config.resources.iter().filter(moves).map(restarts).max()?;
+    let parts = [&[("restarts up to the threshold", worst)], switch].concat();
+    Some(sum("resource fails too often", &parts, &[start]))
+}
+
+/// The pauses before the restarts of a resource that fails at once each time, as the core makes them.
+fn pauses(policy: Policy) -> Duration {
+    let mut recovery = Recovery::new(&[Policy { forget_after: None, ..policy }]);
+    let (Some(resource), start) = (ResourceId::new(0), Instant::default()) else {
+        return Duration::ZERO;
+    };
+    let mut now = start;
+    for _ in 1..policy.threshold {
+        recovery.failed(resource, now);
+        now = recovery.deadline().map_or(now, |due| due.max(now));
+        recovery.due(now);
+    }
+    now - start
+}
+
+fn stop(config: &Config) -> Duration {
+    total(config, Place::Active, |resource| resource.stop_timeout)
+}
+
+/// What runs on the standby box only is stopped there before the others start.
+fn start(config: &Config) -> Duration {
+    total(config, Place::Standby, |resource| resource.stop_timeout).saturating_add(total(
+        config,
+        Place::Active,
+        |resource| resource.start_timeout,
+    ))
+}
+
+fn total(config: &Config, place: Place, time: fn(&resource::Config) -> Duration) -> Duration {
+    let there = config.resources.iter().filter(|resource| resource.place == place);
+    there.map(time).fold(Duration::ZERO, Duration::saturating_add)
+}
+
+const SERVES_ON: &str = "the active box serves on, and shoots first";
+const BOTH_SERVE: &str = "both boxes serve until they hear each other: require = \"silence\"";

@@ -1,0 +1,243 @@
+//! What did the person at the command line mean?
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use board::table::nearest;
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+
+use crate::config::LEVELS;
+
+mod help;
+mod perform;
+
+pub use help::{COMMANDS, Topic};
+pub use perform::perform;
+
+/// What is to be done, and where.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Invocation {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// The socket of the supervisor, if it is not the one of the configuration.
+    pub socket: Option<PathBuf>,
+    /// What is to be done.
+    pub command: Command,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Command {
+    /// Do this box's part, for ever.
+    Run {
+        /// The name of this box, if the machine is not to be asked.
+        who: Option<String>,
+    },
+    /// Tell what is wrong with the configuration, or what it promises.
+    Check {
+        /// The name of this box, if the machine is not to be asked.
+        who: Option<String>,
+        /// Whether to look at the interfaces, devices and programs of this machine too.
+        here: bool,
+    },
+    /// Ask the supervisor that runs, in its words.
+    Ask(String),
+    /// Show this text.
+    Show(String),
+}
+
+/// How a command ends. The numbers are promised to scripts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Exit {
+    /// It was done.
+    Done = 0,
+    /// It was refused, or the configuration is wrong; the message says why.
+    Refused = 1,
+    /// The command line was not understood.
+    Usage = 2,
+    /// The supervisor cannot be reached.
+    Unreachable = 3,
+    /// The supervisor is there, and this person may not ask it.
+    NotPermitted = 4,
+    /// `status` only: the service runs, and one more failure may end it.
+    Degraded = 10,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command line was not understood.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UsageError(String);
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\ntry `twobox --help`", self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+impl From<lexopt::Error> for UsageError {
+    fn from(error: lexopt::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Reads a command line, without the name of the program.
+///
+/// # Errors
+///
+/// What was not understood.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, UsageError> {
+    let mut said = Said::default();
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('c') | Long("config") => said.config = Some(parser.value()?.into()),
+            Short('s') | Long("socket") => said.socket = Some(parser.value()?.into()),
+            Short('h') | Long("help") => said.help = true,
+            Short('V') | Long("version") => said.words = vec!["version".to_owned()],
+            Long("box") => said.who = Some(parser.value()?.string()?),
+            Long("here") => said.here = true,
+            Long("json") => said.json = true,
+            Value(word) => said.words.push(word.string()?),
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    let command = said.command()?;
+    Ok(Invocation { config: said.config.unwrap_or(CONFIG.into()), socket: said.socket, command })
+}
+
+/// The words and options of a command line.
+#[derive(Default)]
+struct Said {
+    config: Option<PathBuf>,
+    socket: Option<PathBuf>,
+    who: Option<String>,
+    help: bool,
+    here: bool,
+    json: bool,
+    words: Vec<String>,
+}
+
+impl Said {
+    fn command(&mut self) -> Result<Command, UsageError> {
+        let words = self.words.clone();
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["version"] => Ok(Command::Show(help::version())),
+            ["help"] => Ok(Command::Show(help::overview())),
+            ["help", word] => Ok(Command::Show(topic(word)?.to_string())),
+            [] if self.help => Ok(Command::Show(help::overview())),
+            [word, ..] if self.help => Ok(Command::Show(topic(word)?.to_string())),
+            [] => Err(UsageError("no command".to_owned())),
+            [word, rest @ ..] => self.known(topic(word)?, rest),
+        }
+    }
+
+    fn known(&mut self, topic: &Topic, operands: &[&str]) -> Result<Command, UsageError> {
+        let (who, here, json) = (self.who.take(), self.here, self.json);
+        let misplaced = [
+            ("--box", who.is_some() && !["run", "check"].contains(&topic.word)),
+            ("--here", here && topic.word != "check"),
+            ("--json", json && topic.word != "status"),
+        ];
+        if let Some((option, _)) = misplaced.iter().find(|(_, misplaced)| *misplaced) {
+            return Err(UsageError(format!("{option} is no option of {}", topic.word)));
+        }
+        match (topic.word, operands) {
+            ("run", []) => Ok(Command::Run { who }),
+            ("check", []) => Ok(Command::Check { who, here }),
+            ("check", [file]) => {
+                self.config = Some(file.into());
+                Ok(Command::Check { who, here })
+            }
+            ("status", []) if json => Ok(Command::Ask("status json".to_owned())),
+            ("log", [level]) if !LEVELS.iter().any(|(word, _)| word == level) => {
+                let levels = LEVELS.map(|(word, _)| word).join(", ");
+                Err(UsageError(format!("{level:?} is no level: they are {levels}")))
+            }
+            ("standby" | "takeover" | "resume" | "clear" | "status", [])
+            | ("confirm" | "log", [_]) => {
+                let words: Vec<_> = [topic.word].iter().chain(operands).copied().collect();
+                Ok(Command::Ask(words.join(" ")))
+            }
+            _ => Err(UsageError(format!("say `{}`", topic.usage()))),
+        }
+    }
+}
+
+fn topic(word: &str) -> Result<&'static Topic, UsageError> {
+    COMMANDS.iter().find(|topic| topic.word == word).ok_or_else(|| {
+        let hint = nearest(word, COMMANDS.iter().map(|topic| topic.word));
+        UsageError(format!("{word:?} is no command{hint}"))
+    })
+}
+
+/// Where the configuration is unless told otherwise.
+pub const CONFIG: &str = "/etc/twobox.toml";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_may_stand_anywhere() {
+        for line in ["-c /x check --box a", "check /x --box=a", "check --box a --config /x"] {
+            let invocation = say(line).unwrap();
+            assert_eq!(invocation.config, PathBuf::from("/x"), "{line}");
+            let check = Command::Check { who: Some("a".to_owned()), here: false };
+            assert_eq!(invocation.command, check);
+        }
+        assert_eq!(say("status --json").unwrap().command, Command::Ask("status json".to_owned()));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_told() {
+        let wrong = [
+            ("", "no command"),
+            ("statsu", "did you mean status?"),
+            ("confirm", "say `twobox confirm PEER`"),
+            ("standby now", "say `twobox standby`"),
+            ("log loud", "is no level"),
+            ("standby --json", "--json is no option of standby"),
+            ("status --box a", "--box is no option of status"),
+            ("run fast", "say `twobox run"),
+            ("--colour", "--colour"),
+            ("--config", "missing argument"),
+        ];
+        for (line, reason) in wrong {
+            let error = say(line).unwrap_err().to_string();
+            assert!(error.contains(reason), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_command_is_explained_and_understood() {
+        for topic in COMMANDS {
+            let operands = topic.operands.replace("PEER", "server1").replace("LEVEL", "debug");
+            assert!(say(&format!("{} {operands}", topic.word)).is_ok(), "{}", topic.word);
+            if topic.word == "help" {
+                continue;
+            }
+            let help = say(&format!("help {}", topic.word)).unwrap().command;
+            assert_eq!(say(&format!("{} --help", topic.word)).unwrap().command, help);
+            let Command::Show(text) = help else { panic!("{help:?}") };
+            assert!(text.lines().all(|line| line.chars().count() < 80), "{text}");
+        }
+        let Command::Show(text) = say("--help").unwrap().command else { panic!() };
+        assert!(text.lines().all(|line| line.chars().count() < 80), "{text}");
+        assert!(COMMANDS.iter().all(|topic| text.contains(topic.line)));
+    }
+
+    fn say(line: &str) -> Result<Invocation, UsageError> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+}

@@ -1,0 +1,171 @@
+//! What does a person read who asks for help, on a console of 80 columns?
+
+use std::fmt;
+
+/// A command, explained.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Topic {
+    /// The command.
+    pub word: &'static str,
+    /// What follows it.
+    pub operands: &'static str,
+    /// What may follow it.
+    pub options: &'static str,
+    /// In one line.
+    pub line: &'static str,
+    /// In a paragraph.
+    pub text: &'static str,
+}
+
+impl Topic {
+    /// How it is said.
+    pub fn usage(&self) -> String {
+        let words = ["twobox", self.word, self.operands, self.options];
+        words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n\n{}.\n\n{}\n", self.usage(), self.line, self.text)
+    }
+}
+
+/// Everything in one screen.
+pub(super) fn overview() -> String {
+    let commands = COMMANDS.map(|topic| {
+        let words = format!("{} {}", topic.word, topic.operands);
+        format!("  {words:<14}{}\n", topic.line)
+    });
+    format!("{BEFORE}{}{AFTER}", commands.concat())
+}
+
+/// The version of the program.
+pub(super) fn version() -> String {
+    format!("twobox {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+const BEFORE: &str = "\
+twobox makes two boxes act as one that does not fail: it hears the other box
+over every cable between them, and takes over when the other is proved dead.
+
+twobox [--config FILE] [--socket PATH] COMMAND
+
+";
+
+const AFTER: &str = "
+`twobox help COMMAND` says more about one of them.
+
+Files   /etc/twobox.toml   the configuration, the same on both boxes
+        /etc/twobox.key    the key of the pair, mode 0600
+        /run/twobox.sock   where the running supervisor is asked
+Exit    0 done   1 refused, or the configuration is wrong   2 not understood
+        3 supervisor not reached   4 not permitted   10 status: degraded
+
+Examples
+  twobox check --here        before the first start, on each box
+  twobox standby             on the active box, before it is opened
+  twobox confirm server1     server1 is silent, and somebody has seen it off
+";
+
+/// Every command, in the order in which they are needed.
+pub const COMMANDS: [Topic; 10] = [
+    Topic {
+        word: "run",
+        operands: "",
+        options: "[--box NAME]",
+        line: "do this box's part: what init starts",
+        text: "\
+Reads the configuration, listens for the other box, and starts, watches and
+stops the resources. Stays in the foreground; SIGTERM hands the resources over
+to the other box and ends. --box says which box this is, where the machine
+itself cannot tell.",
+    },
+    Topic {
+        word: "check",
+        operands: "",
+        options: "[FILE] [--box NAME] [--here]",
+        line: "what is wrong with the configuration, or what it promises",
+        text: "\
+Reads the configuration as `run` does, and prints all that is wrong with it,
+one mistake in each line: FILE:LINE:COLUMN: WORD: REASON. If nothing is wrong,
+prints every inequality between the times and the worst time without service
+for each kind of failure. Looks at the key file and the fence programs too;
+with --here also at the interfaces, the devices and the programs of the
+resources.",
+    },
+    Topic {
+        word: "status",
+        operands: "",
+        options: "[--json]",
+        line: "how the pair is",
+        text: "\
+Shows the role of this box and why it has it, the other box and how old that
+news is, each link and each resource. Ends with 0 when all is well, and with
+10 when the pair is degraded: one more failure may end the service. --json is
+for programs; its words only ever become more.",
+    },
+    Topic {
+        word: "standby",
+        operands: "",
+        options: "",
+        line: "give the resources to the other box, and leave them there",
+        text: "\
+This box stops its resources, the other one starts them. This box takes them
+again by `resume` only. Refused if the other box could not serve.",
+    },
+    Topic {
+        word: "takeover",
+        operands: "",
+        options: "",
+        line: "take the resources from the other box, and keep them",
+        text: "\
+The other box stops its resources, this one starts them, and keeps them until
+`resume` whatever the priorities are. Refused if the other box is silent: see
+`confirm`.",
+    },
+    Topic {
+        word: "resume",
+        operands: "",
+        options: "",
+        line: "end a `standby` or `takeover`",
+        text: "\
+Priority and auto_failback decide again where the resources are.",
+    },
+    Topic {
+        word: "clear",
+        operands: "",
+        options: "",
+        line: "forget the failures of the resources: their cause is mended",
+        text: "\
+A box whose resources have failed too often does not serve until their
+failures are forgotten, by themselves after forget_after or by this command.",
+    },
+    Topic {
+        word: "confirm",
+        operands: "PEER",
+        options: "",
+        line: "the other box is off: somebody has looked",
+        text: "\
+When the other box is silent and its power cannot be read, this box waits for
+a person. Go there, see that the box called PEER is off or pull its cord, and
+say so by its name. If it runs after all, both boxes serve at once, and data
+can be lost.",
+    },
+    Topic {
+        word: "log",
+        operands: "LEVEL",
+        options: "",
+        line: "tell more or less, until the next start",
+        text: "\
+LEVEL is error, warn, info, debug or trace.",
+    },
+    Topic {
+        word: "help",
+        operands: "",
+        options: "[COMMAND]",
+        line: "this text, or more about one command",
+        text: "\
+Reads like the text that you are reading.",
+    },
+];

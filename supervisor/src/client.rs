@@ -1,0 +1,141 @@
+//! How does the command line reach the supervisor that runs?
+//!
+//! Over a Unix socket, one question for each connection: a line of words goes in; out come one word for what became
+//! of it, and then text for the person who asked.
+//!
+//! ```text
+//! > confirm server1
+//! < refused
+//! < the peer is heard on a link: it is alive, and there is nothing to confirm
+//! ```
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+
+/// Asks the supervisor that listens at `socket`: `status`, `status json`, `standby`, `confirm NAME`, and so on.
+///
+/// # Errors
+///
+/// `PermissionDenied` when this person may not ask; else the supervisor does not run or does not answer. The text
+/// says what to do.
+pub fn ask(socket: &Path, request: &str) -> io::Result<Answer> {
+    exchange(socket, request).map_err(|error| {
+        let (path, remedy) = (socket.display(), remedy(error.kind()));
+        let reason = match error.kind() {
+            io::ErrorKind::WouldBlock => format!("no answer within {} s", TIMEOUT.as_secs()),
+            _ => error.to_string(),
+        };
+        let text = format!("cannot reach the supervisor at {path}: {reason}\n{remedy}");
+        io::Error::new(error.kind(), text)
+    })
+}
+
+/// What the supervisor says to that.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Answer {
+    /// What became of the question.
+    pub verdict: Verdict,
+    /// The text to show.
+    pub text: String,
+}
+
+/// What became of a question.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// `ok`: it was done, or taken up.
+    Ok,
+    /// `degraded`: the status is told, and one more failure may end the service.
+    Degraded,
+    /// `refused`: nothing was done, the text says why.
+    Refused,
+}
+
+impl Answer {
+    /// Reads all that the supervisor said; `None` when it is not the supervisor that speaks.
+    pub fn parse(said: &str) -> Option<Self> {
+        let (first, text) = said.split_once('\n')?;
+        let (_, verdict) = VERDICTS.iter().find(|(word, _)| *word == first)?;
+        Some(Self { verdict: *verdict, text: text.to_owned() })
+    }
+}
+
+fn exchange(path: &Path, request: &str) -> io::Result<Answer> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // Before the connection is made: connecting waits too, when many others do.
+    set_socket_timeout(&socket, Timeout::Send, Some(TIMEOUT))?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(TIMEOUT))?;
+    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    let mut stream = UnixStream::from(socket);
+    writeln!(stream, "{request}")?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut said = String::new();
+    stream.take(ANSWER_MAX).read_to_string(&mut said)?;
+    Answer::parse(&said)
+        .ok_or_else(|| io::Error::other("what listens there does not speak like a supervisor"))
+}
+
+fn remedy(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::PermissionDenied => {
+            "ask as root, or become a member of the group in control.group of the configuration"
+        }
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            "it does not run here: start it with `systemctl start twobox`, \
+             `/etc/init.d/S90twobox start` or `twobox run`"
+        }
+        _ => "look what it does in the log; restart it if it is stuck",
+    }
+}
+
+const VERDICTS: [(&str, Verdict); 3] =
+    [("ok", Verdict::Ok), ("degraded", Verdict::Degraded), ("refused", Verdict::Refused)];
+
+/// The supervisor answers within a turn of its loop, however busy the box.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A status of 24 resources is a few kilobytes.
+const ANSWER_MAX: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_question_is_a_line_and_the_answer_all_that_comes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut line = String::new();
+            BufReader::new(&stream).read_line(&mut line).unwrap();
+            stream.write_all(b"refused\nthe peer is heard\n").unwrap();
+            line
+        });
+        let answer = ask(&path, "confirm server1").unwrap();
+        assert_eq!(server.join().unwrap(), "confirm server1\n");
+        assert_eq!(answer.verdict, Verdict::Refused);
+        assert_eq!(answer.text, "the peer is heard\n");
+        assert_eq!(Answer::parse("okay\n"), None);
+        // Nobody accepts any more.
+        let error = ask(&path, "status").unwrap_err();
+        assert!(error.to_string().contains("it does not run here: start it"), "{error}");
+    }
+
+    #[test]
+    fn where_nothing_is_the_person_is_told_how_to_start_it() {
+        let error = ask(Path::new("/nowhere/twobox.sock"), "status").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(error.to_string().contains("`twobox run`"), "{error}");
+    }
+}

@@ -1,0 +1,88 @@
+//! How do commands end? Scripts and the site's monitoring count on the numbers.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::thread;
+
+#[test]
+fn what_the_supervisor_says_decides_the_number() {
+    // (what is asked, what comes over the socket, what is answered, number, standard output, standard error)
+    let cases = [
+        ("status", "status\n", "ok\nserving\n", 0, "serving\n", ""),
+        ("status --json", "status json\n", "degraded\n{}\n", 10, "{}\n", ""),
+        ("confirm server1", "confirm server1\n", "refused\nit is heard\n", 1, "", "it is heard\n"),
+        ("standby", "standby\n", "ok\n", 0, "", ""),
+    ];
+    for (said, asked, answer, number, out, err) in cases {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut line = String::new();
+            BufReader::new(&stream).read_line(&mut line).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            line
+        });
+        let output = twobox(&path, said).output().unwrap();
+        assert_eq!(server.join().unwrap(), asked);
+        assert_eq!(told(&output), (Some(number), out.to_owned(), err.to_owned()));
+    }
+}
+
+#[test]
+fn a_supervisor_that_does_not_run_is_3() {
+    let (number, out, err) =
+        told(&twobox(Path::new("/nowhere/socket"), "status").output().unwrap());
+    assert_eq!((number, out.as_str()), (Some(3), ""));
+    assert!(err.contains("/nowhere/socket") && err.contains("start it with"), "{err}");
+}
+
+#[test]
+fn a_person_who_may_not_ask_is_4() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let _listener = UnixListener::bind(&path).unwrap();
+    // Root may always ask. Nobody else gets into a temporary directory of root's.
+    let mut command = twobox(&path, "status");
+    assert!(rustix::process::geteuid().is_root(), "this test wants root, to be somebody else");
+    command.uid(NOBODY).gid(NOBODY);
+    let (number, _, err) = told(&command.output().unwrap());
+    assert_eq!(number, Some(4), "{err}");
+    assert!(err.contains("control.group"), "{err}");
+}
+
+#[test]
+fn what_is_not_understood_is_2_and_a_wrong_file_1() {
+    let nowhere = Path::new("/nowhere/socket");
+    let (number, _, err) = told(&twobox(nowhere, "statsu").output().unwrap());
+    assert_eq!(number, Some(2));
+    assert_eq!(
+        err,
+        "twobox: \"statsu\" is no command; did you mean status?\ntry `twobox --help`\n"
+    );
+    for command in ["check /nowhere/twobox.toml", "run --config /nowhere/twobox.toml"] {
+        let (number, _, err) = told(&twobox(nowhere, command).output().unwrap());
+        assert_eq!(number, Some(1));
+        assert!(err.contains("/nowhere/twobox.toml: cannot read"), "{err}");
+    }
+    assert_eq!(told(&twobox(nowhere, "--help").output().unwrap()).0, Some(0));
+}
+
+fn twobox(socket: &Path, words: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_twobox"));
+    command.arg("--socket").arg(socket).args(words.split_whitespace());
+    command
+}
+
+fn told(output: &Output) -> (Option<i32>, String, String) {
+    let [out, err] =
+        [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said).into_owned());
+    (output.status.code(), out, err)
+}
+
+/// The user `nobody` of most systems.
+const NOBODY: u32 = 65_534;
