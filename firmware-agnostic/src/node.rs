@@ -564,8 +564,11 @@ impl Node {
     /// Shoots the peer while serving: at once, because the service goes on either way.
     fn decide_shot(&mut self, now: Instant, actions: &mut Actions) {
         let threatens = match self.peer.word(now) {
-            // A peer that fences does not hear this box, and is about to shoot it.
-            Some(word) => word.role == Role::Fencing || word.asks == Asks::Fence,
+            // A peer that fences and does not hear this box is about to shoot it. One that hears it again has
+            // shot already: that shot comes, and another one would leave nobody.
+            Some(word) => {
+                word.role == Role::Fencing && word.hears.is_empty() || word.asks == Asks::Fence
+            }
             // Where silence is enough the peer may serve as well, and a shot would not make that better.
             None => {
                 self.peer.health(now) == Health::Dead
