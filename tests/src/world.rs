@@ -57,6 +57,8 @@ pub struct World {
     devices: [Device; 2],
     checks: Checks,
     trace: Trace,
+    /// The box that nobody switches on.
+    abandoned: Option<BoxId>,
     /// A supervisor that was told to leave is not started again.
     pub stays_away: bool,
 }
@@ -76,6 +78,7 @@ impl World {
             devices: [Device::default(); 2],
             checks: Checks::default(),
             trace,
+            abandoned: None,
             stays_away: false,
         }
     }
@@ -92,7 +95,7 @@ impl World {
         {
             let Some(Reverse(entry)) = self.queue.pop() else { break };
             self.now = entry.at;
-            self.happen(entry.what);
+            self.happen(&entry.what);
             if let Some(broken) = self.checks.broken.take() {
                 return Err(broken);
             }
@@ -152,8 +155,8 @@ impl World {
         self.checks.reply.take()
     }
 
-    fn happen(&mut self, what: What) {
-        match what {
+    fn happen(&mut self, what: &What) {
+        match *what {
             What::Arrives(id, link, heartbeat) => self.arrive(id, link, heartbeat),
             What::Wakes(id, life) => self.wake(id, life),
             What::Answers(id, life, tag, answer) => {

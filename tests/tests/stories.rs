@@ -14,6 +14,7 @@ use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::order::{Order, Refusal};
 use firmware_agnostic::settings::Settings;
 
+use tests::world::appliance::Verb;
 use tests::world::device::Device;
 use tests::world::misery::{MILLI, Misery, SECOND};
 use tests::world::trace::Trace;
@@ -232,6 +233,16 @@ fn active_stalls() {
     story.end("active_stalls", Some(AWAY));
 }
 
+/// What was ordered comes, so it is waited for; the takeover follows it at once.
+#[test]
+fn active_heard_again_after_the_shot() {
+    let mut story = Story::serving();
+    story.misery.cut = 3 * SECOND..3 * SECOND;
+    story.stall(HOME, 7 * SECOND);
+    story.run(30 * SECOND);
+    story.end("active_heard_again_after_the_shot", Some(AWAY));
+}
+
 #[test]
 fn standby_stalls() {
     let mut story = Story::serving();
@@ -266,10 +277,10 @@ fn clean_shutdown_of_the_standby() {
 #[test]
 fn resources_do_not_stop() {
     let mut story = Story::serving();
-    story.break_stop(HOME, true);
+    story.refuse(HOME, Some(Verb::Stop));
     assert_eq!(story.order(HOME, Order::Standby), Some(Ok(())));
     story.run(5 * SECOND);
-    story.break_stop(HOME, false);
+    story.refuse(HOME, None);
     story.run(20 * SECOND);
     story.end("resources_do_not_stop", Some(AWAY));
 }
@@ -277,12 +288,12 @@ fn resources_do_not_stop() {
 #[test]
 fn resources_do_not_start_at_home() {
     let mut story = Story::begin();
-    story.break_start(HOME, true);
+    story.refuse(HOME, Some(Verb::Start));
     story.power_on(HOME);
     story.power_on(AWAY);
     story.run(40 * SECOND);
     assert_eq!(story.serving(), Some(AWAY));
-    story.break_start(HOME, false);
+    story.refuse(HOME, None);
     story.run(150 * SECOND);
     story.end("resources_do_not_start_at_home", Some(HOME));
 }
@@ -317,7 +328,8 @@ impl Story {
 
     fn serving_with(change: impl Fn(&mut Settings)) -> Self {
         let mut story = Self::with(change);
-        BoxId::BOTH.into_iter().for_each(|id| story.power_on(id));
+        story.power_on(HOME);
+        story.power_on(AWAY);
         story.run(20 * SECOND);
         assert_eq!(story.0.serving(), Some(HOME));
         story.0.forget_lines();

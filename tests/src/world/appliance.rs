@@ -11,10 +11,8 @@ use firmware_agnostic::time::Instant;
 pub struct Appliance {
     /// How it is set up, also after a reboot.
     pub settings: Settings,
-    /// Its power is on.
-    pub power: bool,
-    /// Its power is on, and nothing runs; what it holds it keeps.
-    pub hung: bool,
+    /// What its power does for it.
+    pub power: Power,
     /// Something may run here that must run on one box only.
     pub holds: bool,
     /// The supervisor, as long as it lives.
@@ -24,10 +22,8 @@ pub struct Appliance {
     /// The time of the world at which the clock here was `clock`.
     clock_set_at: u64,
     clock: u64,
-    /// Its resources do not start.
-    pub start_is_broken: bool,
-    /// Its resources do not stop.
-    pub stop_is_broken: bool,
+    /// What its resources do not do at present.
+    pub refuses: Option<Verb>,
     /// How much faster the clock here is, in millionths.
     pub skew: i64,
 }
@@ -37,15 +33,13 @@ impl Appliance {
     pub const fn new(settings: Settings) -> Self {
         Self {
             settings,
-            power: false,
-            hung: false,
+            power: Power::Off,
             holds: false,
             supervisor: None,
             life: 0,
             clock_set_at: 0,
             clock: 0,
-            start_is_broken: false,
-            stop_is_broken: false,
+            refuses: None,
             skew: 0,
         }
     }
@@ -79,6 +73,26 @@ impl Appliance {
         }
         time
     }
+}
+
+/// What the power of a box does for it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Power {
+    /// It is off, so nothing runs and nothing is held.
+    Off,
+    /// It is on, and what should run can.
+    On,
+    /// It is on in vain: nothing runs, and what is held stays held.
+    Hangs,
+}
+
+/// What can be asked of all resources.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verb {
+    /// To start.
+    Start,
+    /// To stop.
+    Stop,
 }
 
 /// One life of the supervisor.
@@ -120,6 +134,6 @@ impl Supervisor {
 pub struct Job {
     /// Who asked.
     pub tag: Tag,
-    /// Start, or stop.
-    pub starts: bool,
+    /// For what.
+    pub verb: Verb,
 }

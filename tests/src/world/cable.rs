@@ -3,7 +3,7 @@
 use firmware_agnostic::heartbeat::Heartbeat;
 use firmware_agnostic::identity::{BoxId, LinkId};
 
-use super::{What, World};
+use super::{What, World, trace};
 
 /// One cable: what it does to the heartbeats that each box sends.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,8 +25,9 @@ impl World {
             if cable.cut[from.place()] || lost {
                 continue;
             }
-            let copies = 1 + u8::from(self.random.happens(self.misery.duplicate));
-            for _ in 0..copies {
+            let twice = self.random.happens(self.misery.duplicate).then_some(to);
+            let back = self.random.happens(self.misery.echo).then_some(from);
+            for to in [Some(to), twice, back].into_iter().flatten() {
                 let delay = if self.random.happens(self.misery.ancient) {
                     &self.misery.ancient_delay
                 } else {
@@ -41,14 +42,14 @@ impl World {
     /// Cuts or mends a cable in both directions.
     pub fn plug(&mut self, link: usize, works: bool) {
         self.cables[link].cut = [!works; 2];
-        let name = self.trace.link(link);
+        let name = trace::link(link);
         self.note_world(format_args!("cable {name} is {}", if works { "mended" } else { "cut" }));
     }
 
     /// Cuts or mends what one cable carries from one box.
     pub fn plug_one_way(&mut self, link: usize, from: BoxId, works: bool) {
         self.cables[link].cut[from.place()] = !works;
-        let (name, from) = (self.trace.link(link), self.trace.name(from));
+        let (name, from) = (trace::link(link), trace::name(from));
         self.note_world(format_args!(
             "cable {name} is {} from {from}",
             if works { "mended" } else { "cut" }

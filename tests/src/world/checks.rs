@@ -8,9 +8,9 @@ use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::order::Refusal;
 use firmware_agnostic::time::Instant;
 
-use super::World;
 use super::misery::SECOND;
 use super::simulation::Outcome;
+use super::{World, trace};
 
 /// What the checkers remember.
 #[derive(Debug, Default)]
@@ -47,10 +47,7 @@ impl World {
     pub(super) fn check_holders(&mut self, id: BoxId) {
         let both = self.boxes.iter().all(|appliance| appliance.holds);
         if both && self.boxes[id.place()].settings.require == Require::Fenced {
-            self.broken(
-                "one holder",
-                format!("{} starts, and the other holds", self.trace.name(id)),
-            );
+            self.broken("one holder", format!("{} starts, and the other holds", trace::name(id)));
         }
     }
 
@@ -59,7 +56,7 @@ impl World {
         self.checks.stirrings += 1;
         self.checks.outcome.shots += 1;
         if self.boxes[id.place()].supervisor.as_ref().is_some_and(|it| !it.heard_peer) {
-            self.broken("no death-match", format!("{} shoots unheard", self.trace.name(id)));
+            self.broken("no death-match", format!("{} shoots unheard", trace::name(id)));
         }
     }
 
@@ -70,12 +67,12 @@ impl World {
         let (deadline, role) = (node.next_deadline(), node.role());
         if deadline <= local {
             let seen =
-                format!("{} wants to be woken at {deadline:?} at {local:?}", self.trace.name(id));
+                format!("{} wants to be woken at {deadline:?} at {local:?}", trace::name(id));
             self.broken("no hot loop", seen);
         }
         let free = matches!(role, Role::Standby | Role::Fencing | Role::Failed);
         if free && self.boxes[id.place()].holds {
-            let seen = format!("{} says {role}, and holds", self.trace.name(id));
+            let seen = format!("{} says {role}, and holds", trace::name(id));
             self.broken("no false word", seen);
         }
     }
@@ -88,7 +85,7 @@ impl World {
         }
         supervisor.spoke.1 += 1;
         if supervisor.spoke.1 > WORDS_MAX {
-            self.broken("no hot loop", format!("{} never stops talking", self.trace.name(id)));
+            self.broken("no hot loop", format!("{} never stops talking", trace::name(id)));
         }
     }
 

@@ -1,9 +1,10 @@
 //! What becomes of an order to cut the power? The cut and its answer are two things, and either may fail.
 
 use firmware_agnostic::identity::BoxId;
-use firmware_agnostic::node::{Answer, Tag};
+use firmware_agnostic::node::{Answer, Event, Tag};
 
-use super::{What, World};
+use super::appliance::Power;
+use super::{What, World, trace};
 
 /// The fence device of one box.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -72,20 +73,20 @@ impl World {
 
     pub(super) fn power_is_read(&mut self, reading: Reading) {
         let (asker, life, tag) = reading.asker;
-        let off = !self.boxes[reading.of.place()].power;
+        let off = self.boxes[reading.of.place()].power == Power::Off;
         let answer = match (reading.fences, off) {
             (true, true) => Answer::Fenced,
             (true, false) => Answer::FenceFailed,
             (false, true) => Answer::PowerOff,
             (false, false) => Answer::PowerNotOff,
         };
-        self.happen(What::Answers(asker, life, tag, answer));
+        self.deliver(asker, life, Event::Answer(tag, answer));
     }
 
     /// Changes what the fence device of a box does from now on.
     pub fn device(&mut self, of: BoxId, device: Device) {
         self.devices[of.place()] = device;
-        let of = self.trace.name(of);
+        let of = trace::name(of);
         self.note_world(format_args!("fence device of {of}: {device:?}"));
     }
 

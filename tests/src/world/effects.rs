@@ -4,7 +4,7 @@ use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::news::News;
 use firmware_agnostic::node::{Action, Answer, Event};
 
-use super::appliance::Job;
+use super::appliance::{Job, Verb};
 use super::{What, World};
 
 impl World {
@@ -14,8 +14,8 @@ impl World {
                 self.check_speech(id);
                 self.say(id, heartbeat);
             }
-            Action::Start(tag) => self.group(id, Job { tag, starts: true }),
-            Action::Stop(tag) => self.group(id, Job { tag, starts: false }),
+            Action::Start(tag) => self.group(id, Job { tag, verb: Verb::Start }),
+            Action::Stop(tag) => self.group(id, Job { tag, verb: Verb::Stop }),
             Action::Restart(resource) => {
                 let life = self.boxes[id.place()].life;
                 let time = self.random.within(&self.misery.start);
@@ -41,7 +41,7 @@ impl World {
 
     /// Jobs are done one after the other, as the one worker of the product does them.
     fn group(&mut self, id: BoxId, job: Job) {
-        if job.starts {
+        if job.verb == Verb::Start {
             self.boxes[id.place()].holds = true;
             self.checks.outcome.takeovers += 1;
             self.check_holders(id);
@@ -54,7 +54,10 @@ impl World {
     }
 
     fn begin_job(&mut self, id: BoxId, job: Job) {
-        let times = if job.starts { &self.misery.start } else { &self.misery.stop };
+        let times = match job.verb {
+            Verb::Start => &self.misery.start,
+            Verb::Stop => &self.misery.stop,
+        };
         let time = self.random.within(times);
         let life = self.boxes[id.place()].life;
         self.after(time, What::GroupDone(id, life));
@@ -62,25 +65,25 @@ impl World {
 
     pub(super) fn group_done(&mut self, id: BoxId, life: u32) {
         let resource = self.any_resource(id);
+        let refuses = self.boxes[id.place()].refuses;
         let start_fails =
-            self.random.happens(self.misery.start_fails) || self.boxes[id.place()].start_is_broken;
-        let stop_fails =
-            self.random.happens(self.misery.stop_fails) || self.boxes[id.place()].stop_is_broken;
+            self.random.happens(self.misery.start_fails) || refuses == Some(Verb::Start);
+        let stop_fails = self.random.happens(self.misery.stop_fails) || refuses == Some(Verb::Stop);
         let Some(supervisor) = self.boxes[id.place()].alive(life) else { return };
         let Some(job) = supervisor.jobs.pop_front() else { return };
         let next = supervisor.jobs.front().copied();
-        let answer = match job.starts {
-            true if start_fails => Answer::StartFailed(resource),
-            true => Answer::Started,
-            false if stop_fails => Answer::StopFailed(resource),
-            false => {
+        let answer = match job.verb {
+            Verb::Start if start_fails => Answer::StartFailed(resource),
+            Verb::Start => Answer::Started,
+            Verb::Stop if stop_fails => Answer::StopFailed(resource),
+            Verb::Stop => {
                 self.boxes[id.place()].holds = false;
                 Answer::Stopped
             }
         };
         if let Some(next) = next {
             // A start that waited in the queue holds from its beginning.
-            self.boxes[id.place()].holds |= next.starts;
+            self.boxes[id.place()].holds |= next.verb == Verb::Start;
             self.check_holders(id);
             self.begin_job(id, next);
         }

@@ -5,29 +5,29 @@ use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
 
-use super::appliance::Supervisor;
-use super::misery::{MILLI, Misery};
+use super::appliance::{Power, Supervisor, Verb};
+use super::misery::{MILLI, Misery, SECOND};
+use super::random::Random;
 use super::{What, World};
 
 impl World {
     /// Switches a box on: its supervisor starts when it has booted.
     pub fn power_on(&mut self, id: BoxId) {
-        if self.boxes[id.place()].power {
+        if self.boxes[id.place()].power != Power::Off {
             return;
         }
         self.note(id, format_args!("* is switched on"));
-        self.boxes[id.place()].power = true;
+        self.boxes[id.place()].power = Power::On;
         self.boot(id);
     }
 
     /// Takes the power of a box away.
     pub fn power_off(&mut self, id: BoxId, why: &str) {
         let appliance = &mut self.boxes[id.place()];
-        if !appliance.power {
+        if appliance.power == Power::Off {
             return;
         }
-        appliance.power = false;
-        appliance.hung = false;
+        appliance.power = Power::Off;
         appliance.holds = false;
         self.die(id);
         self.note(id, format_args!("* {why}"));
@@ -36,10 +36,10 @@ impl World {
 
     /// Nothing runs on the box any more, and it keeps what it holds.
     pub fn hang(&mut self, id: BoxId) {
-        if !self.boxes[id.place()].power {
+        if self.boxes[id.place()].power == Power::Off {
             return;
         }
-        self.boxes[id.place()].hung = true;
+        self.boxes[id.place()].power = Power::Hangs;
         self.die(id);
         self.note(id, format_args!("* hangs"));
         self.await_rescue(id);
@@ -49,10 +49,10 @@ impl World {
     pub fn reset(&mut self, id: BoxId) {
         if self.random.happens(self.misery.reset_hangs) {
             self.hang(id);
-        } else if self.boxes[id.place()].power {
+        } else if self.boxes[id.place()].power != Power::Off {
             self.note(id, format_args!("* resets"));
             self.boxes[id.place()].holds = false;
-            self.boxes[id.place()].hung = false;
+            self.boxes[id.place()].power = Power::On;
             self.boot(id);
         }
     }
@@ -83,14 +83,9 @@ impl World {
         self.deliver(id, life, Event::ResourceFailed(resource));
     }
 
-    /// The resources of the box cannot be started, or can.
-    pub fn break_start(&mut self, id: BoxId, broken: bool) {
-        self.boxes[id.place()].start_is_broken = broken;
-    }
-
-    /// The resources of the box cannot be stopped, or can.
-    pub fn break_stop(&mut self, id: BoxId, broken: bool) {
-        self.boxes[id.place()].stop_is_broken = broken;
+    /// The resources of the box do not start, or do not stop, from now on; or do both again.
+    pub fn refuse(&mut self, id: BoxId, verb: Option<Verb>) {
+        self.boxes[id.place()].refuses = verb;
     }
 
     /// Ends all misery: mends every cable and device, and has every box that does not run switched on.
@@ -106,18 +101,27 @@ impl World {
         }
     }
 
+    /// Has a box off, and leaves it so.
+    pub fn switch_off(&mut self, id: BoxId) {
+        self.abandoned = Some(id);
+        // Whoever was about to switch it on comes too late.
+        self.power_on(id);
+        self.power_off(id, "is switched off");
+    }
+
     /// Begins new misery.
     pub fn stir_up(&mut self, misery: Misery) {
         self.note_world(format_args!("misery"));
         self.misery = misery;
+        self.abandoned = None;
         let first = self.random.within(&self.misery.troubles);
         self.after(first, What::Trouble);
     }
 
-    /// Gives both clocks a start and a rate of their own.
+    /// Gives both clocks a rate of their own, at most a thousandth off.
     pub fn set_clocks(&mut self) {
         for appliance in &mut self.boxes {
-            appliance.skew = self.random.within(&(0..2_001)) as i64 - 1_000;
+            appliance.skew = self.random.within(&(0..2_001)).cast_signed() - 1_000;
         }
     }
 
@@ -150,6 +154,27 @@ impl World {
         }
     }
 
+    /// Brings one fault about, and tells whether it is a cut of all cables.
+    pub(super) fn one_fault(&mut self, random: &mut Random) -> bool {
+        let id = random.one_of(&BoxId::BOTH);
+        match random.within(&(0..8)) {
+            0 => self.power_off(id, "loses its power"),
+            1 => self.hang(id),
+            2 => self.kill(id),
+            3 => self.reset(id),
+            4..6 => self.stall(id, random.within(&(100 * MILLI..30 * SECOND))),
+            way => {
+                for link in 0..self.cables.len() {
+                    // A cable that is torn carries the last word through one way only.
+                    self.plug_one_way(link, id, false);
+                    self.cables[link].cut[id.other().place()] = way == 6;
+                }
+                return true;
+            }
+        }
+        false
+    }
+
     fn fail_something(&mut self, id: BoxId) {
         let resource = self.any_resource(id);
         let everywhere = resource.place() == EVERYWHERE;
@@ -173,7 +198,7 @@ impl World {
 
     /// An operator confirms what he has seen: the other box is off.
     fn confirm_truly(&mut self, id: BoxId) {
-        if !self.boxes[id.other().place()].power {
+        if self.boxes[id.other().place()].power == Power::Off {
             self.order(id, Order::Confirm(id.other()));
         }
     }
@@ -229,7 +254,8 @@ impl World {
 
     fn await_rescue(&mut self, id: BoxId) {
         let appliance = &self.boxes[id.place()];
-        let (life, helpless) = (appliance.life, appliance.hung || !appliance.power);
+        let helpless = appliance.power != Power::On && self.abandoned != Some(id);
+        let life = appliance.life;
         if helpless && !self.misery.rescue.is_empty() {
             let time = self.random.within(&self.misery.rescue);
             self.after(time, What::Rescued(id, life));

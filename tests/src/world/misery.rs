@@ -15,6 +15,8 @@ pub struct Misery {
     pub loss: u32,
     /// A heartbeat comes twice.
     pub duplicate: u32,
+    /// A heartbeat comes back to the box that said it.
+    pub echo: u32,
     /// A heartbeat comes after a time that is out of all proportion.
     pub ancient: u32,
     /// That time.
@@ -63,6 +65,7 @@ impl Misery {
             delay: MILLI..MILLI,
             loss: 0,
             duplicate: 0,
+            echo: 0,
             ancient: 0,
             ancient_delay: 0..0,
             boot: 10 * SECOND..10 * SECOND,
@@ -107,6 +110,7 @@ impl Misery {
             delay: MILLI / 10..150 * MILLI,
             loss: 30_000,
             duplicate: 20_000,
+            echo: 2_000,
             ancient: 300,
             ancient_delay: SECOND..200 * SECOND,
             stall: 100 * MILLI..8 * SECOND,

@@ -20,14 +20,6 @@ pub enum Trace {
 }
 
 impl Trace {
-    pub(super) fn name(&self, id: BoxId) -> &'static str {
-        BOXES[id.place()]
-    }
-
-    pub(super) fn link(&self, place: usize) -> &'static str {
-        LINKS.get(place).copied().unwrap_or("unknown")
-    }
-
     pub(super) fn lines(&self) -> &[String] {
         if let Self::Kept(lines) = self { lines } else { &[] }
     }
@@ -35,7 +27,7 @@ impl Trace {
     pub(super) fn news(&mut self, now: u64, me: BoxId, news: &News) {
         if !matches!(self, Self::Off) {
             let names = Names { me, boxes: BOXES, links: &LINKS, resources: &RESOURCES };
-            self.line(now, self.name(me), format_args!("{}", news.line(&names)));
+            self.line(now, name(me), format_args!("{}", news.line(&names)));
         }
     }
 
@@ -49,9 +41,19 @@ impl Trace {
     }
 }
 
+/// The name of a box.
+pub(super) const fn name(id: BoxId) -> &'static str {
+    BOXES[id.place()]
+}
+
+/// The name of a cable.
+pub(super) fn link(place: usize) -> &'static str {
+    LINKS.get(place).copied().unwrap_or("unknown")
+}
+
 impl World {
     pub(super) fn note(&mut self, id: BoxId, what: fmt::Arguments<'_>) {
-        let who = self.trace.name(id);
+        let who = name(id);
         self.trace.line(self.now, who, what);
     }
 
