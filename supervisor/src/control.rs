@@ -71,9 +71,11 @@ impl Request {
 /// The socket, as long as it is open.
 pub(crate) struct Socket {
     listener: Async<UnixListener>,
-    path: PathBuf,
     group: Option<Gid>,
 }
+
+/// The place of the socket, which is cleared when this is dropped.
+pub(crate) struct Place(PathBuf);
 
 impl Socket {
     /// Opens the socket that `control` names.
@@ -81,7 +83,7 @@ impl Socket {
     /// # Errors
     ///
     /// When another supervisor answers there, or the place cannot be used: with the remedy.
-    pub(crate) fn open(control: &Control) -> io::Result<Self> {
+    pub(crate) fn open(control: &Control) -> io::Result<(Self, Place)> {
         let path = control.socket.clone();
         let said = |error: io::Error| {
             io::Error::new(
@@ -95,6 +97,7 @@ impl Socket {
         let listener = UnixListener::bind(&path);
         rustix::process::umask(mask);
         let listener = listener.map_err(said)?;
+        let place = Place(path.clone());
         let group = match &control.group {
             None => None,
             Some(name) => {
@@ -104,7 +107,7 @@ impl Socket {
                 Some(id)
             }
         };
-        Ok(Self { listener: Async::new(listener)?, path, group })
+        Ok((Self { listener: Async::new(listener)?, group }, place))
     }
 
     /// Serves everybody who comes, for ever.
@@ -161,10 +164,10 @@ impl Socket {
     }
 }
 
-impl Drop for Socket {
+impl Drop for Place {
     fn drop(&mut self) {
         // The next supervisor makes way for itself if this fails.
-        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(&self.0);
     }
 }
 

@@ -103,7 +103,7 @@ impl Effects {
         node: &Node,
         now: Instant,
     ) -> Option<Event> {
-        let text = match request {
+        let (verdict, text) = match request {
             Request::Order(order) => {
                 self.asking = Some(reply);
                 return Some(Event::Order(order));
@@ -119,15 +119,16 @@ impl Effects {
                     resources: self.group.states(),
                     devices: self.gun.devices(),
                 };
-                if json { status.json() } else { status.text() }
+                let verdict = if status.redundant() { "ok" } else { "degraded" };
+                (verdict, if json { status.json() } else { status.text() })
             }
             Request::Log(level) => {
                 log::set_max_level(level);
-                format!("log level is {level} now\n")
+                ("ok", format!("log level is {level} now\n"))
             }
         };
         // Somebody who has hung up wants no answer.
-        let _ = reply.try_send(format!("ok\n{text}"));
+        let _ = reply.try_send(format!("{verdict}\n{text}"));
         None
     }
 

@@ -40,7 +40,7 @@ pub(crate) fn start(config: Config) -> io::Result<()> {
     let me = config.settings.me;
     let labels = Rc::new(Labels::new(&config));
     let (inputs, queue) = bounded(INPUTS_MAX);
-    let socket = Socket::open(&config.control)?;
+    let (socket, _place) = Socket::open(&config.control)?;
     let group = Group::open(&config.resources, me, inputs.clone())?;
     let gun = Gun::open(config.fence_of(me.other()), inputs.clone())?;
     logging::start(config.log.to, config.log.level)?;

@@ -44,6 +44,11 @@ impl Status<'_> {
         out
     }
 
+    /// Whether either box could fail now, and the other one would serve.
+    pub(crate) fn redundant(&self) -> bool {
+        self.summary() == REDUNDANT
+    }
+
     fn write(&self, out: &mut String) -> fmt::Result {
         let names = self.labels.names();
         let node = self.node;
@@ -211,7 +216,7 @@ impl Status<'_> {
             Some(word) if word.config != self.config.settings.config => {
                 "serving, but the boxes are configured differently"
             }
-            Some(_) => "serving, and redundant",
+            Some(_) => REDUNDANT,
         }
     }
 
@@ -309,3 +314,6 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+/// The one summary that needs nobody's attention.
+const REDUNDANT: &str = "serving, and redundant";
