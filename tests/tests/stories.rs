@@ -325,7 +325,9 @@ impl Story {
     }
 
     fn run(&mut self, micros: u64) {
-        self.0.run(micros).unwrap_or_else(|broken| panic!("{broken}\n{}", self.0.lines().join("\n")));
+        self.0
+            .run(micros)
+            .unwrap_or_else(|broken| panic!("{broken}\n{}", self.0.lines().join("\n")));
     }
 
     fn cables(&mut self, work: bool) {
@@ -339,7 +341,8 @@ impl Story {
             fs::write(&path, &told).expect("the folder of the stories can be written");
         }
         let expected = fs::read_to_string(&path).unwrap_or_default();
-        let difference = told.lines().zip(expected.lines()).find(|(told, expected)| told != expected);
+        let difference =
+            told.lines().zip(expected.lines()).find(|(told, expected)| told != expected);
         assert!(told == expected, "{name}: the first difference is {difference:?} in\n{told}");
         if serving.is_some() {
             assert_eq!(self.0.serving(), serving, "\n{told}");

@@ -39,6 +39,11 @@ fn sweep(first: u64, end: u64) {
     }
     println!("{sum:?}");
     for (promise, seeds) in &broken {
-        println!("{promise}: {} of {}: {:?}", seeds.len(), end - first, seeds.get(..12).unwrap_or(seeds));
+        println!(
+            "{promise}: {} of {}: {:?}",
+            seeds.len(),
+            end - first,
+            seeds.get(..12).unwrap_or(seeds)
+        );
     }
 }

@@ -42,10 +42,7 @@ impl World {
     pub fn plug(&mut self, link: usize, works: bool) {
         self.cables[link].cut = [!works; 2];
         let name = self.trace.link(link);
-        self.note_world(format_args!(
-            "cable {name} is {}",
-            if works { "mended" } else { "cut" }
-        ));
+        self.note_world(format_args!("cable {name} is {}", if works { "mended" } else { "cut" }));
     }
 
     /// Cuts or mends what one cable carries from one box.

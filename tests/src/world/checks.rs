@@ -47,7 +47,10 @@ impl World {
     pub(super) fn check_holders(&mut self, id: BoxId) {
         let both = self.boxes.iter().all(|appliance| appliance.holds);
         if both && self.boxes[id.place()].settings.require == Require::Fenced {
-            self.broken("one holder", format!("{} starts, and the other holds", self.trace.name(id)));
+            self.broken(
+                "one holder",
+                format!("{} starts, and the other holds", self.trace.name(id)),
+            );
         }
     }
 
@@ -66,7 +69,8 @@ impl World {
         let node = &supervisor.node;
         let (deadline, role) = (node.next_deadline(), node.role());
         if deadline <= local {
-            let seen = format!("{} wants to be woken at {deadline:?} at {local:?}", self.trace.name(id));
+            let seen =
+                format!("{} wants to be woken at {deadline:?} at {local:?}", self.trace.name(id));
             self.broken("no hot loop", seen);
         }
         let free = matches!(role, Role::Standby | Role::Fencing | Role::Failed);

@@ -159,8 +159,14 @@ impl World {
     }
 
     fn order_something(&mut self, id: BoxId) {
-        let orders =
-            [Order::Standby, Order::Takeover, Order::Resume, Order::Clear, Order::Resume, Order::Leave];
+        let orders = [
+            Order::Standby,
+            Order::Takeover,
+            Order::Resume,
+            Order::Clear,
+            Order::Resume,
+            Order::Leave,
+        ];
         let order = self.random.one_of(&orders);
         self.order(id, order);
     }

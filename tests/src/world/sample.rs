@@ -43,8 +43,12 @@ pub fn pair() -> [Settings; 2] {
 /// A pair as some integrator might set it up.
 pub fn any_pair(random: &mut Random) -> [Settings; 2] {
     let priorities = random.one_of(&[[100, 50], [50, 100], [70, 70]]);
-    let auto_failback =
-        random.one_of(&[AutoFailback::On, AutoFailback::On, AutoFailback::Off, AutoFailback::Manual]);
+    let auto_failback = random.one_of(&[
+        AutoFailback::On,
+        AutoFailback::On,
+        AutoFailback::Off,
+        AutoFailback::Manual,
+    ]);
     let hold = random.within(&(0..20));
     let links = random.within(&(1..4)) as usize;
     let policies = [0; 3].map(|_| any_policy(random));
