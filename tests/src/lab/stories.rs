@@ -54,7 +54,8 @@ const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) ->
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 22] = [
+const STORIES: [Story; 23] = [
+    story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
     story("home-comes-back", home_comes_back),
@@ -78,6 +79,14 @@ const STORIES: [Story; 22] = [
     story("peer-unknown-at-boot", peer_unknown),
     story("site-loses-power", site_loses_power),
 ];
+
+fn file_checks(lab: &Lab) -> Result<String, Failure> {
+    lab.power_on(First)?;
+    let output = lab.twobox(First, &["check", "--config", "/run/twobox.toml"])?;
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    expect(output.status.success(), said)?;
+    Ok("twobox check finds nothing wrong".to_owned())
+}
 
 fn active_dies(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
