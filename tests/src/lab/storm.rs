@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 
 use super::config::Choices;
+use super::expectations::{PATIENCE, one_holder, whole};
 use super::failure::{Failure, expect};
 use super::power_switch::Switch;
-use super::stories::{one_holder, whole};
 use super::tour::condition;
 use super::{Cable, Lab, Way, name};
 use crate::world::random::Random;
@@ -118,6 +118,3 @@ fn clear_up(lab: &Lab) -> Result<(), Failure> {
 
 /// Slow, but within what the supervisor gives a switch.
 const SLOW: Switch = Switch::Slow(Duration::from_millis(300));
-
-/// Longer than every back-off that the storm may have driven the pair into.
-const PATIENCE: Duration = Duration::from_secs(60);
