@@ -52,7 +52,8 @@ pub fn any_pair(random: &mut Random) -> [Settings; 2] {
     let hold = random.within(&(0..20));
     let links = random.within(&(1..4)) as usize;
     let policies = [0; 3].map(|_| any_policy(random));
-    let require = random.one_of(&[Require::Fenced, Require::Fenced, Require::Fenced, Require::Silence]);
+    let require =
+        random.one_of(&[Require::Fenced, Require::Fenced, Require::Fenced, Require::Silence]);
     let timing = any_timing(random);
     let mut pair = pair();
     for (settings, priority) in pair.iter_mut().zip(priorities) {
