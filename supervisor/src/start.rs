@@ -21,7 +21,7 @@ use smol::{LocalExecutor, Timer};
 
 use crate::config::Config;
 use crate::control::Socket;
-use crate::effects::{Effects, Group, Gun};
+use crate::effects::{Effects, Group, Gun, Overdue};
 use crate::labels::Labels;
 use crate::logging;
 use crate::ready::Ready;
@@ -40,7 +40,7 @@ pub(crate) fn start(config: Config) -> io::Result<()> {
     let me = config.settings.me;
     let labels = Rc::new(Labels::new(&config));
     let (inputs, queue) = bounded(INPUTS_MAX);
-    let socket = Socket::open(&config.control)?;
+    let (socket, _place) = Socket::open(&config.control)?;
     let group = Group::open(&config.resources, me, inputs.clone())?;
     let gun = Gun::open(config.fence_of(me.other()), inputs.clone())?;
     logging::start(config.log.to, config.log.level)?;
@@ -68,6 +68,7 @@ pub(crate) fn start(config: Config) -> io::Result<()> {
         gun,
         number: 0,
         asking: None,
+        overdue: Overdue::default(),
     };
     smol::block_on(executor.run(run(node, queue, effects)));
     logging::flush();

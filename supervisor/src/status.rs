@@ -13,9 +13,10 @@ use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::heartbeat::{Asks, Role};
 use firmware_agnostic::identity::{LinkId, ResourceId};
 use firmware_agnostic::news::{Change, News, Time};
-use firmware_agnostic::node::{Node, Shot};
+use firmware_agnostic::node::Node;
 use firmware_agnostic::peer::Carries;
 use firmware_agnostic::reception::Reception;
+use firmware_agnostic::shot::Shot;
 use firmware_agnostic::time::{Instant, Timer};
 
 use crate::config::Config;
@@ -42,6 +43,11 @@ impl Status<'_> {
         // Writing to a text cannot fail.
         let _ = self.write(&mut out);
         out
+    }
+
+    /// Whether either box could fail now, and the other one would serve.
+    pub(crate) fn redundant(&self) -> bool {
+        self.summary() == REDUNDANT
     }
 
     fn write(&self, out: &mut String) -> fmt::Result {
@@ -211,7 +217,7 @@ impl Status<'_> {
             Some(word) if word.config != self.config.settings.config => {
                 "serving, but the boxes are configured differently"
             }
-            Some(_) => "serving, and redundant",
+            Some(_) => REDUNDANT,
         }
     }
 
@@ -309,3 +315,6 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+/// The one summary that needs nobody's attention.
+const REDUNDANT: &str = "serving, and redundant";

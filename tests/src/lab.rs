@@ -23,7 +23,8 @@
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
-//! | [`stories`] | which promises are tried out, one by one? |
+//! | [`stories`], [`storm`] | which promises are tried out, one by one, and all at once? |
+//! | `expectations`, [`failure`] | what does one expect of a pair, and what is said when it is not so? |
 //! | [`selftest`] | does the lab itself tell the truth? |
 
 use std::io;
@@ -49,6 +50,7 @@ pub use machine::name;
 pub mod client;
 pub mod config;
 mod ethernet;
+mod expectations;
 pub mod failure;
 mod faults;
 pub mod init;
@@ -62,6 +64,7 @@ pub mod power_switch;
 pub mod selftest;
 pub mod service;
 pub mod stories;
+pub mod storm;
 pub mod tour;
 pub mod watch;
 
@@ -166,6 +169,15 @@ impl Lab {
     /// When the box has no power.
     pub fn crash_supervisor(&self, id: BoxId) -> io::Result<()> {
         self.machine(id).order(Order::Crash)
+    }
+
+    /// Kills every process of a box that has `word` on its command line.
+    ///
+    /// # Errors
+    ///
+    /// When the box has no power.
+    pub fn kill(&self, id: BoxId, word: &str) -> io::Result<()> {
+        self.machine(id).demo(&["kill", word]).map(drop)
     }
 
     /// Stops the supervisor of a box in its tracks for a while. Returns after that.

@@ -4,6 +4,7 @@
 //! buries the dead, and takes orders from the lab on its standard input.
 
 use std::fmt;
+use std::fs;
 use std::io::{self, BufRead};
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use firmware_agnostic::identity::BoxId;
 use rustix::mount::{MountFlags, mount, mount_bind};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, wait};
 
 use super::ethernet::Segment;
 use super::isolation;
@@ -125,6 +126,25 @@ fn set_up(id: BoxId, room: &Path) -> io::Result<()> {
         interfaces.set_address(interface, address, prefix)?;
         interfaces.up(interface)?;
     }
+    fs::write(Path::new("/run").join(BOOTED), "")
+}
+
+/// Kills every process of the box that has `word` on its command line, except the one that does so.
+///
+/// # Errors
+///
+/// When `/proc` cannot be read.
+pub fn kill(word: &str) -> io::Result<()> {
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let Some(pid) = number.and_then(Pid::from_raw) else { continue };
+        // One that has gone meanwhile has no command line.
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let named = line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes());
+        if named && pid != getpid() {
+            kill_process(pid, Signal::KILL)?;
+        }
+    }
     Ok(())
 }
 
@@ -139,6 +159,9 @@ pub(super) fn addresses(id: BoxId) -> [(Segment, Ipv4Addr, u8); 2] {
 
 /// The first argument of the program as pid 1 of a box.
 pub const CHARACTER: &str = "box";
+
+/// In `/run` of a box that is set up.
+pub(super) const BOOTED: &str = "booted";
 
 /// Where a box finds this program.
 pub(super) const PROGRAM: &str = "/run/demo";

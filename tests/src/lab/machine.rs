@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -98,7 +99,7 @@ impl Machine {
     /// When it has no power.
     pub(super) fn order(&self, order: Order) -> io::Result<()> {
         let mut state = self.0.state();
-        let running = state.running.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let running = state.running.as_mut().ok_or_else(no_power)?;
         writeln!(running.orders, "{order}")
     }
 
@@ -108,8 +109,13 @@ impl Machine {
     ///
     /// When it has no power.
     pub(super) fn demo(&self, arguments: &[&str]) -> io::Result<Output> {
-        let pid = self.0.state().running.as_ref().ok_or(io::ErrorKind::NotConnected)?.pid;
+        let pid = self.0.state().running.as_ref().ok_or_else(no_power)?.pid;
         let inhabitant = pidfd_open(pid, PidfdFlags::empty())?;
+        let booted = self.0.run().join(init::BOOTED);
+        let begun = Instant::now();
+        while !booted.exists() && begun.elapsed() < BOOT {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let child = move || {
             // The thread enters the box, and never comes back.
             unshare(UnshareFlags::FS)?;
@@ -269,6 +275,10 @@ impl Shared {
     }
 }
 
+fn no_power() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the box has no power")
+}
+
 /// The name of a box.
 pub fn name(id: BoxId) -> &'static str {
     match id {
@@ -282,3 +292,6 @@ pub fn name(id: BoxId) -> &'static str {
 fn wants_power(status: ExitStatus) -> bool {
     status.signal() == Some(Signal::HUP.as_raw())
 }
+
+/// How long a box may take to set itself up, on any machine.
+const BOOT: Duration = Duration::from_secs(20);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 
 use super::config::Choices;
+use super::expectations::{PATIENCE, is, one_holder, order, served_by, silence_below, whole};
 use super::failure::{Failure, expect};
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
@@ -54,7 +55,8 @@ const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) ->
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 20] = [
+const STORIES: [Story; 23] = [
+    story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
     story("home-comes-back", home_comes_back),
@@ -63,6 +65,8 @@ const STORIES: [Story; 20] = [
     story("one-way-cut", one_way_cut),
     story("serial-alone", serial_alone),
     story("all-cables-cut", all_cables_cut),
+    story("shot-box-stays-quiet", shot_box),
+    story("service-dies", service_dies),
     story("switch-unreachable", switch_unreachable),
     story("switch-lies", switch_lies),
     story("switch-slow", switch_slow),
@@ -76,6 +80,14 @@ const STORIES: [Story; 20] = [
     story("peer-unknown-at-boot", peer_unknown),
     story("site-loses-power", site_loses_power),
 ];
+
+fn file_checks(lab: &Lab) -> Result<String, Failure> {
+    lab.power_on(First)?;
+    let output = lab.twobox(First, &["check", "--config", "/run/twobox.toml"])?;
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    expect(output.status.success(), said)?;
+    Ok("twobox check finds nothing wrong".to_owned())
+}
 
 fn active_dies(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
@@ -115,6 +127,9 @@ fn no_failback(lab: &Lab) -> Result<String, Failure> {
 fn one_cable_cut(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     let start = Instant::now();
+    lab.garble(First);
+    std::thread::sleep(LONG);
+    lab.mend_all();
     for cable in [Cable::Serial, Cable::Direct, Cable::Lan(Second)] {
         lab.cut(cable);
         std::thread::sleep(LONG);
@@ -166,6 +181,32 @@ fn all_cables_cut(lab: &Lab) -> Result<String, Failure> {
     expect(lab.is_on(First), "both boxes were shot")?;
     served_by(lab, First)?;
     silence_below(lab, start, NOTHING)
+}
+
+fn shot_box(lab: &Lab) -> Result<String, Failure> {
+    all_cables_cut(lab)?;
+    // Its peer is as silent to it as it is to its peer; but it has been shot, and knows.
+    lab.power_on(Second)?;
+    std::thread::sleep(LONG * 2);
+    expect(lab.is_on(First) && lab.is_on(Second), "a box was shot again")?;
+    served_by(lab, First)?;
+    lab.mend_all();
+    std::thread::sleep(LONG);
+    whole(lab)?;
+    Ok("it waited until it heard its peer".to_owned())
+}
+
+fn service_dies(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    lab.kill(First, "serve")?;
+    let noticed = |lab: &Lab| lab.log(First).contains("resource service failed");
+    expect(lab.wait_for(LONG, noticed), "nobody noticed that the service died")?;
+    let back = |lab: &Lab| lab.serving().is_some();
+    expect(lab.wait_for(PATIENCE, back), "nobody serves")?;
+    std::thread::sleep(LONG);
+    served_by(lab, First)?;
+    silence_below(lab, start, TAKEOVER)
 }
 
 fn switch_unreachable(lab: &Lab) -> Result<String, Failure> {
@@ -290,56 +331,9 @@ fn site_loses_power(lab: &Lab) -> Result<String, Failure> {
     Ok("both are back".to_owned())
 }
 
-/// Boots both boxes, and waits until home is active and the other stands by.
-fn whole(lab: &Lab) -> Result<(), Failure> {
-    for id in BoxId::BOTH {
-        lab.power_on(id)?;
-    }
-    served_by(lab, First)?;
-    is(lab, First, "active")?;
-    is(lab, Second, "standby")
-}
-
-fn served_by(lab: &Lab, id: BoxId) -> Result<(), Failure> {
-    let so = |lab: &Lab| lab.serving() == Some(id);
-    expect(lab.wait_for(PATIENCE, so), format!("{} does not serve", name(id)))
-}
-
-fn is(lab: &Lab, id: BoxId, role: &str) -> Result<(), Failure> {
-    let so = |lab: &Lab| lab.role(id).as_deref() == Some(role);
-    expect(lab.wait_for(PATIENCE, so), format!("{} is not {role}", name(id)))
-}
-
-fn order(lab: &Lab, id: BoxId, word: &str) -> Result<(), Failure> {
-    let output = lab.twobox(id, &[word])?;
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    expect(output.status.success(), format!("twobox {word} on {}: {said}", name(id)))
-}
-
-fn silence_below(lab: &Lab, start: Instant, most: Duration) -> Result<String, Failure> {
-    let silence = lab.client().since(start).silence;
-    let (silence, limit) = (millis(silence), (silence <= most, millis(most)));
-    expect(limit.0, format!("a silence of {silence}, longer than {}", limit.1))?;
-    Ok(format!("longest silence {silence}"))
-}
-
-fn one_holder(lab: &Lab) -> Result<(), Failure> {
-    expect(lab.watch.looks() > 0, "the watch did not look")?;
-    let doubles = lab.doubles();
-    let Some(first) = doubles.first() else { return Ok(()) };
-    let time = millis(first.until - first.since);
-    expect(
-        false,
-        format!("both boxes had the address, {} times, at first for {time}", doubles.len()),
-    )
-}
-
 fn stay() -> Choices {
     Choices { auto_failback: "false".to_owned(), ..Choices::default() }
 }
-
-/// Long enough for any machine; waited out only when something is broken.
-const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Longer than every time that the pair could wait before it did something.
 const LONG: Duration = Duration::from_secs(4);
