@@ -26,8 +26,10 @@ pub enum Shot {
     None,
     /// It is being read.
     Looking(Tag),
-    /// The next look or shot comes with [`Timer::Shot`].
+    /// The next look, or the first shot, comes with [`Timer::Shot`].
     Waiting,
+    /// It was seen on: the shot comes with [`Timer::Shot`].
+    Aimed,
     /// It was ordered off: the outcome is waited for.
     Ordered(Tag),
 }
@@ -47,6 +49,7 @@ impl Node {
             _ if self.silence_suffices(now) => self.start(Evidence::Silence, now, actions),
             _ if self.shot == Shot::None => self.look(actions),
             _ if self.shot == Shot::Waiting && self.is_due(now) => self.try_again(actions),
+            _ if self.shot == Shot::Aimed && self.is_due(now) => self.shoot(actions),
             _ => {}
         }
     }
@@ -68,14 +71,17 @@ impl Node {
             }
         };
         match self.shot {
-            Shot::Ordered(_) | Shot::Looking(_) => {}
+            Shot::Ordered(_) => {}
             _ if !threatens || !self.may_shoot() => self.shot = Shot::None,
             Shot::None if warned => {
                 self.wait_for(now + self.settings.timing.keepalive() * 2);
             }
-            Shot::Waiting if !self.is_due(now) => {}
-            _ if self.relistens(now) => {}
-            _ => self.try_again(actions),
+            Shot::Looking(_) => {}
+            // A timer that still runs here belongs to an earlier threat.
+            Shot::None if self.relistens(now) => {}
+            Shot::Waiting | Shot::Aimed if !self.is_due(now) => {}
+            Shot::None | Shot::Waiting => self.try_again(actions),
+            Shot::Aimed => self.shoot(actions),
         }
     }
 
@@ -85,16 +91,16 @@ impl Node {
             return;
         }
         let turn = if self.role.holds_resources() { now } else { self.since + self.delay() };
-        if !self.may_shoot() {
+        if self.may_shoot() {
+            // Not here: the peer may have been heard since the question, or this box may have to listen first.
+            self.wait_for(turn);
+            self.shot = Shot::Aimed;
+        } else {
             if self.tries == 0 {
                 tell(actions, News::Waiting);
             }
             let pause = self.pause();
             self.wait_for(now + pause);
-        } else if turn > now {
-            self.wait_for(turn);
-        } else {
-            self.shoot(actions);
         }
     }
 

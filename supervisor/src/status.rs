@@ -248,7 +248,7 @@ impl Status<'_> {
             (_, Shot::Ordered(_)) => {
                 Some(format!("has ordered the power of {peer} off, and waits to see it off"))
             }
-            (_, Shot::Waiting) => {
+            (_, Shot::Waiting | Shot::Aimed) => {
                 let left = left(Timer::Shot)?;
                 Some(format!("looks at the power of {peer} again, or cuts it, in {left}"))
             }
