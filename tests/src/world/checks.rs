@@ -3,10 +3,10 @@
 use std::fmt;
 
 use firmware_agnostic::evidence::Require;
-use firmware_agnostic::heartbeat::Role;
+use firmware_agnostic::heartbeat::{Asks, Heartbeat, Role};
 use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::order::Refusal;
-use firmware_agnostic::time::Instant;
+use firmware_agnostic::time::{Instant, Timer};
 
 use super::misery::SECOND;
 use super::simulation::Outcome;
@@ -51,12 +51,24 @@ impl World {
         }
     }
 
-    /// No death-match: nobody shoots whom he has not heard in this life.
+    /// No death-match: nobody shoots whom he has not heard in this life. And nobody shoots a peer that talks, or
+    /// before he has listened.
     pub(super) fn check_shot(&mut self, id: BoxId) {
         self.checks.stirrings += 1;
         self.checks.outcome.shots += 1;
-        if self.boxes[id.place()].supervisor.as_ref().is_some_and(|it| !it.heard_peer) {
-            self.broken("no death-match", format!("{} shoots unheard", trace::name(id)));
+        let local = self.boxes[id.place()].local(self.now);
+        let Some(supervisor) = &self.boxes[id.place()].supervisor else { return };
+        let node = &supervisor.node;
+        let harmless = |word: &Heartbeat| word.asks != Asks::Fence && word.role != Role::Fencing;
+        let talks = node.peer().word(local).is_some_and(harmless);
+        let deaf = node.timer(Timer::Relisten).is_some_and(|until| until > local);
+        let name = trace::name(id);
+        if !supervisor.heard_peer {
+            self.broken("no death-match", format!("{name} shoots unheard"));
+        } else if talks {
+            self.broken("no shot at a peer that talks", format!("{name} shoots"));
+        } else if deaf {
+            self.broken("a box that was late listens first", format!("{name} shoots"));
         }
     }
 
