@@ -237,19 +237,22 @@ fn grandchildren_are_gone_even_those_that_left_the_group() {
 
 #[test]
 fn grandchildren_are_gone_where_proc_shows_other_processes() {
+    if std::env::var_os(AGAIN).is_some() {
+        return without_proc();
+    }
     let me = std::env::current_exe().unwrap();
     let test = Command::new("unshare")
         .args(["--pid", "--fork"])
         .arg(me)
-        .args(["--ignored", "--exact", "without_proc"])
+        .args(["--exact", "grandchildren_are_gone_where_proc_shows_other_processes"])
+        .env(AGAIN, "yes")
         .output()
         .expect("this test must run as root, with unshare(1)");
     let said = String::from_utf8_lossy(&test.stdout);
     assert!(test.status.success() && said.contains("1 passed"), "{said}");
 }
 
-#[test]
-#[ignore = "run by the test above, in a PID namespace whose /proc is not its own"]
+/// The same test once more, in a PID namespace whose /proc is not its own.
 fn without_proc() {
     assert_eq!(census::take(), []);
     let room = Room::new();
@@ -266,10 +269,17 @@ fn without_proc() {
 
 #[test]
 fn what_a_killed_supervisor_left_is_stopped_and_what_a_living_one_has_is_not() {
+    if std::env::var_os(AGAIN).is_some() {
+        another_supervisor();
+    }
     let room = Room::new();
     let me = std::env::current_exe().unwrap();
     let other = Command::new(me)
-        .args(["--ignored", "--exact", "another_supervisor"])
+        .args([
+            "--exact",
+            "what_a_killed_supervisor_left_is_stopped_and_what_a_living_one_has_is_not",
+        ])
+        .env(AGAIN, "yes")
         .env("ROOM", &room.path)
         .stdout(Stdio::null())
         .spawn()
@@ -287,9 +297,8 @@ fn what_a_killed_supervisor_left_is_stopped_and_what_a_living_one_has_is_not() {
     assert!(!alive(worker) && !alive(stray));
 }
 
-#[test]
-#[ignore = "run by the test above, and killed"]
-fn another_supervisor() {
+/// The same test once more, to be killed.
+fn another_supervisor() -> ! {
     let room = Room::at(PathBuf::from(std::env::var_os("ROOM").unwrap()), None);
     let script = "sleep 608 & echo $! > worker
         (setsid sh -c 'echo $$ > stray; exec sleep 609' &)
@@ -301,6 +310,7 @@ fn another_supervisor() {
     }
     fs::write(room.path("started"), "yes").unwrap();
     thread::sleep(Duration::from_secs(600));
+    unreachable!("nobody came to kill this process");
 }
 
 #[test]
@@ -350,16 +360,19 @@ fn the_environment_is_clean_and_what_was_said() {
 
 #[test]
 fn signals_that_the_supervisor_ignores_are_fresh_for_its_children() {
+    if std::env::var_os(AGAIN).is_some() {
+        return signals_are_fresh();
+    }
     // Whoever starts us by nohup has us ignore SIGHUP, and that is inherited.
-    let again = "trap '' HUP USR1; exec \"$0\" --ignored --exact signals_are_fresh";
+    let again = "trap '' HUP USR1; exec \"$0\" --exact signals_that_the_supervisor_ignores_are_fresh_for_its_children";
     let me = std::env::current_exe().unwrap();
-    let test = Command::new("/bin/sh").args(["-c", again]).arg(me).output().unwrap();
+    let test =
+        Command::new("/bin/sh").args(["-c", again]).arg(me).env(AGAIN, "yes").output().unwrap();
     let said = String::from_utf8_lossy(&test.stdout);
     assert!(test.status.success() && said.contains("1 passed"), "{said}");
 }
 
-#[test]
-#[ignore = "run by the test above, with signals ignored"]
+/// The same test once more, with signals ignored.
 fn signals_are_fresh() {
     let ignored = |status: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
@@ -609,3 +622,6 @@ impl log::Log for Log {
 
     fn flush(&self) {}
 }
+
+/// Set where a test runs once more in a process of its own.
+const AGAIN: &str = "TWOBOX_TEST_AGAIN";
