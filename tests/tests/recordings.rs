@@ -9,14 +9,16 @@ use firmware_agnostic::time::Instant;
 
 use tests::world::sample;
 
-/// Home said that it yields, died, came back, and serves; only now, in the silence, the old word arrives.
+/// Home said that it yields, died, came back, and serves; only now, while it is late, the old word arrives.
 #[test]
 fn what_an_earlier_boot_echoed_releases_nobody() {
     let mut away = Away::standby();
     let yields = Heartbeat { asks: Asks::Standby, heard: Some(away.node.epoch()), ..home(OLD, 5) };
-    away.hears(Heartbeat { role: Role::Active, heard: Some(away.node.epoch()), ..home(NEW, 3) });
-    away.waits(30);
+    away.hears_the_next_boot_serve();
+    // Late, and not dead: this box is what it was when the old word was said.
+    away.waits(700);
     away.hears(yields);
+    away.step(Event::Timeout);
     assert_eq!(away.node.role(), Role::Standby, "a sign of life, and no release");
 }
 
@@ -24,9 +26,10 @@ fn what_an_earlier_boot_echoed_releases_nobody() {
 fn the_farewell_of_an_earlier_boot_says_nothing_of_the_present_one() {
     let mut away = Away::standby();
     let farewell = Heartbeat { asks: Asks::Leave, heard: Some(away.node.epoch()), ..home(OLD, 5) };
-    away.hears(Heartbeat { role: Role::Active, heard: Some(away.node.epoch()), ..home(NEW, 3) });
-    away.waits(30);
+    away.hears_the_next_boot_serve();
+    away.waits(30_000);
     away.hears(farewell);
+    away.step(Event::Timeout);
     assert_eq!(away.node.role(), Role::Standby, "a sign of life, and no release");
 }
 
@@ -44,11 +47,11 @@ fn what_the_present_boot_says_is_believed() {
 #[test]
 fn a_late_answer_is_no_answer() {
     let mut away = Away::standby();
-    away.waits(5);
+    away.waits(5_000);
     let looked = away.looked.expect("a silent peer's power is looked at");
     away.hears(Heartbeat { role: Role::Active, heard: Some(away.node.epoch()), ..home(NEW, 3) });
     assert_eq!(away.node.role(), Role::Standby);
-    away.waits(5);
+    away.waits(5_000);
     assert_eq!(away.node.role(), Role::Fencing);
     away.step(Event::Answer(looked, Answer::PowerOff));
     assert_eq!(away.node.role(), Role::Fencing);
@@ -81,8 +84,16 @@ impl Away {
         self.step(Event::Heartbeat(LINK, heartbeat));
     }
 
-    fn waits(&mut self, seconds: u64) {
-        let end = self.millis + seconds * 1_000;
+    /// The old boot has fallen silent, or the new one would not be believed.
+    fn hears_the_next_boot_serve(&mut self) {
+        self.waits(700);
+        let heard = Some(self.node.epoch());
+        self.hears(Heartbeat { role: Role::Active, heard, ..home(NEW, 3) });
+        assert_eq!(self.node.peer().epoch().map(|epoch| epoch.boot), Some(NEW));
+    }
+
+    fn waits(&mut self, millis: u64) {
+        let end = self.millis + millis;
         while self.millis < end {
             self.millis += 10;
             self.step(Event::Timeout);
