@@ -14,6 +14,7 @@ use firmware_agnostic::identity::LinkId;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
 use firmware_agnostic::reception::Reception;
+use rustix::process::{Resource, getrlimit};
 use smol::channel::{Sender, bounded};
 use smol::future::yield_now;
 use smol::stream::StreamExt;
@@ -34,11 +35,14 @@ use crate::run::{Input, run};
 /// When something that it needs cannot be had: with the remedy.
 pub(crate) fn start(config: Config) -> io::Result<()> {
     let keys = config.keys()?;
+    expect_files()?;
     let executor = Rc::new(LocalExecutor::new());
     // The reactor's own thread begins with the first timer, and not in the middle of a takeover.
     smol::block_on(executor.run(Timer::after(Duration::ZERO)));
     let me = config.settings.me;
     let labels = Rc::new(Labels::new(&config));
+    let signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot take signals: {error}")))?;
     let (inputs, queue) = bounded(INPUTS_MAX);
     let (socket, _place) = Socket::open(&config.control)?;
     let group = Group::open(&config.resources, me, inputs.clone())?;
@@ -52,7 +56,7 @@ pub(crate) fn start(config: Config) -> io::Result<()> {
         executor.spawn(listen(port.clone(), link, reception.clone(), inputs.clone())).detach();
     }
     executor.spawn(socket.serve(executor.clone(), labels.clone(), inputs.clone())).detach();
-    executor.spawn(leave_on_signal(inputs.clone())).detach();
+    executor.spawn(leave_on_signal(signals, inputs.clone())).detach();
     let node = Node::new(config.settings.clone(), boot()?, Clock.now());
     let effects = Effects {
         executor: executor.clone(),
@@ -96,8 +100,8 @@ async fn listen(
             Err(cause) => {
                 let count = reception.borrow().statistics(link).dropped[cause as usize];
                 // The first, the tenth, the hundredth: a flood makes no flood of lines.
-                if count.is_power_of_two() {
-                    log::warn!("link {}: a frame was {cause} ({count} so far)", port.name());
+                if count.checked_ilog10().is_some_and(|zeros| count == 10_u32.pow(zeros)) {
+                    log::warn!("link {}: dropped a frame: {cause} ({count} so far)", port.name());
                 }
             }
         }
@@ -105,14 +109,7 @@ async fn listen(
     }
 }
 
-async fn leave_on_signal(inputs: Sender<Input>) {
-    let mut signals = match Signals::new([Signal::Term, Signal::Int, Signal::Hup]) {
-        Ok(signals) => signals,
-        Err(error) => {
-            log::error!("cannot listen for signals: {error}");
-            return;
-        }
-    };
+async fn leave_on_signal(mut signals: Signals, inputs: Sender<Input>) {
     while let Some(signal) = signals.next().await {
         match signal {
             Ok(Signal::Term | Signal::Int) => {
@@ -125,12 +122,25 @@ async fn leave_on_signal(inputs: Sender<Input>) {
     }
 }
 
+/// Refuses to begin with too few files, for lack of which a stop would fail, and this box have to reset itself.
+fn expect_files() -> io::Result<()> {
+    match getrlimit(Resource::Nofile).current {
+        Some(most) if most < FILES_MIN => Err(io::Error::other(format!(
+            "may open {most} files only: give it {FILES_MIN} (ulimit -n {FILES_MIN}, or LimitNOFILE={FILES_MIN})"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Names this life of the supervisor.
 fn boot() -> io::Result<Boot> {
     let mut boot = [0; 4];
     rustix::rand::getrandom(&mut boot, rustix::rand::GetRandomFlags::empty())?;
     Ok(Boot(boot))
 }
+
+/// Twice what the largest pair needs: 6 links, 24 processes with a pidfd and a pipe each, 16 clients.
+const FILES_MIN: u64 = 256;
 
 /// Enough for every link to bring a burst while the loop is held up; what is more is lost.
 const INPUTS_MAX: usize = 256;
