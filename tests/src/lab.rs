@@ -23,7 +23,7 @@
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
-//! | [`stories`] | which promises are tried out, one by one? |
+//! | [`stories`], [`storm`] | which promises are tried out, one by one, and all at once? |
 //! | [`selftest`] | does the lab itself tell the truth? |
 
 use std::io;
@@ -62,6 +62,7 @@ pub mod power_switch;
 pub mod selftest;
 pub mod service;
 pub mod stories;
+pub mod storm;
 pub mod tour;
 pub mod watch;
 
@@ -166,6 +167,15 @@ impl Lab {
     /// When the box has no power.
     pub fn crash_supervisor(&self, id: BoxId) -> io::Result<()> {
         self.machine(id).order(Order::Crash)
+    }
+
+    /// Kills every process of a box that has `word` on its command line.
+    ///
+    /// # Errors
+    ///
+    /// When the box has no power.
+    pub fn kill(&self, id: BoxId, word: &str) -> io::Result<()> {
+        self.machine(id).demo(&["kill", word]).map(drop)
     }
 
     /// Stops the supervisor of a box in its tracks for a while. Returns after that.

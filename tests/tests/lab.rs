@@ -23,6 +23,8 @@ stories! {
     one_way_cut: "one-way-cut",
     serial_alone: "serial-alone",
     all_cables_cut: "all-cables-cut",
+    shot_box_stays_quiet: "shot-box-stays-quiet",
+    service_dies: "service-dies",
     switch_unreachable: "switch-unreachable",
     switch_lies: "switch-lies",
     switch_slow: "switch-slow",
@@ -35,6 +37,11 @@ stories! {
     alone_at_boot: "alone-at-boot",
     peer_unknown_at_boot: "peer-unknown-at-boot",
     site_loses_power: "site-loses-power",
+}
+
+#[test]
+fn one_holder_in_a_storm() {
+    demo(&["storm", "1", "30"]);
 }
 
 #[test]

@@ -2,10 +2,13 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tests::lab::config::Choices;
 use tests::lab::failure::Failure;
-use tests::lab::{init, isolation, ldap, play, power_switch, selftest, service, stories, tour};
+use tests::lab::{
+    init, isolation, ldap, play, power_switch, selftest, service, stories, storm, tour,
+};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).peekable();
@@ -20,6 +23,7 @@ fn main() -> ExitCode {
         }
         ["serve", address] => serve(address),
         ["hold"] => selftest::hold().map_err(|error| error.to_string()),
+        ["kill", word] => init::kill(word).map_err(|error| error.to_string()),
         ["reset"] => selftest::reset().map_err(|error| error.to_string()),
         ["switch", target, verb] => power_switch::ask(target, verb)
             .map(|power| println!("{power}"))
@@ -61,10 +65,15 @@ fn play(words: &[&str]) -> Result<(), String> {
             stories::list();
             Ok(())
         }
+        ["storm", seed, seconds] => storm(seed, seconds),
         ["story", name] => stories::tell(name),
         _ => Err(Failure(format!("{HELP}\n\nno such play: {}", words.join(" ")))),
     };
     played.map_err(|Failure(reason)| reason)
+}
+
+fn storm(seed: &str, seconds: &str) -> Result<(), Failure> {
+    storm::run(seed.parse()?, Duration::from_secs(seconds.parse()?))
 }
 
 fn serve(address: &str) -> Result<(), String> {
@@ -80,4 +89,6 @@ all on this machine.
     cargo demo -- play        pull cables and power yourself
     cargo demo -- ldap        the tour with the real slapd (ldap play: the same)
     cargo demo -- story NAME  one promise, tried out; without NAME, their list
+    cargo demo -- storm SEED SECONDS
+                              everything at once, by chance
     cargo demo -- selftest    does the lab itself tell the truth?";

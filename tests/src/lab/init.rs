@@ -4,6 +4,7 @@
 //! buries the dead, and takes orders from the lab on its standard input.
 
 use std::fmt;
+use std::fs;
 use std::io::{self, BufRead};
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use firmware_agnostic::identity::BoxId;
 use rustix::mount::{MountFlags, mount, mount_bind};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, wait};
 
 use super::ethernet::Segment;
 use super::isolation;
@@ -124,6 +125,25 @@ fn set_up(id: BoxId, room: &Path) -> io::Result<()> {
         interfaces.set_hardware(interface, hardware)?;
         interfaces.set_address(interface, address, prefix)?;
         interfaces.up(interface)?;
+    }
+    Ok(())
+}
+
+/// Kills every process of the box that has `word` on its command line, except the one that does so.
+///
+/// # Errors
+///
+/// When `/proc` cannot be read.
+pub fn kill(word: &str) -> io::Result<()> {
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let Some(pid) = number.and_then(Pid::from_raw) else { continue };
+        // One that has gone meanwhile has no command line.
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let named = line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes());
+        if named && pid != getpid() {
+            kill_process(pid, Signal::KILL)?;
+        }
     }
     Ok(())
 }

@@ -98,7 +98,7 @@ impl Machine {
     /// When it has no power.
     pub(super) fn order(&self, order: Order) -> io::Result<()> {
         let mut state = self.0.state();
-        let running = state.running.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let running = state.running.as_mut().ok_or_else(no_power)?;
         writeln!(running.orders, "{order}")
     }
 
@@ -108,7 +108,7 @@ impl Machine {
     ///
     /// When it has no power.
     pub(super) fn demo(&self, arguments: &[&str]) -> io::Result<Output> {
-        let pid = self.0.state().running.as_ref().ok_or(io::ErrorKind::NotConnected)?.pid;
+        let pid = self.0.state().running.as_ref().ok_or_else(no_power)?.pid;
         let inhabitant = pidfd_open(pid, PidfdFlags::empty())?;
         let child = move || {
             // The thread enters the box, and never comes back.
@@ -267,6 +267,10 @@ impl Shared {
         fs::hard_link(power_switch::SOCKET, run.join("switch.sock"))?;
         symlink(self.surroundings.null_modem.device(self.id), run.join("ttyS1"))
     }
+}
+
+fn no_power() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the box has no power")
 }
 
 /// The name of a box.

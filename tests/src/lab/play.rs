@@ -67,8 +67,8 @@ impl Table {
             b'b' => self.pull(Cable::Direct),
             b's' => self.pull(Cable::Serial),
             b'k' => self.crash()?,
-            b'S' => self.order("standby"),
-            b'R' => self.order("resume"),
+            b'S' => self.order(self.lab.serving().unwrap_or(First), "standby"),
+            b'R' => BoxId::BOTH.into_iter().for_each(|id| self.order(id, "resume")),
             _ => {}
         }
         Ok(())
@@ -105,9 +105,8 @@ impl Table {
         Ok(())
     }
 
-    /// Asks home to give up or to take part again: the planned switch.
-    fn order(&mut self, word: &str) {
-        let id = First;
+    /// Gives an order to a box, as an operator does.
+    fn order(&mut self, id: BoxId, word: &str) {
         self.said = match self.lab.twobox(id, &[word]) {
             Ok(output) => {
                 let text = if output.status.success() { output.stdout } else { output.stderr };
@@ -149,8 +148,8 @@ impl Table {
 
 const KEYS: &str = "
   1 2  power of server1, server2       k  kill the active box's supervisor
-  a A  eth0 of server1, server2        S  server1 gives up (planned switch)
-  b    eth1, box to box                R  server1 may serve again
+  a A  eth0 of server1, server2        S  the active box gives up (planned)
+  b    eth1, box to box                R  both may serve again
   s    the serial cable                q  quit";
 
 /// `q`, and what Ctrl-C and Ctrl-D send to a raw terminal.

@@ -54,7 +54,7 @@ const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) ->
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 20] = [
+const STORIES: [Story; 22] = [
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
     story("home-comes-back", home_comes_back),
@@ -63,6 +63,8 @@ const STORIES: [Story; 20] = [
     story("one-way-cut", one_way_cut),
     story("serial-alone", serial_alone),
     story("all-cables-cut", all_cables_cut),
+    story("shot-box-stays-quiet", shot_box),
+    story("service-dies", service_dies),
     story("switch-unreachable", switch_unreachable),
     story("switch-lies", switch_lies),
     story("switch-slow", switch_slow),
@@ -115,6 +117,9 @@ fn no_failback(lab: &Lab) -> Result<String, Failure> {
 fn one_cable_cut(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     let start = Instant::now();
+    lab.garble(First);
+    std::thread::sleep(LONG);
+    lab.mend_all();
     for cable in [Cable::Serial, Cable::Direct, Cable::Lan(Second)] {
         lab.cut(cable);
         std::thread::sleep(LONG);
@@ -166,6 +171,32 @@ fn all_cables_cut(lab: &Lab) -> Result<String, Failure> {
     expect(lab.is_on(First), "both boxes were shot")?;
     served_by(lab, First)?;
     silence_below(lab, start, NOTHING)
+}
+
+fn shot_box(lab: &Lab) -> Result<String, Failure> {
+    all_cables_cut(lab)?;
+    // Its peer is as silent to it as it is to its peer; but it has been shot, and knows.
+    lab.power_on(Second)?;
+    std::thread::sleep(LONG * 2);
+    expect(lab.is_on(First) && lab.is_on(Second), "a box was shot again")?;
+    served_by(lab, First)?;
+    lab.mend_all();
+    std::thread::sleep(LONG);
+    whole(lab)?;
+    Ok("it waited until it heard its peer".to_owned())
+}
+
+fn service_dies(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    lab.kill(First, "serve")?;
+    let noticed = |lab: &Lab| lab.log(First).contains("resource service failed");
+    expect(lab.wait_for(LONG, noticed), "nobody noticed that the service died")?;
+    let back = |lab: &Lab| lab.serving().is_some();
+    expect(lab.wait_for(PATIENCE, back), "nobody serves")?;
+    std::thread::sleep(LONG);
+    served_by(lab, First)?;
+    silence_below(lab, start, TAKEOVER)
 }
 
 fn switch_unreachable(lab: &Lab) -> Result<String, Failure> {
@@ -291,7 +322,7 @@ fn site_loses_power(lab: &Lab) -> Result<String, Failure> {
 }
 
 /// Boots both boxes, and waits until home is active and the other stands by.
-fn whole(lab: &Lab) -> Result<(), Failure> {
+pub(super) fn whole(lab: &Lab) -> Result<(), Failure> {
     for id in BoxId::BOTH {
         lab.power_on(id)?;
     }
@@ -323,7 +354,7 @@ fn silence_below(lab: &Lab, start: Instant, most: Duration) -> Result<String, Fa
     Ok(format!("longest silence {silence}"))
 }
 
-fn one_holder(lab: &Lab) -> Result<(), Failure> {
+pub(super) fn one_holder(lab: &Lab) -> Result<(), Failure> {
     expect(lab.watch.looks() > 0, "the watch did not look")?;
     let doubles = lab.doubles();
     let Some(first) = doubles.first() else { return Ok(()) };
