@@ -24,7 +24,8 @@ fn the_core_knows_neither_std_nor_an_allocator_nor_unsafe_code() {
         let words = [" std::", "(std::", "alloc::", "extern crate alloc", "unsafe"];
         for (number, line) in code(product(&source)) {
             let line = format!(" {line}");
-            let found = words.iter().find(|word| line.contains(**word) && !line.contains("unsafe_code"));
+            let found =
+                words.iter().find(|word| line.contains(**word) && !line.contains("unsafe_code"));
             assert_eq!(found, None, "{}:{number}", path.display());
         }
     }
@@ -50,7 +51,8 @@ fn unsafe_code_stands_in_the_board_and_says_why_it_is_sound() {
         for (path, source) in sources(folder) {
             let lines: Vec<&str> = product(&source).lines().collect();
             for (number, line) in code(product(&source)) {
-                if !line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|it| it == "unsafe") {
+                if !line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|it| it == "unsafe")
+                {
                     continue;
                 }
                 assert!(*folder == "board/src", "{}:{number}: unsafe", path.display());
@@ -70,7 +72,9 @@ fn time_comes_in_by_one_door() {
                 continue;
             }
             for (number, line) in code(product(&source)) {
-                let reads = ["Instant::now", "SystemTime", ".elapsed()"].iter().find(|it| line.contains(**it));
+                let reads = ["Instant::now", "SystemTime", ".elapsed()"]
+                    .iter()
+                    .find(|it| line.contains(**it));
                 assert_eq!(reads, None, "{}:{number}", path.display());
             }
         }
@@ -101,7 +105,8 @@ fn nothing_is_left_for_later() {
             continue;
         }
         for (number, line) in code(&source) {
-            let later = ["todo!(", "unimplemented!(", "dbg!("].iter().find(|it| line.contains(**it));
+            let later =
+                ["todo!(", "unimplemented!(", "dbg!("].iter().find(|it| line.contains(**it));
             assert_eq!(later, None, "{}:{number}", path.display());
         }
     }

@@ -126,10 +126,7 @@ fn a_key_is_changed_without_a_lost_word() {
     assert_eq!(frame::decode(&says(&before), &after, pair()), Err(FrameError::WrongKey));
     let same_name = Keys::new([Key::new(2, b"else")]).expect("one key");
     assert_eq!(frame::decode(&says(&after), &same_name, pair()), Err(FrameError::WrongKey));
-    assert_eq!(
-        frame::decode(&says(&after), &after, PairId::of("dhcp")),
-        Err(FrameError::Foreign)
-    );
+    assert_eq!(frame::decode(&says(&after), &after, PairId::of("dhcp")), Err(FrameError::Foreign));
     assert!(Keys::new([old(), old()]).is_none(), "two keys with one name");
     assert!(Keys::new([]).is_none());
 }
@@ -198,7 +195,9 @@ fn numbers_begin_anew_after_the_last_one() {
     let mut reception = reception();
     let now = Instant::from_millis(1);
     let mut hears = |number| {
-        reception.receive(ETHERNET, &frame::encode(number, &typical(), &keys(), pair()), now).is_ok()
+        reception
+            .receive(ETHERNET, &frame::encode(number, &typical(), &keys(), pair()), now)
+            .is_ok()
     };
     assert!(hears(u32::MAX - 1));
     assert!(hears(u32::MAX));
@@ -249,7 +248,8 @@ fn golden() -> Vec<(String, u32, Heartbeat)> {
         ("leave", Asks::Leave),
         ("fence", Asks::Fence),
     ];
-    let asks = asks.map(|(word, asks)| (format!("asks_{word}"), 1, Heartbeat { asks, ..typical() }));
+    let asks =
+        asks.map(|(word, asks)| (format!("asks_{word}"), 1, Heartbeat { asks, ..typical() }));
     golden.extend(roles.into_iter().chain(asks));
     golden
 }
@@ -348,7 +348,8 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    let digits = |pair: &[u8]| str::from_utf8(pair).ok().and_then(|it| u8::from_str_radix(it, 16).ok());
+    let digits =
+        |pair: &[u8]| str::from_utf8(pair).ok().and_then(|it| u8::from_str_radix(it, 16).ok());
     text.as_bytes().chunks(2).map(|pair| digits(pair).expect("two hexadecimal digits")).collect()
 }
 

@@ -322,7 +322,7 @@ fn site_loses_power(lab: &Lab) -> Result<String, Failure> {
 }
 
 /// Boots both boxes, and waits until home is active and the other stands by.
-pub(super) fn whole(lab: &Lab) -> Result<(), Failure> {
+pub(crate) fn whole(lab: &Lab) -> Result<(), Failure> {
     for id in BoxId::BOTH {
         lab.power_on(id)?;
     }
@@ -331,17 +331,17 @@ pub(super) fn whole(lab: &Lab) -> Result<(), Failure> {
     is(lab, Second, "standby")
 }
 
-fn served_by(lab: &Lab, id: BoxId) -> Result<(), Failure> {
+pub(crate) fn served_by(lab: &Lab, id: BoxId) -> Result<(), Failure> {
     let so = |lab: &Lab| lab.serving() == Some(id);
     expect(lab.wait_for(PATIENCE, so), format!("{} does not serve", name(id)))
 }
 
-fn is(lab: &Lab, id: BoxId, role: &str) -> Result<(), Failure> {
+pub(crate) fn is(lab: &Lab, id: BoxId, role: &str) -> Result<(), Failure> {
     let so = |lab: &Lab| lab.role(id).as_deref() == Some(role);
     expect(lab.wait_for(PATIENCE, so), format!("{} is not {role}", name(id)))
 }
 
-fn order(lab: &Lab, id: BoxId, word: &str) -> Result<(), Failure> {
+pub(crate) fn order(lab: &Lab, id: BoxId, word: &str) -> Result<(), Failure> {
     let output = lab.twobox(id, &[word])?;
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     expect(output.status.success(), format!("twobox {word} on {}: {said}", name(id)))
