@@ -38,4 +38,5 @@ pub mod peer;
 pub mod reception;
 pub mod recovery;
 pub mod settings;
+pub mod shot;
 pub mod time;

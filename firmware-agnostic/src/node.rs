@@ -40,6 +40,7 @@ use crate::order::{Order, Refusal};
 use crate::peer::{Health, Peer};
 use crate::recovery::{OnFailure, Recovery, Verdict};
 use crate::settings::Settings;
+use crate::shot::Shot;
 use crate::time::{Instant, Timer, Timers};
 
 /// Something that happened.
@@ -113,41 +114,28 @@ pub type Actions = Vec<Action, ACTIONS_MAX>;
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Node {
     pub(crate) settings: Settings,
-    boot: Boot,
-    change: u32,
+    pub(crate) boot: Boot,
+    pub(crate) change: u32,
     pub(crate) role: Role,
     pub(crate) asks: Asks,
-    fit: bool,
-    term: Term,
-    cause: Cause,
-    since: Instant,
+    pub(crate) fit: bool,
+    pub(crate) term: Term,
+    pub(crate) cause: Cause,
+    pub(crate) since: Instant,
     pub(crate) peer: Peer,
     /// The epoch of the peer that was last echoed.
-    echoed: Option<Epoch>,
+    pub(crate) echoed: Option<Epoch>,
     pub(crate) recovery: Recovery,
-    failback: Failback,
+    pub(crate) failback: Failback,
     /// What an earlier life of the supervisor may have left is gone.
-    clean: bool,
+    pub(crate) clean: bool,
     /// The resources were told to start or stop, and have not answered.
-    asked: Option<Tag>,
+    pub(crate) asked: Option<Tag>,
     pub(crate) shot: Shot,
-    tries: u8,
-    timers: Timers,
+    pub(crate) tries: u8,
+    pub(crate) timers: Timers,
     /// What lasts has been told.
-    told: bool,
-}
-
-/// What goes on against the peer's power.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Shot {
-    /// Nothing.
-    None,
-    /// It is being read.
-    Looking(Tag),
-    /// The next look or shot comes with [`Timer::Shot`].
-    Waiting,
-    /// It was ordered off: the outcome is waited for.
-    Ordered(Tag),
+    pub(crate) told: bool,
 }
 
 impl Node {
@@ -300,7 +288,7 @@ impl Node {
             // What comes back from a network is dropped in silence; another boot is another box.
             if heartbeat.epoch.boot != self.boot {
                 self.peer.lives(link, now);
-                tell(actions, News::Impostor(link));
+                self.tell_once(News::Impostor(link), actions);
             }
             return;
         }
@@ -379,42 +367,6 @@ impl Node {
                 self.ask(Asks::Fence);
             }
             _ => {}
-        }
-    }
-
-    fn on_power(&mut self, off: bool, now: Instant, actions: &mut Actions) {
-        if off {
-            self.on_shot(true, now, actions);
-            return;
-        }
-        self.shot = Shot::Waiting;
-        let turn = if self.may_shoot() {
-            self.since + self.delay()
-        } else {
-            if self.tries == 0 {
-                tell(actions, News::Waiting);
-            }
-            now + self.pause()
-        };
-        self.timers.set(Timer::Shot, turn.max(now));
-    }
-
-    fn on_shot(&mut self, off: bool, now: Instant, actions: &mut Actions) {
-        if off {
-            self.shot = Shot::None;
-            self.tries = 0;
-            self.peer.seen_off();
-            if self.role == Role::Fencing && self.eligible() {
-                self.start(Evidence::Fenced, now, actions);
-            } else {
-                tell(actions, News::Fenced);
-            }
-        } else {
-            let pause = self.pause();
-            self.shot = Shot::Waiting;
-            self.timers.set(Timer::Shot, now + pause);
-            let serves = self.role.holds_resources();
-            tell(actions, News::FenceFailed { again: pause, serves });
         }
     }
 
@@ -512,30 +464,6 @@ impl Node {
         }
     }
 
-    fn decide_fencing(&mut self, now: Instant, actions: &mut Actions) {
-        if matches!(self.shot, Shot::Ordered(_)) {
-            return;
-        }
-        match self.peer.word(now) {
-            Some(word) if word.asks != Asks::Fence => {
-                let first = matches!(self.cause, Cause::NotHeard(_));
-                let cause = if first { Cause::Heard } else { Cause::HeardAgain };
-                self.enter(Role::Standby, cause, now, actions);
-            }
-            _ if !self.eligible() => self.enter(Role::Standby, Cause::NotEligible, now, actions),
-            _ if self.silence_suffices(now) => self.start(Evidence::Silence, now, actions),
-            _ if self.shot == Shot::None => self.look(actions),
-            _ if self.shot == Shot::Waiting && self.is_due(now) => {
-                if self.may_shoot() {
-                    self.shoot(actions);
-                } else {
-                    self.look(actions);
-                }
-            }
-            _ => {}
-        }
-    }
-
     fn decide_serving(&mut self, now: Instant, actions: &mut Actions) {
         let word = self.peer.word(now).copied();
         if let Some(word) = word
@@ -559,28 +487,6 @@ impl Node {
             return;
         }
         self.decide_failback(now, actions);
-    }
-
-    /// Shoots the peer while serving: at once, because the service goes on either way.
-    fn decide_shot(&mut self, now: Instant, actions: &mut Actions) {
-        let threatens = match self.peer.word(now) {
-            // A peer that fences does not hear this box, and is about to shoot it.
-            Some(word) => word.role == Role::Fencing || word.asks == Asks::Fence,
-            // Where silence is enough the peer may serve as well, and a shot would not make that better.
-            None => {
-                self.peer.health(now) == Health::Dead
-                    && !self.peer.left()
-                    && !self.peer.fenced()
-                    && !self.silence_suffices(now)
-            }
-        };
-        match self.shot {
-            Shot::Ordered(_) => {}
-            _ if !threatens || !self.may_shoot() => self.shot = Shot::None,
-            Shot::Waiting if !self.is_due(now) => {}
-            _ if self.relistens(now) => {}
-            _ => self.shoot(actions),
-        }
     }
 
     fn decide_failback(&mut self, now: Instant, actions: &mut Actions) {
@@ -653,15 +559,6 @@ impl Node {
         }
     }
 
-    /// Whether the time of the next look or shot has come. A box that was late listens first.
-    fn is_due(&self, now: Instant) -> bool {
-        self.timers.get(Timer::Shot).is_none_or(|at| at <= now) && !self.relistens(now)
-    }
-
-    fn relistens(&self, now: Instant) -> bool {
-        self.timers.get(Timer::Relisten).is_some_and(|until| until > now)
-    }
-
     /// The echo rule: whether the peer's word proves that it holds nothing and will not start.
     ///
     /// Every word but a farewell must echo the present epoch, so that it was said in the knowledge of what this
@@ -693,59 +590,12 @@ impl Node {
         word.heard.is_some_and(|epoch| epoch.boot == self.boot)
     }
 
-    /// No death-match: a box that has not heard its peer since boot does not shoot it.
-    fn may_shoot(&self) -> bool {
-        self.peer.epoch().is_some()
-    }
-
-    /// How long the other box may shoot first: it goes before if it serves, or else if it ranks higher.
-    fn delay(&self) -> Duration {
-        let first = self.peer.last_word().is_some_and(|word| {
-            word.asks == Asks::Fence
-                || !word.role.holds_resources() && word.rank() < self.settings.rank()
-        });
-        if first { Duration::ZERO } else { self.settings.timing.fence_delay() }
-    }
-
-    fn pause(&mut self) -> Duration {
-        let pause = (PAUSE * (1 << self.tries.min(8))).min(PAUSE_MAX);
-        self.tries = self.tries.saturating_add(1);
-        pause
-    }
-
     fn silent(&self, now: Instant) -> Cause {
         let mut links = self.peer.hears(now);
         for link in (0..self.settings.links).filter_map(LinkId::new) {
             links = links.with(link, !links.contains(link));
         }
         Cause::Silent(links, self.peer.silence(now))
-    }
-
-    /// Makes sure of the peer before taking over.
-    fn doubt(&mut self, cause: Cause, now: Instant, actions: &mut Actions) {
-        self.tries = 0;
-        self.shot = Shot::None;
-        if self.silence_suffices(now) {
-            self.start(Evidence::Silence, now, actions);
-        } else {
-            self.enter(Role::Fencing, cause, now, actions);
-            self.look(actions);
-        }
-    }
-
-    fn silence_suffices(&self, now: Instant) -> bool {
-        Evidence::Silence.suffices(self.settings.require) && self.peer.health(now) == Health::Dead
-    }
-
-    fn look(&mut self, actions: &mut Actions) {
-        self.shot = Shot::Looking(self.change);
-        act(actions, Action::LookAtPower(self.change));
-    }
-
-    fn shoot(&mut self, actions: &mut Actions) {
-        self.shot = Shot::Ordered(self.change);
-        tell(actions, News::Shooting);
-        act(actions, Action::Fence(self.change));
     }
 
     pub(crate) fn start(&mut self, evidence: Evidence, now: Instant, actions: &mut Actions) {
@@ -817,20 +667,16 @@ fn will_serve(word: &Heartbeat) -> bool {
         && word.asks != Asks::Fence
 }
 
-fn tell(actions: &mut Actions, news: News) {
+pub(crate) fn tell(actions: &mut Actions, news: News) {
     act(actions, Action::Tell(news));
 }
 
-fn act(actions: &mut Actions, action: Action) {
+pub(crate) fn act(actions: &mut Actions, action: Action) {
     let full = actions.push(action).is_err();
     debug_assert!(!full, "ACTIONS_MAX is too small for {action:?}");
 }
 
 /// A step tells of every link twice at most, of three things more, and starts every resource again at most.
 pub const ACTIONS_MAX: usize = 40;
-/// The first pause between two looks at the peer's power, or two shots.
-const PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause: a fence device that comes back is used within half a minute.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How often an operator is told that home is ready.
 const REMINDER: Duration = Duration::from_secs(3_600);

@@ -69,13 +69,12 @@ impl Peer {
     /// Notes a heartbeat that came by `link`, unless it is of an earlier boot, and tells whether another boot of the
     /// peer speaks than before. `mine` is the epoch of this box.
     ///
-    /// A boot that is not known yet is believed when it has heard this box, or when the one that is known has fallen
-    /// silent: a recording of a boot long gone must not talk a living peer away.
+    /// Another boot is believed when the one that is known has fallen silent: neither a recording of a boot long gone
+    /// nor a second machine with the peer's name must talk a living peer away.
     pub fn heard(&mut self, link: LinkId, heartbeat: Heartbeat, mine: Epoch, now: Instant) -> bool {
         let known = self.word.map(|word| word.epoch);
         let same_boot = known.is_some_and(|epoch| epoch.boot == heartbeat.epoch.boot);
-        let knows_me = heartbeat.heard.is_some_and(|epoch| epoch.boot == self.my_boot);
-        if known.is_some() && !same_boot && !knows_me && self.health(now) == Health::Alive {
+        if known.is_some() && !same_boot && !self.fenced && self.health(now) == Health::Alive {
             return false;
         }
         self.lives(link, now);
@@ -313,9 +312,8 @@ mod tests {
         peer.heard(ETHERNET, word(1), MINE, at(0));
         peer.heard(ETHERNET, Heartbeat { epoch: ancient, ..word(9) }, MINE, at(100));
         assert_eq!(peer.epoch(), Some(word(1).epoch));
-        let echo = Some(MINE);
-        peer.heard(ETHERNET, Heartbeat { epoch: ancient, heard: echo, ..word(9) }, MINE, at(100));
-        assert_eq!(peer.epoch(), Some(ancient));
+        peer.heard(ETHERNET, Heartbeat { epoch: ancient, ..word(9) }, MINE, at(600));
+        assert_eq!(peer.epoch(), Some(ancient), "the peer is late, so it may have booted");
     }
 
     #[test]

@@ -28,11 +28,13 @@ impl Instant {
     }
 }
 
+/// Rounded up: what is due after a time is not due before it, or a deadline would come again and again.
 impl Add<Duration> for Instant {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+        let micros = duration.as_nanos().div_ceil(1_000);
+        Self(self.0.saturating_add(u64::try_from(micros).unwrap_or(u64::MAX)))
     }
 }
 

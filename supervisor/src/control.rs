@@ -4,8 +4,9 @@
 //! the first line, then text for people or programs. Who may talk is decided by the socket's mode and group, and once more by
 //! the credentials of the peer (`SO_PEERCRED`, unix(7)).
 
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -15,6 +16,8 @@ use std::{fs, str};
 use board::child::account::Account;
 use firmware_agnostic::order::Order;
 use log::LevelFilter;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use rustix::process::Gid;
 use smol::channel::Sender;
 use smol::future::or;
@@ -74,15 +77,18 @@ pub(crate) struct Socket {
     group: Option<Gid>,
 }
 
-/// The place of the socket, which is cleared when this is dropped.
-pub(crate) struct Place(PathBuf);
+/// The place of the socket, which is nobody else's until this is dropped, and is cleared then.
+pub(crate) struct Place {
+    path: PathBuf,
+    lock: File,
+}
 
 impl Socket {
     /// Opens the socket that `control` names.
     ///
     /// # Errors
     ///
-    /// When another supervisor answers there, or the place cannot be used: with the remedy.
+    /// When another supervisor has the place, or it cannot be used: with the remedy.
     pub(crate) fn open(control: &Control) -> io::Result<(Self, Place)> {
         let path = control.socket.clone();
         let said = |error: io::Error| {
@@ -91,13 +97,12 @@ impl Socket {
                 format!("cannot open the control socket {}: {error}", path.display()),
             )
         };
-        make_way(&path).map_err(said)?;
+        let place = Place::take(&path).map_err(said)?;
         // Nobody may connect before the mode is set.
         let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
         let listener = UnixListener::bind(&path);
         rustix::process::umask(mask);
         let listener = listener.map_err(said)?;
-        let place = Place(path.clone());
         let group = match &control.group {
             None => None,
             Some(name) => {
@@ -164,23 +169,44 @@ impl Socket {
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        // The next supervisor makes way for itself if this fails.
-        let _ = fs::remove_file(&self.0);
+impl Place {
+    /// Takes the place, and removes the socket of a supervisor that is dead.
+    ///
+    /// A lock decides, which the kernel takes back when its holder dies (`flock(2)`). Whether somebody answers at the
+    /// socket says less: two that start at once would both find the old one silent, and one of them remove the other's.
+    fn take(path: &Path) -> io::Result<Self> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let lock =
+            File::options().write(true).create(true).truncate(false).mode(0o600).open(name)?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                return Err(io::Error::other(
+                    "another supervisor has it: this box runs already, see twobox status",
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        match fs::symlink_metadata(path) {
+            Err(_) => {}
+            Ok(there) if there.file_type().is_socket() => fs::remove_file(path)?,
+            Ok(_) => {
+                return Err(io::Error::other(
+                    "something else is there: remove it, or name another socket",
+                ));
+            }
+        }
+        Ok(Self { path: path.to_owned(), lock })
     }
 }
 
-/// Removes a socket that nobody listens to any more.
-fn make_way(path: &Path) -> io::Result<()> {
-    let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
-    if !metadata.file_type().is_socket() {
-        return Err(io::Error::other("something else is there: remove it, or name another socket"));
-    }
-    match UnixStream::connect(path) {
-        Ok(_) => Err(io::Error::other("another supervisor answers there: this box runs already")),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Err(error) => Err(error),
+impl Drop for Place {
+    fn drop(&mut self) {
+        // The next supervisor makes way for itself if this fails.
+        let _ = fs::remove_file(&self.path);
+        // A child between fork and exec has the lock too, and would keep it for a moment.
+        let _ = flock(&self.lock, FlockOperation::Unlock);
     }
 }
 
@@ -223,3 +249,35 @@ const CLIENTS_MAX: usize = 16;
 const CLIENT_TIME: Duration = Duration::from_secs(5);
 /// The longest request names a box.
 const LINE_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn of_supervisors_that_start_at_once_one_gets_the_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        for _ in 0..20 {
+            // What a supervisor leaves behind that was killed.
+            drop(UnixListener::bind(&path).unwrap());
+            let (start, end) = (Barrier::new(4), Barrier::new(4));
+            let supervisor = || {
+                start.wait();
+                let place =
+                    Place::take(&path).and_then(|place| Ok((UnixListener::bind(&path)?, place)));
+                end.wait();
+                place.is_ok()
+            };
+            let places = thread::scope(|scope| {
+                let all = [(); 4].map(|()| scope.spawn(supervisor));
+                all.map(|one| one.join().unwrap()).iter().filter(|got| **got).count()
+            });
+            assert_eq!(places, 1);
+            assert!(!path.exists());
+        }
+    }
+}

@@ -21,7 +21,7 @@ use firmware_agnostic::order::Refusal;
 use firmware_agnostic::reception::Reception;
 use firmware_agnostic::time::Instant;
 use smol::channel::Sender;
-use smol::{LocalExecutor, Timer};
+use smol::{LocalExecutor, Task, Timer};
 
 use crate::config::Config;
 use crate::control::Request;
@@ -50,6 +50,16 @@ pub(crate) struct Effects {
     pub(crate) number: u32,
     /// The operator whose order the node is looking at.
     pub(crate) asking: Option<Sender<String>>,
+    /// What makes an answer of their silence.
+    pub(crate) overdue: Overdue,
+}
+
+/// The end of the patience with each thread. The next question to it calls the one before off, whose answer may come
+/// under the same tag.
+#[derive(Default)]
+pub(crate) struct Overdue {
+    group: Option<Task<()>>,
+    gun: Option<Task<()>>,
 }
 
 impl Effects {
@@ -65,20 +75,22 @@ impl Effects {
             }
             Action::Start(tag) => {
                 self.group.start(tag);
-                self.expect(tag, Answer::StartFailed(FIRST), self.group.start_time());
+                self.overdue.group =
+                    Some(self.expect(tag, Answer::StartFailed(FIRST), self.group.start_time()));
             }
             Action::Stop(tag) => {
                 self.group.stop(tag);
-                self.expect(tag, Answer::StopFailed(FIRST), self.group.stop_time());
+                self.overdue.group =
+                    Some(self.expect(tag, Answer::StopFailed(FIRST), self.group.stop_time()));
             }
             Action::Restart(resource) => self.group.restart(resource),
             Action::LookAtPower(tag) => {
                 self.gun.look(tag);
-                self.expect(tag, Answer::PowerNotOff, self.gun.time());
+                self.overdue.gun = Some(self.expect(tag, Answer::PowerNotOff, self.gun.time()));
             }
             Action::Fence(tag) => {
                 self.gun.fence(tag);
-                self.expect(tag, Answer::FenceFailed, self.gun.time());
+                self.overdue.gun = Some(self.expect(tag, Answer::FenceFailed, self.gun.time()));
             }
             Action::Reset => {
                 crate::logging::flush();
@@ -157,13 +169,13 @@ impl Effects {
     }
 
     /// Makes `answer` of the silence of whoever was asked under `tag`.
-    fn expect(&self, tag: Tag, answer: Answer, time: Duration) {
+    fn expect(&self, tag: Tag, answer: Answer, time: Duration) -> Task<()> {
         let inputs = self.inputs.clone();
         let overdue = async move {
             Timer::after(time + GRACE).await;
             let _ = inputs.send(Input::Event(Event::Answer(tag, answer))).await;
         };
-        self.executor.spawn(overdue).detach();
+        self.executor.spawn(overdue)
     }
 }
 

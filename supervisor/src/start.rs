@@ -21,7 +21,7 @@ use smol::{LocalExecutor, Timer};
 
 use crate::config::Config;
 use crate::control::Socket;
-use crate::effects::{Effects, Group, Gun};
+use crate::effects::{Effects, Group, Gun, Overdue};
 use crate::labels::Labels;
 use crate::logging;
 use crate::ready::Ready;
@@ -68,6 +68,7 @@ pub(crate) fn start(config: Config) -> io::Result<()> {
         gun,
         number: 0,
         asking: None,
+        overdue: Overdue::default(),
     };
     smol::block_on(executor.run(run(node, queue, effects)));
     logging::flush();

@@ -25,6 +25,7 @@
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
 //! | [`stories`], [`storm`] | which promises are tried out, one by one, and all at once? |
+//! | `expectations`, [`failure`] | what does one expect of a pair, and what is said when it is not so? |
 //! | [`selftest`] | does the lab itself tell the truth? |
 
 use std::io;
@@ -51,6 +52,7 @@ pub mod character;
 pub mod client;
 pub mod config;
 mod ethernet;
+pub(crate) mod expectations;
 pub mod failure;
 mod faults;
 pub mod init;

@@ -31,9 +31,18 @@ pub(crate) struct Devices {
     pub(crate) failure: Option<String>,
 }
 
-enum Job {
-    Look(Tag),
-    Fence(Tag),
+/// A question, and how long its answer is waited for: what is late must not be done at all. A shot that waited behind
+/// a slow look would hit a peer that was heard again meanwhile.
+struct Job {
+    verb: Verb,
+    tag: Tag,
+    patience: Patience,
+}
+
+#[derive(Clone, Copy)]
+enum Verb {
+    Look,
+    Fence,
 }
 
 impl Gun {
@@ -58,12 +67,12 @@ impl Gun {
 
     /// Asks for the peer's power.
     pub(crate) fn look(&self, tag: Tag) {
-        let _ = self.jobs.send(Job::Look(tag));
+        self.give(Verb::Look, tag);
     }
 
     /// Orders the peer's power off.
     pub(crate) fn fence(&self, tag: Tag) {
-        let _ = self.jobs.send(Job::Fence(tag));
+        self.give(Verb::Fence, tag);
     }
 
     /// The longest time that an answer may take.
@@ -75,6 +84,11 @@ impl Gun {
     pub(crate) fn devices(&self) -> Devices {
         self.devices.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    fn give(&self, verb: Verb, tag: Tag) {
+        // The thread lives as long as this does.
+        let _ = self.jobs.send(Job { verb, tag, patience: Patience::new(self.time) });
+    }
 }
 
 struct Hands {
@@ -85,16 +99,12 @@ struct Hands {
 
 impl Hands {
     fn take(&mut self, job: &Job) {
-        let patience = Patience::new(self.ladder.timeout());
-        let (tag, answer, seen) = match job {
-            Job::Look(tag) => match self.ladder.power(&patience) {
-                Ok(Power::Off) => (tag, Answer::PowerOff, Ok(Power::Off)),
-                seen => (tag, Answer::PowerNotOff, seen),
-            },
-            Job::Fence(tag) => match self.ladder.fence(&patience) {
-                Ok(()) => (tag, Answer::Fenced, Ok(Power::Off)),
-                Err(error) => (tag, Answer::FenceFailed, Err(error)),
-            },
+        let seen = self.ask(job);
+        let answer = match (job.verb, &seen) {
+            (Verb::Look, Ok(Power::Off)) => Answer::PowerOff,
+            (Verb::Look, _) => Answer::PowerNotOff,
+            (Verb::Fence, Ok(Power::Off)) => Answer::Fenced,
+            (Verb::Fence, _) => Answer::FenceFailed,
         };
         if let Err(error) = &seen {
             log::error!("fence: {error}");
@@ -107,9 +117,58 @@ impl Hands {
             }
         }
         // The loop has ended only when the box leaves, and then nobody listens.
-        let _ = self.inputs.send_blocking(Input::Event(Event::Answer(*tag, answer)));
+        let _ = self.inputs.send_blocking(Input::Event(Event::Answer(job.tag, answer)));
+    }
+
+    fn ask(&mut self, Job { verb, patience, .. }: &Job) -> io::Result<Power> {
+        if patience.left().is_zero() && !self.ladder.is_empty() {
+            return Err(io::Error::other("not asked: the question before took all the time"));
+        }
+        match verb {
+            Verb::Look => self.ladder.power(patience),
+            Verb::Fence => self.ladder.fence(patience).map(|()| Power::Off),
+        }
     }
 }
 
 /// As for the resources' thread.
 const STACK: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use board::table::Source;
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_done() {
+        let directory = tempfile::tempdir().unwrap();
+        let (switch, shots) = (directory.path().join("switch"), directory.path().join("shots"));
+        // It hangs when it is asked, and counts the orders.
+        let script = format!(
+            "#!/bin/sh\ncase $1 in status) exec sleep 60;; *) echo $1 >> {};; esac\n",
+            shots.display()
+        );
+        fs::write(&switch, script).unwrap();
+        fs::set_permissions(&switch, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!(
+            "kind = \"command\"\ncommand = [\"{}\"]\ntimeout = \"300ms\"\n",
+            switch.display()
+        );
+        let config = Config::read(&mut Source::new(&text).parse()).unwrap();
+        let (inputs, answers) = smol::channel::bounded(8);
+        let gun = Gun::open(&[config], inputs).unwrap();
+        gun.look(1);
+        gun.fence(2);
+        let answer = || match answers.recv_blocking() {
+            Ok(Input::Event(event)) => event,
+            _ => panic!("the thread answers"),
+        };
+        assert_eq!(answer(), Event::Answer(1, Answer::PowerNotOff));
+        assert_eq!(answer(), Event::Answer(2, Answer::FenceFailed));
+        assert!(!shots.exists(), "a shot that came too late was fired");
+    }
+}

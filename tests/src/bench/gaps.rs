@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 
 use crate::lab::config::Choices;
+use crate::lab::expectations::{PATIENCE, is, order, served_by, whole};
 use crate::lab::failure::{Failure, expect};
-use crate::lab::stories::{is, order, served_by, whole};
 use crate::lab::{Lab, name};
 
 use super::product;
@@ -167,6 +167,3 @@ fn fast() -> Choices {
 
 /// Time for everything that the pair could still do.
 const SETTLED: Duration = Duration::from_millis(1_500);
-
-/// Long enough for any machine; waited out only when something is broken.
-const PATIENCE: Duration = Duration::from_secs(45);

@@ -11,8 +11,8 @@ use std::time::Duration;
 use firmware_agnostic::identity::BoxId;
 
 use crate::lab::config::Choices;
+use crate::lab::expectations::whole;
 use crate::lab::failure::Failure;
-use crate::lab::stories::whole;
 use crate::lab::{Lab, name};
 
 use super::product;

@@ -12,7 +12,8 @@ use tests::lab::{character, isolation};
 static ALLOCATOR: Counting = Counting;
 
 fn main() -> ExitCode {
-    match play(std::env::args_os().skip(1).collect()) {
+    // `cargo bench-pair -- idle` brings the dashes along, `cargo bench-pair idle` does not.
+    match play(std::env::args_os().skip(1).skip_while(|word| word == "--").collect()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("{error}");

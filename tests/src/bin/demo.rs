@@ -11,7 +11,8 @@ use tests::lab::{character, isolation, ldap, play, selftest, stories, storm, tou
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).peekable();
     let inside = arguments.next_if(|word| word == isolation::INSIDE).is_some();
-    let words: Vec<OsString> = arguments.collect();
+    // `cargo demo -- play` brings the dashes along, `cargo demo play` does not.
+    let words: Vec<OsString> = arguments.skip_while(|word| word == "--").collect();
     if let Some(played) = character::play(&words) {
         return played.unwrap_or_else(|error| {
             eprintln!("{error}");
@@ -73,9 +74,9 @@ Two boxes, two Ethernet links, a null modem, two power switches and a client,
 all on this machine.
 
     cargo demo                the tour: what fails, and what a user notices
-    cargo demo -- play        pull cables and power yourself
-    cargo demo -- ldap        the tour with the real slapd (ldap play: the same)
-    cargo demo -- story NAME  one promise, tried out; without NAME, their list
-    cargo demo -- storm SEED SECONDS
+    cargo demo play           pull cables and power yourself
+    cargo demo ldap           the tour with the real slapd (ldap play: the same)
+    cargo demo story NAME     one promise, tried out; without NAME, their list
+    cargo demo storm SEED SECONDS
                               everything at once, by chance
-    cargo demo -- selftest    does the lab itself tell the truth?";
+    cargo demo selftest       does the lab itself tell the truth?";

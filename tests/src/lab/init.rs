@@ -126,7 +126,7 @@ fn set_up(id: BoxId, room: &Path) -> io::Result<()> {
         interfaces.set_address(interface, address, prefix)?;
         interfaces.up(interface)?;
     }
-    Ok(())
+    fs::write(Path::new("/run").join(BOOTED), "")
 }
 
 /// Kills every process of the box that has `word` on its command line, except the one that does so.
@@ -177,6 +177,9 @@ pub(super) fn addresses(id: BoxId) -> [(Segment, Ipv4Addr, u8); 2] {
 
 /// The first argument of the program as pid 1 of a box.
 pub const CHARACTER: &str = "box";
+
+/// In `/run` of a box that is set up.
+pub(super) const BOOTED: &str = "booted";
 
 /// Where a box finds this program.
 pub(super) const PROGRAM: &str = "/run/demo";

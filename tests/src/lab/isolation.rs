@@ -101,12 +101,14 @@ pub(super) fn mount_proc() -> io::Result<()> {
 }
 
 fn refused(error: &io::Error) -> String {
-    let program = std::env::args().next().unwrap_or_default();
+    let program = std::env::current_exe().unwrap_or_default();
     format!(
-        "this kernel does not let user {} make namespaces ({error}).\n\
-         Allow it (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces or\n\
-         kernel.apparmor_restrict_unprivileged_userns), or run it with sudo:\n    sudo {program}",
-        geteuid().as_raw()
+        "this kernel does not let you make namespaces ({error}).\n\
+         As an ordinary user: allow it (sysctl kernel.unprivileged_userns_clone,\n\
+         user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns), or run\n    \
+         sudo {}\n\
+         In a container: start that with --privileged.",
+        program.display()
     )
 }
 

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -110,6 +111,11 @@ impl Machine {
     pub(super) fn demo(&self, arguments: &[&str]) -> io::Result<Output> {
         let pid = self.0.state().running.as_ref().ok_or_else(no_power)?.pid;
         let inhabitant = pidfd_open(pid, PidfdFlags::empty())?;
+        let booted = self.0.run().join(init::BOOTED);
+        let begun = Instant::now();
+        while !booted.exists() && begun.elapsed() < BOOT {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let child = move || {
             // The thread enters the box, and never comes back.
             unshare(UnshareFlags::FS)?;
@@ -292,3 +298,6 @@ pub fn name(id: BoxId) -> &'static str {
 fn wants_power(status: ExitStatus) -> bool {
     status.signal() == Some(Signal::HUP.as_raw())
 }
+
+/// How long a box may take to set itself up, on any machine.
+const BOOT: Duration = Duration::from_secs(20);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 
 use super::config::Choices;
+use super::expectations::{PATIENCE, is, one_holder, order, served_by, silence_below, whole};
 use super::failure::{Failure, expect};
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
@@ -54,7 +55,8 @@ const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) ->
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 22] = [
+const STORIES: [Story; 23] = [
+    story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
     story("home-comes-back", home_comes_back),
@@ -78,6 +80,14 @@ const STORIES: [Story; 22] = [
     story("peer-unknown-at-boot", peer_unknown),
     story("site-loses-power", site_loses_power),
 ];
+
+fn file_checks(lab: &Lab) -> Result<String, Failure> {
+    lab.power_on(First)?;
+    let output = lab.twobox(First, &["check", "--config", "/run/twobox.toml"])?;
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    expect(output.status.success(), said)?;
+    Ok("twobox check finds nothing wrong".to_owned())
+}
 
 fn active_dies(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
@@ -321,56 +331,9 @@ fn site_loses_power(lab: &Lab) -> Result<String, Failure> {
     Ok("both are back".to_owned())
 }
 
-/// Boots both boxes, and waits until home is active and the other stands by.
-pub(crate) fn whole(lab: &Lab) -> Result<(), Failure> {
-    for id in BoxId::BOTH {
-        lab.power_on(id)?;
-    }
-    served_by(lab, First)?;
-    is(lab, First, "active")?;
-    is(lab, Second, "standby")
-}
-
-pub(crate) fn served_by(lab: &Lab, id: BoxId) -> Result<(), Failure> {
-    let so = |lab: &Lab| lab.serving() == Some(id);
-    expect(lab.wait_for(PATIENCE, so), format!("{} does not serve", name(id)))
-}
-
-pub(crate) fn is(lab: &Lab, id: BoxId, role: &str) -> Result<(), Failure> {
-    let so = |lab: &Lab| lab.role(id).as_deref() == Some(role);
-    expect(lab.wait_for(PATIENCE, so), format!("{} is not {role}", name(id)))
-}
-
-pub(crate) fn order(lab: &Lab, id: BoxId, word: &str) -> Result<(), Failure> {
-    let output = lab.twobox(id, &[word])?;
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    expect(output.status.success(), format!("twobox {word} on {}: {said}", name(id)))
-}
-
-fn silence_below(lab: &Lab, start: Instant, most: Duration) -> Result<String, Failure> {
-    let silence = lab.client().since(start).silence;
-    let (silence, limit) = (millis(silence), (silence <= most, millis(most)));
-    expect(limit.0, format!("a silence of {silence}, longer than {}", limit.1))?;
-    Ok(format!("longest silence {silence}"))
-}
-
-pub(super) fn one_holder(lab: &Lab) -> Result<(), Failure> {
-    expect(lab.watch.looks() > 0, "the watch did not look")?;
-    let doubles = lab.doubles();
-    let Some(first) = doubles.first() else { return Ok(()) };
-    let time = millis(first.until - first.since);
-    expect(
-        false,
-        format!("both boxes had the address, {} times, at first for {time}", doubles.len()),
-    )
-}
-
 fn stay() -> Choices {
     Choices { auto_failback: "false".to_owned(), ..Choices::default() }
 }
-
-/// Long enough for any machine; waited out only when something is broken.
-const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Longer than every time that the pair could wait before it did something.
 const LONG: Duration = Duration::from_secs(4);

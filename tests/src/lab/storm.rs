@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 
 use super::config::Choices;
+use super::expectations::{PATIENCE, one_holder, whole};
 use super::failure::{Failure, expect};
 use super::power_switch::Switch;
-use super::stories::{one_holder, whole};
 use super::tour::condition;
 use super::{Cable, Lab, Way, name};
+use crate::world::random::Random;
 
 /// Raises the storm that `seed` begins, and lets it blow for `time`.
 ///
@@ -23,7 +24,7 @@ use super::{Cable, Lab, Way, name};
 pub fn run(seed: u64, time: Duration) -> Result<(), Failure> {
     let lab = Lab::new(&Choices::default())?;
     whole(&lab).map_err(|failure| failure.with_logs(&lab))?;
-    let mut chance = Chance(seed);
+    let mut chance = Random::new(seed);
     let start = Instant::now();
     let mut blows = 0;
     while start.elapsed() < time {
@@ -32,7 +33,7 @@ pub fn run(seed: u64, time: Duration) -> Result<(), Failure> {
         println!("{:>7.3} s  {said:<44} {}", start.elapsed().as_secs_f32(), now.join(" | "));
         one_holder(&lab).map_err(|failure| failure.with_logs(&lab))?;
         blows += 1;
-        std::thread::sleep(Duration::from_millis(chance.below(2_500)));
+        std::thread::sleep(Duration::from_millis(chance.within(&(0..2_500))));
     }
     println!("{:>7.3} s  fair weather", start.elapsed().as_secs_f32());
     let fair = clear_up(&lab).and_then(|()| one_holder(&lab));
@@ -42,12 +43,12 @@ pub fn run(seed: u64, time: Duration) -> Result<(), Failure> {
 }
 
 /// One thing that goes wrong, or right again, and how a person would say it.
-fn blow(lab: &Lab, chance: &mut Chance) -> Result<String, Failure> {
-    let id = chance.pick(&BoxId::BOTH);
+fn blow(lab: &Lab, chance: &mut Random) -> Result<String, Failure> {
+    let id = chance.one_of(&BoxId::BOTH);
     let own = name(id);
-    let cable = chance.pick(&[Cable::Lan(id), Cable::Direct, Cable::Serial]);
-    let way = chance.pick(&[Way::Lan, Way::Direct, Way::Serial]);
-    Ok(match chance.below(12) {
+    let cable = chance.one_of(&[Cable::Lan(id), Cable::Direct, Cable::Serial]);
+    let way = chance.one_of(&[Way::Lan, Way::Direct, Way::Serial]);
+    Ok(match chance.within(&(0..12)) {
         0 | 1 => {
             lab.cut(cable);
             format!("{cable} is cut")
@@ -76,7 +77,7 @@ fn blow(lab: &Lab, chance: &mut Chance) -> Result<String, Failure> {
         }
         9 => {
             let switches = [Switch::Sound, Switch::Unreachable, Switch::Lying, SLOW];
-            let switch = chance.pick(&switches);
+            let switch = chance.one_of(&switches);
             lab.set_switch(id, switch);
             format!("the switch of {own} is {switch:?}")
         }
@@ -86,7 +87,7 @@ fn blow(lab: &Lab, chance: &mut Chance) -> Result<String, Failure> {
             format!("the supervisor of {own} dies")
         }
         _ => {
-            let time = Duration::from_millis(chance.below(3_000));
+            let time = Duration::from_millis(chance.within(&(0..3_000)));
             // It may be shot meanwhile.
             let _ = lab.stall(id, time);
             format!("the supervisor of {own} stalled for {} ms", time.as_millis())
@@ -115,26 +116,5 @@ fn clear_up(lab: &Lab) -> Result<(), Failure> {
     expect(lab.wait_for(PATIENCE, settled), "the pair is not whole in fair weather")
 }
 
-/// Xorshift (Marsaglia 2003): chance that can be repeated.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
-        // Never 0, which would stay 0.
-        self.0 = self.0.max(1);
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 16) % limit
-    }
-
-    fn pick<T: Copy>(&mut self, things: &[T]) -> T {
-        things[self.below(things.len() as u64) as usize]
-    }
-}
-
 /// Slow, but within what the supervisor gives a switch.
 const SLOW: Switch = Switch::Slow(Duration::from_millis(300));
-
-/// Longer than every back-off that the storm may have driven the pair into.
-const PATIENCE: Duration = Duration::from_secs(60);

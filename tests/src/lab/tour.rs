@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 
 use super::config::Choices;
+use super::expectations::{PATIENCE, is, one_holder, order};
 use super::failure::{Failure, expect};
 use super::{Cable, Lab, name};
 
@@ -32,7 +33,7 @@ pub fn run(choices: &Choices) -> Result<(), Failure> {
         println!("{title:<48} {:>10}  {}", millis(row.silence), row.moved());
     }
     println!("{:-<79}\nmoments with the address on both boxes: {}", "", lab.doubles().len());
-    expect(lab.doubles().is_empty(), "both boxes had the address at the same time")
+    one_holder(&lab)
 }
 
 /// What a box says and does, in one line.
@@ -118,7 +119,7 @@ const STEPS: [Step; 10] = [
         act: |lab| {
             lab.mend_all();
             lab.power_on(Second)?;
-            standing_by(lab, Second)
+            is(lab, Second, "standby")
         },
         then: First,
     },
@@ -153,7 +154,7 @@ fn play(lab: &Lab, step: &Step) -> Result<Row, Failure> {
     lab.mend_all();
     // The next step begins when the pair is whole again.
     if lab.is_on(step.then.other()) {
-        standing_by(lab, step.then.other())?;
+        is(lab, step.then.other(), "standby")?;
     }
     Ok(Row { before, after: step.then, silence })
 }
@@ -165,17 +166,6 @@ fn cut(lab: &Lab, cable: Cable) -> Result<(), Failure> {
     expect(lab.is_on(First) && lab.is_on(Second), format!("a box was shot for {cable}"))
 }
 
-fn standing_by(lab: &Lab, id: BoxId) -> Result<(), Failure> {
-    let so = |lab: &Lab| lab.role(id).as_deref() == Some("standby");
-    expect(lab.wait_for(PATIENCE, so), format!("{} is not standing by", name(id)))
-}
-
-fn order(lab: &Lab, id: BoxId, word: &str) -> Result<(), Failure> {
-    let output = lab.twobox(id, &[word])?;
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    expect(output.status.success(), format!("twobox {word} on {}: {said}", name(id)))
-}
-
 const PICTURE: &str = "
                     client, asks 200 times a second
                        |
@@ -184,9 +174,6 @@ const PICTURE: &str = "
       server1 ====== eth1 ====== server2
          |  \\------ ttyS1 -------/ |
        power                     power";
-
-/// Long enough for any machine; waited out only when something is broken.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a box must have served to be believed.
 const STEADY: Duration = Duration::from_millis(300);

@@ -52,15 +52,34 @@ pub fn any_pair(random: &mut Random) -> [Settings; 2] {
     let hold = random.within(&(0..20));
     let links = random.within(&(1..4)) as usize;
     let policies = [0; 3].map(|_| any_policy(random));
+    let require =
+        random.one_of(&[Require::Fenced, Require::Fenced, Require::Fenced, Require::Silence]);
+    let timing = any_timing(random);
     let mut pair = pair();
     for (settings, priority) in pair.iter_mut().zip(priorities) {
         settings.priority = Priority(priority);
         settings.auto_failback = auto_failback;
         settings.failback_hold = Duration::from_secs(hold);
         settings.links = links;
+        settings.require = require;
+        settings.timing = timing;
         settings.resources = policies.into_iter().collect();
     }
     pair
+}
+
+/// Times in the right order, from a pair in a hurry to a patient one.
+fn any_timing(random: &mut Random) -> Timing {
+    let mut more = |time: Duration, percent: std::ops::Range<u64>| {
+        time * u32::try_from(100 + random.within(&percent)).unwrap_or(100) / 100
+    };
+    let keepalive = more(Duration::from_millis(50), 0..1_900);
+    let warntime = more(keepalive * 2, 10..200);
+    let deadtime = more(warntime, 10..300);
+    let fence_time = more(Duration::from_secs(4), 0..200);
+    let initdead = more(deadtime + keepalive * 3 + fence_time * 2, 1..100);
+    let times = Times { keepalive, warntime, deadtime, initdead, fence_time, baud: None };
+    Timing::new(times).expect("each is longer than the one before")
 }
 
 fn any_policy(random: &mut Random) -> Policy {

@@ -1,0 +1,193 @@
+//! Who shoots first, and what is waited for?
+//!
+//! The box that serves shoots a silent peer at once, because the service goes on either way. The box that does not
+//! serve looks at the peer's power first: *off* is all the evidence it wants. If it is on, the other box may be the one
+//! that serves, and goes before: this one waits for longer than the other's shot can take. The delay follows the
+//! role and never the name; it is nothing for a peer that asked to be shot, or that ranks lower and did not serve.
+//!
+//! - A box that has not heard its peer since boot never shoots (*no death-match*): it looks, again and again.
+//! - A box that was late itself listens before it shoots.
+//! - A shot that was ordered is waited for: its outcome is unknown until the device has shown the power off.
+//! - What cannot be seen off is tried again for ever, with a pause that doubles.
+
+use core::time::Duration;
+
+use crate::evidence::Evidence;
+use crate::heartbeat::{Asks, Role};
+use crate::news::{Cause, News};
+use crate::node::{Action, Actions, Node, Tag, act, tell};
+use crate::peer::Health;
+use crate::time::{Instant, Timer};
+
+/// What goes on against the peer's power.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Shot {
+    /// Nothing.
+    None,
+    /// It is being read.
+    Looking(Tag),
+    /// The next look or shot comes with [`Timer::Shot`].
+    Waiting,
+    /// It was ordered off: the outcome is waited for.
+    Ordered(Tag),
+}
+
+impl Node {
+    pub(crate) fn decide_fencing(&mut self, now: Instant, actions: &mut Actions) {
+        if matches!(self.shot, Shot::Ordered(_)) {
+            return;
+        }
+        match self.peer.word(now) {
+            Some(word) if word.asks != Asks::Fence => {
+                let first = matches!(self.cause, Cause::NotHeard(_));
+                let cause = if first { Cause::Heard } else { Cause::HeardAgain };
+                self.enter(Role::Standby, cause, now, actions);
+            }
+            _ if !self.eligible() => self.enter(Role::Standby, Cause::NotEligible, now, actions),
+            _ if self.silence_suffices(now) => self.start(Evidence::Silence, now, actions),
+            _ if self.shot == Shot::None => self.look(actions),
+            _ if self.shot == Shot::Waiting && self.is_due(now) => self.try_again(actions),
+            _ => {}
+        }
+    }
+
+    /// Shoots the peer while serving: at once, because the service goes on either way.
+    pub(crate) fn decide_shot(&mut self, now: Instant, actions: &mut Actions) {
+        let (threatens, warned) = match self.peer.word(now) {
+            // A peer that fences and hears nothing is about to shoot this box, unless the cables were mended just now,
+            // and then it will say so. One that hears this box again has shot already, and another shot would leave
+            // nobody. One that has not heard this box since it booted cannot shoot.
+            Some(word) if word.role == Role::Fencing => {
+                (word.heard.is_some() && word.hears.is_empty(), true)
+            }
+            Some(word) => (word.asks == Asks::Fence, false),
+            // Where silence is enough the peer may serve as well, and a shot would not make that better.
+            None => {
+                let dead = self.peer.health(now) == Health::Dead && !self.silence_suffices(now);
+                (dead && !self.peer.left() && !self.peer.fenced(), false)
+            }
+        };
+        match self.shot {
+            Shot::Ordered(_) | Shot::Looking(_) => {}
+            _ if !threatens || !self.may_shoot() => self.shot = Shot::None,
+            Shot::None if warned => {
+                self.wait_for(now + self.settings.timing.keepalive() * 2);
+            }
+            Shot::Waiting if !self.is_due(now) => {}
+            _ if self.relistens(now) => {}
+            _ => self.try_again(actions),
+        }
+    }
+
+    pub(crate) fn on_power(&mut self, off: bool, now: Instant, actions: &mut Actions) {
+        if off {
+            self.on_shot(true, now, actions);
+            return;
+        }
+        let turn = if self.role.holds_resources() { now } else { self.since + self.delay() };
+        if !self.may_shoot() {
+            if self.tries == 0 {
+                tell(actions, News::Waiting);
+            }
+            let pause = self.pause();
+            self.wait_for(now + pause);
+        } else if turn > now {
+            self.wait_for(turn);
+        } else {
+            self.shoot(actions);
+        }
+    }
+
+    pub(crate) fn on_shot(&mut self, off: bool, now: Instant, actions: &mut Actions) {
+        if off {
+            self.shot = Shot::None;
+            self.tries = 0;
+            self.peer.seen_off();
+            if self.role == Role::Fencing && self.eligible() {
+                self.start(Evidence::Fenced, now, actions);
+            } else {
+                tell(actions, News::Fenced);
+            }
+        } else {
+            let pause = self.pause();
+            self.wait_for(now + pause);
+            let serves = self.role.holds_resources();
+            tell(actions, News::FenceFailed { again: pause, serves });
+        }
+    }
+
+    /// Makes sure of the peer before taking over.
+    pub(crate) fn doubt(&mut self, cause: Cause, now: Instant, actions: &mut Actions) {
+        self.tries = 0;
+        self.shot = Shot::None;
+        if self.silence_suffices(now) {
+            self.start(Evidence::Silence, now, actions);
+        } else {
+            self.enter(Role::Fencing, cause, now, actions);
+            self.look(actions);
+        }
+    }
+
+    /// No death-match: a box that has not heard its peer since boot does not shoot it.
+    pub(crate) fn may_shoot(&self) -> bool {
+        self.peer.epoch().is_some()
+    }
+
+    fn silence_suffices(&self, now: Instant) -> bool {
+        Evidence::Silence.suffices(self.settings.require) && self.peer.health(now) == Health::Dead
+    }
+
+    /// How long the other box may shoot first: it goes before if it serves, or else if it ranks higher.
+    fn delay(&self) -> Duration {
+        let first = self.peer.last_word().is_some_and(|word| {
+            word.asks == Asks::Fence
+                || !word.role.holds_resources() && word.rank() < self.settings.rank()
+        });
+        if first { Duration::ZERO } else { self.settings.timing.fence_delay() }
+    }
+
+    /// Whether the time of the next look or shot has come. A box that was late listens first.
+    fn is_due(&self, now: Instant) -> bool {
+        self.timers.get(Timer::Shot).is_none_or(|at| at <= now) && !self.relistens(now)
+    }
+
+    fn relistens(&self, now: Instant) -> bool {
+        self.timers.get(Timer::Relisten).is_some_and(|until| until > now)
+    }
+
+    pub(crate) fn look(&mut self, actions: &mut Actions) {
+        self.shot = Shot::Looking(self.change);
+        act(actions, Action::LookAtPower(self.change));
+    }
+
+    /// Shoots; but after a shot that failed it looks first, because the order may have been taken all the same.
+    fn try_again(&mut self, actions: &mut Actions) {
+        if self.may_shoot() && self.tries == 0 {
+            self.shoot(actions);
+        } else {
+            self.look(actions);
+        }
+    }
+
+    fn wait_for(&mut self, at: Instant) {
+        self.shot = Shot::Waiting;
+        self.timers.set(Timer::Shot, at);
+    }
+
+    fn shoot(&mut self, actions: &mut Actions) {
+        self.shot = Shot::Ordered(self.change);
+        tell(actions, News::Shooting);
+        act(actions, Action::Fence(self.change));
+    }
+
+    fn pause(&mut self) -> Duration {
+        let pause = (PAUSE * (1 << self.tries.min(8))).min(PAUSE_MAX);
+        self.tries = self.tries.saturating_add(1);
+        pause
+    }
+}
+
+/// The first pause between two looks at the peer's power, or two shots.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause: a fence device that comes back is used within half a minute.
+const PAUSE_MAX: Duration = Duration::from_secs(30);

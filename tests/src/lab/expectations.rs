@@ -1,0 +1,63 @@
+//! What does one expect of a pair?
+//!
+//! What takes time is waited for; what must never be is looked up in the records of the client and of the watch.
+
+use std::time::{Duration, Instant};
+
+use firmware_agnostic::identity::BoxId::{self, First, Second};
+
+use super::failure::{Failure, expect};
+use super::tour::millis;
+use super::{Lab, name};
+
+/// Boots both boxes, and waits until home is active and the other stands by.
+pub(crate) fn whole(lab: &Lab) -> Result<(), Failure> {
+    for id in BoxId::BOTH {
+        lab.power_on(id)?;
+    }
+    served_by(lab, First)?;
+    is(lab, First, "active")?;
+    is(lab, Second, "standby")
+}
+
+/// Waits until a box serves.
+pub(crate) fn served_by(lab: &Lab, id: BoxId) -> Result<(), Failure> {
+    let so = |lab: &Lab| lab.serving() == Some(id);
+    expect(lab.wait_for(PATIENCE, so), format!("{} does not serve", name(id)))
+}
+
+/// Waits until a box is in a role.
+pub(crate) fn is(lab: &Lab, id: BoxId, role: &str) -> Result<(), Failure> {
+    let so = |lab: &Lab| lab.role(id).as_deref() == Some(role);
+    expect(lab.wait_for(PATIENCE, so), format!("{} is not {role}", name(id)))
+}
+
+/// Gives a box an order, as an operator does.
+pub(crate) fn order(lab: &Lab, id: BoxId, word: &str) -> Result<(), Failure> {
+    let output = lab.twobox(id, &[word])?;
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    expect(output.status.success(), format!("twobox {word} on {}: {said}", name(id)))
+}
+
+/// The client has noticed at most so much since `start`.
+pub(super) fn silence_below(lab: &Lab, start: Instant, most: Duration) -> Result<String, Failure> {
+    let silence = lab.client().since(start).silence;
+    let (silence, limit) = (millis(silence), (silence <= most, millis(most)));
+    expect(limit.0, format!("a silence of {silence}, longer than {}", limit.1))?;
+    Ok(format!("longest silence {silence}"))
+}
+
+/// The watch has never seen the address on both boxes at the same time.
+pub(super) fn one_holder(lab: &Lab) -> Result<(), Failure> {
+    expect(lab.watch.looks() > 0, "the watch did not look")?;
+    let doubles = lab.doubles();
+    let Some(first) = doubles.first() else { return Ok(()) };
+    let time = millis(first.until - first.since);
+    expect(
+        false,
+        format!("both boxes had the address, {} times, at first for {time}", doubles.len()),
+    )
+}
+
+/// Long enough for any machine, and for every back-off; waited out only when something is broken.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
