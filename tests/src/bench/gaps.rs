@@ -18,7 +18,7 @@ use super::row::{Row, Target};
 
 /// What can be measured here.
 pub const NAMES: [&str; 7] =
-    ["switch", "power", "power-fast", "hang", "service", "cables", "crash"];
+    ["planned", "power", "power-fast", "hang", "service", "cables", "crash"];
 
 /// Prints the rows of the section called `wanted`. Needs a world of its own.
 ///
@@ -27,7 +27,7 @@ pub const NAMES: [&str; 7] =
 /// When the pair did something else than what was to be measured.
 pub fn run(wanted: &str) -> Result<(), Failure> {
     let (choices, measure): (_, Measure) = match wanted {
-        "switch" => (Choices::default(), switch),
+        "planned" => (Choices::default(), planned),
         "power" => (Choices::default(), |lab| power(lab, "box loss by power, defaults", 1_200.0)),
         "power-fast" => (fast(), |lab| power(lab, "box loss by power, fast", 200.0)),
         "hang" => (Choices::default(), hang),
@@ -46,7 +46,7 @@ pub fn run(wanted: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn switch(lab: &Lab) -> Result<Vec<Row>, Failure> {
+fn planned(lab: &Lab) -> Result<Vec<Row>, Failure> {
     let (mut away, mut home) = (Vec::new(), Vec::new());
     for _ in 0..20 {
         away.push(gap(lab, Second, || order(lab, First, "standby"))?);

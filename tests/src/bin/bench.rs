@@ -52,7 +52,7 @@ that could not be measured is.
 
     cargo bench-pair          everything: some 15 minutes on an idle machine
     cargo bench-pair gaps     what a user of the service misses, in the lab:
-                              switch power power-fast hang service cables crash
+                              planned power power-fast hang service cables crash
                               (or any of these alone)
     cargo bench-pair idle     the supervisor while nothing happens
     cargo bench-pair core     one heartbeat, and the simulator
