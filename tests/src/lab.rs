@@ -18,6 +18,7 @@
 //! |---|---|
 //! | [`isolation`], `kernel` | how does the lab get a world of its own? |
 //! | `machine`, [`init`] | what is a box, and what runs as its pid 1? |
+//! | [`character`] | which parts does this one program play in a box? |
 //! | `ethernet`, [`null_modem`], [`power_switch`] | what do cables and switches do? |
 //! | `faults` | what can go wrong between the boxes? |
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
@@ -47,10 +48,11 @@ use watch::{Double, Watch};
 pub use faults::{Cable, Way};
 pub use machine::name;
 
+pub mod character;
 pub mod client;
 pub mod config;
 mod ethernet;
-mod expectations;
+pub(crate) mod expectations;
 pub mod failure;
 mod faults;
 pub mod init;
@@ -86,11 +88,18 @@ impl Lab {
     ///
     /// When the kernel refuses a namespace, a port or a process.
     pub fn new(choices: &Choices) -> io::Result<Self> {
-        let program = ["/run/demo", "twobox", "run", "--config", "/run/twobox.toml"];
+        let program = match &choices.program {
+            Some(program) => {
+                std::fs::copy(program, machine::PRODUCT)?;
+                ["/run/twobox"].as_slice()
+            }
+            None => &[init::PROGRAM, "twobox"],
+        };
+        let program = [program, &["run", "--config", "/run/twobox.toml"]].concat();
         let mut files = choices.files.clone();
         files.push(("twobox.toml".to_owned(), config::text(choices)));
         files.push(("twobox.key".to_owned(), config::KEY.to_owned()));
-        let program = program.map(str::to_owned).to_vec();
+        let program = program.into_iter().map(str::to_owned).collect();
         Self::with(&Installation { program, files }, choices.baud, choices.question)
     }
 
@@ -189,6 +198,15 @@ impl Lab {
         self.machine(id).order(Order::Stall)?;
         std::thread::sleep(time);
         self.machine(id).order(Order::Resume)
+    }
+
+    /// Stops everything that runs on a box in its tracks, for ever; it keeps what it has.
+    ///
+    /// # Errors
+    ///
+    /// When the box has no power.
+    pub fn hang(&self, id: BoxId) -> io::Result<()> {
+        self.machine(id).demo(&["freeze"]).map(drop)
     }
 
     /// The client, which asks for the service all the time.

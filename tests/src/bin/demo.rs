@@ -6,29 +6,21 @@ use std::time::Duration;
 
 use tests::lab::config::Choices;
 use tests::lab::failure::Failure;
-use tests::lab::{
-    init, isolation, ldap, play, power_switch, selftest, service, stories, storm, tour,
-};
+use tests::lab::{character, isolation, ldap, play, selftest, stories, storm, tour};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).peekable();
     let inside = arguments.next_if(|word| word == isolation::INSIDE).is_some();
     // `cargo demo -- play` brings the dashes along, `cargo demo play` does not.
     let words: Vec<OsString> = arguments.skip_while(|word| word == "--").collect();
+    if let Some(played) = character::play(&words) {
+        return played.unwrap_or_else(|error| {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        });
+    }
     let texts: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
     let done = match texts.as_slice() {
-        ["twobox", ..] => return supervisor::main(words.into_iter().skip(1)),
-        [init::CHARACTER, own, room, program @ ..] => {
-            let program: Vec<String> = program.iter().copied().map(str::to_owned).collect();
-            init::run(own, room.as_ref(), &program).map_err(|error| format!("{own}: {error}"))
-        }
-        ["serve", address] => serve(address),
-        ["hold"] => selftest::hold().map_err(|error| error.to_string()),
-        ["kill", word] => init::kill(word).map_err(|error| error.to_string()),
-        ["reset"] => selftest::reset().map_err(|error| error.to_string()),
-        ["switch", target, verb] => power_switch::ask(target, verb)
-            .map(|power| println!("{power}"))
-            .map_err(|error| format!("switch of {target}: {error}")),
         ["--help" | "-h" | "help"] => {
             println!("{HELP}");
             Ok(())
@@ -75,11 +67,6 @@ fn play(words: &[&str]) -> Result<(), String> {
 
 fn storm(seed: &str, seconds: &str) -> Result<(), Failure> {
     storm::run(seed.parse()?, Duration::from_secs(seconds.parse()?))
-}
-
-fn serve(address: &str) -> Result<(), String> {
-    let address = address.parse().map_err(|_| format!("{address:?} is no address"))?;
-    service::serve(address).map_err(|error| format!("cannot serve {address}: {error}"))
 }
 
 const HELP: &str = "\

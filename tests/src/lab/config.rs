@@ -1,6 +1,7 @@
 //! What do the boxes of the lab have in their configuration file?
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use firmware_agnostic::identity::BoxId;
 
@@ -26,6 +27,8 @@ pub struct Choices {
     pub extra: String,
     /// Further files in `/run` of both boxes: name (a directory if it ends in `/`) and content.
     pub files: Vec<(String, String)>,
+    /// The supervisor, if it is to be another program than this one.
+    pub program: Option<PathBuf>,
     /// How the client asks.
     pub question: Question,
 }
@@ -44,6 +47,7 @@ impl Default for Choices {
             ),
             extra: String::new(),
             files: Vec::new(),
+            program: None,
             question: Question::Echo,
         }
     }

@@ -11,7 +11,7 @@ use super::tour::millis;
 use super::{Lab, name};
 
 /// Boots both boxes, and waits until home is active and the other stands by.
-pub(super) fn whole(lab: &Lab) -> Result<(), Failure> {
+pub(crate) fn whole(lab: &Lab) -> Result<(), Failure> {
     for id in BoxId::BOTH {
         lab.power_on(id)?;
     }
@@ -21,19 +21,19 @@ pub(super) fn whole(lab: &Lab) -> Result<(), Failure> {
 }
 
 /// Waits until a box serves.
-pub(super) fn served_by(lab: &Lab, id: BoxId) -> Result<(), Failure> {
+pub(crate) fn served_by(lab: &Lab, id: BoxId) -> Result<(), Failure> {
     let so = |lab: &Lab| lab.serving() == Some(id);
     expect(lab.wait_for(PATIENCE, so), format!("{} does not serve", name(id)))
 }
 
 /// Waits until a box is in a role.
-pub(super) fn is(lab: &Lab, id: BoxId, role: &str) -> Result<(), Failure> {
+pub(crate) fn is(lab: &Lab, id: BoxId, role: &str) -> Result<(), Failure> {
     let so = |lab: &Lab| lab.role(id).as_deref() == Some(role);
     expect(lab.wait_for(PATIENCE, so), format!("{} is not {role}", name(id)))
 }
 
 /// Gives a box an order, as an operator does.
-pub(super) fn order(lab: &Lab, id: BoxId, word: &str) -> Result<(), Failure> {
+pub(crate) fn order(lab: &Lab, id: BoxId, word: &str) -> Result<(), Failure> {
     let output = lab.twobox(id, &[word])?;
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     expect(output.status.success(), format!("twobox {word} on {}: {said}", name(id)))
@@ -60,4 +60,4 @@ pub(super) fn one_holder(lab: &Lab) -> Result<(), Failure> {
 }
 
 /// Long enough for any machine, and for every back-off; waited out only when something is broken.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -21,14 +21,14 @@ impl<E: fmt::Display> From<E> for Failure {
 /// # Errors
 ///
 /// `reason`, if it is not.
-pub(super) fn expect(so: bool, reason: impl Into<String>) -> Result<(), Failure> {
+pub(crate) fn expect(so: bool, reason: impl Into<String>) -> Result<(), Failure> {
     if so { Ok(()) } else { Err(Failure(reason.into())) }
 }
 
 impl Failure {
     /// The same, with what both boxes have said last.
     #[must_use]
-    pub(super) fn with_logs(self, lab: &Lab) -> Self {
+    pub(crate) fn with_logs(self, lab: &Lab) -> Self {
         let Self(mut text) = self;
         for id in BoxId::BOTH {
             let log = lab.log(id);

@@ -135,17 +135,35 @@ fn set_up(id: BoxId, room: &Path) -> io::Result<()> {
 ///
 /// When `/proc` cannot be read.
 pub fn kill(word: &str) -> io::Result<()> {
-    for entry in fs::read_dir("/proc")?.flatten() {
-        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        let Some(pid) = number.and_then(Pid::from_raw) else { continue };
-        // One that has gone meanwhile has no command line.
-        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let named = line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes());
-        if named && pid != getpid() {
+    for (pid, line) in others()? {
+        if line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes()) {
             kill_process(pid, Signal::KILL)?;
         }
     }
     Ok(())
+}
+
+/// Stops every process of the box in its tracks, except the one that does so, and pid 1, which does nothing anyway.
+///
+/// # Errors
+///
+/// When `/proc` cannot be read.
+pub fn freeze() -> io::Result<()> {
+    for (pid, _) in others()? {
+        // One that has gone meanwhile does nothing either.
+        let _ = kill_process(pid, Signal::STOP);
+    }
+    Ok(())
+}
+
+/// Every other process of the box, and its command line.
+fn others() -> io::Result<impl Iterator<Item = (Pid, Vec<u8>)>> {
+    Ok(fs::read_dir("/proc")?.flatten().filter_map(|entry| {
+        let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+        // One that has gone meanwhile has no command line.
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        (pid != getpid()).then_some((pid, line))
+    }))
 }
 
 /// The addresses of a box that never move (RFC 5737).

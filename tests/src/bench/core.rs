@@ -1,0 +1,119 @@
+//! What does one heartbeat cost, without any board around it? And how fast does the simulator let a pair age?
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use firmware_agnostic::frame;
+use firmware_agnostic::identity::{BoxId, LinkId};
+use firmware_agnostic::node::{Actions, Event, Node};
+
+use crate::allocations;
+use crate::conversation::Conversation;
+use crate::lab::failure::{Failure, expect};
+use crate::world::World;
+use crate::world::misery::{Misery, SECOND};
+use crate::world::sample;
+use crate::world::trace::Trace;
+
+use super::row::{Row, Target};
+
+/// Prints what the core costs.
+///
+/// # Errors
+///
+/// When the simulated pair breaks a promise.
+pub fn run() -> Result<(), Failure> {
+    let pair = Conversation::settled();
+    for (id, what) in BoxId::BOTH.into_iter().zip(["active", "standby"]) {
+        let step = Row::new(&format!("core: step on a heartbeat, {what}"), "us", steps(&pair, id)?);
+        step.target(Target::AtMost(2.0)).print();
+    }
+    let (word, keys, name) = (pair.word(BoxId::First), pair.keys(), pair.pair());
+    let frame = frame::encode(1, &word, keys, name);
+    let encode = timed(|| {
+        black_box(frame::encode(1, black_box(&word), keys, name));
+    });
+    Row::new("core: encode a frame", "us", encode).print();
+    let decode = timed(|| {
+        let _ = black_box(frame::decode(black_box(&frame), keys, name));
+    });
+    Row::new("core: decode a frame", "us", decode).print();
+    Row::new("core: heap allocations a heartbeat", "", [allocations(pair)])
+        .target(Target::AtMost(0.0))
+        .print();
+    for (what, size) in [("Node", size_of::<Node>()), ("Actions", size_of::<Actions>())] {
+        Row::new(&format!("core: size of {what}"), "B", [size as f64]).print();
+    }
+    let speeds = (0..SPEEDS).map(speed).collect::<Result<Vec<_>, _>>()?;
+    Row::new("simulator: seconds a second", "s", speeds).target(Target::AtLeast(1_000.0)).print();
+    Ok(())
+}
+
+/// Microseconds of one step of a box in a settled pair, with the look at its next deadline.
+fn steps(pair: &Conversation, id: BoxId) -> Result<Vec<f64>, Failure> {
+    let (mut node, mut now) = (pair.node(id).clone(), pair.now());
+    let word = pair.word(id.other());
+    let mut links = (0..sample::pair()[0].links).filter_map(LinkId::new).cycle();
+    let measured = timed(|| {
+        now = now + APART;
+        let deadline = node.next_deadline();
+        if deadline <= now {
+            black_box(node.step(Event::Timeout, deadline));
+        }
+        if let Some(link) = links.next() {
+            black_box(node.step(black_box(Event::Heartbeat(link, word)), now));
+        }
+    });
+    expect(node.epoch() == pair.node(id).epoch(), "something happened while it was measured")?;
+    Ok(measured)
+}
+
+fn allocations(mut pair: Conversation) -> f64 {
+    let before = allocations::on_this_thread();
+    let heard: u32 = (0..BATCH).map(|_| pair.one_interval()).sum();
+    (allocations::on_this_thread() - before) as f64 / f64::from(heard)
+}
+
+/// How many seconds of a pair in which all is well pass in one.
+fn speed(seed: u64) -> Result<f64, Failure> {
+    let mut world = World::new(sample::pair(), Misery::calm(), seed, Trace::Off);
+    for id in BoxId::BOTH {
+        world.power_on(id);
+    }
+    let failure = |broken: &dyn std::fmt::Display| Failure(broken.to_string());
+    world.run(SETTLED).map_err(|broken| failure(&broken))?;
+    let start = Instant::now();
+    world.run(AGE).map_err(|broken| failure(&broken))?;
+    let passed = start.elapsed().as_secs_f64();
+    if world.serving() == Some(BoxId::First) {
+        Ok((AGE / SECOND) as f64 / passed)
+    } else {
+        Err(Failure("the simulated pair did not settle".to_owned()))
+    }
+}
+
+/// Microseconds of one `work`, many times over: the mean of each of many batches.
+fn timed(mut work: impl FnMut()) -> Vec<f64> {
+    (0..BATCHES)
+        .map(|_| {
+            let start = Instant::now();
+            (0..BATCH).for_each(|_| work());
+            start.elapsed().as_secs_f64() * 1e6 / f64::from(BATCH)
+        })
+        .collect()
+}
+
+/// Long enough to be timed, short enough that most batches are not interrupted.
+const BATCH: u32 = 1_000;
+const BATCHES: usize = 200;
+
+/// Between two heartbeats: so close that deadlines hardly count.
+const APART: Duration = Duration::from_millis(1);
+
+const SPEEDS: u64 = 5;
+
+/// What a pair needs to come to rest after its boot.
+const SETTLED: u64 = 120 * SECOND;
+
+/// For how long it is simulated then.
+const AGE: u64 = 4 * 3_600 * SECOND;
