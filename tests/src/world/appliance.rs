@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Event, Node, Tag};
 use firmware_agnostic::settings::Settings;
 use firmware_agnostic::time::Instant;
@@ -28,6 +29,8 @@ pub struct Appliance {
     pub start_is_broken: bool,
     /// Its resources do not stop.
     pub stop_is_broken: bool,
+    /// What its disk remembers, unless it is lost.
+    pub journal: Option<Journal>,
     /// How much faster the clock here is, in millionths.
     pub skew: i64,
 }
@@ -46,6 +49,7 @@ impl Appliance {
             clock: 0,
             start_is_broken: false,
             stop_is_broken: false,
+            journal: None,
             skew: 0,
         }
     }
