@@ -15,6 +15,7 @@
 pub mod child;
 pub mod clock;
 pub mod fence;
+pub mod journal;
 pub mod link;
 pub mod need;
 pub mod neighbour;

@@ -164,6 +164,9 @@ pub trait Resource: Send {
     /// When it is not well, with the reason.
     fn monitor(&mut self) -> io::Result<()>;
 
+    /// Tells the world outside again where it is, because somebody else may have said otherwise. Does not wait.
+    fn announce(&mut self) {}
+
     /// How long from now until `monitor` wants to be called again.
     fn rhythm(&self) -> Duration {
         Duration::from_secs(10)

@@ -417,7 +417,11 @@ impl<T: Value + Clone> Value for PerBox<T> {
 }
 
 /// Reads a time with its unit, as `ha.cf` writes it: `us`, `ms`, `s`, `min` (or `m`), `h`, `d`.
-fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+///
+/// When it is none, with an example.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let wrong = || format!("{text:?} is no time: say {}", Duration::EXAMPLE);

@@ -124,6 +124,8 @@ pub enum Asks {
     Leave,
     /// To cut its power: it could not release what it holds.
     Fence,
+    /// To leave everything as it is, whatever happens to it.
+    Maintenance,
 }
 
 impl Asks {

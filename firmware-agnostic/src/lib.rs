@@ -31,6 +31,7 @@ pub mod failback;
 pub mod frame;
 pub mod heartbeat;
 pub mod identity;
+pub mod journal;
 pub mod news;
 pub mod node;
 pub mod order;

@@ -50,12 +50,27 @@ pub enum News {
     NobodyServes,
     /// A resource could not be stopped.
     StopFailed(ResourceId),
+    /// What an earlier life of the supervisor has left could not be stopped.
+    Leftover(ResourceId),
     /// The boxes are configured differently.
     ConfigDiffers,
     /// Somebody else says that it is this box.
     Impostor(LinkId),
     /// Home is ready, and waits for an operator.
     HomeReady,
+    /// Home has failed so often that the resources stay here.
+    LockedOut,
+    /// A resource failed, and nothing is done about it during maintenance.
+    Frozen(ResourceId),
+    /// The time of an operator's order is over.
+    OrderEnded,
+    /// What this box was when its last life ended.
+    LastLife {
+        /// Its role.
+        role: Role,
+        /// It was told to leave.
+        clean: bool,
+    },
 }
 
 /// How much a piece of news matters.
@@ -160,9 +175,12 @@ impl News {
             Self::FenceFailed { .. }
             | Self::NobodyServes
             | Self::Insisting(_)
+            | Self::LockedOut
+            | Self::Frozen(_)
             | Self::Waiting
             | Self::TooOften(_)
             | Self::StopFailed(_)
+            | Self::Leftover(_)
             | Self::Impostor(_)
             | Self::ConfigDiffers => Weight::Error,
             Self::Late(_)
@@ -175,6 +193,8 @@ impl News {
             Self::Changed(_)
             | Self::Link(_, Carries::BothWays)
             | Self::HomeReady
+            | Self::OrderEnded
+            | Self::LastLife { .. }
             | Self::PeerLeaves => Weight::Info,
         }
     }
@@ -257,6 +277,12 @@ impl Display for Line<'_> {
                 "resource {} could not be stopped: this box resets itself",
                 names.resource(*resource)
             ),
+            News::Leftover(resource) => write!(
+                f,
+                "resource {} is left from an earlier life and could not be stopped: trying again, and asking {peer} \
+                 to fence this box",
+                names.resource(*resource)
+            ),
             News::ConfigDiffers => {
                 write!(f, "{peer} is configured differently: compare the files of both boxes")
             }
@@ -267,10 +293,23 @@ impl Display for Line<'_> {
                 names.boxes[names.me.place()]
             ),
             News::HomeReady => {
-                write!(
-                    f,
-                    "{peer} is home and ready: say twobox takeover there to move the resources"
-                )
+                write!(f, "{peer} is home and ready: say twobox failback to move the resources")
+            }
+            News::LockedOut => write!(
+                f,
+                "{peer} is home, and has failed too often to be trusted: mend it, then say twobox failback or resume"
+            ),
+            News::Frozen(resource) => write!(
+                f,
+                "resource {} failed during maintenance: nothing is done about it",
+                names.resource(*resource)
+            ),
+            News::OrderEnded => f.write_str("the time of the operator's order is over"),
+            News::LastLife { role, clean: true } => {
+                write!(f, "the last life of this box ended in order, as {role}")
+            }
+            News::LastLife { role, clean: false } => {
+                write!(f, "the last life of this box ended without warning, as {role}")
             }
         }
     }

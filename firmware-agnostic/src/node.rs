@@ -7,6 +7,7 @@
 //! |---|---|---|---|
 //! | init | leftovers are gone, then the peer is heard | standby | |
 //! | init | leftovers are gone, then nothing for `initdead` | fencing | looks at the peer's power |
+//! | init | leftovers cannot be removed | | asks to be fenced, and tries again |
 //! | standby | the peer's word releases this box (the echo rule, `released_by`) | starting | start |
 //! | standby | silence on every link for `deadtime`, or the peer asks for it | fencing | looks at the peer's power |
 //! | fencing | the peer's power is off, or an operator says so | starting | start |
@@ -27,14 +28,13 @@
 //! 2. **Evidence.** Without the peer's word it starts only on evidence: the peer's power seen off, an operator.
 //! 3. **Commitment.** A shot that was ordered is waited for, and nothing starts on an order that is not confirmed.
 
-use core::time::Duration;
-
 use heapless::Vec;
 
 use crate::evidence::Evidence;
-use crate::failback::{AutoFailback, Failback};
+use crate::failback::Failback;
 use crate::heartbeat::{Asks, Boot, Epoch, Heartbeat, Role, Term};
 use crate::identity::{LinkId, ResourceId};
+use crate::journal::Journal;
 use crate::news::{Cause, Change, News};
 use crate::order::{Order, Refusal};
 use crate::peer::{Health, Peer};
@@ -54,6 +54,11 @@ pub enum Event {
     Answer(Tag, Answer),
     /// A resource that should run does not, or could not be started again.
     ResourceFailed(ResourceId),
+    /// A resource closed the gate through which the resources go home, or opened it.
+    Gate {
+        /// They are to stay where they are.
+        closed: bool,
+    },
     /// An operator's word.
     Order(Order),
 }
@@ -100,6 +105,10 @@ pub enum Action {
     Leave,
     /// Tell the operator what became of the order.
     Reply(Result<(), Refusal>),
+    /// Write this down, and then only do what comes after it.
+    Record(Journal),
+    /// Tell the neighbours again where the addresses are.
+    Announce,
     /// Tell people. Comes before the effects of what is told.
     Tell(News),
 }
@@ -134,15 +143,23 @@ pub struct Node {
     pub(crate) shot: Shot,
     pub(crate) tries: u8,
     pub(crate) timers: Timers,
-    /// What lasts has been told.
+    /// What goes on for long has been told.
     pub(crate) told: bool,
+    /// The operator's order that outlives a reboot.
+    pub(crate) lasting: Option<Asks>,
+    recorded: Option<Journal>,
+    /// What the last life of this box has left, until it is told.
+    last_life: Option<Journal>,
 }
 
 impl Node {
     /// A box that has just been born, and asks for its leftovers to be removed at its first step.
-    pub fn new(settings: Settings, boot: Boot, now: Instant) -> Self {
+    ///
+    /// `journal` is what its last life has left, if that can be read.
+    pub fn new(settings: Settings, boot: Boot, journal: Option<Journal>, now: Instant) -> Self {
         let peer = Peer::new(settings.timing, settings.links, boot, now);
         let recovery = Recovery::new(&settings.resources);
+        let lasting = journal.and_then(|journal| journal.order);
         let mut timers = Timers::default();
         timers.set(Timer::Keepalive, now);
         Self {
@@ -150,9 +167,9 @@ impl Node {
             boot,
             change: 0,
             role: Role::Init,
-            asks: Asks::Nothing,
+            asks: lasting.unwrap_or(Asks::Nothing),
             fit: true,
-            term: Term::default(),
+            term: journal.map(|journal| journal.term).unwrap_or_default(),
             cause: Cause::Boot,
             since: now,
             peer,
@@ -165,12 +182,18 @@ impl Node {
             tries: 0,
             timers,
             told: false,
+            lasting,
+            recorded: None,
+            last_life: journal,
         }
     }
 
     /// Takes in what happened, and tells what to do about it.
     pub fn step(&mut self, event: Event, now: Instant) -> Actions {
         let mut actions = Actions::new();
+        if let Some(journal) = self.last_life.take() {
+            tell(&mut actions, News::LastLife { role: journal.role, clean: journal.clean });
+        }
         let (change, asked) = (self.change, self.asks);
         self.notice_lateness(now, &mut actions);
         match event {
@@ -183,10 +206,12 @@ impl Node {
                 let reply = self.on_order(order, now, &mut actions);
                 act(&mut actions, Action::Reply(reply));
             }
+            Event::Gate { closed } => self.failback.set_gate(closed),
             Event::Timeout => {}
         }
         self.decide(now, &mut actions);
         self.recover(now, &mut actions);
+        self.record(&mut actions);
         self.timers.drop_expired(now, Timer::Keepalive);
         self.peer.review(now, |news| act(&mut actions, Action::Tell(news)));
         if self.change != change
@@ -198,7 +223,7 @@ impl Node {
             act(&mut actions, Action::Send(self.heartbeat(now)));
         }
         // The last words come before the end.
-        if self.asks == Asks::Fence && asked != Asks::Fence {
+        if self.asks == Asks::Fence && asked != Asks::Fence && self.role != Role::Init {
             act(&mut actions, Action::Reset);
         }
         self.decide_leaving(now, &mut actions);
@@ -262,6 +287,11 @@ impl Node {
         &self.peer
     }
 
+    /// What is known of the peer as home.
+    pub const fn failback(&self) -> &Failback {
+        &self.failback
+    }
+
     /// The failures of the resources.
     pub const fn recovery(&self) -> &Recovery {
         &self.recovery
@@ -294,6 +324,7 @@ impl Node {
         }
         self.told &= self.peer.word(now).is_none();
         let (left, differs) = (self.peer.left(), self.config_differs());
+        let held = self.peer.word(now).is_some_and(|word| word.role.holds_resources());
         if self.peer.heard(link, heartbeat, self.epoch(), now) {
             // What an earlier boot of the peer has echoed is not to be believed of this one.
             self.change += 1;
@@ -301,11 +332,24 @@ impl Node {
         if self.peer.left() && !left {
             tell(actions, News::PeerLeaves);
         }
+        let holds = self.peer.word(now).is_some_and(|word| word.role.holds_resources());
+        if self.role.holds_resources() && held && !holds {
+            // Whoever was told last by the peer must be told again.
+            act(actions, Action::Announce);
+        }
         if !self.role.holds_resources() {
             self.term = self.term.max(heartbeat.term);
         }
         if self.config_differs() && !differs {
             tell(actions, News::ConfigDiffers);
+        }
+    }
+
+    /// Ends an order whose time is over.
+    fn end_order(&mut self, now: Instant, actions: &mut Actions) {
+        if self.timers.expired(Timer::Order, now) {
+            tell(actions, News::OrderEnded);
+            self.ask(Asks::Nothing);
         }
     }
 
@@ -346,6 +390,9 @@ impl Node {
         match (self.role, answer) {
             (Role::Init, Answer::Stopped) => {
                 self.clean = true;
+                if self.asks == Asks::Fence {
+                    self.ask(Asks::Nothing);
+                }
                 self.peer.listen_from(now);
                 self.timers.set(Timer::Initdead, now + self.settings.timing.initdead());
             }
@@ -362,7 +409,14 @@ impl Node {
                 let role = if self.fit { Role::Standby } else { Role::Failed };
                 self.enter(role, Cause::Stopped, now, actions);
             }
-            (Role::Init | Role::Stopping, Answer::StopFailed(resource)) => {
+            (Role::Init, Answer::StopFailed(resource)) => {
+                // A reset would lead here again, and again. The peer may cut the power; a person may log in meanwhile.
+                tell(actions, News::Leftover(resource));
+                self.ask(Asks::Fence);
+                let pause = self.pause();
+                self.timers.set(Timer::Pardon, now + pause);
+            }
+            (Role::Stopping, Answer::StopFailed(resource)) => {
                 tell(actions, News::StopFailed(resource));
                 self.ask(Asks::Fence);
             }
@@ -372,6 +426,10 @@ impl Node {
 
     fn on_resource_failed(&mut self, resource: ResourceId, now: Instant, actions: &mut Actions) {
         if self.role == Role::Stopping {
+            return;
+        }
+        if self.asks == Asks::Maintenance {
+            tell(actions, News::Frozen(resource));
             return;
         }
         let holds = self.role.holds_resources();
@@ -401,20 +459,26 @@ impl Node {
     /// Does what the role demands, now that everything has been taken in.
     fn decide(&mut self, now: Instant, actions: &mut Actions) {
         self.recovery.forget(now);
+        self.end_order(now, actions);
+        self.pardon(now);
         self.refit();
+        self.watch_home(now);
         match self.role {
             Role::Init => self.decide_init(now, actions),
             Role::Standby => self.decide_standby(now, actions),
             Role::Fencing => self.decide_fencing(now, actions),
             Role::Starting | Role::Active => self.decide_serving(now, actions),
-            Role::Failed if self.fit => self.enter(Role::Standby, Cause::Recovered, now, actions),
+            Role::Failed if self.fit && self.asks != Asks::Maintenance => {
+                self.enter(Role::Standby, Cause::Recovered, now, actions);
+            }
             Role::Stopping | Role::Failed => {}
         }
     }
 
     fn decide_init(&mut self, now: Instant, actions: &mut Actions) {
         if !self.clean {
-            if self.asked.is_none() && self.asks != Asks::Fence {
+            let due = self.timers.get(Timer::Pardon).is_none_or(|at| at <= now);
+            if self.asked.is_none() && due {
                 self.asked = Some(self.change);
                 act(actions, Action::Stop(self.change));
             }
@@ -444,7 +508,7 @@ impl Node {
         if self.asks == Asks::HandOver && !word.is_some_and(|word| will_serve(&word)) {
             self.ask(Asks::Nothing);
         }
-        if !self.eligible() {
+        if !self.eligible() || self.peer.in_maintenance() {
             if word.is_none() && self.peer.health(now) == Health::Dead {
                 self.tell_once(News::NobodyServes, actions);
             }
@@ -473,6 +537,10 @@ impl Node {
             self.stop(Cause::DualActive, now, actions);
             return;
         }
+        if self.asks == Asks::Maintenance {
+            self.timers.stop(Timer::Failback);
+            return;
+        }
         self.decide_shot(now, actions);
         if self.role != Role::Active {
             return;
@@ -489,31 +557,6 @@ impl Node {
         self.decide_failback(now, actions);
     }
 
-    fn decide_failback(&mut self, now: Instant, actions: &mut Actions) {
-        let home_is_ready = self.asks == Asks::Nothing
-            && self.peer_can_serve(now)
-            && self.peer.word(now).is_some_and(|home| {
-                home.rank() > self.settings.rank() && home.echoes(self.epoch())
-            });
-        let hold = self.settings.failback_hold;
-        let due = self.failback.observe(home_is_ready, hold, now);
-        match (self.settings.auto_failback, due) {
-            (AutoFailback::Off, _) | (_, None) => self.timers.stop(Timer::Failback),
-            (AutoFailback::On, Some(at)) if at <= now => {
-                self.ask(Asks::HandOver);
-                self.stop(Cause::FailbackDue(hold), now, actions);
-            }
-            (AutoFailback::On, Some(at)) => self.timers.set(Timer::Failback, at),
-            (AutoFailback::Manual, Some(at)) if at > now => self.timers.set(Timer::Failback, at),
-            (AutoFailback::Manual, Some(_)) => {
-                if self.timers.get(Timer::Failback).is_none_or(|at| at <= now) {
-                    tell(actions, News::HomeReady);
-                    self.timers.set(Timer::Failback, now + REMINDER);
-                }
-            }
-        }
-    }
-
     fn decide_leaving(&mut self, now: Instant, actions: &mut Actions) {
         let busy = self.role.holds_resources()
             || self.asked.is_some()
@@ -527,6 +570,24 @@ impl Node {
         let knows = self.peer.word(now).is_none_or(|word| word.echoes(self.epoch()));
         if knows || self.timers.expired(Timer::Leave, now) {
             act(actions, Action::Leave);
+        }
+    }
+
+    /// Gives a box that has failed another try while nobody else serves or could.
+    fn pardon(&mut self, now: Instant) {
+        let alone = self.peer.word(now).is_none_or(|word| {
+            word.role == Role::Failed || word.role == Role::Standby && !word.fit
+        });
+        if self.role != Role::Failed || self.asks != Asks::Nothing || !alone {
+            if self.role != Role::Init {
+                self.timers.stop(Timer::Pardon);
+            }
+            return;
+        }
+        match self.timers.get(Timer::Pardon) {
+            None => self.timers.set(Timer::Pardon, now + self.recovery.pause()),
+            Some(at) if at <= now => self.recovery.pardon(),
+            Some(_) => {}
         }
     }
 
@@ -566,11 +627,11 @@ impl Node {
     pub(crate) fn released_by(&self, word: &Heartbeat) -> bool {
         let holds_nothing = match word.role {
             Role::Standby => match word.asks {
-                Asks::Fence => false,
+                Asks::Fence | Asks::Maintenance => false,
                 Asks::Claim => !word.fit,
                 asks => asks.yields() || !word.fit || word.rank() < self.settings.rank(),
             },
-            Role::Failed => word.asks != Asks::Fence,
+            Role::Failed => !matches!(word.asks, Asks::Fence | Asks::Maintenance),
             _ => false,
         };
         self.peer.left() || holds_nothing && word.echoes(self.epoch())
@@ -605,7 +666,12 @@ impl Node {
             evidence.suffices(self.settings.require),
             "silence is not evidence: {evidence:?} does not suffice"
         );
-        let heard = self.peer.last_word().map(|word| word.term).unwrap_or_default();
+        let word = self.peer.last_word();
+        let failed = word.is_none_or(|word| {
+            evidence != Evidence::Released || word.role == Role::Failed || !word.fit
+        });
+        let heard = word.map(|word| word.term).unwrap_or_default();
+        self.failback.took_over(failed, self.settings.failback_hold, now);
         self.term = Term(self.term.max(heard).0.saturating_add(1));
         self.shot = Shot::None;
         self.enter(Role::Starting, Cause::Evidence(evidence), now, actions);
@@ -631,9 +697,31 @@ impl Node {
         if !matches!(self.shot, Shot::Ordered(_)) {
             self.shot = Shot::None;
         }
-        self.failback = Failback::default();
         let change = Change { from, to: role, cause, epoch: self.epoch(), term: self.term };
         tell(actions, News::Changed(change));
+        self.record(actions);
+    }
+
+    /// Writes down what has changed, if it is worth a write.
+    fn record(&mut self, actions: &mut Actions) {
+        let journal = self.journal();
+        let worth = |journal: Journal| (journal.role, journal.clean, journal.order);
+        if self.recorded.map(worth) != Some(worth(journal)) {
+            self.recorded = Some(journal);
+            act(actions, Action::Record(journal));
+        }
+    }
+
+    /// What the next life of this box should know.
+    fn journal(&self) -> Journal {
+        Journal {
+            term: self.term,
+            role: self.role,
+            clean: self.asks == Asks::Leave && !self.role.holds_resources(),
+            peer: self.peer.last_word().map(|word| word.role),
+            fenced: self.peer.fenced(),
+            order: self.lasting,
+        }
     }
 
     /// An operator's wish for this box to serve ends where it cannot.
@@ -646,6 +734,8 @@ impl Node {
     pub(crate) fn ask(&mut self, asks: Asks) {
         if self.asks != asks {
             self.asks = asks;
+            // An order ends with what it asked for.
+            self.timers.stop(Timer::Order);
             self.change += 1;
         }
     }
@@ -660,11 +750,10 @@ impl Node {
 }
 
 /// Whether a box that speaks like this starts when it is asked to.
-fn will_serve(word: &Heartbeat) -> bool {
+pub(crate) fn will_serve(word: &Heartbeat) -> bool {
     matches!(word.role, Role::Standby | Role::Starting)
         && word.fit
-        && !word.asks.yields()
-        && word.asks != Asks::Fence
+        && matches!(word.asks, Asks::Nothing | Asks::Claim)
 }
 
 pub(crate) fn tell(actions: &mut Actions, news: News) {
@@ -678,5 +767,3 @@ pub(crate) fn act(actions: &mut Actions, action: Action) {
 
 /// A step tells of every link twice at most, of three things more, and starts every resource again at most.
 pub const ACTIONS_MAX: usize = 40;
-/// How often an operator is told that home is ready.
-const REMINDER: Duration = Duration::from_secs(3_600);

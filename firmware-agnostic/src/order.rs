@@ -4,21 +4,26 @@
 //! refused leaves nothing behind.
 
 use core::fmt;
+use core::time::Duration;
 
 use crate::evidence::Evidence;
 use crate::heartbeat::{Asks, Role};
 use crate::identity::BoxId;
 use crate::news::Cause;
 use crate::node::{Actions, Node};
-use crate::time::Instant;
+use crate::time::{Instant, Timer};
 
 /// An operator's word.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Order {
-    /// Give up the resources, and take none until `resume`.
-    Standby,
-    /// Take the resources, and keep them until `resume`.
-    Takeover,
+    /// Give up the resources, and take none.
+    Standby(Until),
+    /// Take the resources, and keep them.
+    Takeover(Until),
+    /// Leave everything as it is, and have the peer do so too.
+    Maintenance(Until),
+    /// Give the resources back to home now, whatever the hold.
+    Failback,
     /// Let priority and `auto_failback` decide again.
     Resume,
     /// Forget the failures of the resources: their cause is mended.
@@ -27,6 +32,18 @@ pub enum Order {
     Confirm(BoxId),
     /// Hand over and leave: the supervisor is to end.
     Leave,
+}
+
+/// How long an order stands, unless `resume` ends it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Until {
+    /// Until this box boots anew.
+    Reboot,
+    /// For this long, or until this box boots anew.
+    Time(Duration),
+    /// For good: it is written down, and stands after a reboot. An order to take over does not: a box that had to boot
+    /// earns the resources anew.
+    Resume,
 }
 
 /// Why an order was not taken.
@@ -50,6 +67,14 @@ pub enum Refusal {
     NotThePeer,
     /// This box has failed resources.
     NotFit,
+    /// This box does not serve.
+    NotServing,
+    /// This box is home.
+    IsHome,
+    /// A resource keeps the resources here.
+    GateClosed,
+    /// The peer is in maintenance.
+    Maintenance,
 }
 
 impl fmt::Display for Refusal {
@@ -67,6 +92,10 @@ impl fmt::Display for Refusal {
             Self::NotThePeer => {
                 "that is this box: name the other one, whose power you have seen off"
             }
+            Self::NotServing => "this box does not serve: say it on the box that does",
+            Self::IsHome => "this box is home already",
+            Self::GateClosed => "a resource keeps the gate closed: its data is not in step yet",
+            Self::Maintenance => "the peer is in maintenance: say twobox resume there first",
             Self::NotFit => "a resource has failed here: mend the cause, then say twobox clear",
         })
     }
@@ -83,10 +112,14 @@ impl Node {
             return if order == Order::Leave { Ok(()) } else { Err(Refusal::Leaving) };
         }
         match order {
-            Order::Standby => self.order_standby(now, actions),
-            Order::Takeover => self.order_takeover(now),
+            Order::Standby(until) => self.order_standby(until, now, actions),
+            Order::Takeover(until) => self.order_takeover(until, now),
+            Order::Maintenance(until) => self.order_maintenance(until, now),
+            Order::Failback => self.order_failback(now, actions),
             Order::Resume => {
-                if matches!(self.asks, Asks::Standby | Asks::Claim) {
+                self.failback.forgive();
+                self.lasting = None;
+                if matches!(self.asks, Asks::Standby | Asks::Claim | Asks::Maintenance) {
                     self.ask(Asks::Nothing);
                 }
                 Ok(())
@@ -104,16 +137,41 @@ impl Node {
         }
     }
 
-    fn order_standby(&mut self, now: Instant, actions: &mut Actions) -> Result<(), Refusal> {
+    fn order_standby(
+        &mut self,
+        until: Until,
+        now: Instant,
+        actions: &mut Actions,
+    ) -> Result<(), Refusal> {
         if matches!(self.role, Role::Starting | Role::Active) {
             self.peer_must_serve(now)?;
         }
-        self.ask(Asks::Standby);
-        self.let_go(Order::Standby, now, actions);
+        self.stand(Asks::Standby, until, now);
+        self.let_go(Order::Standby(until), now, actions);
         Ok(())
     }
 
-    fn order_takeover(&mut self, now: Instant) -> Result<(), Refusal> {
+    fn order_maintenance(&mut self, until: Until, now: Instant) -> Result<(), Refusal> {
+        match self.role {
+            Role::Standby | Role::Active | Role::Failed => {
+                self.stand(Asks::Maintenance, until, now);
+                Ok(())
+            }
+            Role::Init | Role::Fencing | Role::Starting | Role::Stopping => Err(Refusal::Busy),
+        }
+    }
+
+    /// Lets an order stand for as long as it is to.
+    fn stand(&mut self, asks: Asks, until: Until, now: Instant) {
+        self.ask(asks);
+        // A box that was to keep the resources and had to boot has shown that it should earn them anew.
+        self.lasting = Some(asks).filter(|asks| until == Until::Resume && *asks != Asks::Claim);
+        if let Until::Time(time) = until {
+            self.timers.set(Timer::Order, now + time);
+        }
+    }
+
+    fn order_takeover(&mut self, until: Until, now: Instant) -> Result<(), Refusal> {
         match self.role {
             Role::Starting | Role::Active => {}
             Role::Failed => return Err(Refusal::NotFit),
@@ -123,10 +181,13 @@ impl Node {
                 if !self.hears_me(word) {
                     return Err(Refusal::PeerDeaf);
                 }
+                if word.asks == Asks::Maintenance {
+                    return Err(Refusal::Maintenance);
+                }
             }
             Role::Init | Role::Fencing | Role::Stopping => return Err(Refusal::Busy),
         }
-        self.ask(Asks::Claim);
+        self.stand(Asks::Claim, until, now);
         Ok(())
     }
 

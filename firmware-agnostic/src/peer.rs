@@ -167,6 +167,11 @@ impl Peer {
         })
     }
 
+    /// Whether the peer's last word was that everything is to be left as it is.
+    pub fn in_maintenance(&self) -> bool {
+        !self.fenced && self.word.is_some_and(|word| word.asks == Asks::Maintenance)
+    }
+
     /// Whether the power of the peer was seen off, and the peer was not heard since.
     pub const fn fenced(&self) -> bool {
         self.fenced

@@ -69,6 +69,7 @@ impl Recovery {
         failures.forget(now);
         failures.count = failures.count.saturating_add(1);
         failures.last = Some(now);
+        failures.pardoned = false;
         match failures.policy.on_failure {
             OnFailure::Ignore => Verdict::Ignored,
             on_failure if failures.too_many() => Verdict::TooOften(on_failure),
@@ -92,6 +93,20 @@ impl Recovery {
             failures.count = failures.count.saturating_add(1);
             failures.last = Some(now);
             failures.barred = true;
+            failures.pardoned = false;
+        }
+    }
+
+    /// How long a box that is not fit waits before it is given another try.
+    pub fn pause(&self) -> Duration {
+        let unfit = self.resources.iter().filter(|failures| failures.makes_unfit());
+        unfit.map(Failures::pause).max().unwrap_or_default().max(PARDON_MIN)
+    }
+
+    /// Lets the box be fit until the next failure, which finds the count as it is.
+    pub fn pardon(&mut self) {
+        for failures in &mut self.resources {
+            failures.pardoned = true;
         }
     }
 
@@ -151,13 +166,22 @@ struct Failures {
     count: u8,
     /// It kept the whole group from starting.
     barred: bool,
+    /// It has another try, because nobody else could serve.
+    pardoned: bool,
     last: Option<Instant>,
     restart: Option<Instant>,
 }
 
 impl Failures {
     const fn new(policy: &Policy) -> Self {
-        Self { policy: *policy, count: 0, barred: false, last: None, restart: None }
+        Self {
+            policy: *policy,
+            count: 0,
+            barred: false,
+            pardoned: false,
+            last: None,
+            restart: None,
+        }
     }
 
     const fn too_many(&self) -> bool {
@@ -165,7 +189,8 @@ impl Failures {
     }
 
     fn makes_unfit(&self) -> bool {
-        self.barred || self.too_many() && self.policy.on_failure != OnFailure::Ignore
+        let unfit = self.barred || self.too_many() && self.policy.on_failure != OnFailure::Ignore;
+        unfit && !self.pardoned
     }
 
     fn forget(&mut self, now: Instant) {
@@ -188,6 +213,8 @@ impl Failures {
 
 /// The second restart follows four of these after the failure, each further one after twice the time.
 const PAUSE: Duration = Duration::from_millis(50);
+/// A second try at once would meet the same cause.
+const PARDON_MIN: Duration = Duration::from_secs(1);
 /// Longer than a transient cause lasts, and short enough for a person who waits.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 

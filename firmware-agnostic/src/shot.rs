@@ -186,7 +186,7 @@ impl Node {
         act(actions, Action::Fence(self.change));
     }
 
-    fn pause(&mut self) -> Duration {
+    pub(crate) fn pause(&mut self) -> Duration {
         let pause = (PAUSE * (1 << self.tries.min(8))).min(PAUSE_MAX);
         self.tries = self.tries.saturating_add(1);
         pause

@@ -62,6 +62,10 @@ pub enum Timer {
     Failback,
     /// The box that leaves has waited long enough to be heard.
     Leave,
+    /// An operator's order ends.
+    Order,
+    /// A box that has failed, or cannot remove what was left, is given another try.
+    Pardon,
     /// A failed resource is to be started again, or a failure to be forgotten.
     Recovery,
 }

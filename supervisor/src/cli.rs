@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use board::table::nearest;
+use board::table::{duration, nearest};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 use crate::config::LEVELS;
@@ -107,6 +107,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Long("box") => said.who = Some(parser.value()?.string()?),
             Long("here") => said.here = true,
             Long("json") => said.json = true,
+            Long("for") => said.time = Some(parser.value()?.string()?),
+            Long("persistent") => said.persistent = true,
             Value(word) => said.words.push(word.string()?),
             _ => return Err(argument.unexpected().into()),
         }
@@ -117,6 +119,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
 
 /// The words and options of a command line.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option that was given or was not")]
 struct Said {
     config: Option<PathBuf>,
     socket: Option<PathBuf>,
@@ -124,6 +127,8 @@ struct Said {
     help: bool,
     here: bool,
     json: bool,
+    time: Option<String>,
+    persistent: bool,
     words: Vec<String>,
 }
 
@@ -148,6 +153,8 @@ impl Said {
             ("--box", who.is_some() && !["run", "check"].contains(&topic.word)),
             ("--here", here && topic.word != "check"),
             ("--json", json && topic.word != "status"),
+            ("--for", self.time.is_some() && !ORDERS.contains(&topic.word)),
+            ("--persistent", self.persistent && !["standby", "maintenance"].contains(&topic.word)),
         ];
         if let Some((option, _)) = misplaced.iter().find(|(_, misplaced)| *misplaced) {
             return Err(UsageError(format!("{option} is no option of {}", topic.word)));
@@ -164,12 +171,30 @@ impl Said {
                 let levels = LEVELS.map(|(word, _)| word).join(", ");
                 Err(UsageError(format!("{level:?} is no level: they are {levels}")))
             }
-            ("standby" | "takeover" | "resume" | "clear" | "status", [])
-            | ("confirm" | "log", [_]) => {
+            (word, []) if ORDERS.contains(&word) => Ok(Command::Ask(match self.until()? {
+                until if until.is_empty() => word.to_owned(),
+                until => format!("{word} {until}"),
+            })),
+            ("failback" | "resume" | "clear" | "status", []) | ("confirm" | "log", [_]) => {
                 let words: Vec<_> = [topic.word].iter().chain(operands).copied().collect();
                 Ok(Command::Ask(words.join(" ")))
             }
             _ => Err(UsageError(format!("say `{}`", topic.usage()))),
+        }
+    }
+}
+
+impl Said {
+    /// How long an order is to stand, in the words of the control socket.
+    fn until(&self) -> Result<String, UsageError> {
+        match (&self.time, self.persistent) {
+            (Some(_), true) => Err(UsageError("--for and --persistent exclude each other".into())),
+            (Some(time), false) => match duration(time) {
+                Ok(_) => Ok(format!("for {time}")),
+                Err(reason) => Err(UsageError(format!("--for: {reason}"))),
+            },
+            (None, true) => Ok("persistent".to_owned()),
+            (None, false) => Ok(String::new()),
         }
     }
 }
@@ -180,6 +205,9 @@ fn topic(word: &str) -> Result<&'static Topic, UsageError> {
         UsageError(format!("{word:?} is no command{hint}"))
     })
 }
+
+/// The orders that stand for a while.
+const ORDERS: [&str; 3] = ["standby", "takeover", "maintenance"];
 
 /// Where the configuration is unless told otherwise.
 pub const CONFIG: &str = "/etc/twobox.toml";
@@ -196,7 +224,13 @@ mod tests {
             let check = Command::Check { who: Some("a".to_owned()), here: false };
             assert_eq!(invocation.command, check);
         }
-        assert_eq!(say("status --json").unwrap().command, Command::Ask("status json".to_owned()));
+        for (line, asked) in [
+            ("status --json", "status json"),
+            ("standby --for 2h", "standby for 2h"),
+            ("--persistent maintenance", "maintenance persistent"),
+        ] {
+            assert_eq!(say(line).unwrap().command, Command::Ask(asked.to_owned()));
+        }
     }
 
     #[test]
@@ -205,7 +239,10 @@ mod tests {
             ("", "no command"),
             ("statsu", "did you mean status?"),
             ("confirm", "say `twobox confirm PEER`"),
-            ("standby now", "say `twobox standby`"),
+            ("standby now", "say `twobox standby [--for"),
+            ("standby --for long", "is no time"),
+            ("standby --for 2h --persistent", "exclude each other"),
+            ("takeover --persistent", "--persistent is no option of takeover"),
             ("log loud", "is no level"),
             ("standby --json", "--json is no option of standby"),
             ("status --box a", "--box is no option of status"),

@@ -51,6 +51,8 @@ pub struct Config {
     pub control: Control,
     /// What is told to the log, and where that is.
     pub log: Log,
+    /// The file that remembers this box's last life.
+    pub journal: PathBuf,
     /// A file that is there while this box is ready to do its part.
     pub ready_file: Option<PathBuf>,
     /// Where in the file the things stand that are looked at later.
@@ -152,6 +154,7 @@ impl Config {
         let timing = words::read_timing(root.section("timing"), boxes.as_ref(), &links);
         let control = Control::read(root.section("control"));
         let log = Log::read(root.section("log"));
+        let journal = words::read_journal(root.section("journal"));
         let ready_file = words::read_ready(root.section("ready"));
         let me = boxes.as_ref().and_then(|boxes| boxes.find(identity, &root));
         let links_place = root.place("link");
@@ -190,6 +193,7 @@ impl Config {
             resources,
             control,
             log,
+            journal,
             ready_file,
             places,
         })

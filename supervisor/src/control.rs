@@ -14,7 +14,8 @@ use std::time::Duration;
 use std::{fs, str};
 
 use board::child::account::Account;
-use firmware_agnostic::order::Order;
+use board::table::duration;
+use firmware_agnostic::order::{Order, Until};
 use log::LevelFilter;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -53,8 +54,10 @@ impl Request {
         Ok(match *words.as_slice() {
             ["status"] => Self::Status { json: false },
             ["status", "json"] => Self::Status { json: true },
-            ["standby"] => Self::Order(Order::Standby),
-            ["takeover"] => Self::Order(Order::Takeover),
+            ["standby", ref rest @ ..] => Self::Order(Order::Standby(until(rest)?)),
+            ["takeover", ref rest @ ..] => Self::Order(Order::Takeover(until(rest)?)),
+            ["maintenance", ref rest @ ..] => Self::Order(Order::Maintenance(until(rest)?)),
+            ["failback"] => Self::Order(Order::Failback),
             ["resume"] => Self::Order(Order::Resume),
             ["clear"] => Self::Order(Order::Clear),
             ["confirm", name] => {
@@ -68,6 +71,16 @@ impl Request {
             })?),
             _ => return Err(format!("{line:?} is no request that this version knows")),
         })
+    }
+}
+
+/// Reads how long an order is to stand.
+fn until(words: &[&str]) -> Result<Until, String> {
+    match words {
+        [] => Ok(Until::Reboot),
+        ["persistent"] => Ok(Until::Resume),
+        ["for", time] => duration(time).map(Until::Time),
+        _ => Err(format!("{words:?} is no time for which an order can stand")),
     }
 }
 

@@ -83,6 +83,8 @@ impl Effects {
                 self.overdue.group =
                     Some(self.expect(tag, Answer::StopFailed(FIRST), self.group.stop_time()));
             }
+            Action::Record(journal) => self.group.record(journal),
+            Action::Announce => self.group.announce(),
             Action::Restart(resource) => self.group.restart(resource),
             Action::LookAtPower(tag) => {
                 self.gun.look(tag);

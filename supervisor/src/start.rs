@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_signal::{Signal, Signals};
 use board::clock::Clock;
+use board::journal::Store;
 use board::link::Port;
 use firmware_agnostic::frame::FRAME_MAX;
 use firmware_agnostic::heartbeat::Boot;
@@ -46,9 +47,10 @@ pub(crate) fn start(config: Config) -> io::Result<()> {
         .map_err(|error| io::Error::new(error.kind(), format!("cannot take signals: {error}")))?;
     let (inputs, queue) = bounded(INPUTS_MAX);
     let (socket, _place) = Socket::open(&config.control)?;
-    let group = Group::open(&config.resources, me, inputs.clone())?;
-    let gun = Gun::open(config.fence_of(me.other()), inputs.clone())?;
     logging::start(config.log.to, config.log.level)?;
+    let (store, journal) = Store::open(&config.journal);
+    let group = Group::open(&config.resources, me, store, inputs.clone())?;
+    let gun = Gun::open(config.fence_of(me.other()), inputs.clone())?;
     let pair = config.pair_id();
     let reception = Rc::new(RefCell::new(Reception::new(keys.clone(), pair)));
     let ports: Vec<_> =
@@ -58,7 +60,7 @@ pub(crate) fn start(config: Config) -> io::Result<()> {
     }
     executor.spawn(socket.serve(executor.clone(), labels.clone(), inputs.clone())).detach();
     executor.spawn(leave_on_signal(signals, inputs.clone())).detach();
-    let node = Node::new(config.settings.clone(), boot()?, Clock.now());
+    let node = Node::new(config.settings.clone(), boot()?, journal, Clock.now());
     let effects = Effects {
         executor: executor.clone(),
         inputs,

@@ -210,6 +210,9 @@ impl Status<'_> {
             None => "isolated: the peer is not heard, and nothing is served here",
             Some(word) if !serves && word.role != Role::Active => "nobody serves",
             Some(word) if !node.fit() || !word.fit => "serving, but one box is not fit",
+            Some(word) if [node.asks(), word.asks].contains(&Asks::Maintenance) => {
+                "in maintenance: nothing happens by itself"
+            }
             Some(word) if node.asks().yields() || word.asks.yields() => {
                 "serving, but one box is kept from taking over"
             }
@@ -283,6 +286,7 @@ fn asks(asks: Asks) -> &'static str {
         Asks::Claim => ", kept serving by an operator",
         Asks::Leave => ", leaves",
         Asks::Fence => ", asks to be fenced",
+        Asks::Maintenance => ", in maintenance",
     }
 }
 
@@ -294,6 +298,7 @@ const fn word(asks: Asks) -> &'static str {
         Asks::Claim => "claim",
         Asks::Leave => "leave",
         Asks::Fence => "fence",
+        Asks::Maintenance => "maintenance",
     }
 }
 

@@ -36,7 +36,7 @@ impl Conversation {
         let mut boot = 0;
         let nodes = settings.map(|settings| {
             boot += 1;
-            Node::new(settings, Boot([boot; 4]), now)
+            Node::new(settings, Boot([boot; 4]), None, now)
         });
         let keys = Keys::new([Key::new(1, b"everybody may know this one")]).expect("one is enough");
         let pair = PairId::of("conversation");

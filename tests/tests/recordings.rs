@@ -71,7 +71,7 @@ impl Away {
     /// Away is standby, and has heard home say that home is about to start.
     fn standby() -> Self {
         let [_, settings] = sample::pair();
-        let node = Node::new(settings, Boot(*b"away"), Instant::from_millis(0));
+        let node = Node::new(settings, Boot(*b"away"), None, Instant::from_millis(0));
         let mut away = Self { node, millis: 0, looked: None };
         let stop = away.step(Event::Timeout).expect("leftovers are stopped first");
         away.step(Event::Answer(stop, Answer::Stopped));

@@ -11,7 +11,7 @@ use firmware_agnostic::evidence::Require;
 use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::identity::{BoxId, ResourceId};
-use firmware_agnostic::order::{Order, Refusal};
+use firmware_agnostic::order::{Order, Refusal, Until};
 use firmware_agnostic::settings::Settings;
 
 use tests::world::appliance::Verb;
@@ -63,7 +63,7 @@ fn failback_manual() {
     story.run(20 * SECOND);
     story.power_on(HOME);
     story.run(60 * SECOND);
-    assert_eq!(story.order(HOME, Order::Takeover), Some(Ok(())));
+    assert_eq!(story.order(HOME, Order::Takeover(Until::Reboot)), Some(Ok(())));
     story.run(60 * SECOND);
     story.end("failback_manual", Some(HOME));
 }
@@ -125,7 +125,7 @@ fn all_cables_cut_from_home() {
 #[test]
 fn planned_switch() {
     let mut story = Story::serving();
-    assert_eq!(story.order(HOME, Order::Standby), Some(Ok(())));
+    assert_eq!(story.order(HOME, Order::Standby(Until::Reboot)), Some(Ok(())));
     story.run(20 * SECOND);
     assert_eq!(story.serving(), Some(AWAY));
     assert_eq!(story.order(HOME, Order::Resume), Some(Ok(())));
@@ -136,7 +136,7 @@ fn planned_switch() {
 #[test]
 fn takeover() {
     let mut story = Story::serving();
-    assert_eq!(story.order(AWAY, Order::Takeover), Some(Ok(())));
+    assert_eq!(story.order(AWAY, Order::Takeover(Until::Reboot)), Some(Ok(())));
     story.run(60 * SECOND);
     assert_eq!(story.serving(), Some(AWAY));
     assert_eq!(story.order(AWAY, Order::Resume), Some(Ok(())));
@@ -278,7 +278,7 @@ fn clean_shutdown_of_the_standby() {
 fn resources_do_not_stop() {
     let mut story = Story::serving();
     story.refuse(HOME, Some(Verb::Stop));
-    assert_eq!(story.order(HOME, Order::Standby), Some(Ok(())));
+    assert_eq!(story.order(HOME, Order::Standby(Until::Reboot)), Some(Ok(())));
     story.run(5 * SECOND);
     story.refuse(HOME, None);
     story.run(20 * SECOND);

@@ -124,7 +124,7 @@ impl Resource for Address {
         netlink.add_address(&interface, self.prefix)?;
         self.announced = 0;
         self.rival = None;
-        self.announce(&interface);
+        self.announce_on(&interface);
         Ok(())
     }
 
@@ -162,11 +162,17 @@ impl Resource for Address {
             );
             self.rival = None;
             self.truce = Patience::new(TRUCE);
-            self.announce(&interface);
+            self.announce_on(&interface);
         } else if self.next.left().is_zero() {
-            self.announce(&interface);
+            self.announce_on(&interface);
         }
         Ok(())
+    }
+
+    fn announce(&mut self) {
+        // The whole burst, beginning with the next look, which is now.
+        self.announced = 0;
+        self.next = Patience::new(Duration::ZERO);
     }
 
     fn rhythm(&self) -> Duration {
@@ -253,7 +259,7 @@ impl Address {
     }
 
     /// Tells the neighbours, and when to tell them again.
-    fn announce(&mut self, interface: &Interface) {
+    fn announce_on(&mut self, interface: &Interface) {
         let gap = PAUSES.get(self.announced).copied().map_or(self.refresh, Duration::from_millis);
         self.announced += 1;
         self.next = Patience::new(gap);
@@ -367,7 +373,7 @@ mod tests {
         let lo = Netlink::open().unwrap().interface("lo").unwrap().unwrap();
         let pauses: Vec<_> = (0..11)
             .map(|_| {
-                address.announce(&lo);
+                address.announce_on(&lo);
                 // To the next 10 ms, for time passes.
                 address.next.left().as_millis().div_ceil(10) * 10
             })

@@ -69,7 +69,7 @@ Examples
 ";
 
 /// Every command, in the order in which they are needed.
-pub const COMMANDS: [Topic; 10] = [
+pub const COMMANDS: [Topic; 12] = [
     Topic {
         word: "run",
         operands: "",
@@ -108,29 +108,51 @@ for programs; its words only ever become more.",
     Topic {
         word: "standby",
         operands: "",
-        options: "",
+        options: "[--for TIME | --persistent]",
         line: "give the resources to the other box, and leave them there",
         text: "\
-This box stops its resources, the other one starts them. This box takes them
-again by `resume` only. Refused if the other box could not serve.",
+This box stops its resources, the other one starts them. This box takes none
+until it is told to `resume` or boots anew: after TIME with --for, and not even
+then with --persistent. Refused if the other box could not serve.",
     },
     Topic {
         word: "takeover",
         operands: "",
-        options: "",
+        options: "[--for TIME]",
         line: "take the resources from the other box, and keep them",
         text: "\
 The other box stops its resources, this one starts them, and keeps them until
-`resume` whatever the priorities are. Refused if the other box is silent: see
-`confirm`.",
+`resume`, or for TIME, whatever the priorities are; until it fails or boots
+anew. Refused if the other box is silent: see `confirm`.",
+    },
+    Topic {
+        word: "failback",
+        operands: "",
+        options: "",
+        line: "give the resources back to home now",
+        text: "\
+Said on the box that serves and is not home: home gets the resources at once,
+whatever is left of failback_hold, and however often it has failed. Refused if
+home is not ready, or if a resource is not in step yet.",
+    },
+    Topic {
+        word: "maintenance",
+        operands: "",
+        options: "[--for TIME | --persistent]",
+        line: "leave everything as it is, whatever happens to this box",
+        text: "\
+Nothing is started, stopped, moved or fenced: not here, and not by the other
+box if this one falls silent. Failures are told only. Until `resume`, or this
+box boots anew: after TIME with --for, and not even then with --persistent.",
     },
     Topic {
         word: "resume",
         operands: "",
         options: "",
-        line: "end a `standby` or `takeover`",
+        line: "end a `standby`, `takeover` or `maintenance`",
         text: "\
-Priority and auto_failback decide again where the resources are.",
+Priority and auto_failback decide again where the resources are. A home that
+was locked out for its failures is trusted again.",
     },
     Topic {
         word: "clear",

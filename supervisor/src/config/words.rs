@@ -122,6 +122,13 @@ impl Log {
     }
 }
 
+/// `[journal]`
+pub(super) fn read_journal(mut table: Table<'_>) -> PathBuf {
+    let file = table.or("file", JOURNAL.into());
+    table.finish();
+    file
+}
+
 /// `[ready]`
 pub(super) fn read_ready(mut table: Table<'_>) -> Option<PathBuf> {
     let file = table.take("file");
@@ -187,6 +194,9 @@ pub(super) fn read_resources(root: &mut Table<'_>) -> (Vec<resource::Config>, Ve
     }
     (resources, places)
 }
+
+/// Where the journal is unless the file says otherwise.
+const JOURNAL: &str = "/var/lib/twobox.journal";
 
 /// Where the supervisor listens unless told otherwise.
 pub const SOCKET: &str = "/run/twobox.sock";

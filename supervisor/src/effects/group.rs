@@ -11,9 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use board::journal::Store;
 use board::patience::{Cord, Patience};
 use board::resource::{Config, Place, Resource};
 use firmware_agnostic::identity::{BoxId, ResourceId};
+use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Answer, Event, Tag};
 use smol::channel::Sender;
 
@@ -48,7 +50,12 @@ impl Group {
     /// # Errors
     ///
     /// When a resource cannot exist here, by its name, or the thread cannot.
-    pub(crate) fn open(configs: &[Config], me: BoxId, inputs: Sender<Input>) -> io::Result<Self> {
+    pub(crate) fn open(
+        configs: &[Config],
+        me: BoxId,
+        store: Store,
+        inputs: Sender<Input>,
+    ) -> io::Result<Self> {
         let members = configs
             .iter()
             .zip((0..).map_while(ResourceId::new))
@@ -61,6 +68,7 @@ impl Group {
         let hands = Hands {
             members,
             position: Position::Standby,
+            store,
             inputs,
             bell: bell.clone(),
             cord: cord.clone(),
@@ -85,6 +93,16 @@ impl Group {
     pub(crate) fn stop(&self, tag: Tag) {
         self.cord.pull();
         self.give(Job::Stop(tag));
+    }
+
+    /// Writes the journal, before whatever is given afterwards is done.
+    pub(crate) fn record(&self, journal: Journal) {
+        self.give(Job::Record(journal));
+    }
+
+    /// Tells the world outside again where the resources are.
+    pub(crate) fn announce(&self) {
+        self.give(Job::Announce);
     }
 
     /// Starts one resource again, if it has its place here.
@@ -127,6 +145,8 @@ enum Job {
     Start(Tag),
     Stop(Tag),
     Restart(ResourceId),
+    Record(Journal),
+    Announce,
     End,
 }
 
@@ -193,6 +213,7 @@ impl Member {
 struct Hands {
     members: Vec<Member>,
     position: Position,
+    store: Store,
     inputs: Sender<Input>,
     bell: Cord,
     cord: Cord,
@@ -209,6 +230,8 @@ impl Hands {
                     Job::Start(tag) => self.start(tag),
                     Job::Stop(tag) => self.stop(tag),
                     Job::Restart(id) => self.restart(id),
+                    Job::Record(journal) => self.store.write(&journal),
+                    Job::Announce => self.announce(),
                     Job::End => {
                         self.position = Position::Nowhere;
                         let _ = self.clear_out();
@@ -315,6 +338,13 @@ impl Hands {
             }
         }
         Ok(())
+    }
+
+    fn announce(&mut self) {
+        for member in self.members.iter_mut().filter(|member| member.runs) {
+            member.resource.announce();
+            member.next_look = Instant::now();
+        }
     }
 
     fn look(&mut self) {

@@ -57,6 +57,7 @@ impl Default for Choices {
 pub(super) fn text(choices: &Choices) -> String {
     let mut text = format!(
         "[pair]\nname = \"lab\"\nkey_file = \"/run/twobox.key\"\nauto_failback = {}\nfailback_hold = \"{}\"\n\n\
+         [journal]\nfile = \"/run/journal\"\n\n\
          [timing]\n{}\n",
         choices.auto_failback, choices.failback_hold, choices.timing
     );

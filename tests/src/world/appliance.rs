@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Event, Node, Tag};
 use firmware_agnostic::settings::Settings;
 use firmware_agnostic::time::Instant;
@@ -24,6 +25,8 @@ pub struct Appliance {
     clock: u64,
     /// What its resources do not do at present.
     pub refuses: Option<Verb>,
+    /// What its disk remembers, unless it is lost.
+    pub journal: Option<Journal>,
     /// How much faster the clock here is, in millionths.
     pub skew: i64,
 }
@@ -40,6 +43,7 @@ impl Appliance {
             clock_set_at: 0,
             clock: 0,
             refuses: None,
+            journal: None,
             skew: 0,
         }
     }

@@ -23,6 +23,8 @@ impl World {
             }
             Action::LookAtPower(tag) => self.look(id, tag),
             Action::Fence(tag) => self.shoot(id, tag),
+            Action::Record(journal) => self.boxes[id.place()].journal = Some(journal),
+            Action::Announce => {}
             Action::Reset => self.reset(id),
             Action::Leave => self.leave(id),
             Action::Reply(reply) => {

@@ -3,7 +3,7 @@
 use firmware_agnostic::heartbeat::{Boot, Role};
 use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::node::{Event, Node};
-use firmware_agnostic::order::Order;
+use firmware_agnostic::order::{Order, Until};
 
 use super::appliance::{Power, Supervisor, Verb};
 use super::misery::{MILLI, Misery, SECOND};
@@ -185,8 +185,8 @@ impl World {
 
     fn order_something(&mut self, id: BoxId) {
         let orders = [
-            Order::Standby,
-            Order::Takeover,
+            Order::Standby(Until::Reboot),
+            Order::Takeover(Until::Reboot),
             Order::Resume,
             Order::Clear,
             Order::Resume,
@@ -222,7 +222,8 @@ impl World {
         if appliance.life != life {
             return;
         }
-        let node = Node::new(appliance.settings.clone(), boot, appliance.local(now));
+        let node =
+            Node::new(appliance.settings.clone(), boot, appliance.journal, appliance.local(now));
         appliance.supervisor = Some(Supervisor::new(node));
         self.note(id, format_args!("* its supervisor starts"));
         self.step(id, Event::Timeout);

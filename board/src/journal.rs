@@ -1,0 +1,173 @@
+//! Where is the journal kept? In one small file, on a partition that can be written.
+//!
+//! What it says, and how a torn write is survived, stands in `firmware_agnostic::journal`. Here it is read once and
+//! written place by place, each write forced to the disk before it counts. A file that is absent, torn, corrupt, or on a
+//! disk that is full or read-only takes nothing away but the memory of the last life, and is said.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use firmware_agnostic::journal::{FILE, Journal};
+
+/// The file of the journal.
+pub struct Store {
+    path: PathBuf,
+    /// The number of the newest entry.
+    number: u32,
+    file: Option<File>,
+    failed: bool,
+}
+
+impl Store {
+    /// Reads the journal at `path`: the newest entry, if there is one that can be read.
+    pub fn open(path: &Path) -> (Self, Option<Journal>) {
+        let entry = match read(path) {
+            Ok(bytes) => {
+                let entry = Journal::decode(&bytes);
+                if entry.is_none() && bytes.iter().any(|byte| *byte != 0) {
+                    log::warn!(
+                        "journal {}: no entry in it is whole: the last life of this box is not known",
+                        path.display()
+                    );
+                }
+                entry
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                log::warn!(
+                    "journal {}: {error}: the last life of this box is not known",
+                    path.display()
+                );
+                None
+            }
+        };
+        let number = entry.map_or(0, |(number, _)| number);
+        let store = Self { path: path.to_owned(), number, file: None, failed: false };
+        (store, entry.map(|(_, journal)| journal))
+    }
+
+    /// Writes `journal` down, and returns when it would survive a power cut; or says, once, why it would not.
+    pub fn write(&mut self, journal: &Journal) {
+        match self.try_write(journal) {
+            Ok(()) if self.failed => {
+                self.failed = false;
+                log::info!("journal {}: written again", self.path.display());
+            }
+            Ok(()) => {}
+            Err(error) => {
+                self.file = None;
+                if !self.failed {
+                    self.failed = true;
+                    log::error!(
+                        "journal {}: {error}: after a power cut this box will not know what it was; name a file that can be \
+                         written in [journal]",
+                        self.path.display()
+                    );
+                }
+            }
+        }
+    }
+
+    fn try_write(&mut self, journal: &Journal) -> io::Result<()> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => open(&self.path)?,
+        };
+        let number = self.number.wrapping_add(1);
+        let (at, bytes) = journal.encode(number);
+        file.write_all_at(&bytes, at as u64)?;
+        file.sync_data()?;
+        self.number = number;
+        self.file = Some(file);
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(FILE as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Opens the file, and makes it as long as it will ever be: a disk that fills up later takes nothing away.
+fn open(path: &Path) -> io::Result<File> {
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let length = file.metadata()?.len();
+    if length < FILE as u64 {
+        file.write_all_at(&[0; FILE][..FILE - length as usize], length)?;
+        file.sync_all()?;
+        // The name of a new file is written with its directory (fsync(2)).
+        if let Some(directory) = path.parent() {
+            File::open(directory)?.sync_all()?;
+        }
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use firmware_agnostic::heartbeat::{Role, Term};
+
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_in_the_next_life() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("journal");
+        for term in 0..5_u32 {
+            let (mut store, last) = Store::open(&path);
+            assert_eq!(last, term.checked_sub(1).map(journal));
+            store.write(&journal(term));
+            assert_eq!(fs::metadata(&path).unwrap().len(), FILE as u64);
+        }
+    }
+
+    #[test]
+    fn a_torn_or_corrupt_file_is_survived() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("journal");
+        for junk in [&b""[..], b"x", &[0xff; 64], &[0; 7], &[7; 4096]] {
+            fs::write(&path, junk).unwrap();
+            let (mut store, last) = Store::open(&path);
+            assert_eq!(last, None);
+            store.write(&journal(9));
+            assert_eq!(Store::open(&path).1, Some(journal(9)));
+        }
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_survived_and_tried_again() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("state").join("journal");
+        let (mut store, last) = Store::open(&path);
+        assert_eq!(last, None);
+        store.write(&journal(1));
+        assert_eq!(Store::open(&path).1, None);
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        store.write(&journal(2));
+        assert_eq!(Store::open(&path).1, Some(journal(2)));
+    }
+
+    #[test]
+    fn a_full_disk_is_survived() {
+        let (mut store, _) = Store::open(Path::new("/dev/full"));
+        store.write(&journal(1));
+        assert!(store.failed);
+    }
+
+    fn journal(term: u32) -> Journal {
+        Journal {
+            term: Term(term),
+            role: Role::Active,
+            clean: false,
+            peer: None,
+            fenced: false,
+            order: None,
+        }
+    }
+}
