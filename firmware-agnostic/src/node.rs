@@ -136,6 +136,8 @@ pub struct Node {
     pub(crate) timers: Timers,
     /// What lasts has been told.
     pub(crate) told: bool,
+    /// The machine with this box's name that was told of last.
+    impostor: Option<Boot>,
 }
 
 impl Node {
@@ -165,6 +167,7 @@ impl Node {
             tries: 0,
             timers,
             told: false,
+            impostor: None,
         }
     }
 
@@ -286,9 +289,13 @@ impl Node {
     ) {
         if heartbeat.from == self.settings.me {
             // What comes back from a network is dropped in silence; another boot is another box.
-            if heartbeat.epoch.boot != self.boot {
+            let boot = heartbeat.epoch.boot;
+            if boot != self.boot {
                 self.peer.lives(link, now);
-                self.tell_once(News::Impostor(link), actions);
+                // Once for each life of it, whatever else there is to tell.
+                if self.impostor.replace(boot) != Some(boot) {
+                    tell(actions, News::Impostor(link));
+                }
             }
             return;
         }
