@@ -150,6 +150,8 @@ pub struct Node {
     recorded: Option<Journal>,
     /// What the last life of this box has left, until it is told.
     last_life: Option<Journal>,
+    /// The machine with this box's name that was told of last.
+    impostor: Option<Boot>,
 }
 
 impl Node {
@@ -185,6 +187,7 @@ impl Node {
             lasting,
             recorded: None,
             last_life: journal,
+            impostor: None,
         }
     }
 
@@ -316,9 +319,13 @@ impl Node {
     ) {
         if heartbeat.from == self.settings.me {
             // What comes back from a network is dropped in silence; another boot is another box.
-            if heartbeat.epoch.boot != self.boot {
+            let boot = heartbeat.epoch.boot;
+            if boot != self.boot {
                 self.peer.lives(link, now);
-                self.tell_once(News::Impostor(link), actions);
+                // Once for each life of it, whatever else there is to tell.
+                if self.impostor.replace(boot) != Some(boot) {
+                    tell(actions, News::Impostor(link));
+                }
             }
             return;
         }
