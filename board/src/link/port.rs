@@ -9,8 +9,10 @@
 //! logged when it changes, and not for each frame.
 
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -29,6 +31,8 @@ pub struct Port {
     back_off: Cell<Duration>,
     /// Frames for which there was no room, in a row.
     dropped: Cell<u32>,
+    /// Rings when the link is to look after itself. One for all frames: a timer is dear to set, and free to leave.
+    look: RefCell<Timer>,
 }
 
 impl Port {
@@ -41,6 +45,7 @@ impl Port {
             failure: RefCell::default(),
             back_off: Cell::new(BACK_OFF_MIN),
             dropped: Cell::new(0),
+            look: RefCell::new(Timer::after(LOOK)),
         }
     }
 
@@ -80,7 +85,7 @@ impl Port {
                     return length;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match or(link.readable(), a_while()).await {
+                    match or(link.readable(), self.a_while()).await {
                         Ok(()) => continue,
                         Err(error) => error,
                     }
@@ -118,6 +123,12 @@ impl Port {
         self.link()
     }
 
+    async fn a_while(&self) -> io::Result<()> {
+        poll_fn(|context| Pin::new(&mut *self.look.borrow_mut()).poll(context)).await;
+        self.look.borrow_mut().set_after(LOOK);
+        Ok(())
+    }
+
     async fn wait(&self) {
         let time = self.back_off.get();
         self.back_off.set(BACK_OFF_MAX.min(time * 2));
@@ -147,11 +158,6 @@ impl AsFd for Plugged {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-}
-
-async fn a_while() -> io::Result<()> {
-    Timer::after(LOOK).await;
-    Ok(())
 }
 
 /// A loose plug is back sooner than the peer is given up.
