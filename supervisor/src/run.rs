@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 
 use board::clock::Clock;
 use firmware_agnostic::node::{Event, Node};
+use firmware_agnostic::time::Instant;
 use smol::Timer;
 use smol::channel::{Receiver, Sender};
 use smol::future::or;
@@ -24,8 +25,9 @@ pub(crate) enum Input {
 
 /// Runs this box's side of the pair until it has left.
 pub(crate) async fn run(mut node: Node, inputs: Receiver<Input>, mut effects: Effects) {
+    let mut alarm = Alarm { timer: Timer::never(), at: None };
     loop {
-        let input = or(received(&inputs), timeout(&node)).await;
+        let input = or(received(&inputs), alarm.rings(node.next_deadline())).await;
         let now = Clock.now();
         let event = match input {
             Input::Event(event) => event,
@@ -49,7 +51,23 @@ async fn received(inputs: &Receiver<Input>) -> Input {
     inputs.recv().await.expect("the effects hold a sender for as long as the loop runs")
 }
 
-async fn timeout(node: &Node) -> Input {
-    Timer::at(Clock.at(node.next_deadline())).await;
-    Input::Event(Event::Timeout)
+/// Rings at the node's deadline. Most events leave that as it was, and then the timer is left alone too: to set one
+/// wakes the reactor's thread.
+struct Alarm {
+    timer: Timer,
+    /// For when it is set, if it has not rung since.
+    at: Option<Instant>,
+}
+
+impl Alarm {
+    async fn rings(&mut self, at: Instant) -> Input {
+        if self.at != Some(at) {
+            self.timer.set_at(Clock.at(at));
+            self.at = Some(at);
+        }
+        (&mut self.timer).await;
+        // Should it have rung a little early, it is set again.
+        self.at = None;
+        Input::Event(Event::Timeout)
+    }
 }
