@@ -15,7 +15,7 @@ use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
 use firmware_agnostic::reception::Reception;
 use smol::channel::{Sender, bounded};
-use smol::future::yield_now;
+use smol::future::{block_on, yield_now};
 use smol::stream::StreamExt;
 use smol::{LocalExecutor, Timer};
 
@@ -35,8 +35,9 @@ use crate::run::{Input, run};
 pub(crate) fn start(config: Config) -> io::Result<()> {
     let keys = config.keys()?;
     let executor = Rc::new(LocalExecutor::new());
-    // The reactor's own thread begins with the first timer, and not in the middle of a takeover.
-    smol::block_on(executor.run(Timer::after(Duration::ZERO)));
+    // The reactor's own thread begins with the first timer, and not in the middle of a takeover. It alone watches the
+    // descriptors: with `smol::block_on` the two threads take turns at that, and an idle box spends a quarter more.
+    block_on(executor.run(Timer::after(Duration::ZERO)));
     let me = config.settings.me;
     let labels = Rc::new(Labels::new(&config));
     let (inputs, queue) = bounded(INPUTS_MAX);
@@ -70,7 +71,7 @@ pub(crate) fn start(config: Config) -> io::Result<()> {
         asking: None,
         overdue: Overdue::default(),
     };
-    smol::block_on(executor.run(run(node, queue, effects)));
+    block_on(executor.run(run(node, queue, effects)));
     logging::flush();
     Ok(())
 }
