@@ -51,6 +51,8 @@ pub struct Peer {
     since: Instant,
     health: Health,
     word: Option<Heartbeat>,
+    /// When another boot was last believed.
+    met_at: Instant,
     /// The first change of this box that the peer's present boot can have heard of.
     met: u32,
     /// Its power was seen off, and it has not been heard since.
@@ -63,18 +65,32 @@ impl Peer {
         let way = Way { heard_at: None, echoed_at: now, carries: Carries::BothWays };
         let ways = core::iter::repeat_n(way, links.min(LINKS_MAX)).collect();
         let health = Health::Alive;
-        Self { timing, my_boot, ways, since: now, health, word: None, met: 0, fenced: false }
+        Self {
+            timing,
+            my_boot,
+            ways,
+            since: now,
+            health,
+            word: None,
+            met: 0,
+            met_at: now,
+            fenced: false,
+        }
     }
 
     /// Notes a heartbeat that came by `link`, unless it is of an earlier boot, and tells whether another boot of the
     /// peer speaks than before. `mine` is the epoch of this box.
     ///
-    /// Another boot is believed when the one that is known has fallen silent: neither a recording of a boot long gone
-    /// nor a second machine with the peer's name must talk a living peer away.
+    /// Another boot is believed when the one that is known has fallen silent, or when it has heard this box: a recording
+    /// of a boot long gone must not talk a living peer away. Yet no sooner than `warntime` after the last one: two
+    /// machines of one name must not rock the pair.
     pub fn heard(&mut self, link: LinkId, heartbeat: Heartbeat, mine: Epoch, now: Instant) -> bool {
         let known = self.word.map(|word| word.epoch);
         let same_boot = known.is_some_and(|epoch| epoch.boot == heartbeat.epoch.boot);
-        if known.is_some() && !same_boot && !self.fenced && self.health(now) == Health::Alive {
+        let knows_me = heartbeat.heard.is_some_and(|epoch| epoch.boot == self.my_boot);
+        let gone = self.fenced || self.health(now) != Health::Alive;
+        let settled = now - self.met_at >= self.timing.warntime();
+        if known.is_some() && !same_boot && !gone && !(knows_me && settled) {
             return false;
         }
         self.lives(link, now);
@@ -84,6 +100,7 @@ impl Peer {
         }
         if !same_boot {
             self.met = mine.change + 1;
+            self.met_at = now;
         }
         self.word = Some(heartbeat);
         self.fenced = false;
@@ -319,6 +336,12 @@ mod tests {
         assert_eq!(peer.epoch(), Some(word(1).epoch));
         peer.heard(ETHERNET, Heartbeat { epoch: ancient, ..word(9) }, MINE, at(600));
         assert_eq!(peer.epoch(), Some(ancient), "the peer is late, so it may have booted");
+        let reborn = Heartbeat { heard: Some(MINE), ..word(1) };
+        peer.heard(ETHERNET, reborn, MINE, at(700));
+        assert_eq!(peer.epoch(), Some(ancient), "that was too soon");
+        peer.heard(ETHERNET, Heartbeat { epoch: ancient, ..word(9) }, MINE, at(1_000));
+        peer.heard(ETHERNET, reborn, MINE, at(1_100));
+        assert_eq!(peer.epoch(), Some(reborn.epoch), "it knows this box");
     }
 
     #[test]

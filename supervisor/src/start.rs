@@ -39,7 +39,7 @@ pub(crate) fn start(config: Config) -> io::Result<()> {
     expect_files()?;
     let executor = Rc::new(LocalExecutor::new());
     // The reactor's own thread begins with the first timer, and not in the middle of a takeover. It alone watches the
-    // descriptors: with `smol::block_on` the two threads take turns at that, and an idle box spends a quarter more.
+    // descriptors: with `smol::block_on` the two threads take turns at that, and an idle box spends a fifth more.
     block_on(executor.run(Timer::after(Duration::ZERO)));
     let me = config.settings.me;
     let labels = Rc::new(Labels::new(&config));
