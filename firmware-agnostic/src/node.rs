@@ -516,7 +516,8 @@ impl Node {
             self.ask(Asks::Nothing);
         }
         if !self.eligible() || self.peer.in_maintenance() {
-            if word.is_none() && self.peer.health(now) == Health::Dead {
+            let stays = self.asks != Asks::Leave;
+            if stays && word.is_none() && self.peer.health(now) == Health::Dead {
                 self.tell_once(News::NobodyServes, actions);
             }
             return;

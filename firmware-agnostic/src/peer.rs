@@ -86,11 +86,12 @@ impl Peer {
     /// machines of one name must not rock the pair.
     pub fn heard(&mut self, link: LinkId, heartbeat: Heartbeat, mine: Epoch, now: Instant) -> bool {
         let known = self.word.map(|word| word.epoch);
+        let first = known.is_none();
         let same_boot = known.is_some_and(|epoch| epoch.boot == heartbeat.epoch.boot);
         let knows_me = heartbeat.heard.is_some_and(|epoch| epoch.boot == self.my_boot);
         let gone = self.fenced || self.health(now) != Health::Alive;
-        let settled = now - self.met_at >= self.timing.warntime();
-        if known.is_some() && !same_boot && !gone && !(knows_me && settled) {
+        let believed = knows_me && now - self.met_at >= self.timing.warntime();
+        if !(first || same_boot || gone || believed) {
             return false;
         }
         self.lives(link, now);
