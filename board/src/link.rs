@@ -138,6 +138,15 @@ pub trait Link: AsFd {
     /// `WouldBlock` when there is none; else the link must be opened again.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
+    /// Looks, about once a second, whether what was opened is still what is there.
+    ///
+    /// # Errors
+    ///
+    /// When it is not: the link must be opened again.
+    fn look(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The modem control lines, where there are any.
     fn lines(&self) -> Option<Lines> {
         None

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use rustix::net::netdevice::name_to_index;
 use rustix::net::{AddressFamily, SocketType, socket};
+use rustix::thread::{CapabilitySet, capabilities};
 
 /// Something that a device is made of.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,6 +20,17 @@ pub enum Need {
     Interface(String),
     /// A device such as a tty.
     Device(PathBuf),
+    /// What only root may do, or who has the capability (capabilities(7)).
+    Right(Right),
+}
+
+/// A right that a device needs of this process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Right {
+    /// `CAP_NET_ADMIN`: to add and remove addresses.
+    Addresses,
+    /// `CAP_NET_RAW`: to ask and tell the neighbours.
+    Neighbours,
 }
 
 impl Need {
@@ -47,6 +59,7 @@ impl Need {
                 let error = asked.err()?;
                 Some(format!("there is no interface {name} here: {error}; `ip link` lists them"))
             }
+            Self::Right(right) => right.missing(),
             Self::Device(path) => match fs::metadata(path) {
                 Ok(file) if file.file_type().is_char_device() => None,
                 Ok(_) => Some(format!("{} is no device", path.display())),
@@ -56,6 +69,21 @@ impl Need {
                 )),
             },
         }
+    }
+}
+
+impl Right {
+    fn missing(self) -> Option<String> {
+        let (bit, name, purpose) = match self {
+            Self::Addresses => {
+                (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN", "add and remove addresses")
+            }
+            Self::Neighbours => {
+                (CapabilitySet::NET_RAW, "CAP_NET_RAW", "ask and tell the neighbours")
+            }
+        };
+        let has = capabilities(None).is_ok_and(|sets| sets.effective.contains(bit));
+        (!has).then(|| format!("this process may not {purpose}: start it as root or with {name}"))
     }
 }
 

@@ -86,7 +86,7 @@ impl Config {
     /// What the box `me` must have to run it.
     pub fn needs(&self, me: BoxId) -> Vec<Need> {
         match &self.kind {
-            Kind::Address(config) => vec![Need::Interface(config.interface(me).to_owned())],
+            Kind::Address(config) => config.needs(me),
             Kind::Process(config) => config.needs(),
         }
     }

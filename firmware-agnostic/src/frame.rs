@@ -201,13 +201,14 @@ pub fn enclose<'o>(frame: &[u8], out: &'o mut [u8; LINE_MAX]) -> &'o [u8] {
 
 /// Finds the frames in a byte stream.
 ///
-/// What is longer than a frame is dropped up to the next zero; what is not COBS is dropped too.
+/// What came before the first zero is dropped, for its beginning is not known. What is longer than a frame, or is not COBS,
+/// is given out as it is: nobody takes it for a frame, and it is counted.
 #[derive(Clone, Debug)]
 pub struct Deframer {
-    bytes: Vec<u8, { FRAME_MAX + 1 }>,
+    bytes: Vec<u8, { FRAME_MAX + 2 }>,
     /// The last byte was a zero: what stands in `bytes` has been given out.
     whole: bool,
-    /// The beginning of what comes in now is not known.
+    /// No zero has come yet.
     lost: bool,
 }
 
@@ -224,14 +225,27 @@ impl Deframer {
             self.whole = false;
         }
         if byte != 0 {
-            self.lost |= self.bytes.push(byte).is_err();
+            // What is too long is kept up to where that can be seen.
+            let _ = self.bytes.push(byte);
             return None;
         }
         self.whole = true;
         if core::mem::replace(&mut self.lost, false) || self.bytes.is_empty() {
             return None;
         }
-        let length = cobs::decode_in_place(&mut self.bytes).ok()?;
+        let whole = self.bytes.len();
+        let length = if self.bytes.is_full() {
+            whole
+        } else {
+            let mut decoded = self.bytes.clone();
+            match cobs::decode_in_place(&mut decoded) {
+                Ok(length) => {
+                    self.bytes = decoded;
+                    length
+                }
+                Err(_) => whole,
+            }
+        };
         self.bytes.get(..length)
     }
 }

@@ -397,9 +397,7 @@ impl Node {
         match (self.role, answer) {
             (Role::Init, Answer::Stopped) => {
                 self.clean = true;
-                if self.asks == Asks::Fence {
-                    self.ask(Asks::Nothing);
-                }
+                self.come_loose();
                 self.peer.listen_from(now);
                 self.timers.set(Timer::Initdead, now + self.settings.timing.initdead());
             }
@@ -412,6 +410,7 @@ impl Node {
                 self.stop(Cause::StartFailed(resource), now, actions);
             }
             (Role::Stopping, Answer::Stopped) => {
+                self.come_loose();
                 self.refit();
                 let role = if self.fit { Role::Standby } else { Role::Failed };
                 self.enter(role, Cause::Stopped, now, actions);
@@ -419,13 +418,11 @@ impl Node {
             (Role::Init, Answer::StopFailed(resource)) => {
                 // A reset would lead here again, and again. The peer may cut the power; a person may log in meanwhile.
                 tell(actions, News::Leftover(resource));
-                self.ask(Asks::Fence);
-                let pause = self.pause();
-                self.timers.set(Timer::Pardon, now + pause);
+                self.stick(now);
             }
             (Role::Stopping, Answer::StopFailed(resource)) => {
                 tell(actions, News::StopFailed(resource));
-                self.ask(Asks::Fence);
+                self.stick(now);
             }
             _ => {}
         }
@@ -478,17 +475,37 @@ impl Node {
             Role::Failed if self.fit && self.asks != Asks::Maintenance => {
                 self.enter(Role::Standby, Cause::Recovered, now, actions);
             }
-            Role::Stopping | Role::Failed => {}
+            Role::Stopping => self.stop_again(now, actions),
+            Role::Failed => {}
+        }
+    }
+
+    /// A box that cannot release asks to be fenced, because it must not be trusted with having released.
+    fn stick(&mut self, now: Instant) {
+        self.ask(Asks::Fence);
+        let pause = self.pause();
+        self.timers.set(Timer::Pardon, now + pause);
+    }
+
+    fn come_loose(&mut self) {
+        self.tries = 0;
+        if self.asks == Asks::Fence {
+            self.ask(Asks::Nothing);
+        }
+    }
+
+    /// Tries again what could not be stopped, for as long as this box is neither reset nor fenced.
+    fn stop_again(&mut self, now: Instant, actions: &mut Actions) {
+        let due = self.timers.get(Timer::Pardon).is_none_or(|at| at <= now);
+        if self.asked.is_none() && due {
+            self.asked = Some(self.change);
+            act(actions, Action::Stop(self.change));
         }
     }
 
     fn decide_init(&mut self, now: Instant, actions: &mut Actions) {
         if !self.clean {
-            let due = self.timers.get(Timer::Pardon).is_none_or(|at| at <= now);
-            if self.asked.is_none() && due {
-                self.asked = Some(self.change);
-                act(actions, Action::Stop(self.change));
-            }
+            self.stop_again(now, actions);
         } else if self.peer.word(now).is_some() {
             self.enter(Role::Standby, Cause::Heard, now, actions);
         } else if self.timers.expired(Timer::Initdead, now) {
@@ -589,7 +606,7 @@ impl Node {
             word.role == Role::Failed || word.role == Role::Standby && !word.fit
         });
         if self.role != Role::Failed || self.asks != Asks::Nothing || !alone {
-            if self.role != Role::Init {
+            if !matches!(self.role, Role::Init | Role::Stopping) {
                 self.timers.stop(Timer::Pardon);
             }
             return;

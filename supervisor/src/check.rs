@@ -20,18 +20,26 @@ mod bounds;
 
 pub use bounds::{Bound, bounds};
 
-/// Reads the file at `path` as `run` does, looks at the files that it names, and tells what it promises.
-///
-/// With `here`, the interfaces, devices and programs of this machine are looked at too.
+/// Reads the file at `path` as [`load`] does, and tells what it promises.
 ///
 /// # Errors
 ///
 /// All that is wrong.
 pub fn check(path: &Path, who: Option<&str>, here: bool) -> Result<String, Error> {
+    load(path, who, here).map(|config| report(path, &config))
+}
+
+/// Reads the file at `path`, and looks at the files that it names. With `here`, the interfaces, devices, programs and
+/// rights that it takes are looked for too.
+///
+/// # Errors
+///
+/// All that is wrong.
+pub fn load(path: &Path, who: Option<&str>, here: bool) -> Result<Config, Error> {
     let config = Config::load(path, who)?;
     let complaints = missing(&config, here);
     if complaints.is_empty() {
-        return Ok(report(path, &config));
+        return Ok(config);
     }
     Err(Error::Wrong { path: path.to_owned(), complaints })
 }

@@ -89,8 +89,8 @@ async fn listen(
     reception: Rc<RefCell<Reception>>,
     inputs: Sender<Input>,
 ) {
-    // One byte more than a frame has, so that a longer one is seen to be longer.
-    let mut buffer = [0; FRAME_MAX + 1];
+    // A little more than a frame has, so that a longer one is seen to be longer.
+    let mut buffer = [0; FRAME_MAX + 2];
     loop {
         let length = port.receive(&mut buffer).await;
         let frame = buffer.get(..length).unwrap_or(&buffer);

@@ -1,6 +1,8 @@
 //! How do commands end? Scripts and the site's monitoring count on the numbers.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -70,6 +72,31 @@ fn what_is_not_understood_is_2_and_a_wrong_file_1() {
         assert!(err.contains("/nowhere/twobox.toml: cannot read"), "{err}");
     }
     assert_eq!(told(&twobox(nowhere, "--help").output().unwrap()).0, Some(0));
+}
+
+#[test]
+fn what_this_machine_does_not_have_is_told_before_anything_is_begun() {
+    let directory = tempfile::tempdir().unwrap();
+    let room = directory.path().display().to_string();
+    let key = directory.path().join("key");
+    fs::write(&key, "1 0123456789abcdef\n").unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let text = format!(
+        "[pair]\nname = \"p\"\nkey_file = \"{room}/key\"\n[box.a]\npriority = 2\nfence = []\n\
+         [box.b]\npriority = 1\nfence = [{{ kind = \"command\", command = [\"{room}/cut\"], timeout = \"1s\" }}]\n\
+         [[link]]\nkind = \"serial\"\ndevice = \"{room}/ttyS7\"\n\
+         [[resource]]\nkind = \"address\"\naddress = \"192.0.2.10/24\"\ninterface = \"eth77\"\n"
+    );
+    let file = directory.path().join("twobox.toml");
+    fs::write(&file, text).unwrap();
+    let nowhere = Path::new("/nowhere/socket");
+    let run = format!("run --box a --config {}", file.display());
+    let (number, _, err) = told(&twobox(nowhere, &run).output().unwrap());
+    assert_eq!(number, Some(1));
+    for missing in ["cut", "ttyS7", "eth77"] {
+        let line = err.lines().find(|line| line.contains(missing)).expect(missing);
+        assert!(line.starts_with(&format!("{}:", file.display())), "{line}");
+    }
 }
 
 fn twobox(socket: &Path, words: &str) -> Command {

@@ -162,7 +162,17 @@ fn noise_on_a_line_costs_the_noise() {
         assert_eq!(deframe(&stream).last(), Some(&frame.to_vec()), "after {length} bytes of noise");
     }
     let endless = [vec![0], vec![7; 10_000], enclosed(&frame)].concat();
-    assert_eq!(deframe(&endless), [frame.to_vec()], "what is too long is no frame");
+    let heard = deframe(&endless);
+    assert_eq!(heard.len(), 2);
+    let refused = frame::decode(&heard[0], &keys(), pair());
+    assert_eq!(refused, Err(FrameError::Oversized), "what is too long is counted as that");
+    assert_eq!(heard[1], frame.to_vec());
+    let broken = [&[0, 9, 9, 9, 0][..], &enclosed(&frame)].concat();
+    let heard = deframe(&broken);
+    assert_eq!(heard.len(), 2);
+    let refused = frame::decode(&heard[0], &keys(), pair());
+    assert_eq!(refused, Err(FrameError::Truncated), "what is no COBS is counted");
+    assert_eq!(heard[1], frame.to_vec());
     let zeros = [vec![0; 500], enclosed(&frame), vec![0; 500]].concat();
     assert_eq!(deframe(&zeros), [frame.to_vec()], "zeros between frames are nothing");
 }

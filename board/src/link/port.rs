@@ -85,7 +85,11 @@ impl Port {
                     return length;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match or(link.readable(), self.a_while()).await {
+                    let looked = async {
+                        self.a_while().await;
+                        link.get_ref().0.look()
+                    };
+                    match or(link.readable(), looked).await {
                         Ok(()) => continue,
                         Err(error) => error,
                     }
@@ -123,10 +127,9 @@ impl Port {
         self.link()
     }
 
-    async fn a_while(&self) -> io::Result<()> {
+    async fn a_while(&self) {
         poll_fn(|context| Pin::new(&mut *self.look.borrow_mut()).poll(context)).await;
         self.look.borrow_mut().set_after(LOOK);
-        Ok(())
     }
 
     async fn wait(&self) {

@@ -13,7 +13,7 @@
 //! | this box's address goes | the socket is bound to it all the same (`IP_FREEBIND`, ip(7)); until it is back, sending says so |
 //! | another address comes | bound means that datagrams are sent from the right one, which the peer insists on |
 //! | the peer reboots | "port unreachable" is told to connected sockets only (udp(7)), and this is none |
-//! | the interface is made anew | its index is another one: `receive` notices, and the link is opened again |
+//! | the interface is made anew | its index is another one: `look` notices, and the link is opened again |
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -215,18 +215,12 @@ impl Link for Udp {
                     return Ok(length);
                 }
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.look()?;
-                    return Err(error);
-                }
                 Err(error) => return Err(error),
             }
         }
         Err(io::ErrorKind::WouldBlock.into())
     }
-}
 
-impl Udp {
     /// Looks whether the interface is still the one that the socket is tied to.
     fn look(&self) -> io::Result<()> {
         let interface = &self.interface;
@@ -239,7 +233,9 @@ impl Udp {
             Err(error) => Err(absent(interface, error.into())),
         }
     }
+}
 
+impl Udp {
     fn not_sent(&self, error: io::Error) -> io::Error {
         let (interface, to) = (&self.interface, self.to.ip());
         let what = match error.kind() {

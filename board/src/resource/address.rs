@@ -23,6 +23,7 @@ use std::time::Duration;
 use firmware_agnostic::identity::BoxId;
 
 use super::Resource;
+use crate::need::{Need, Right};
 use crate::neighbour::Neighbours;
 use crate::netlink::{Interface, Mac, Netlink};
 use crate::patience::Patience;
@@ -59,6 +60,15 @@ impl Config {
             }
         }
         Some(Self { prefix: prefix?, interface, probe, refresh })
+    }
+
+    /// What the box `me` must have, so that the address can be there.
+    pub fn needs(&self, me: BoxId) -> Vec<Need> {
+        vec![
+            Need::Interface(self.interface.of(me).clone()),
+            Need::Right(Right::Addresses),
+            Need::Right(Right::Neighbours),
+        ]
     }
 
     /// The address as the box `me` holds it.

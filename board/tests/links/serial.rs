@@ -52,9 +52,11 @@ fn noise_does_not_spoil_the_next_frame() {
     assert_eq!(receive(&port, PAUSE), None);
     for noise in noise {
         cable.write(noise);
-        assert_eq!(receive(&port, PAUSE), None, "{noise:?}");
         cable.write(LINE);
-        assert_eq!(receive(&port, PATIENCE).as_deref(), Some(FRAME), "{noise:?}");
+        // What is no frame comes through as it is, to be counted.
+        let heard: Vec<_> = std::iter::from_fn(|| receive(&port, PAUSE)).collect();
+        assert_eq!(heard.last().map(Vec::as_slice), Some(FRAME), "{noise:?}");
+        assert_eq!(heard.iter().filter(|frame| *frame == FRAME).count(), 1, "{noise:?}");
     }
     assert_eq!(port.failure(), None);
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::{Command, Exit, Invocation};
-use crate::check::check;
+use crate::check::{check, load};
 use crate::client::{Verdict, ask};
 use crate::config::{Config, socket};
 
@@ -17,7 +17,7 @@ pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit
             Ok(report) => show(&report),
             Err(error) => complain(Exit::Refused, &error.to_string()),
         },
-        Command::Run { who } => match Config::load(&path, who.as_deref()) {
+        Command::Run { who } => match load(&path, who.as_deref(), true) {
             Ok(config) => run(match told {
                 Some(socket) => config.with_socket(socket),
                 None => config,
