@@ -6,6 +6,7 @@ use std::env;
 use std::time::Instant;
 
 use tests::world::plan::{DAY, Plan};
+use tests::world::shrink::explain;
 use tests::world::simulation::{self, Outcome};
 use tests::world::trace::Trace;
 
@@ -15,9 +16,12 @@ fn the_promises_hold_for_a_lifetime() {
     let lives = days.unwrap_or(DAYS).div_ceil(LIFE);
     let (mut sum, begin) = (Outcome::default(), Instant::now());
     for seed in 0..lives {
-        match simulation::live(&Plan::long_life(seed, LIFE), Trace::Off, true) {
+        let plan = Plan::long_life(seed, LIFE);
+        match simulation::live(&plan, Trace::Off, true) {
             Ok(outcome) => sum += outcome,
-            Err(broken) => panic!("life {seed}: {broken}"),
+            Err(broken) => {
+                panic!("life {seed}: {broken}\n{}", explain(&plan, broken.promise, true))
+            }
         }
     }
     println!(

@@ -6,7 +6,7 @@ use std::env;
 use std::panic;
 
 use tests::world::plan::Plan;
-use tests::world::shrink::shrink;
+use tests::world::shrink::explain;
 use tests::world::simulation::{self, Outcome};
 use tests::world::trace::Trace;
 
@@ -32,13 +32,7 @@ fn print_shortest(seed: u64) {
     let Err(broken) = simulation::live(&plan, Trace::Off, false) else {
         return println!("seed {seed} breaks nothing");
     };
-    let breaks = |plan: &Plan| {
-        let end = simulation::live(plan, Trace::Off, false);
-        end.is_err_and(|it| it.promise == broken.promise)
-    };
-    let shortest = shrink(&plan, breaks);
-    let (lines, _) = simulation::tell(&shortest, false);
-    println!("{}\n{shortest}", lines.join("\n"));
+    println!("{}", explain(&plan, broken.promise, false));
 }
 
 fn sweep(first: u64, end: u64) {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use firmware_agnostic::identity::BoxId;
+use firmware_agnostic::order::Order;
 use firmware_agnostic::settings::Settings;
 
 use super::device::Device;
@@ -84,8 +85,7 @@ impl Plan {
             faults.extend(fault.undo().map(|undo| (at + lasts, undo)));
             // Sooner or later somebody looks after the pair.
             for id in BoxId::BOTH {
-                let orders =
-                    [Fault::Confirm(id), Fault::Order(id, firmware_agnostic::order::Order::Resume)];
+                let orders = [Fault::Confirm(id), Fault::Order(id, Order::Resume)];
                 faults.extend(orders.map(|order| (at + lasts + 10 * MILLI, order)));
             }
             at += lasts;

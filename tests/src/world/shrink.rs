@@ -1,7 +1,22 @@
 //! What of all that happened was needed? A run that goes wrong, reduced to its shortest form.
 
+use std::panic;
+
 use super::misery::Misery;
 use super::plan::Plan;
+use super::simulation;
+use super::trace::Trace;
+
+/// The shortest run found that breaks the same promise as `plan`, as a person reads it: its lines, and what was needed.
+pub fn explain(plan: &Plan, promise: &str, leaps: bool) -> String {
+    let breaks = |plan: &Plan| {
+        let end = panic::catch_unwind(|| simulation::live(plan, Trace::Off, leaps));
+        end.is_ok_and(|end| end.is_err_and(|broken| broken.promise == promise))
+    };
+    let shortest = shrink(plan, breaks);
+    let (lines, _) = simulation::tell(&shortest, leaps);
+    format!("{}\n{} of {} faults: {shortest}", lines.join("\n"), shortest.faults(), plan.faults())
+}
 
 /// The shortest plan found of which `breaks` still says so: none of its faults can be left out alone.
 ///

@@ -103,7 +103,9 @@ impl Calm {
             Self::OneBox(id) => world.switch_off(id),
             Self::OneCable => (1..links).for_each(|link| world.plug(link, false)),
             Self::NoFence(device) => {
-                BoxId::BOTH.into_iter().for_each(|id| world.device(id, device))
+                for id in BoxId::BOTH {
+                    world.device(id, device);
+                }
             }
         }
     }
