@@ -4,9 +4,11 @@
 //! stands here, once, for every device: the peer counts as fenced only when the device itself has
 //! reported [`Power::Off`], never because a command was accepted.
 //!
-//! To add a device: write `fence/NAME.rs` after the model of [`command`], then name it in three
-//! places below (`mod`, [`Config`] with its word, [`Config::open`]). The compiler asks for the last
-//! when the second is there.
+//! To add a device: write `fence/NAME.rs` after the model of [`command`], then name it below: `mod`, its word in `KINDS`, a
+//! variant of `Kind`. The compiler asks for the arms of `needs` and `open`. Whatever the device waits for, it waits for
+//! through its [`Patience`] (`readable`, `sleep`), also the answer of a network: then a call that is called off ends at
+//! once. `timeout` is for order and reading back together. A test goes to `board/tests/fences.rs`, its words into
+//! `images/dist/twobox.toml`.
 
 use std::fmt;
 use std::io;
@@ -31,7 +33,7 @@ pub struct Config {
     pub timeout: Duration,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 enum Kind {
     Command(command::Config),
 }
@@ -61,6 +63,11 @@ impl Config {
         match &self.kind {
             Kind::Command(config) => config.needs(),
         }
+    }
+
+    /// Whether this is the very same device, outlet and all.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.kind == other.kind
     }
 
     /// The device behind this configuration. Nothing is asked of it yet.
@@ -120,6 +127,9 @@ pub fn fence(device: &mut dyn Fence, patience: &Patience) -> io::Result<()> {
         }
         Ok(Power::On) | Err(_) => {}
     }
+    patience.still_wanted().map_err(|error| {
+        alive(error.kind(), "too late, or called off, before the order to cut the power")
+    })?;
     match device.set_power(Power::Off, patience) {
         Ok(()) => until_off(device, patience),
         // The order may have been taken, and its answer lost.

@@ -54,6 +54,11 @@ impl Config {
                         format!("{name} is another link already: give one of them another `name`"),
                     );
                 }
+                if let Some(earlier) = configs.iter().find(|earlier| earlier.kind == config.kind) {
+                    let reason =
+                        format!("is the cable of {} once more: a cable counts once", earlier.name);
+                    table.complain("", reason);
+                }
                 configs.push(config);
             }
             table.finish();

@@ -34,6 +34,21 @@ impl Patience {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
+    /// Looks once more, right before something that cannot be taken back.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut` when the time is over, `Interrupted` when the cord was pulled.
+    pub fn still_wanted(&self) -> io::Result<()> {
+        if self.left().is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match self.at_most(Duration::ZERO).readable(&[]) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
     /// The same cord with at most `time` left.
     #[must_use]
     pub fn at_most(&self, time: Duration) -> Self {
@@ -133,7 +148,9 @@ mod tests {
         cord.pull();
         let error = patience.sleep(Duration::from_secs(300)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::Interrupted);
+        assert!(patience.still_wanted().is_err());
         cord.reset();
+        assert!(patience.still_wanted().is_ok());
         assert!(patience.sleep(Duration::from_millis(1)).is_ok());
     }
 

@@ -83,6 +83,11 @@ impl Failback {
         self.failing = home == Home::Failing;
     }
 
+    /// It moves with every step while home is gone.
+    pub(crate) const fn trouble_at(&mut self) -> Option<&mut Instant> {
+        self.trouble_at.as_mut()
+    }
+
     const fn gave_back(&mut self, now: Instant) {
         self.gave_back_at = Some(now);
     }

@@ -36,6 +36,7 @@ pub mod news;
 pub mod node;
 pub mod order;
 pub mod peer;
+pub mod quiet;
 pub mod reception;
 pub mod recovery;
 pub mod settings;

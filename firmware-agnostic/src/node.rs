@@ -557,6 +557,8 @@ impl Node {
         let word = self.peer.word(now).copied();
         if let Some(word) = word
             && word.role.holds_resources()
+            // A word that never heard of this boot may be a recording; who serves on is told so by the true one.
+            && self.hears_me(&word)
             && (word.term, word.rank()) > (self.term, self.settings.rank())
         {
             self.stop(Cause::DualActive, now, actions);

@@ -118,6 +118,10 @@ impl Node {
             Order::Failback => self.order_failback(now, actions),
             Order::Resume => {
                 self.failback.forgive();
+                if self.peer.word(now).is_none() {
+                    // A peer that went away in maintenance cannot end it itself.
+                    self.peer.end_maintenance();
+                }
                 self.lasting = None;
                 if matches!(self.asks, Asks::Standby | Asks::Claim | Asks::Maintenance) {
                     self.ask(Asks::Nothing);

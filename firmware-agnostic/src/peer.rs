@@ -190,6 +190,15 @@ impl Peer {
         !self.fenced && self.word.is_some_and(|word| word.asks == Asks::Maintenance)
     }
 
+    /// Takes it that a peer that is silent is no longer in maintenance: an operator says so.
+    pub fn end_maintenance(&mut self) {
+        if let Some(word) = &mut self.word
+            && word.asks == Asks::Maintenance
+        {
+            word.asks = Asks::Nothing;
+        }
+    }
+
     /// Whether the power of the peer was seen off, and the peer was not heard since.
     pub const fn fenced(&self) -> bool {
         self.fenced
@@ -253,6 +262,18 @@ impl Peer {
             Carries::Nothing => None,
         });
         ways.chain(health).min()
+    }
+
+    /// The instants that move with the heartbeats.
+    pub(crate) fn moments(&mut self) -> impl Iterator<Item = &mut Instant> {
+        self.ways
+            .iter_mut()
+            .flat_map(|way| way.heard_at.as_mut().into_iter().chain([&mut way.echoed_at]))
+    }
+
+    /// Whether nothing more comes of the instants that do not.
+    pub(crate) fn is_settled(&self, now: Instant) -> bool {
+        now - self.since >= self.timing.deadtime() && now - self.met_at >= self.timing.warntime()
     }
 
     fn freshest(&self) -> Instant {

@@ -90,6 +90,11 @@ impl Timers {
         self.0[timer as usize]
     }
 
+    /// When `timer` expires, to be moved.
+    pub(crate) const fn get_mut(&mut self, timer: Timer) -> Option<&mut Instant> {
+        self.0[timer as usize].as_mut()
+    }
+
     /// Whether `timer` has run out.
     pub fn expired(&self, timer: Timer, now: Instant) -> bool {
         self.get(timer).is_some_and(|at| at <= now)
@@ -102,6 +107,12 @@ impl Timers {
                 *timer = timer.filter(|at| *at > now);
             }
         }
+    }
+
+    /// The first deadline of all but `timer`.
+    pub fn next_but(&self, timer: Timer) -> Option<Instant> {
+        let others = self.0.iter().enumerate().filter(|(place, _)| *place != timer as usize);
+        others.filter_map(|(_, at)| *at).min()
     }
 
     /// The first deadline of all.

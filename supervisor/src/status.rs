@@ -6,7 +6,6 @@ use std::fmt::{self, Write as _};
 use std::rc::Rc;
 use std::time::Duration;
 
-use board::fence::Power;
 use board::link::Port;
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::frame::FrameError;
@@ -90,7 +89,7 @@ impl Status<'_> {
             Some(word) => {
                 let age = Time(self.node.peer().silence(self.now));
                 let fit = if word.fit { "" } else { ", not fit" };
-                let fenced = if self.node.peer().fenced() { "; power seen off since" } else { "" };
+                let fenced = if self.node.peer().fenced() { "; known to be off since" } else { "" };
                 writeln!(
                     out,
                     "  {name:<12} {:<9} {age} ago{fit}{}{fenced}",
@@ -166,7 +165,10 @@ impl Status<'_> {
         });
         json.object("fence", |json| {
             json.number("devices", self.devices.count as u64);
-            json.optional_text("seen", self.devices.seen.map(|power| power.to_string()).as_deref());
+            if let Some((power, at)) = self.devices.seen {
+                json.text("seen", &power.to_string());
+                json.number("age_ms", millis(self.now - at));
+            }
             json.optional_text("failure", self.devices.failure.as_deref());
         });
         json.end()
@@ -220,6 +222,14 @@ impl Status<'_> {
             Some(word) if word.config != self.config.settings.config => {
                 "serving, but the boxes are configured differently"
             }
+            Some(_)
+                if self.config.settings.require == Require::Fenced && self.devices.count == 0 =>
+            {
+                "serving, but no device can fence the peer"
+            }
+            Some(_) if self.devices.failure.is_some() => {
+                "serving, but the peer could not be fenced"
+            }
             Some(_) => REDUNDANT,
         }
     }
@@ -267,12 +277,11 @@ impl Status<'_> {
         let Devices { count, seen, failure } = &self.devices;
         let seen = match seen {
             _ if *count == 0 => "no fence device: only an operator's word counts".to_owned(),
-            Some(Power::Off) => "last seen off".to_owned(),
-            Some(Power::On) => "last seen on".to_owned(),
-            None => "not looked at yet".to_owned(),
+            Some((power, at)) => format!("seen {power} {} ago", Time(self.now - *at)),
+            None => "not seen yet".to_owned(),
         };
         match failure {
-            Some(failure) => format!("{seen}; the last try failed: {failure}"),
+            Some(failure) => format!("{seen}; the last try failed:\n  {failure}"),
             None => seen,
         }
     }

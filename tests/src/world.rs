@@ -11,6 +11,10 @@
 //! | [`device`] | what becomes of an order to cut the power? |
 //! | [`effects`] | what is done about an action? |
 //! | [`faults`] | what can people and fate do? |
+//! | [`fault`] | what of it happens, and what ends it? |
+//! | [`plan`] | what is going to happen? |
+//! | [`leap`] | what may be left out? |
+//! | [`shrink`] | what was needed? |
 //! | [`misery`] | how often, and for how long? |
 //! | [`checks`] | was a promise broken? |
 //! | [`trace`] | what is written down? |
@@ -28,6 +32,7 @@ use appliance::Appliance;
 use cable::Cable;
 use checks::{Broken, Checks};
 use device::Device;
+use fault::Fault;
 use misery::Misery;
 use random::Random;
 use trace::Trace;
@@ -37,10 +42,14 @@ pub mod cable;
 pub mod checks;
 pub mod device;
 pub mod effects;
+pub mod fault;
 pub mod faults;
+pub mod leap;
 pub mod misery;
+pub mod plan;
 pub mod random;
 pub mod sample;
+pub mod shrink;
 pub mod simulation;
 pub mod trace;
 
@@ -61,6 +70,10 @@ pub struct World {
     abandoned: Option<BoxId>,
     /// A supervisor that was told to leave is not started again.
     pub stays_away: bool,
+    /// Whether rounds in which nothing happens are left out.
+    pub leaps: bool,
+    /// The time that was left out.
+    pub(crate) left_out: u64,
 }
 
 impl World {
@@ -80,6 +93,8 @@ impl World {
             trace,
             abandoned: None,
             stays_away: false,
+            leaps: false,
+            left_out: 0,
         }
     }
 
@@ -90,6 +105,18 @@ impl World {
     /// The first promise that is broken.
     pub fn run(&mut self, micros: u64) -> Result<(), Broken> {
         let end = self.now + micros;
+        while self.now < end {
+            if self.leaps {
+                self.pass(end.min(self.now + leap::SLICE))?;
+                self.leap(end)?;
+            } else {
+                self.pass(end)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, end: u64) -> Result<(), Broken> {
         while let Some(Reverse(entry)) = self.queue.peek()
             && entry.at <= end
         {
@@ -169,7 +196,7 @@ impl World {
             What::Starts(id, life) => self.start_supervisor(id, life),
             What::StallEnds(id, life) => self.stall_ends(id, life),
             What::Rescued(id, life) => self.rescue(id, life),
-            What::Trouble => self.trouble(),
+            What::Fault(fault) => self.bring_about(fault),
         }
     }
 
@@ -244,7 +271,7 @@ impl World {
 }
 
 /// Something that will happen.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum What {
     Arrives(BoxId, LinkId, Heartbeat),
     Wakes(BoxId, u32),
@@ -256,7 +283,7 @@ enum What {
     Starts(BoxId, u32),
     StallEnds(BoxId, u32),
     Rescued(BoxId, u32),
-    Trouble,
+    Fault(Fault),
 }
 
 #[derive(Debug)]

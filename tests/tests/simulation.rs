@@ -1,27 +1,79 @@
 //! Does the pair keep its promises whatever happens? Random worlds, each from one seed.
 //!
-//! A run that fails prints its seed. `TWOBOX_SEED=n cargo test -p tests --test simulation NAME -- --nocapture` runs
+//! A run that fails prints its seed, and the shortest run that fails alike. `TWOBOX_SEED=n cargo test -p tests --test simulation NAME -- --nocapture` runs
 //! that one of the test NAME again, with every line; `TWOBOX_SEEDS=m` runs the seeds below `m`.
 
 use std::{env, panic};
 
 use tests::world::checks::Broken;
+use tests::world::plan::{Plan, Turn};
+use tests::world::shrink::{explain, shrink};
 use tests::world::simulation::{self, Outcome};
 use tests::world::trace::Trace;
 
 #[test]
 fn the_promises_hold_in_random_worlds() {
-    let sum = run_all(simulation::run, SEEDS);
+    let sum = run_all(simulation::run, shortest, SEEDS);
     assert!(sum.takeovers > 0 && sum.shots > 0 && sum.orders > 0, "a test of nothing: {sum:?}");
+}
+
+/// A promise that nobody made: what breaks it is found, and nothing but that is left.
+#[test]
+fn a_run_that_goes_wrong_is_reduced_to_what_was_needed() {
+    let breaks = |plan: &Plan| {
+        let (lines, _) = simulation::tell(plan, false);
+        let first = lines.iter().position(|line| line.contains("does not run for"));
+        let then = lines.iter().rposition(|line| line.contains("a resource dies"));
+        first.zip(then).is_some_and(|(first, then)| first < then)
+    };
+    let plan = (0..SEEDS).map(Plan::random).find(breaks).expect("boxes stall and resources die");
+    let shortest = shrink(&plan, breaks);
+    println!("{} faults were {}:\n{shortest}", shortest.faults(), plan.faults());
+    assert!(breaks(&shortest));
+    assert!(plan.faults() > 2 && shortest.faults() == 2, "{shortest}");
+}
+
+/// A day of a life, with every line, and once more without the rounds in which nothing happens.
+#[test]
+fn what_is_left_out_would_have_told_nothing() {
+    let mut sum = Outcome::default();
+    for seed in 0..LEAPING_SEEDS {
+        let plan = Plan::long_life(seed, 1_000);
+        let plan = Plan { turns: plan.turns.into_iter().map(hurried).collect(), ..plan };
+        let (lived, one) = simulation::tell(&plan, false);
+        let (leapt, other) = simulation::tell(&plan, true);
+        let difference = lived.iter().zip(&leapt).find(|(lived, leapt)| lived != leapt);
+        assert_eq!(difference, None, "seed {seed}");
+        assert_eq!(lived.len(), leapt.len(), "seed {seed}");
+        let (Ok(one), Ok(other)) = (one, other) else { panic!("seed {seed} breaks a promise") };
+        assert_eq!((one.time, one.shots), (other.time, other.shots));
+        assert_eq!(one.left_out, 0);
+        sum += other;
+    }
+    assert!(sum.left_out > sum.time / 2 && sum.takeovers > LEAPING_SEEDS, "{sum:?}");
+}
+
+/// As many faults, a thousand times as close together.
+fn hurried(turn: Turn) -> Turn {
+    let faults = turn.faults.into_iter().take(60).map(|(at, fault)| (at / 1_000, fault)).collect();
+    Turn { faults, length: turn.length / 1_000, ..turn }
 }
 
 #[test]
 fn one_fault_never_costs_both_boxes() {
-    let sum = run_all(simulation::one_fault, SEEDS);
+    let sum = run_all(simulation::one_fault, |_, _| String::new(), SEEDS);
     assert!(sum.shots > 0, "a test of nothing: {sum:?}");
 }
 
-fn run_all(run: fn(u64, Trace) -> Result<Outcome, Broken>, seeds: u64) -> Outcome {
+fn shortest(seed: u64, broken: &Broken) -> String {
+    explain(&Plan::random(seed), broken.promise, false)
+}
+
+fn run_all(
+    run: fn(u64, Trace) -> Result<Outcome, Broken>,
+    explain: fn(u64, &Broken) -> String,
+    seeds: u64,
+) -> Outcome {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse().expect(name));
     if let Some(seed) = number("TWOBOX_SEED") {
         return run(seed, Trace::Printed).unwrap_or_else(|broken| panic!("{broken}"));
@@ -30,7 +82,7 @@ fn run_all(run: fn(u64, Trace) -> Result<Outcome, Broken>, seeds: u64) -> Outcom
     for seed in 0..number("TWOBOX_SEEDS").unwrap_or(seeds) {
         match panic::catch_unwind(|| run(seed, Trace::Off)) {
             Ok(Ok(outcome)) => sum += outcome,
-            Ok(Err(broken)) => panic!("seed {seed}: {broken}"),
+            Ok(Err(broken)) => panic!("seed {seed}: {broken}\n{}", explain(seed, &broken)),
             Err(panic) => {
                 println!("seed {seed}: the core panicked");
                 panic::resume_unwind(panic);
@@ -40,5 +92,7 @@ fn run_all(run: fn(u64, Trace) -> Result<Outcome, Broken>, seeds: u64) -> Outcom
     sum
 }
 
+/// Lives that are lived twice.
+const LEAPING_SEEDS: u64 = 20;
 /// About twenty seconds of one core, unoptimized.
 const SEEDS: u64 = 400;

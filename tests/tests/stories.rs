@@ -5,12 +5,16 @@
 //! stories` writes the traces anew: read every difference as a user would before it is committed.
 
 use std::path::Path;
+use std::time::Duration;
 use std::{env, fs};
 
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::failback::AutoFailback;
-use firmware_agnostic::heartbeat::Role;
-use firmware_agnostic::identity::{BoxId, ResourceId};
+use firmware_agnostic::heartbeat::{
+    Asks, Boot, Epoch, Fingerprint, Heartbeat, Links, Priority, Role, Term,
+};
+use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
+use firmware_agnostic::node::Node;
 use firmware_agnostic::order::{Order, Refusal, Until};
 use firmware_agnostic::settings::Settings;
 
@@ -306,6 +310,254 @@ fn silence_is_enough_here() {
     story.cables(true);
     story.run(20 * SECOND);
     story.end("silence_is_enough_here", None);
+}
+
+/// Each stay that fails doubles the hold; after the fifth, only an operator sends the resources home.
+#[test]
+fn failed_stays_lock_home_out() {
+    let mut story = Story::serving();
+    for _ in 0..=5 {
+        story.fail(HOME, SLAPD);
+        story.run(SECOND);
+        story.fail(HOME, SLAPD);
+        story.run(10 * SECOND);
+        assert_eq!(story.serving(), Some(AWAY));
+        for _ in 0..20 {
+            if story.serving() != Some(HOME) {
+                story.run(60 * SECOND);
+            }
+        }
+    }
+    assert_eq!(story.serving(), Some(AWAY), "locked out");
+    assert_eq!(story.order(AWAY, Order::Failback), Some(Ok(())));
+    story.run(20 * SECOND);
+    story.end("failed_stays_lock_home_out", Some(HOME));
+}
+
+#[test]
+fn gate_closed() {
+    let mut story = Story::serving();
+    story.power_off(HOME, "loses its power");
+    story.run(8 * SECOND);
+    story.gate(AWAY, true);
+    story.power_on(HOME);
+    story.run(100 * SECOND);
+    assert_eq!(story.order(AWAY, Order::Failback), Some(Err(Refusal::GateClosed)));
+    story.gate(AWAY, false);
+    story.run(20 * SECOND);
+    story.end("gate_closed", Some(HOME));
+}
+
+#[test]
+fn standby_for_a_time() {
+    let mut story = Story::serving();
+    let order = Order::Standby(Until::Time(Duration::from_secs(60)));
+    assert_eq!(story.order(HOME, order), Some(Ok(())));
+    story.run(55 * SECOND);
+    assert_eq!(story.serving(), Some(AWAY));
+    story.run(45 * SECOND);
+    story.end("standby_for_a_time", Some(HOME));
+}
+
+#[test]
+fn standby_for_good_survives_a_reboot() {
+    let mut story = Story::serving();
+    assert_eq!(story.order(HOME, Order::Standby(Until::Resume)), Some(Ok(())));
+    story.run(10 * SECOND);
+    story.power_off(HOME, "loses its power");
+    story.run(10 * SECOND);
+    story.power_on(HOME);
+    story.run(100 * SECOND);
+    assert_eq!(story.serving(), Some(AWAY));
+    assert_eq!(story.order(HOME, Order::Resume), Some(Ok(())));
+    story.run(20 * SECOND);
+    story.end("standby_for_good_survives_a_reboot", Some(HOME));
+}
+
+#[test]
+fn maintenance_while_the_active_crashes() {
+    let mut story = Story::serving();
+    assert_eq!(story.order(HOME, Order::Maintenance(Until::Reboot)), Some(Ok(())));
+    story.fail(HOME, SLAPD);
+    story.run(5 * SECOND);
+    story.power_off(HOME, "loses its power");
+    story.run(60 * SECOND);
+    assert_eq!(story.serving(), None);
+    assert_eq!(story.order(AWAY, Order::Resume), Some(Ok(())));
+    story.run(60 * SECOND);
+    story.end("maintenance_while_the_active_crashes", Some(AWAY));
+}
+
+#[test]
+fn maintenance_ends() {
+    let mut story = Story::serving();
+    assert_eq!(story.order(HOME, Order::Maintenance(Until::Resume)), Some(Ok(())));
+    story.run(5 * SECOND);
+    assert_eq!(story.order(AWAY, Order::Takeover(Until::Reboot)), Some(Err(Refusal::Maintenance)));
+    story.kill(HOME);
+    story.run(30 * SECOND);
+    assert_eq!(story.order(HOME, Order::Resume), Some(Ok(())));
+    story.run(60 * SECOND);
+    story.end("maintenance_ends", Some(HOME));
+}
+
+#[test]
+fn failback_now() {
+    let mut story = Story::serving_with(|settings| settings.auto_failback = AutoFailback::Off);
+    assert_eq!(story.order(HOME, Order::Failback), Some(Err(Refusal::IsHome)));
+    story.power_off(HOME, "loses its power");
+    story.run(20 * SECOND);
+    assert_eq!(story.order(AWAY, Order::Failback), Some(Err(Refusal::PeerSilent)));
+    story.power_on(HOME);
+    story.run(60 * SECOND);
+    assert_eq!(story.serving(), Some(AWAY));
+    assert_eq!(story.order(AWAY, Order::Failback), Some(Ok(())));
+    story.run(20 * SECOND);
+    story.end("failback_now", Some(HOME));
+}
+
+/// Neither can start what is to run; whoever waits longest is given another try, again and again.
+#[test]
+fn both_boxes_failed() {
+    let mut story = Story::serving();
+    story.refuse(HOME, Some(Verb::Start));
+    story.refuse(AWAY, Some(Verb::Start));
+    assert_eq!(story.order(HOME, Order::Standby(Until::Reboot)), Some(Ok(())));
+    story.run(10 * SECOND);
+    assert_eq!(story.order(HOME, Order::Resume), Some(Ok(())));
+    story.run(30 * SECOND);
+    assert_eq!(story.serving(), None);
+    story.refuse(AWAY, None);
+    story.run(30 * SECOND);
+    story.refuse(HOME, None);
+    story.run(200 * SECOND);
+    story.end("both_boxes_failed", Some(HOME));
+}
+
+#[test]
+fn leftovers_cannot_be_stopped() {
+    let mut story = Story::serving();
+    story.refuse(HOME, Some(Verb::Stop));
+    story.device(HOME, Device::Broken);
+    story.kill(HOME);
+    story.run(30 * SECOND);
+    assert_eq!(story.serving(), None);
+    story.refuse(HOME, None);
+    story.run(60 * SECOND);
+    story.end("leftovers_cannot_be_stopped", Some(HOME));
+}
+
+/// A box that was replaced knows nothing, and whoever speaks for it says that it serves.
+#[test]
+fn a_replaced_box_asserts_that_it_serves() {
+    let mut story = Story::serving();
+    story.power_off(AWAY, "is taken away, and replaced");
+    story.lose_journal(AWAY);
+    story.configure(AWAY, |settings| settings.priority = Priority(200));
+    story.run(10 * SECOND);
+    story.power_on(AWAY);
+    story.run(8 * SECOND);
+    let (boot, link) = (Boot(*b"evil"), LinkId::new(0).expect("there is a first link"));
+    let heard = story.node(HOME).map(Node::epoch);
+    let word = Heartbeat {
+        from: AWAY,
+        epoch: Epoch { boot, change: 9 },
+        role: Role::Active,
+        priority: Priority(200),
+        term: Term(9),
+        fit: true,
+        asks: Asks::Nothing,
+        config: Fingerprint::default(),
+        heard: None,
+        hears: Links::default(),
+    };
+    story.forge(HOME, link, word);
+    story.run(SECOND);
+    assert_eq!(story.role(HOME), Some(Role::Active), "a recording does not know this boot");
+    story.forge(HOME, link, Heartbeat { heard, term: Term(0), ..word });
+    story.run(SECOND);
+    assert_eq!(story.role(HOME), Some(Role::Active), "a low term does not go before");
+    story.run(100 * SECOND);
+    story.end("a_replaced_box_asserts_that_it_serves", Some(HOME));
+}
+
+#[test]
+fn journal_lost() {
+    let mut story = Story::serving();
+    assert_eq!(story.order(AWAY, Order::Standby(Until::Resume)), Some(Ok(())));
+    story.power_off(AWAY, "loses its power");
+    story.lose_journal(AWAY);
+    story.run(5 * SECOND);
+    story.power_on(AWAY);
+    story.run(30 * SECOND);
+    story.hang(HOME);
+    story.run(30 * SECOND);
+    story.end("journal_lost", Some(AWAY));
+}
+
+#[test]
+fn boot_alone_with_peer_unknown() {
+    let mut story = Story::begin();
+    story.device(HOME, Device::Unreachable);
+    story.power_on(AWAY);
+    story.run(120 * SECOND);
+    assert_eq!(story.serving(), None);
+    story.device(HOME, Device::Works);
+    story.run(60 * SECOND);
+    story.end("boot_alone_with_peer_unknown", Some(AWAY));
+}
+
+#[test]
+fn clean_shutdown_of_both_and_boot_of_one() {
+    let mut story = Story::serving();
+    story.stays_away = true;
+    for id in [AWAY, HOME] {
+        assert_eq!(story.order(id, Order::Leave), Some(Ok(())));
+        story.run(2 * SECOND);
+        story.power_off(id, "has shut down");
+    }
+    story.run(30 * SECOND);
+    story.power_on(AWAY);
+    story.run(60 * SECOND);
+    story.end("clean_shutdown_of_both_and_boot_of_one", Some(AWAY));
+}
+
+/// One clock loses half a percent, the other gains it.
+#[test]
+fn clocks_run_at_different_rates() {
+    let mut story = Story::begin();
+    story.clock_rate(HOME, -5_000);
+    story.clock_rate(AWAY, 5_000);
+    story.power_on(HOME);
+    story.power_on(AWAY);
+    story.run(86_400 * SECOND);
+    story.cables(false);
+    story.run(100 * SECOND);
+    story.cables(true);
+    story.run(100 * SECOND);
+    story.end("clocks_run_at_different_rates", Some(HOME));
+}
+
+/// The BMC's addresses were mixed up: whoever shoots, shoots itself. Nobody is ever seen off, so nobody else starts.
+#[test]
+fn fence_shoots_the_wrong_box() {
+    let mut story = Story::serving();
+    story.device(HOME, Device::WrongBox);
+    story.device(AWAY, Device::WrongBox);
+    story.hang(HOME);
+    story.run(30 * SECOND);
+    assert_eq!(story.serving(), None);
+    story.device(HOME, Device::Works);
+    story.power_on(AWAY);
+    story.run(60 * SECOND);
+    story.power_off(HOME, "is switched off by hand");
+    story.device(HOME, Device::WrongBox);
+    story.run(10 * SECOND);
+    while story.order(AWAY, Order::Confirm(HOME)) == Some(Err(Refusal::Busy)) {
+        story.run(SECOND);
+    }
+    story.run(10 * SECOND);
+    story.end("fence_shoots_the_wrong_box", Some(AWAY));
 }
 
 /// A story that is being told.

@@ -14,7 +14,7 @@ use crate::patience::Patience;
 use crate::table::Table;
 
 /// `kind = "command"`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
     command: Vec<String>,
 }

@@ -58,6 +58,17 @@ impl Boxes {
                 ),
             );
         }
+        if let [(first, _), (second, table)] = entries.as_slice()
+            && first.fence.iter().any(|one| second.fence.iter().any(|other| one.is_same_as(other)))
+        {
+            table.complain(
+                "fence",
+                format!(
+                    "has the very device of {}: it would cut the power of the wrong box; name the outlet of each",
+                    first.name
+                ),
+            );
+        }
         let entries: Vec<_> = entries
             .drain(..)
             .map(|(entry, table)| {

@@ -1,4 +1,7 @@
 //! The devices that hold the peer's power, on a thread of their own.
+//!
+//! While nobody needs them they are asked for the power once a minute, so that a device that stopped answering is known
+//! while both boxes are well, and not at the first failover. Such a look is called off as soon as there is a real one.
 
 use std::io;
 use std::sync::mpsc;
@@ -6,9 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use board::clock::Clock;
 use board::fence::{Config, Ladder, Power};
-use board::patience::Patience;
+use board::patience::{Cord, Patience};
 use firmware_agnostic::node::{Answer, Event, Tag};
+use firmware_agnostic::time::Instant;
 use smol::channel::Sender;
 
 use crate::run::Input;
@@ -16,6 +21,7 @@ use crate::run::Input;
 /// The other end of the devices' thread.
 pub(crate) struct Gun {
     jobs: mpsc::Sender<Job>,
+    cord: Cord,
     devices: Arc<Mutex<Devices>>,
     time: Duration,
 }
@@ -25,8 +31,8 @@ pub(crate) struct Gun {
 pub(crate) struct Devices {
     /// How many there are.
     pub(crate) count: usize,
-    /// The power that was last seen.
-    pub(crate) seen: Option<Power>,
+    /// The power that was last seen, and when.
+    pub(crate) seen: Option<(Power, Instant)>,
     /// Why the last question or order failed.
     pub(crate) failure: Option<String>,
 }
@@ -55,14 +61,13 @@ impl Gun {
         let (jobs, queue) = mpsc::channel();
         let devices = Devices { count: configs.len(), ..Devices::default() };
         let devices = Arc::new(Mutex::new(devices));
-        let mut hands = Hands { ladder: Ladder::open(configs), devices: devices.clone(), inputs };
-        thread::Builder::new().name("fence".to_owned()).stack_size(STACK).spawn(move || {
-            while let Ok(job) = queue.recv() {
-                hands.take(&job);
-            }
-        })?;
+        let cord = Cord::new()?;
+        let (ladder, devices_seen) = (Ladder::open(configs), devices.clone());
+        let hands = Hands { ladder, devices: devices_seen, inputs, cord: cord.clone() };
+        let thread = thread::Builder::new().name("fence".to_owned()).stack_size(STACK);
+        thread.spawn(move || hands.work(&queue))?;
         let time = configs.iter().map(|config| config.timeout).sum();
-        Ok(Self { jobs, devices, time })
+        Ok(Self { jobs, cord, devices, time })
     }
 
     /// Asks for the peer's power.
@@ -86,6 +91,7 @@ impl Gun {
     }
 
     fn give(&self, verb: Verb, tag: Tag) {
+        self.cord.pull();
         // The thread lives as long as this does.
         let _ = self.jobs.send(Job { verb, tag, patience: Patience::new(self.time) });
     }
@@ -95,9 +101,51 @@ struct Hands {
     ladder: Ladder,
     devices: Arc<Mutex<Devices>>,
     inputs: Sender<Input>,
+    cord: Cord,
 }
 
 impl Hands {
+    fn work(mut self, queue: &mpsc::Receiver<Job>) {
+        let mut pause = FIRST_LOOK;
+        loop {
+            match queue.recv_timeout(pause) {
+                Ok(job) => {
+                    self.cord.reset();
+                    self.take(&job);
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => self.look(),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+            pause = EVERY;
+        }
+    }
+
+    /// Looks whether the devices would answer, for nobody but people.
+    fn look(&mut self) {
+        if self.ladder.is_empty() {
+            return;
+        }
+        let seen = self.ladder.power(&Patience::with_cord(self.ladder.timeout(), &self.cord));
+        let known = self.devices.lock().unwrap_or_else(PoisonError::into_inner).failure.is_some();
+        match &seen {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
+            Err(error) if !known => log::error!(
+                "fence: {error}; the peer could not be fenced now: look at the device and the way to it"
+            ),
+            Ok(_) if known => log::info!("fence: the device answers again"),
+            _ => {}
+        }
+        self.note(seen);
+    }
+
+    fn note(&self, seen: io::Result<Power>) {
+        let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
+        match seen {
+            Ok(power) => (devices.seen, devices.failure) = (Some((power, Clock.now())), None),
+            Err(error) => devices.failure = Some(error.to_string()),
+        }
+    }
+
     fn take(&mut self, job: &Job) {
         let seen = self.ask(job);
         let answer = match (job.verb, &seen) {
@@ -109,13 +157,7 @@ impl Hands {
         if let Err(error) = &seen {
             log::error!("fence: {error}");
         }
-        {
-            let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
-            match seen {
-                Ok(power) => (devices.seen, devices.failure) = (Some(power), None),
-                Err(error) => devices.failure = Some(error.to_string()),
-            }
-        }
+        self.note(seen);
         // The loop has ended only when the box leaves, and then nobody listens.
         let _ = self.inputs.send_blocking(Input::Event(Event::Answer(job.tag, answer)));
     }
@@ -131,6 +173,10 @@ impl Hands {
     }
 }
 
+/// Soon after the start, and yet not while everything begins.
+const FIRST_LOOK: Duration = Duration::from_millis(500);
+/// A BMC is not bothered by a question a minute.
+const EVERY: Duration = Duration::from_secs(60);
 /// As for the resources' thread.
 const STACK: usize = 256 * 1024;
 

@@ -1,10 +1,12 @@
 //! `simulate FIRST END`: runs the seeds from FIRST to before END, and tells which promises break;
-//! `simulate SEED` runs one and prints every line.
+//! `simulate SEED` runs one and prints every line, `simulate SEED 0` reduces it to what breaks the same promise.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::panic;
 
+use tests::world::plan::Plan;
+use tests::world::shrink::explain;
 use tests::world::simulation::{self, Outcome};
 use tests::world::trace::Trace;
 
@@ -12,6 +14,7 @@ fn main() {
     let numbers: Vec<u64> = env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
     match numbers[..] {
         [seed] => print_one(seed),
+        [seed, 0] => print_shortest(seed),
         [first, end] => sweep(first, end),
         _ => eprintln!("simulate: FIRST END, or SEED"),
     }
@@ -22,6 +25,14 @@ fn print_one(seed: u64) {
         Ok(outcome) => println!("{outcome:?}"),
         Err(broken) => println!("{broken}"),
     }
+}
+
+fn print_shortest(seed: u64) {
+    let plan = Plan::random(seed);
+    let Err(broken) = simulation::live(&plan, Trace::Off, false) else {
+        return println!("seed {seed} breaks nothing");
+    };
+    println!("{}", explain(&plan, broken.promise, false));
 }
 
 fn sweep(first: u64, end: u64) {

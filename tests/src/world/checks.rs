@@ -21,6 +21,8 @@ pub struct Checks {
     pub(super) reply: Option<Result<(), Refusal>>,
     /// Changes of role that were told, and shots that were fired.
     pub(super) stirrings: u64,
+    /// Lines that were told.
+    pub(super) told: u64,
     pub(super) outcome: Outcome,
 }
 
@@ -46,7 +48,8 @@ impl World {
     /// One holder: what really runs, runs on one box.
     pub(super) fn check_holders(&mut self, id: BoxId) {
         let both = self.boxes.iter().all(|appliance| appliance.holds);
-        if both && self.boxes[id.place()].settings.require == Require::Fenced {
+        let required = |it: &super::Appliance| it.settings.require == Require::Fenced;
+        if both && self.boxes.iter().all(required) {
             self.broken("one holder", format!("{} starts, and the other holds", trace::name(id)));
         }
     }
@@ -108,7 +111,7 @@ impl World {
 
     /// What was seen so far.
     pub fn outcome(&self) -> Outcome {
-        Outcome { time: self.now, ..self.checks.outcome }
+        Outcome { time: self.now, left_out: self.left_out, ..self.checks.outcome }
     }
 
     pub(super) fn broken(&mut self, promise: &'static str, seen: String) {

@@ -16,10 +16,12 @@ pub enum Device {
     Broken,
     /// It does not answer.
     Unreachable,
+    /// It is wired to the box that asks, and shows and cuts the power of that one.
+    WrongBox,
 }
 
 /// A look at the power of a box.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
     /// Whose power.
     pub of: BoxId,
@@ -38,6 +40,7 @@ impl World {
             self.after(patience, What::Answers(asker, life, tag, Answer::PowerNotOff));
         } else {
             let time = self.random.within(&self.misery.reading);
+            let of = self.wired_to(of);
             let reading = Reading { of, asker: (asker, life, tag), fences: false };
             self.after(time, What::PowerIsRead(reading));
         }
@@ -50,6 +53,7 @@ impl World {
         let patience = self.patience(asker);
         let failed = What::Answers(asker, life, tag, Answer::FenceFailed);
         let cut = self.random.within(&self.misery.cut);
+        let wired_to = self.wired_to(of);
         let reading = self.random.within(&self.misery.reading);
         if self.cannot_be_reached(of) || self.random.happens(self.misery.fence_lies) {
             self.after(patience, failed);
@@ -59,14 +63,14 @@ impl World {
             self.after(reading, failed);
         } else if self.random.happens(self.misery.fence_late) {
             self.after(patience, failed);
-            self.after(patience + cut, What::PowerGoesOff(of));
+            self.after(patience + cut, What::PowerGoesOff(wired_to));
         } else if self.random.happens(self.misery.fence_mute) {
-            self.after(cut, What::PowerGoesOff(of));
+            self.after(cut, What::PowerGoesOff(wired_to));
             self.after(patience, failed);
         } else {
-            self.after(cut, What::PowerGoesOff(of));
+            self.after(cut, What::PowerGoesOff(wired_to));
             let reading_at = (cut + reading).min(patience);
-            let reading = Reading { of, asker: (asker, life, tag), fences: true };
+            let reading = Reading { of: wired_to, asker: (asker, life, tag), fences: true };
             self.after(reading_at, What::PowerIsRead(reading));
         }
     }
@@ -88,6 +92,11 @@ impl World {
         self.devices[of.place()] = device;
         let of = trace::name(of);
         self.note_world(format_args!("fence device of {of}: {device:?}"));
+    }
+
+    /// The box whose power the device of `of` switches.
+    fn wired_to(&self, of: BoxId) -> BoxId {
+        if self.devices[of.place()] == Device::WrongBox { of.other() } else { of }
     }
 
     fn cannot_be_reached(&mut self, of: BoxId) -> bool {

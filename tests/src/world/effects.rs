@@ -24,7 +24,7 @@ impl World {
             Action::LookAtPower(tag) => self.look(id, tag),
             Action::Fence(tag) => self.shoot(id, tag),
             Action::Record(journal) => self.boxes[id.place()].journal = Some(journal),
-            Action::Announce => {}
+            Action::Announce => self.note(id, format_args!("announces its addresses again")),
             Action::Reset => self.reset(id),
             Action::Leave => self.leave(id),
             Action::Reply(reply) => {
@@ -35,6 +35,7 @@ impl World {
                 self.checks.reply = Some(reply);
             }
             Action::Tell(news) => {
+                self.checks.told += 1;
                 self.checks.stirrings += u64::from(matches!(news, News::Changed(_)));
                 self.trace.news(self.now, id, &news);
             }

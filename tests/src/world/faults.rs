@@ -1,11 +1,12 @@
 //! What can people and fate do? Cut, hang, kill, stall, reset, rescue; and give orders.
 
-use firmware_agnostic::heartbeat::{Boot, Role};
-use firmware_agnostic::identity::{BoxId, ResourceId};
+use firmware_agnostic::heartbeat::{Boot, Heartbeat};
+use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::node::{Event, Node};
-use firmware_agnostic::order::{Order, Until};
+use firmware_agnostic::settings::Settings;
 
 use super::appliance::{Power, Supervisor, Verb};
+use super::fault::Fault;
 use super::misery::{MILLI, Misery, SECOND};
 use super::random::Random;
 use super::{What, World};
@@ -31,6 +32,9 @@ impl World {
         appliance.holds = false;
         self.die(id);
         self.note(id, format_args!("* {why}"));
+        if self.random.happens(self.misery.journal_lost) {
+            self.lose_journal(id);
+        }
         self.await_rescue(id);
     }
 
@@ -88,6 +92,38 @@ impl World {
         self.boxes[id.place()].refuses = verb;
     }
 
+    /// A resource closes the gate through which the resources go home, or opens it.
+    pub fn gate(&mut self, id: BoxId, closed: bool) {
+        let life = self.boxes[id.place()].life;
+        self.note(id, format_args!("* its gate is {}", if closed { "closed" } else { "open" }));
+        self.deliver(id, life, Event::Gate { closed });
+    }
+
+    /// The disk of a box forgets what was written down, or the box is replaced by a new one.
+    pub fn lose_journal(&mut self, id: BoxId) {
+        self.note(id, format_args!("* its journal is lost"));
+        self.boxes[id.place()].journal = None;
+    }
+
+    /// The box is set up differently from its next boot on.
+    pub fn configure(&mut self, id: BoxId, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.boxes[id.place()].settings);
+    }
+
+    /// The clock of a box runs faster by so many millionths, from its next boot on.
+    pub const fn clock_rate(&mut self, id: BoxId, skew: i64) {
+        self.boxes[id.place()].skew = skew;
+    }
+
+    /// A heartbeat of unknown origin comes by a cable.
+    pub fn forge(&mut self, to: BoxId, link: LinkId, heartbeat: Heartbeat) {
+        self.note(
+            to,
+            format_args!("* is told: I am {}, epoch {}", heartbeat.role, heartbeat.epoch.change),
+        );
+        self.arrive(to, link, heartbeat);
+    }
+
     /// Ends all misery: mends every cable and device, and has every box that does not run switched on.
     pub fn calm_down(&mut self) {
         self.note_world(format_args!("calm"));
@@ -97,6 +133,12 @@ impl World {
         }
         self.devices = [super::Device::Works; 2];
         for id in BoxId::BOTH {
+            self.refuse(id, None);
+            self.gate(id, false);
+            // What was to outlive a reboot ends, also where nobody can be told so now.
+            if let Some(journal) = &mut self.boxes[id.place()].journal {
+                journal.order = None;
+            }
             self.await_rescue(id);
         }
     }
@@ -109,48 +151,13 @@ impl World {
         self.power_off(id, "is switched off");
     }
 
-    /// Begins new misery.
-    pub fn stir_up(&mut self, misery: Misery) {
+    /// Begins new misery, in which `faults` happen, each so long after the beginning.
+    pub fn stir_up(&mut self, misery: Misery, faults: &[(u64, Fault)]) {
         self.note_world(format_args!("misery"));
         self.misery = misery;
         self.abandoned = None;
-        let first = self.random.within(&self.misery.troubles);
-        self.after(first, What::Trouble);
-    }
-
-    /// Gives both clocks a rate of their own, at most a thousandth off.
-    pub fn set_clocks(&mut self) {
-        for appliance in &mut self.boxes {
-            appliance.skew = self.random.within(&(0..2_001)).cast_signed() - 1_000;
-        }
-    }
-
-    pub(super) fn trouble(&mut self) {
-        if self.misery.troubles.is_empty() {
-            return;
-        }
-        let next = self.random.within(&self.misery.troubles);
-        self.after(next, What::Trouble);
-        let id = self.random.one_of(&BoxId::BOTH);
-        let link = self.random.within(&(0..self.cables.len() as u64)) as usize;
-        match self.random.within(&(0..26)) {
-            0..3 => self.plug(link, false),
-            3..5 => self.plug_one_way(link, id, false),
-            5 => (0..self.cables.len()).for_each(|link| self.plug(link, false)),
-            6 => (0..self.cables.len()).for_each(|link| self.plug_one_way(link, id, false)),
-            7..11 => (0..self.cables.len()).for_each(|link| self.plug(link, true)),
-            11 => self.cables[link].noise[id.place()] = self.random.one_of(&[0, 300_000, 900_000]),
-            12 => self.power_off(id, "loses its power"),
-            13 => self.hang(id),
-            14 => self.kill(id),
-            15 => self.reset(id),
-            16..18 => {
-                let time = self.random.within(&self.misery.stall);
-                self.stall(id, time);
-            }
-            18..20 => self.fail_something(id),
-            20..25 => self.order_something(id),
-            _ => self.confirm_truly(id),
+        for (after, fault) in faults {
+            self.after(*after, What::Fault(*fault));
         }
     }
 
@@ -173,34 +180,6 @@ impl World {
             }
         }
         false
-    }
-
-    fn fail_something(&mut self, id: BoxId) {
-        let resource = self.any_resource(id);
-        let everywhere = resource.place() == EVERYWHERE;
-        if everywhere || matches!(self.role(id), Some(Role::Starting | Role::Active)) {
-            self.fail(id, resource);
-        }
-    }
-
-    fn order_something(&mut self, id: BoxId) {
-        let orders = [
-            Order::Standby(Until::Reboot),
-            Order::Takeover(Until::Reboot),
-            Order::Resume,
-            Order::Clear,
-            Order::Resume,
-            Order::Leave,
-        ];
-        let order = self.random.one_of(&orders);
-        self.order(id, order);
-    }
-
-    /// An operator confirms what he has seen: the other box is off.
-    fn confirm_truly(&mut self, id: BoxId) {
-        if self.boxes[id.other().place()].power == Power::Off {
-            self.order(id, Order::Confirm(id.other()));
-        }
     }
 
     pub(super) fn leave(&mut self, id: BoxId) {
@@ -284,6 +263,3 @@ impl World {
         appliance.life += 1;
     }
 }
-
-/// The place of the resource that runs on both boxes at all times.
-const EVERYWHERE: usize = 2;

@@ -39,6 +39,8 @@ pub struct Misery {
     pub stop_fails: u32,
     /// A resource cannot be started again.
     pub restart_fails: u32,
+    /// A box that loses its power loses its journal as well.
+    pub journal_lost: u32,
     /// A box that resets itself hangs instead.
     pub reset_hangs: u32,
     /// The time from the order to the moment the power goes off.
@@ -77,6 +79,7 @@ impl Misery {
             stop: SECOND..SECOND,
             stop_fails: 0,
             restart_fails: 0,
+            journal_lost: 0,
             reset_hangs: 0,
             cut: SECOND..SECOND,
             reading: SECOND / 2..SECOND / 2,
@@ -103,6 +106,19 @@ impl Misery {
         }
     }
 
+    /// A world in which heartbeats come, and all else goes wrong at times.
+    pub const fn rare() -> Self {
+        Self {
+            delay: MILLI..MILLI,
+            loss: 0,
+            duplicate: 0,
+            echo: 0,
+            ancient: 0,
+            rescue: 60 * SECOND..3_600 * SECOND,
+            ..Self::all()
+        }
+    }
+
     /// A world in which everything goes wrong.
     pub const fn all() -> Self {
         Self {
@@ -119,6 +135,7 @@ impl Misery {
             stop: 10 * MILLI..6 * SECOND,
             stop_fails: 50_000,
             restart_fails: 200_000,
+            journal_lost: 100_000,
             reset_hangs: 100_000,
             cut: 10 * MILLI..4 * SECOND,
             fence_fails: 100_000,

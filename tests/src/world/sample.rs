@@ -43,6 +43,7 @@ pub fn pair() -> [Settings; 2] {
 /// A pair as some integrator might set it up.
 pub fn any_pair(random: &mut Random) -> [Settings; 2] {
     let priorities = random.one_of(&[[100, 50], [50, 100], [70, 70]]);
+    let differs = random.happens(250_000);
     let auto_failback = random.one_of(&[
         AutoFailback::On,
         AutoFailback::On,
@@ -65,7 +66,23 @@ pub fn any_pair(random: &mut Random) -> [Settings; 2] {
         settings.timing = timing;
         settings.resources = policies.into_iter().collect();
     }
+    if differs {
+        set_up_differently(&mut pair[1], random);
+    }
     pair
+}
+
+/// Somebody has forgotten to copy the file.
+fn set_up_differently(settings: &mut Settings, random: &mut Random) {
+    settings.config = Fingerprint([1; 4]);
+    settings.auto_failback = random.one_of(&[AutoFailback::On, AutoFailback::Off]);
+    settings.failback_hold = Duration::from_secs(random.within(&(0..20)));
+    settings.resources = [0; 3].map(|_| any_policy(random)).into_iter().collect();
+    let (mine, timing) = (&settings.timing, any_timing(random));
+    let hears = |mine: &Timing, other: &Timing| other.keepalive() * 2 < mine.warntime();
+    if hears(mine, &timing) && hears(&timing, mine) {
+        settings.timing = timing;
+    }
 }
 
 /// Times in the right order, from a pair in a hurry to a patient one.

@@ -1,6 +1,6 @@
 //! What is one run of the simulation? Misery and calm by turns, and after each calm somebody must serve.
 
-use std::ops::{AddAssign, Range};
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use firmware_agnostic::evidence::Require;
@@ -9,8 +9,8 @@ use firmware_agnostic::order::Order;
 use firmware_agnostic::settings::Settings;
 
 use super::checks::Broken;
-use super::device::Device;
 use super::misery::{Misery, SECOND};
+use super::plan::{Calm, Plan};
 use super::random::Random;
 use super::trace::Trace;
 use super::{World, sample};
@@ -20,6 +20,8 @@ use super::{World, sample};
 pub struct Outcome {
     /// Microseconds that were simulated.
     pub time: u64,
+    /// Those of them in which nothing happened, and that were left out.
+    pub left_out: u64,
     /// Starts of the resources.
     pub takeovers: u64,
     /// Shots.
@@ -31,6 +33,7 @@ pub struct Outcome {
 impl AddAssign for Outcome {
     fn add_assign(&mut self, other: Self) {
         self.time += other.time;
+        self.left_out += other.left_out;
         self.takeovers += other.takeovers;
         self.shots += other.shots;
         self.orders += other.orders;
@@ -43,52 +46,63 @@ impl AddAssign for Outcome {
 ///
 /// The first promise that is broken.
 pub fn run(seed: u64, trace: Trace) -> Result<Outcome, Broken> {
-    let mut random = Random::new(seed);
-    let settings = sample::any_pair(&mut random);
-    let bound = bound(&settings[0]);
-    let mut world = World::new(settings, Misery::calm(), random.bits(), trace);
-    world.set_clocks();
+    live(&Plan::random(seed), trace, false)
+}
+
+/// Runs what is planned; `leaps` leaves out what is like what was before.
+///
+/// # Errors
+///
+/// The first promise that is broken.
+pub fn live(plan: &Plan, trace: Trace, leaps: bool) -> Result<Outcome, Broken> {
+    let mut world = world(plan, trace);
+    world.leaps = leaps;
+    play(plan, &mut world)?;
+    Ok(world.outcome())
+}
+
+/// The lines of a run, and how it ended.
+pub fn tell(plan: &Plan, leaps: bool) -> (Vec<String>, Result<Outcome, Broken>) {
+    let mut world = world(plan, Trace::Kept(Vec::new()));
+    world.leaps = leaps;
+    let end = play(plan, &mut world);
+    (world.lines().to_vec(), end.map(|()| world.outcome()))
+}
+
+fn world(plan: &Plan, trace: Trace) -> World {
+    let mut world = World::new(plan.pair.clone(), Misery::calm(), plan.seed, trace);
     for id in BoxId::BOTH {
-        if random.happens(800_000) {
+        world.clock_rate(id, plan.clocks[id.place()]);
+        if plan.on[id.place()] {
             world.power_on(id);
         }
     }
-    for _ in 0..TURNS {
-        world.stir_up(some_misery(&mut random));
-        world.run(random.within(&MISERY))?;
+    world
+}
+
+fn play(plan: &Plan, world: &mut World) -> Result<(), Broken> {
+    let bound = plan.pair.iter().map(bound).max().unwrap_or_default();
+    for turn in &plan.turns {
+        world.stir_up(turn.misery.clone(), &turn.faults);
+        world.run(turn.length)?;
         world.calm_down();
-        let calm = random.one_of(&[Calm::All, Calm::OneBox, Calm::OneCable, Calm::NoFence]);
-        calm.begin(&mut world, &mut random);
-        settle(&mut world, bound)?;
+        turn.calm.begin(world);
+        settle(world, bound)?;
         for id in BoxId::BOTH {
             world.power_on(id);
         }
     }
-    Ok(world.outcome())
-}
-
-/// What is well when all is well enough that somebody must serve.
-#[derive(Clone, Copy, Debug)]
-enum Calm {
-    /// Everything.
-    All,
-    /// One box is off, and stays so.
-    OneBox,
-    /// One cable carries.
-    OneCable,
-    /// No power can be cut.
-    NoFence,
+    Ok(())
 }
 
 impl Calm {
-    fn begin(self, world: &mut World, random: &mut Random) {
+    fn begin(self, world: &mut World) {
         let links = world.cables.len();
         match self {
             Self::All => {}
-            Self::OneBox => world.switch_off(random.one_of(&BoxId::BOTH)),
+            Self::OneBox(id) => world.switch_off(id),
             Self::OneCable => (1..links).for_each(|link| world.plug(link, false)),
-            Self::NoFence => {
-                let device = random.one_of(&[Device::Broken, Device::Unreachable]);
+            Self::NoFence(device) => {
                 for id in BoxId::BOTH {
                     world.device(id, device);
                 }
@@ -110,11 +124,11 @@ pub fn one_fault(seed: u64, trace: Trace) -> Result<Outcome, Broken> {
         it.require = Require::Fenced;
         it.failback_hold = Duration::from_secs(3_600);
     }
-    let bound = bound(&settings[0]);
+    let bound = settings.iter().map(bound).max().unwrap_or_default();
     let misery = Misery { rescue: 0..0, ..Misery::calm() };
     let mut world = World::new(settings, misery, random.bits(), trace);
-    world.set_clocks();
     for id in BoxId::BOTH {
+        world.clock_rate(id, random.within(&(0..2_001)).cast_signed() - 1_000);
         world.power_on(id);
     }
     world.run(bound + random.within(&(0..2 * SECOND)))?;
@@ -168,23 +182,6 @@ fn bound(settings: &Settings) -> u64 {
     boot + shot + calm.start.end + boot + home + 5 * SECOND
 }
 
-fn some_misery(random: &mut Random) -> Misery {
-    let all = Misery::all();
-    let slow = 5 * SECOND..100 * SECOND;
-    let troubles = random.one_of(&[0, 1]);
-    let all = Misery { troubles: if troubles == 0 { all.troubles.clone() } else { slow }, ..all };
-    match random.within(&(0..4)) {
-        0 => Misery { loss: 0, duplicate: 0, echo: 0, ancient: 0, ..all },
-        1 => Misery { start_fails: 0, stop_fails: 0, ..all },
-        2 => Misery { fence_fails: 0, fence_lies: 0, fence_late: 0, fence_mute: 0, ..all },
-        _ => all,
-    }
-}
-
-/// Turns of misery and calm in one run.
-const TURNS: usize = 8;
-/// How long one misery lasts.
-const MISERY: Range<u64> = 60 * SECOND..1_200 * SECOND;
 /// Late cuts of power, hung stops, old troubles.
 const LANDING: u64 = 20 * SECOND;
 /// Nothing may happen for so long once all is well.

@@ -1,0 +1,169 @@
+//! May what is like the round before be left out? Days in which nothing happens are most of a life.
+//!
+//! A round is the time between two heartbeats of a box. If all that moves (the machines, the heartbeats under way, the
+//! next wake of each box) is after a round what it was before it, only a round later, and if chance was not asked and
+//! nothing was told, then the next round is like it as well: the world is a function of what was compared, and
+//! depends on nothing but differences of time until the first instant that stands still: a timer, or what fate has in
+//! store. Whole rounds up to shortly before that instant are left out, and everything that moves is moved on.
+
+use std::time::Duration;
+
+use firmware_agnostic::identity::BoxId;
+use firmware_agnostic::node::Node;
+
+use super::checks::Broken;
+use super::random::Random;
+use super::{Entry, Reverse, What, World};
+
+impl World {
+    /// Lets a round pass, and leaves out those that are like it, at most until `end`.
+    pub(super) fn leap(&mut self, end: u64) -> Result<(), Broken> {
+        let Some(round) = self.round() else { return Ok(()) };
+        if self.horizon(end) < self.now + round * WORTH {
+            return Ok(());
+        }
+        let before = self.moment();
+        self.pass(self.now + round)?;
+        let after = self.moment();
+        let rounds = self.horizon(end).saturating_sub(self.now) / round;
+        let times = u32::try_from(rounds.saturating_sub(MARGIN)).unwrap_or(u32::MAX);
+        if self.round() == Some(round)
+            && times > 0
+            && before.is_repeated_by(&after)
+            && let Some(nodes) = self.nodes_after(&before, round, times)
+        {
+            self.skip(nodes, round * u64::from(times));
+        }
+        Ok(())
+    }
+
+    /// The time after which everything could repeat itself.
+    fn round(&self) -> Option<u64> {
+        let misery = &self.misery;
+        let chance = [misery.loss, misery.duplicate, misery.echo, misery.ancient];
+        let noisy = self.cables.iter().any(|cable| cable.noise != [0; 2]);
+        if chance != [0; 4] || noisy || misery.delay.end > misery.delay.start {
+            return None;
+        }
+        let mut round = None;
+        for appliance in &self.boxes {
+            let Some(supervisor) = &appliance.supervisor else { continue };
+            let busy = supervisor.stalled || !supervisor.jobs.is_empty();
+            let keepalive = appliance.settings.timing.keepalive().as_nanos().div_ceil(1_000);
+            let keepalive = u64::try_from(keepalive).ok()?;
+            if busy || appliance.skew != 0 || round.is_some_and(|round| round != keepalive) {
+                return None;
+            }
+            round = Some(keepalive);
+        }
+        round
+    }
+
+    /// The first thing that will happen and is no heartbeat.
+    fn horizon(&self, end: u64) -> u64 {
+        let fixed = self.queue.iter().filter(|Reverse(entry)| !entry.what.moves());
+        let timers = self.boxes.iter().filter_map(|appliance| {
+            let at = appliance.supervisor.as_ref()?.node.next_event()?;
+            Some(appliance.world_time(at))
+        });
+        fixed.map(|Reverse(entry)| entry.at).chain(timers).min().unwrap_or(end).min(end)
+    }
+
+    fn moment(&self) -> Moment {
+        let mut entries: Vec<&Entry> =
+            self.queue.iter().map(|Reverse(entry)| entry).filter(|it| !self.is_stale(it)).collect();
+        entries.sort();
+        let (moving, fixed): (Vec<&Entry>, Vec<&Entry>) =
+            entries.into_iter().partition(|entry| entry.what.moves());
+        Moment {
+            nodes: self.nodes(),
+            lives: [0, 1].map(|place: usize| (self.boxes[place].life, self.boxes[place].holds)),
+            moving: moving.into_iter().map(|entry| (entry.at - self.now, entry.what)).collect(),
+            fixed: fixed.into_iter().map(|entry| entry.number).collect(),
+            random: self.random.clone(),
+            told: self.checks.told,
+        }
+    }
+
+    fn nodes(&self) -> [Option<Node>; 2] {
+        BoxId::BOTH.map(|id| self.node(id).cloned())
+    }
+
+    fn nodes_after(&self, before: &Moment, round: u64, times: u32) -> Option<[Option<Node>; 2]> {
+        let mut nodes = self.nodes();
+        for (place, node) in nodes.iter_mut().enumerate() {
+            let now = self.boxes[place].local(self.now);
+            match (&before.nodes[place], node) {
+                (None, None) => {}
+                (Some(before), Some(node)) => {
+                    *node = node.repeated(before, Duration::from_micros(round), times, now)?;
+                }
+                _ => return None,
+            }
+        }
+        Some(nodes)
+    }
+
+    /// A wake that another one has replaced comes to nothing.
+    fn is_stale(&self, entry: &Entry) -> bool {
+        let What::Wakes(id, life) = entry.what else { return false };
+        let appliance = &self.boxes[id.place()];
+        let wakes_at = appliance.supervisor.as_ref().map(|supervisor| supervisor.wakes_at);
+        appliance.life != life || wakes_at != Some(entry.at)
+    }
+
+    fn skip(&mut self, nodes: [Option<Node>; 2], micros: u64) {
+        let mut entries = std::mem::take(&mut self.queue).into_vec();
+        entries.retain(|Reverse(entry)| !self.is_stale(entry));
+        for Reverse(entry) in &mut entries {
+            if entry.what.moves() {
+                entry.at += micros;
+            }
+        }
+        self.queue = entries.into();
+        for (appliance, node) in self.boxes.iter_mut().zip(nodes) {
+            if let (Some(supervisor), Some(node)) = (&mut appliance.supervisor, node) {
+                supervisor.node = node;
+                supervisor.wakes_at = supervisor.wakes_at.saturating_add(micros);
+            }
+        }
+        self.now += micros;
+        self.left_out += micros;
+    }
+}
+
+impl What {
+    /// Whether this happens again in every round.
+    const fn moves(&self) -> bool {
+        matches!(self, Self::Arrives(..) | Self::Wakes(..))
+    }
+}
+
+/// All that the next round depends on.
+struct Moment {
+    nodes: [Option<Node>; 2],
+    lives: [(u32, bool); 2],
+    /// From now.
+    moving: Vec<(u64, What)>,
+    fixed: Vec<u64>,
+    random: Random,
+    told: u64,
+}
+
+impl Moment {
+    /// Whether `later` is the same again; the machines are compared by [`Node::repeated`].
+    fn is_repeated_by(&self, later: &Self) -> bool {
+        self.lives == later.lives
+            && self.moving == later.moving
+            && self.fixed == later.fixed
+            && self.random == later.random
+            && self.told == later.told
+    }
+}
+
+/// A leap over fewer rounds is not worth the look.
+const WORTH: u64 = 16;
+/// Rounds that are lived before the next event, so that what happens at one time happens in the right order.
+const MARGIN: u64 = 2;
+/// The world looks so often whether it may leap, in microseconds.
+pub(super) const SLICE: u64 = 2_000_000;

@@ -1,0 +1,103 @@
+//! What of all that happened was needed? A run that goes wrong, reduced to its shortest form.
+
+use std::panic;
+
+use super::misery::Misery;
+use super::plan::Plan;
+use super::simulation;
+use super::trace::Trace;
+
+/// The shortest run found that breaks the same promise as `plan`, as a person reads it: its lines, and what was needed.
+pub fn explain(plan: &Plan, promise: &str, leaps: bool) -> String {
+    let breaks = |plan: &Plan| {
+        let end = panic::catch_unwind(|| simulation::live(plan, Trace::Off, leaps));
+        end.is_ok_and(|end| end.is_err_and(|broken| broken.promise == promise))
+    };
+    let shortest = shrink(plan, breaks);
+    let (lines, _) = simulation::tell(&shortest, leaps);
+    format!("{}\n{} of {} faults: {shortest}", lines.join("\n"), shortest.faults(), plan.faults())
+}
+
+/// The shortest plan found of which `breaks` still says so: none of its faults can be left out alone.
+///
+/// Delta debugging (Zeller, Hildebrandt: Simplifying and Isolating Failure-Inducing Input, 2002) over the turns, then
+/// over the faults; then every kind of misery that is not needed is taken away.
+pub fn shrink(plan: &Plan, breaks: impl Fn(&Plan) -> bool) -> Plan {
+    let mut best = plan.clone();
+    best.turns =
+        fewer(best.turns.clone(), |turns| breaks(&Plan { turns: turns.to_vec(), ..best.clone() }));
+    loop {
+        let before = best.faults();
+        for turn in 0..best.turns.len() {
+            let faults = fewer(best.turns[turn].faults.clone(), |faults| {
+                let mut plan = best.clone();
+                plan.turns[turn].faults = faults.to_vec();
+                breaks(&plan)
+            });
+            best.turns[turn].faults = faults;
+        }
+        milden(&mut best, &breaks);
+        // Less misery may need fewer faults.
+        if best.faults() == before {
+            return best;
+        }
+    }
+}
+
+/// The part of `list` that `breaks` needs: no item of it can be left out alone.
+fn fewer<T: Clone>(mut list: Vec<T>, breaks: impl Fn(&[T]) -> bool) -> Vec<T> {
+    let mut size = list.len();
+    while size > 0 {
+        let mut at = 0;
+        let mut smaller = false;
+        while at < list.len() {
+            let mut rest = list.clone();
+            rest.drain(at..(at + size).min(rest.len()));
+            if breaks(&rest) {
+                list = rest;
+                smaller = true;
+            } else {
+                at += size;
+            }
+        }
+        if !(smaller && size == 1) {
+            size /= 2;
+        }
+    }
+    list
+}
+
+fn milden(best: &mut Plan, breaks: &impl Fn(&Plan) -> bool) {
+    for turn in 0..best.turns.len() {
+        for kind in KINDS {
+            let mut plan = best.clone();
+            kind(&mut plan.turns[turn].misery);
+            if breaks(&plan) {
+                *best = plan;
+            }
+        }
+    }
+}
+
+/// Each takes one kind of misery away.
+const KINDS: [fn(&mut Misery); 7] = [
+    |misery| misery.ancient = 0,
+    |misery| (misery.duplicate, misery.echo) = (0, 0),
+    |misery| misery.loss = 0,
+    |misery| (misery.start_fails, misery.stop_fails, misery.restart_fails) = (0, 0, 0),
+    |misery| (misery.fence_fails, misery.fence_lies, misery.unreachable) = (0, 0, 0),
+    |misery| (misery.fence_late, misery.fence_mute) = (0, 0),
+    |misery| (misery.reset_hangs, misery.journal_lost) = (0, 0),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_is_left() {
+        let needs = |list: &[u32]| list.contains(&3) && list.contains(&77) && list.contains(&78);
+        assert_eq!(fewer((0..100).collect(), needs), [3, 77, 78]);
+        assert_eq!(fewer((0..100).collect(), |_: &[u32]| true), []);
+    }
+}

@@ -1,0 +1,40 @@
+//! Does the pair keep its promises for a lifetime? A hundred thousand days of pairs in which something goes wrong now and then.
+//!
+//! `TWOBOX_DAYS=n` simulates n days instead.
+
+use std::env;
+use std::time::Instant;
+
+use tests::world::plan::{DAY, Plan};
+use tests::world::shrink::explain;
+use tests::world::simulation::{self, Outcome};
+use tests::world::trace::Trace;
+
+#[test]
+fn the_promises_hold_for_a_lifetime() {
+    let days = env::var("TWOBOX_DAYS").ok().map(|days| days.parse().expect("TWOBOX_DAYS"));
+    let lives = days.unwrap_or(DAYS).div_ceil(LIFE);
+    let (mut sum, begin) = (Outcome::default(), Instant::now());
+    for seed in 0..lives {
+        let plan = Plan::long_life(seed, LIFE);
+        match simulation::live(&plan, Trace::Off, true) {
+            Ok(outcome) => sum += outcome,
+            Err(broken) => {
+                panic!("life {seed}: {broken}\n{}", explain(&plan, broken.promise, true))
+            }
+        }
+    }
+    println!(
+        "{} pair-days ({:.1} of them step by step) in {:.0} s: {sum:?}",
+        sum.time / DAY,
+        (sum.time - sum.left_out) as f64 / DAY as f64,
+        begin.elapsed().as_secs_f64(),
+    );
+    assert!(sum.time >= lives * LIFE * DAY);
+    assert!(sum.takeovers > lives && sum.shots > lives && sum.orders > lives, "{sum:?}");
+}
+
+/// What is lived in all.
+const DAYS: u64 = 100_000;
+/// The days of one life.
+const LIFE: u64 = 500;
