@@ -26,8 +26,9 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::net::{bind, recv, send, socket_with};
 use socket2::{SockFilter, SockRef};
 
+pub use self::frame::claim;
 use self::frame::{ADVERTISED, ARP, ARP_SENDER, IPV6, NOBODY, REPLY, REQUEST};
-use self::frame::{advertisement, arp, claim, solicitation};
+use self::frame::{advertisement, arp, solicitation};
 use crate::netlink::Mac;
 
 /// An ear and a mouth on one Ethernet, for one address.

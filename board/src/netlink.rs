@@ -51,6 +51,29 @@ pub struct Interface {
     pub carrier: bool,
 }
 
+/// What one message of the kernel tells.
+#[derive(Debug)]
+pub enum Told {
+    /// There is this interface.
+    Interface(Interface),
+    /// The interface with this number has this address.
+    Address(u32, Prefix),
+    /// It was not done.
+    Refused(io::Error),
+}
+
+/// All that a datagram may tell, each of its messages read in every way, whatever its bytes are.
+pub fn told(mut datagram: &[u8]) -> Vec<Told> {
+    let mut told = Vec::new();
+    while let Some(message) = Message::take(&mut datagram) {
+        told.extend(message.interface().map(Told::Interface));
+        told.extend(message.address().map(|(index, prefix)| Told::Address(index, prefix)));
+        let refused = message.verdict().map_err(|refusal| refusal.because("it was refused"));
+        told.extend(refused.err().map(Told::Refused));
+    }
+    told
+}
+
 /// An open conversation with the kernel, about the namespace of the thread that opened it.
 pub struct Netlink {
     socket: OwnedFd,

@@ -14,9 +14,6 @@ use std::time::Duration;
 use std::{fs, str};
 
 use board::child::account::Account;
-use board::table::duration;
-use firmware_agnostic::order::{Order, Until};
-use log::LevelFilter;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::Gid;
@@ -27,62 +24,8 @@ use smol::{Async, LocalExecutor, Timer};
 
 use crate::config::Control;
 use crate::labels::Labels;
+use crate::request::Request;
 use crate::run::Input;
-
-/// What somebody asks for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Request {
-    /// How is the pair doing?
-    Status {
-        /// For a program.
-        json: bool,
-    },
-    /// An operator's word to the node.
-    Order(Order),
-    /// Log more, or less.
-    Log(LevelFilter),
-}
-
-impl Request {
-    /// Reads a request.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it, for the person who made it.
-    fn parse(line: &str, labels: &Labels) -> Result<Self, String> {
-        let words: Vec<_> = line.split_ascii_whitespace().collect();
-        Ok(match *words.as_slice() {
-            ["status"] => Self::Status { json: false },
-            ["status", "json"] => Self::Status { json: true },
-            ["standby", ref rest @ ..] => Self::Order(Order::Standby(until(rest)?)),
-            ["takeover", ref rest @ ..] => Self::Order(Order::Takeover(until(rest)?)),
-            ["maintenance", ref rest @ ..] => Self::Order(Order::Maintenance(until(rest)?)),
-            ["failback"] => Self::Order(Order::Failback),
-            ["resume"] => Self::Order(Order::Resume),
-            ["clear"] => Self::Order(Order::Clear),
-            ["confirm", name] => {
-                Self::Order(Order::Confirm(labels.find(name).ok_or_else(|| {
-                    let [first, second] = labels.names().boxes;
-                    format!("{name} is no box of this pair: they are {first} and {second}")
-                })?))
-            }
-            ["log", level] => Self::Log(level.parse().map_err(|_| {
-                format!("{level} is no log level: say error, warn, info, debug or trace")
-            })?),
-            _ => return Err(format!("{line:?} is no request that this version knows")),
-        })
-    }
-}
-
-/// Reads how long an order is to stand.
-fn until(words: &[&str]) -> Result<Until, String> {
-    match words {
-        [] => Ok(Until::Reboot),
-        ["persistent"] => Ok(Until::Resume),
-        ["for", time] => duration(time).map(Until::Time),
-        _ => Err(format!("{words:?} is no time for which an order can stand")),
-    }
-}
 
 /// The socket, as long as it is open.
 pub(crate) struct Socket {
@@ -228,7 +171,7 @@ async fn serve(
     labels: &Labels,
     inputs: &Sender<Input>,
 ) -> io::Result<()> {
-    let answer = match Request::parse(&line(&mut stream).await?, labels) {
+    let answer = match Request::parse(&line(&mut stream).await?, labels.names().boxes) {
         Ok(request) => {
             let (reply, answer) = smol::channel::bounded(1);
             inputs.send(Input::Request(request, reply)).await.map_err(io::Error::other)?;

@@ -24,9 +24,9 @@ use smol::channel::Sender;
 use smol::{LocalExecutor, Task, Timer};
 
 use crate::config::Config;
-use crate::control::Request;
 use crate::labels::Labels;
 use crate::ready::Ready;
+use crate::request::Request;
 use crate::run::Input;
 use crate::status::Status;
 

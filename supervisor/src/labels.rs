@@ -29,11 +29,6 @@ impl Labels {
     pub(crate) fn names(&self) -> Names<'_> {
         Names { me: self.me, boxes: self.boxes, links: &self.links, resources: &self.resources }
     }
-
-    /// The box called `name`.
-    pub(crate) fn find(&self, name: &str) -> Option<BoxId> {
-        BoxId::BOTH.into_iter().find(|id| self.boxes[id.place()] == name)
-    }
 }
 
 /// A few short texts, once in the life of the process.

@@ -13,6 +13,7 @@ mod json;
 mod labels;
 mod logging;
 mod ready;
+pub mod request;
 mod run;
 mod start;
 mod status;

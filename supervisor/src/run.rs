@@ -12,8 +12,8 @@ use smol::Timer;
 use smol::channel::{Receiver, Sender};
 use smol::future::or;
 
-use crate::control::Request;
 use crate::effects::Effects;
+use crate::request::Request;
 
 /// Something that the loop takes in.
 pub(crate) enum Input {

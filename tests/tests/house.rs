@@ -147,7 +147,7 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 }
 
 fn everything() -> Vec<(PathBuf, String)> {
-    let tests = ["tests/src", "tests/tests", "tests/no-std/src"];
+    let tests = ["tests/src", "tests/tests", "tests/no-std/src", "tests/fuzz/src"];
     PRODUCT.iter().chain(&tests).flat_map(|folder| sources(folder)).collect()
 }
 

@@ -1,0 +1,66 @@
+//! What can be asked for at the control socket?
+//!
+//! One line of a few words. Reading it needs neither a socket nor a running pair, and whatever stands in it is either a
+//! request or a sentence for the person who wrote it.
+
+use board::table::duration;
+use firmware_agnostic::identity::BoxId;
+use firmware_agnostic::order::{Order, Until};
+use log::LevelFilter;
+
+/// What somebody asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Request {
+    /// How is the pair doing?
+    Status {
+        /// For a program.
+        json: bool,
+    },
+    /// An operator's word to the node.
+    Order(Order),
+    /// Log more, or less.
+    Log(LevelFilter),
+}
+
+impl Request {
+    /// Reads a request to a pair whose boxes are called `boxes`, in the order of [`BoxId`].
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, for the person who made it.
+    pub fn parse(line: &str, boxes: [&str; 2]) -> Result<Self, String> {
+        let words: Vec<_> = line.split_ascii_whitespace().collect();
+        Ok(match *words.as_slice() {
+            ["status"] => Self::Status { json: false },
+            ["status", "json"] => Self::Status { json: true },
+            ["standby", ref rest @ ..] => Self::Order(Order::Standby(until(rest)?)),
+            ["takeover", ref rest @ ..] => Self::Order(Order::Takeover(until(rest)?)),
+            ["maintenance", ref rest @ ..] => Self::Order(Order::Maintenance(until(rest)?)),
+            ["failback"] => Self::Order(Order::Failback),
+            ["resume"] => Self::Order(Order::Resume),
+            ["clear"] => Self::Order(Order::Clear),
+            ["confirm", name] => {
+                let named = BoxId::BOTH.into_iter().zip(boxes).find(|(_, other)| *other == name);
+                let (id, _) = named.ok_or_else(|| {
+                    let [first, second] = boxes;
+                    format!("{name} is no box of this pair: they are {first} and {second}")
+                })?;
+                Self::Order(Order::Confirm(id))
+            }
+            ["log", level] => Self::Log(level.parse().map_err(|_| {
+                format!("{level} is no log level: say error, warn, info, debug or trace")
+            })?),
+            _ => return Err(format!("{line:?} is no request that this version knows")),
+        })
+    }
+}
+
+/// Reads how long an order is to stand.
+fn until(words: &[&str]) -> Result<Until, String> {
+    match words {
+        [] => Ok(Until::Reboot),
+        ["persistent"] => Ok(Until::Resume),
+        ["for", time] => duration(time).map(Until::Time),
+        _ => Err(format!("{words:?} is no time for which an order can stand")),
+    }
+}

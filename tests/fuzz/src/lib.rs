@@ -1,0 +1,11 @@
+//! What is done with bytes from strangers, one function for each target.
+//!
+//! A target panics where a promise is broken; the fuzzer looks for the bytes that bring it there.
+
+mod bytes;
+mod node;
+mod words;
+
+pub use bytes::{deframer, frame_decode, journal, neighbour, netlink};
+pub use node::node;
+pub use words::{config, control, table};

@@ -1,0 +1,281 @@
+//! Whatever happens to a box, in whatever order: heartbeats of a peer that lies, orders, answers to questions that were
+//! never asked, and time that jumps.
+//!
+//! The peer has the key, and means harm; nothing that it says may bring the machine down, keep it busy, or make it start
+//! without evidence.
+
+use std::time::Duration;
+
+use arbitrary::{Result, Unstructured};
+use firmware_agnostic::evidence::{Evidence, Require};
+use firmware_agnostic::failback::AutoFailback;
+use firmware_agnostic::heartbeat::{
+    Asks, Boot, Epoch, Fingerprint, Heartbeat, Links, Priority, Role, Term,
+};
+use firmware_agnostic::identity::{BoxId, LINKS_MAX, LinkId, RESOURCES_MAX, ResourceId};
+use firmware_agnostic::journal::Journal;
+use firmware_agnostic::news::{Cause, News};
+use firmware_agnostic::node::{ACTIONS_MAX, Action, Answer, Event, Node, Tag};
+use firmware_agnostic::order::{Order, Until};
+use firmware_agnostic::recovery::{OnFailure, Policy};
+use firmware_agnostic::settings::{Settings, Times, Timing};
+use firmware_agnostic::time::Instant;
+
+/// A life of one box.
+pub fn node(bytes: &[u8]) {
+    let _ = live(&mut Unstructured::new(bytes));
+}
+
+fn live(life: &mut Unstructured<'_>) -> Result<()> {
+    let settings = settings(life)?;
+    let last_life = if life.arbitrary()? { Some(journal(life)?) } else { None };
+    let mut now = Instant::from_millis(1_000);
+    let mut node = Node::new(settings.clone(), ME, last_life, now);
+    let mut questions = Questions::default();
+    // Where there are no bytes left, the same zero would be read for ever.
+    while !life.is_empty() {
+        now = later(life, now, node.next_deadline())?;
+        let event = event(life, &node, &questions)?;
+        let actions = node.step(event, now);
+        assert!(actions.len() < ACTIONS_MAX, "no room is left: {actions:?}");
+        assert!(node.next_deadline() > now, "it would be woken at once, again and again");
+        for (place, action) in actions.iter().enumerate() {
+            if let Action::Start(tag) = action {
+                let before = &actions[..place];
+                starts_on_evidence(&settings, &node, &questions, event, before, *tag);
+            }
+        }
+        actions.iter().for_each(|action| questions.note(action));
+        // The supervisor ends, or the machine does.
+        if actions.iter().any(|action| matches!(action, Action::Leave | Action::Reset)) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// One holder, as far as one box can see it: what it tells as its evidence is what has just happened.
+fn starts_on_evidence(
+    settings: &Settings,
+    node: &Node,
+    questions: &Questions,
+    event: Event,
+    before: &[Action],
+    tag: Tag,
+) {
+    let told = before.iter().find_map(|action| match action {
+        Action::Tell(News::Changed(change)) if change.to == Role::Starting => Some(change.cause),
+        _ => None,
+    });
+    let Some(Cause::Evidence(evidence)) = told else { panic!("a start for no reason: {told:?}") };
+    let word = node.peer().last_word();
+    let seen = match evidence {
+        Evidence::Released => word.is_some_and(|word| {
+            matches!(word.role, Role::Standby | Role::Failed)
+                && !matches!(word.asks, Asks::Fence | Asks::Maintenance)
+                && word.heard.is_some_and(|heard| {
+                    heard.boot == ME && (word.asks == Asks::Leave || heard.change + 1 == tag)
+                })
+        }),
+        Evidence::Fenced => match event {
+            Event::Answer(tag, Answer::PowerOff) => questions.look == Some(tag),
+            Event::Answer(tag, Answer::Fenced) => questions.shot == Some(tag),
+            _ => false,
+        },
+        Evidence::Silence => settings.require == Require::Silence,
+        Evidence::Operator => event == Event::Order(Order::Confirm(settings.me.other())),
+    };
+    assert!(seen, "started on {evidence:?} that nobody has seen: {event:?} {word:?}");
+    assert!(node.fit() || before.is_empty(), "an unfit box starts");
+}
+
+/// What was asked last.
+#[derive(Default)]
+struct Questions {
+    group: Option<Tag>,
+    look: Option<Tag>,
+    shot: Option<Tag>,
+}
+
+impl Questions {
+    fn note(&mut self, action: &Action) {
+        match action {
+            Action::Start(tag) | Action::Stop(tag) => self.group = Some(*tag),
+            Action::LookAtPower(tag) => self.look = Some(*tag),
+            Action::Fence(tag) => self.shot = Some(*tag),
+            _ => {}
+        }
+    }
+
+    /// The tag of an answer: of what was asked, or any other.
+    fn tag(&self, life: &mut Unstructured<'_>) -> Result<Tag> {
+        let asked = *life.choose(&[self.group, self.look, self.shot, None])?;
+        asked.map_or_else(|| life.arbitrary(), Ok)
+    }
+}
+
+fn later(life: &mut Unstructured<'_>, now: Instant, deadline: Instant) -> Result<Instant> {
+    Ok(match life.int_in_range(0..=5)? {
+        0 => now,
+        1 | 2 => deadline.max(now),
+        3 => now + Duration::from_millis(life.arbitrary::<u8>()?.into()),
+        4 => now + Duration::from_micros(life.arbitrary::<u32>()?.into()),
+        _ => now + Duration::from_secs(life.arbitrary::<u16>()?.into()),
+    })
+}
+
+fn event(life: &mut Unstructured<'_>, node: &Node, questions: &Questions) -> Result<Event> {
+    Ok(match life.int_in_range(0..=7)? {
+        0 | 1 => Event::Heartbeat(link(life)?, heartbeat(life, node)?),
+        2 => Event::Timeout,
+        3 | 4 => {
+            let resource = resource(life)?;
+            let answer = *life.choose(&[
+                Answer::Started,
+                Answer::Stopped,
+                Answer::PowerOff,
+                Answer::PowerNotOff,
+                Answer::Fenced,
+                Answer::FenceFailed,
+                Answer::StartFailed(resource),
+                Answer::StopFailed(resource),
+            ])?;
+            Event::Answer(questions.tag(life)?, answer)
+        }
+        5 => Event::ResourceFailed(resource(life)?),
+        6 => Event::Gate { closed: life.arbitrary()? },
+        _ => Event::Order(order(life)?),
+    })
+}
+
+fn heartbeat(life: &mut Unstructured<'_>, node: &Node) -> Result<Heartbeat> {
+    let mine = node.epoch();
+    let heard = match life.int_in_range(0..=3)? {
+        0 => None,
+        1 => Some(Epoch { boot: boot(life)?, change: life.arbitrary()? }),
+        2 => {
+            Some(Epoch { change: mine.change.wrapping_sub(life.arbitrary::<u8>()?.into()), ..mine })
+        }
+        _ => Some(mine),
+    };
+    let mut hears = Links::default();
+    for _ in 0..life.int_in_range(0..=2)? {
+        hears = hears.with(link(life)?, true);
+    }
+    Ok(Heartbeat {
+        from: *life.choose(&[BoxId::Second, BoxId::Second, BoxId::First])?,
+        epoch: Epoch { boot: boot(life)?, change: life.arbitrary()? },
+        role: role(life)?,
+        priority: Priority(life.arbitrary()?),
+        term: Term(life.arbitrary()?),
+        fit: life.arbitrary()?,
+        asks: asks(life)?,
+        config: Fingerprint([life.arbitrary::<bool>()?.into(), 0, 0, 0]),
+        heard,
+        hears,
+    })
+}
+
+fn order(life: &mut Unstructured<'_>) -> Result<Order> {
+    let time = Duration::from_micros(life.arbitrary()?);
+    let until = *life.choose(&[Until::Reboot, Until::Time(time), Until::Resume])?;
+    Ok(*life.choose(&[
+        Order::Standby(until),
+        Order::Takeover(until),
+        Order::Maintenance(until),
+        Order::Failback,
+        Order::Resume,
+        Order::Clear,
+        Order::Confirm(BoxId::First),
+        Order::Confirm(BoxId::Second),
+        Order::Leave,
+    ])?)
+}
+
+fn settings(life: &mut Unstructured<'_>) -> Result<Settings> {
+    let keepalive = Duration::from_micros(life.int_in_range(1_001..=500_000)?);
+    let times = Times {
+        keepalive,
+        warntime: keepalive * 5 / 2,
+        deadtime: keepalive * 5,
+        initdead: Duration::from_secs(60),
+        fence_time: Duration::from_secs(life.int_in_range(0..=20)?),
+        baud: None,
+    };
+    let policy = Policy {
+        on_failure: *life.choose(&[
+            OnFailure::Ignore,
+            OnFailure::Restart,
+            OnFailure::Failover,
+            OnFailure::Standby,
+            OnFailure::Fence,
+        ])?,
+        threshold: life.int_in_range(1..=3)?,
+        forget_after: *life.choose(&[None, Some(Duration::from_secs(60)), Some(Duration::ZERO)])?,
+    };
+    let resources = life.int_in_range(0..=RESOURCES_MAX)?;
+    Ok(Settings {
+        me: BoxId::First,
+        priority: Priority(life.arbitrary()?),
+        auto_failback: *life.choose(&[
+            AutoFailback::On,
+            AutoFailback::Off,
+            AutoFailback::Manual,
+        ])?,
+        failback_hold: Duration::from_millis(life.arbitrary::<u16>()?.into()),
+        require: *life.choose(&[Require::Fenced, Require::Silence])?,
+        timing: Timing::new(times).expect("these times are in order"),
+        links: life.int_in_range(1..=LINKS_MAX)?,
+        resources: core::iter::repeat_n(policy, resources).collect(),
+        config: Fingerprint::default(),
+    })
+}
+
+fn journal(life: &mut Unstructured<'_>) -> Result<Journal> {
+    Ok(Journal {
+        term: Term(life.arbitrary()?),
+        role: role(life)?,
+        clean: life.arbitrary()?,
+        peer: if life.arbitrary()? { Some(role(life)?) } else { None },
+        fenced: life.arbitrary()?,
+        order: if life.arbitrary()? { Some(asks(life)?) } else { None },
+    })
+}
+
+fn role(life: &mut Unstructured<'_>) -> Result<Role> {
+    Ok(*life.choose(&[
+        Role::Init,
+        Role::Standby,
+        Role::Fencing,
+        Role::Starting,
+        Role::Active,
+        Role::Stopping,
+        Role::Failed,
+    ])?)
+}
+
+fn asks(life: &mut Unstructured<'_>) -> Result<Asks> {
+    Ok(*life.choose(&[
+        Asks::Nothing,
+        Asks::HandOver,
+        Asks::Standby,
+        Asks::Claim,
+        Asks::Leave,
+        Asks::Fence,
+        Asks::Maintenance,
+    ])?)
+}
+
+fn boot(life: &mut Unstructured<'_>) -> Result<Boot> {
+    Ok(*life.choose(&[Boot(*b"peer"), Boot(*b"peer"), Boot(*b"twin"), ME])?)
+}
+
+fn link(life: &mut Unstructured<'_>) -> Result<LinkId> {
+    Ok(LinkId::new(life.int_in_range(0..=LINKS_MAX - 1)?).expect("below the most"))
+}
+
+fn resource(life: &mut Unstructured<'_>) -> Result<ResourceId> {
+    Ok(ResourceId::new(life.int_in_range(0..=RESOURCES_MAX - 1)?).expect("below the most"))
+}
+
+const ME: Boot = Boot(*b"mine");

@@ -1,0 +1,298 @@
+//! What becomes of each order of an operator, and of the rare things, and in which words is it told?
+//!
+//! One box, and a peer that says whatever the test wants; the stories have two boxes, and the simulation has everything.
+
+use std::time::Duration;
+
+use firmware_agnostic::frame::FrameError;
+use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Fingerprint, Heartbeat, Priority, Role};
+use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
+use firmware_agnostic::journal::Journal;
+use firmware_agnostic::news::{Names, News, Weight};
+use firmware_agnostic::node::{Action, Actions, Answer, Event, Node};
+use firmware_agnostic::order::{Order, Refusal, Until};
+use firmware_agnostic::peer::Carries;
+use firmware_agnostic::shot::Shot;
+use firmware_agnostic::time::Instant;
+
+use tests::world::sample;
+
+#[test]
+fn an_order_to_go_home_wants_a_home_that_is_ready() {
+    let order = Order::Failback;
+    let mut standby = Scene::standby();
+    assert_eq!(standby.order(order), Err(Refusal::NotServing));
+    let mut active = Scene::active();
+    assert_eq!(active.order(order), Err(Refusal::PeerSilent));
+    active.says(|_| ());
+    assert_eq!(active.order(order), Err(Refusal::IsHome));
+    active.says(|word| (word.priority, word.fit) = (HOME, false));
+    assert_eq!(active.order(order), Err(Refusal::PeerNotReady));
+    active.says(|word| word.priority = HOME);
+    active.happens(Event::Gate { closed: true });
+    assert!(active.node.failback().gate_closed());
+    assert_eq!(active.order(order), Err(Refusal::GateClosed));
+    active.happens(Event::Gate { closed: false });
+    assert_eq!(active.order(order), Ok(()));
+    assert_eq!(active.node.role(), Role::Stopping);
+}
+
+#[test]
+fn maintenance_keeps_everything_as_it_is_for_its_time() {
+    let mut active = Scene::active();
+    let time = Duration::from_secs(60);
+    assert_eq!(active.order(Order::Maintenance(Until::Time(time))), Ok(()));
+    let (change, asks) = (active.node.epoch(), active.node.asks());
+    let actions = active.happens(Event::ResourceFailed(RESOURCE));
+    assert!(tells(&actions, News::Frozen(RESOURCE)));
+    assert_eq!((active.node.epoch(), active.node.asks()), (change, asks));
+    active.now = active.now + time;
+    let actions = active.happens(Event::Timeout);
+    assert!(tells(&actions, News::OrderEnded));
+    assert_eq!(active.node.asks(), Asks::Nothing);
+
+    let mut booting = Scene::born(None);
+    assert_eq!(booting.order(Order::Maintenance(Until::Reboot)), Err(Refusal::Busy));
+}
+
+#[test]
+fn a_peer_in_maintenance_is_neither_replaced_nor_shot() {
+    let mut standby = Scene::standby();
+    standby.says(|word| (word.role, word.asks) = (Role::Active, Asks::Maintenance));
+    assert_eq!(standby.order(Order::Takeover(Until::Reboot)), Err(Refusal::Maintenance));
+    standby.says(|word| word.asks = Asks::Maintenance);
+    assert_eq!(standby.node.role(), Role::Standby, "not even where it says that it stands by");
+    standby.silence(Duration::from_secs(60));
+    assert_eq!((standby.node.role(), standby.node.shot()), (Role::Standby, Shot::None));
+}
+
+#[test]
+fn an_order_that_nobody_could_carry_out_is_refused() {
+    let mut standby = Scene::standby();
+    standby.says(|word| word.role = Role::Active);
+    assert_eq!(standby.order(Order::Confirm(BoxId::Second)), Err(Refusal::PeerHeard));
+    let mut active = Scene::active();
+    active.says(|word| word.heard = None);
+    assert_eq!(active.order(Order::Standby(Until::Reboot)), Err(Refusal::PeerDeaf));
+    active.says(|word| word.fit = false);
+    assert_eq!(active.order(Order::Standby(Until::Reboot)), Err(Refusal::PeerNotReady));
+    active.says(|_| ());
+    assert_eq!(active.order(Order::Leave), Ok(()));
+    assert_eq!(active.order(Order::Resume), Err(Refusal::Leaving));
+}
+
+#[test]
+fn somebody_with_this_name_is_told_of_once_for_each_life() {
+    let mut standby = Scene::standby();
+    let twin = |boot: Boot| {
+        move |word: &mut Heartbeat| (word.from, word.epoch.boot) = (BoxId::First, boot)
+    };
+    assert!(tells(&standby.says(twin(Boot(*b"one "))), News::Impostor(LINK)));
+    assert!(!tells(&standby.says(twin(Boot(*b"one "))), News::Impostor(LINK)));
+    assert!(tells(&standby.says(twin(Boot(*b"two "))), News::Impostor(LINK)));
+    assert!(!tells(&standby.says(twin(ME)), News::Impostor(LINK)), "its own words come back");
+}
+
+#[test]
+fn another_configuration_is_told_of() {
+    let mut standby = Scene::standby();
+    let other = |word: &mut Heartbeat| word.config = Fingerprint::of(b"another file");
+    assert!(tells(&standby.says(other), News::ConfigDiffers));
+    assert!(!tells(&standby.says(other), News::ConfigDiffers));
+}
+
+#[test]
+fn what_an_answer_of_another_role_says_is_no_answer() {
+    let mut active = Scene::active();
+    active.says(|_| ());
+    let (epoch, cause) = (active.node.epoch(), active.node.cause());
+    for answer in [Answer::Started, Answer::Stopped, Answer::PowerOff, Answer::Fenced] {
+        active.happens(Event::Answer(epoch.change, answer));
+    }
+    assert_eq!((active.node.epoch(), active.node.cause()), (epoch, cause));
+    assert!(active.node.term().0 > 0 && active.node.recovery().fit());
+    assert_eq!(active.node.peer().heard_at(LINK), Some(active.heard));
+    assert_eq!(active.node.peer().carries(LINK), Some(Carries::BothWays));
+}
+
+#[test]
+fn every_refusal_and_every_cause_of_a_drop_has_its_own_words() {
+    let refusals = [
+        Refusal::Busy,
+        Refusal::Leaving,
+        Refusal::PeerSilent,
+        Refusal::PeerDeaf,
+        Refusal::PeerNotReady,
+        Refusal::PeerHeard,
+        Refusal::NothingToConfirm,
+        Refusal::NotThePeer,
+        Refusal::NotFit,
+        Refusal::NotServing,
+        Refusal::IsHome,
+        Refusal::GateClosed,
+        Refusal::Maintenance,
+    ];
+    let mut lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    lines.extend(FrameError::ALL.iter().map(ToString::to_string));
+    lines.extend(FrameError::ALL.iter().map(|cause| cause.word().to_owned()));
+    distinct(lines);
+}
+
+#[test]
+fn every_news_has_its_own_line_and_the_bad_ones_weigh_more() {
+    let time = Duration::from_secs(1);
+    let (errors, warnings, infos) = (
+        [
+            News::FenceFailed { again: time, serves: false },
+            News::NobodyServes,
+            News::Insisting(RESOURCE),
+            News::LockedOut,
+            News::Frozen(RESOURCE),
+            News::Waiting,
+            News::TooOften(RESOURCE),
+            News::StopFailed(RESOURCE),
+            News::Leftover(RESOURCE),
+            News::Impostor(LINK),
+            News::ConfigDiffers,
+        ],
+        [
+            News::Late(time),
+            News::Stalled(time),
+            News::Shooting,
+            News::Fenced,
+            News::Restarting(RESOURCE),
+            News::Ignored(RESOURCE),
+            News::Link(LINK, Carries::OneWay),
+            News::Link(LINK, Carries::Nothing),
+        ],
+        [
+            News::Link(LINK, Carries::BothWays),
+            News::HomeReady,
+            News::OrderEnded,
+            News::LastLife { role: Role::Active, clean: true },
+            News::LastLife { role: Role::Active, clean: false },
+            News::PeerLeaves,
+        ],
+    );
+    let names = Names {
+        me: BoxId::First,
+        boxes: ["server1", "server2"],
+        links: &["crossover"],
+        resources: &["slapd"],
+    };
+    let mut lines = Vec::new();
+    let all = [(&errors[..], Weight::Error), (&warnings, Weight::Warning), (&infos, Weight::Info)];
+    for (news, weight) in all {
+        for news in news {
+            assert_eq!(news.weight(), weight, "{news:?}");
+            lines.push(news.line(&names).to_string());
+        }
+    }
+    distinct(lines);
+}
+
+/// A box, and what its peer says.
+struct Scene {
+    node: Node,
+    now: Instant,
+    heard: Instant,
+    change: u32,
+}
+
+impl Scene {
+    /// A box that has just been born, and has asked for what is left to be stopped.
+    fn born(last_life: Option<Journal>) -> Self {
+        let now = Instant::from_millis(1_000);
+        let [settings, _] = sample::pair();
+        let node = Node::new(settings, ME, last_life, now);
+        let mut scene = Self { node, now, heard: now, change: 0 };
+        scene.happens(Event::Timeout);
+        scene
+    }
+
+    /// A box that stands by for a peer that serves.
+    fn standby() -> Self {
+        let mut scene = Self::born(None);
+        let tag = scene.node.epoch().change;
+        scene.happens(Event::Answer(tag, Answer::Stopped));
+        scene.says(|word| word.role = Role::Active);
+        assert_eq!(scene.node.role(), Role::Standby);
+        scene
+    }
+
+    /// A box that serves after its peer has handed over, and has been silent since.
+    fn active() -> Self {
+        let mut scene = Self::standby();
+        scene.says(|word| word.asks = Asks::HandOver);
+        let tag = scene.node.epoch().change;
+        scene.happens(Event::Answer(tag, Answer::Started));
+        assert_eq!(scene.node.role(), Role::Active);
+        let deadtime = Duration::from_secs(2);
+        let heard = scene.heard;
+        // In steps: a box that did not run does not take that for silence.
+        scene.silence(deadtime);
+        scene.heard = heard;
+        scene
+    }
+
+    fn silence(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now = self.node.next_deadline().min(end);
+            self.happens(Event::Timeout);
+        }
+    }
+
+    /// The peer says that it stands by, and knows everything; or what `but` makes of that.
+    fn says(&mut self, but: impl FnOnce(&mut Heartbeat)) -> Actions {
+        self.change += 1;
+        self.heard = self.now;
+        let mine = self.node.heartbeat(self.now);
+        let mut word = Heartbeat {
+            from: BoxId::Second,
+            epoch: Epoch { boot: Boot(*b"peer"), change: self.change },
+            role: Role::Standby,
+            priority: Priority(1),
+            term: mine.term,
+            fit: true,
+            asks: Asks::Nothing,
+            heard: Some(self.node.epoch()),
+            hears: mine.hears.with(LINK, true),
+            ..mine
+        };
+        but(&mut word);
+        self.happens(Event::Heartbeat(LINK, word))
+    }
+
+    fn order(&mut self, order: Order) -> Result<(), Refusal> {
+        let replies =
+            self.happens(Event::Order(order)).into_iter().filter_map(|action| match action {
+                Action::Reply(reply) => Some(reply),
+                _ => None,
+            });
+        let replies: Vec<_> = replies.collect();
+        assert_eq!(replies.len(), 1, "an order has one answer");
+        replies[0]
+    }
+
+    fn happens(&mut self, event: Event) -> Actions {
+        self.node.step(event, self.now)
+    }
+}
+
+fn tells(actions: &Actions, news: News) -> bool {
+    actions.contains(&Action::Tell(news))
+}
+
+fn distinct(mut lines: Vec<String>) {
+    assert!(lines.iter().all(|line| !line.is_empty() && !line.contains('\n')));
+    let count = lines.len();
+    lines.sort();
+    lines.dedup();
+    assert_eq!(lines.len(), count, "two have the same words: {lines:#?}");
+}
+
+const ME: Boot = Boot(*b"mine");
+const HOME: Priority = Priority(255);
+const LINK: LinkId = LinkId::new(0).expect("there is a first link");
+const RESOURCE: ResourceId = ResourceId::new(0).expect("there is a first resource");
