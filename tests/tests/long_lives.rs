@@ -35,6 +35,6 @@ fn the_promises_hold_for_a_lifetime() {
 }
 
 /// What is lived in all.
-const DAYS: u64 = 20_000;
+const DAYS: u64 = 2_000;
 /// The days of one life.
 const LIFE: u64 = 500;
