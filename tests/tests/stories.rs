@@ -246,10 +246,14 @@ fn boot_alone_after_a_shot() {
 fn peer_goes_dark() {
     let mut story = Story::serving_with(|settings| settings.require = Require::Dark);
     let lines = [0, 2].map(|link| LinkId::new(link).expect("there are three"));
-    lines.iter().for_each(|link| story.line(AWAY, *link, true));
+    for link in lines {
+        story.line(AWAY, link, true);
+    }
     story.power_off(HOME, "loses its power");
     story.device(HOME, Device::Unreachable);
-    lines.iter().for_each(|link| story.line(AWAY, *link, false));
+    for link in lines {
+        story.line(AWAY, link, false);
+    }
     story.run(60 * SECOND);
     story.end("peer_goes_dark", Some(AWAY));
 }
