@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use board::table::{Complaint, Source, Table};
-use board::{fence, link, resource};
+use board::{check, fence, link, resource};
 use firmware_agnostic::frame::{Keys, PairId};
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::identity::{BoxId, RESOURCES_MAX};
@@ -48,6 +48,8 @@ pub struct Config {
     pub fence: [Vec<fence::Config>; 2],
     /// What moves between the boxes, in the order in which it starts.
     pub resources: Vec<resource::Config>,
+    /// Who outside the pair tells whether this box's network is fine.
+    pub witnesses: Vec<check::Config>,
     /// Where operators are heard.
     pub control: Control,
     /// What is told to the log, and where that is.
@@ -69,6 +71,8 @@ pub struct Places {
     pub fence: [(usize, usize); 2],
     /// Of the first `[[link]]`.
     pub links: (usize, usize),
+    /// Of the first `[[witness]]`.
+    pub witnesses: (usize, usize),
     /// Of each `[[resource]]`.
     pub resources: Vec<(usize, usize)>,
 }
@@ -153,13 +157,14 @@ impl Config {
         let pair = Pair::read(root.section("pair"));
         let links = read_links(&mut root);
         let (resources, resource_places) = words::read_resources(&mut root);
+        let witnesses = words::read_witnesses(&mut root);
         let timing = words::read_timing(root.section("timing"), boxes.as_ref(), &links);
         let control = Control::read(root.section("control"));
         let log = Log::read(root.section("log"));
         let journal = words::read_journal(root.section("journal"));
         let ready_file = words::read_ready(root.section("ready"));
         let me = boxes.as_ref().and_then(|boxes| boxes.find(identity, &root));
-        let links_place = root.place("link");
+        let (links_place, witnesses_place) = (root.place("link"), root.place("witness"));
         root.finish();
 
         let (boxes, pair, me) = (boxes?, pair?, me?);
@@ -185,6 +190,7 @@ impl Config {
             key_file: pair.key_file_place,
             fence: boxes.fence_places(),
             links: links_place,
+            witnesses: witnesses_place,
             resources: resource_places,
         };
         let (boxes, fence) = boxes.into_parts();
@@ -196,6 +202,7 @@ impl Config {
             links,
             fence,
             resources,
+            witnesses,
             control,
             log,
             journal,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use board::table::{Source, Table, Value};
-use board::{link, resource};
+use board::{check, link, resource};
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::identity::RESOURCES_MAX;
@@ -72,6 +72,16 @@ pub(super) fn read_takeover(mut table: Table<'_>) -> (Require, Duration) {
     let dark_time = table.or("dark_time", DARK_TIME);
     table.finish();
     (require, dark_time)
+}
+
+/// Every `[[witness]]`
+pub(super) fn read_witnesses(root: &mut Table<'_>) -> Vec<check::Config> {
+    let read = |mut table: Table<'_>| {
+        let config = check::Config::read(&mut table);
+        table.finish();
+        config
+    };
+    root.tables("witness").into_iter().filter_map(read).collect()
 }
 
 /// `[fencing]`
