@@ -2,8 +2,10 @@
 //!
 //! `TWOBOX_DAYS=n` simulates n days instead.
 
-use std::env;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+use std::{env, panic, thread};
 
 use tests::world::plan::{DAY, Plan};
 use tests::world::shrink::explain;
@@ -14,16 +16,25 @@ use tests::world::trace::Trace;
 fn the_promises_hold_for_a_lifetime() {
     let days = env::var("TWOBOX_DAYS").ok().map(|days| days.parse().expect("TWOBOX_DAYS"));
     let lives = days.unwrap_or(DAYS).div_ceil(LIFE);
-    let (mut sum, begin) = (Outcome::default(), Instant::now());
-    for seed in 0..lives {
-        let plan = Plan::long_life(seed, LIFE);
-        match simulation::live(&plan, Trace::Off, true) {
-            Ok(outcome) => sum += outcome,
-            Err(broken) => {
-                panic!("life {seed}: {broken}\n{}", explain(&plan, broken.promise, true))
+    let (begin, next) = (Instant::now(), AtomicU64::new(0));
+    let live = || {
+        let mut sum = Outcome::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= lives {
+                return sum;
             }
+            sum += life(seed);
         }
-    }
+    };
+    let mut sum = Outcome::default();
+    thread::scope(|scope| {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(live)).collect();
+        for thread in threads {
+            sum += thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+        }
+    });
     println!(
         "{} pair-days ({:.1} of them step by step) in {:.0} s: {sum:?}",
         sum.time / DAY,
@@ -34,7 +45,14 @@ fn the_promises_hold_for_a_lifetime() {
     assert!(sum.takeovers > lives && sum.shots > lives && sum.orders > lives, "{sum:?}");
 }
 
+fn life(seed: u64) -> Outcome {
+    let plan = Plan::long_life(seed, LIFE);
+    simulation::live(&plan, Trace::Off, true).unwrap_or_else(|broken| {
+        panic!("life {seed}: {broken}\n{}", explain(&plan, broken.promise, true))
+    })
+}
+
 /// What is lived in all.
-const DAYS: u64 = 2_000;
+const DAYS: u64 = 100_000;
 /// The days of one life.
 const LIFE: u64 = 500;

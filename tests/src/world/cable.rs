@@ -6,7 +6,7 @@ use firmware_agnostic::identity::{BoxId, LinkId};
 use super::{What, World, trace};
 
 /// One cable: what it does to the heartbeats that each box sends.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Cable {
     /// Nothing comes through from this box.
     pub cut: [bool; 2],
