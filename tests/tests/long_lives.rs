@@ -2,10 +2,8 @@
 //!
 //! `TWOBOX_DAYS=n` simulates n days instead.
 
-use std::num::NonZero;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::env;
 use std::time::Instant;
-use std::{env, panic, thread};
 
 use tests::world::plan::{DAY, Plan};
 use tests::world::shrink::explain;
@@ -16,25 +14,8 @@ use tests::world::trace::Trace;
 fn the_promises_hold_for_a_lifetime() {
     let days = env::var("TWOBOX_DAYS").ok().map(|days| days.parse().expect("TWOBOX_DAYS"));
     let lives = days.unwrap_or(DAYS).div_ceil(LIFE);
-    let (begin, next) = (Instant::now(), AtomicU64::new(0));
-    let live = || {
-        let mut sum = Outcome::default();
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= lives {
-                return sum;
-            }
-            sum += life(seed);
-        }
-    };
-    let mut sum = Outcome::default();
-    thread::scope(|scope| {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(live)).collect();
-        for thread in threads {
-            sum += thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
-        }
-    });
+    let begin = Instant::now();
+    let sum = simulation::sum(lives, life);
     println!(
         "{} pair-days ({:.1} of them step by step) in {:.0} s: {sum:?}",
         sum.time / DAY,

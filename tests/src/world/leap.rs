@@ -15,6 +15,7 @@ use firmware_agnostic::node::Node;
 use super::cable::Cable;
 use super::checks::Broken;
 use super::device::Device;
+use super::misery::Mishap;
 use super::random::Random;
 use super::{Entry, Reverse, What, World};
 
@@ -43,9 +44,9 @@ impl World {
     /// The time after which everything could repeat itself.
     fn round(&self) -> Option<u64> {
         let misery = &self.misery;
-        let chance = [misery.loss, misery.duplicate, misery.echo, misery.ancient];
         let noisy = self.cables.iter().any(|cable| cable.noise != [0; 2]);
-        if chance != [0; 4] || noisy || misery.delay.end > misery.delay.start {
+        let chance = Mishap::ON_THE_WAY.into_iter().any(|mishap| misery.chance(mishap) > 0);
+        if chance || noisy || misery.delay.end > misery.delay.start {
             return None;
         }
         let mut round: Option<u64> = None;
@@ -199,7 +200,9 @@ mod tests {
     fn a_round_that_was_disturbed_is_not_repeated() {
         assert!(repeats(|_| {}), "where nothing happens, nothing changes");
         let disturbances: [fn(&mut World); 10] = [
-            |world| drop(world.order(BoxId::First, Order::Maintenance(Until::Reboot))),
+            |world| {
+                world.order(BoxId::First, Order::Maintenance(Until::Reboot));
+            },
             |world| world.fail(BoxId::First, ResourceId::new(0).unwrap()),
             |world| world.gate(BoxId::Second, true),
             |world| world.plug(0, false),
@@ -208,7 +211,9 @@ mod tests {
             |world| world.stall(BoxId::Second, 300 * MILLI),
             |world| world.kill(BoxId::First),
             |world| world.power_off(BoxId::Second, "loses its power"),
-            |world| drop(world.random.bits()),
+            |world| {
+                world.random.bits();
+            },
         ];
         for (number, disturb) in disturbances.into_iter().enumerate() {
             assert!(!repeats(disturb), "disturbance {number}");
@@ -239,7 +244,9 @@ mod tests {
 
     fn serving(pair: [Settings; 2]) -> World {
         let mut world = World::new(pair, Misery::none(), 1, Trace::Off);
-        BoxId::BOTH.into_iter().for_each(|id| world.power_on(id));
+        for id in BoxId::BOTH {
+            world.power_on(id);
+        }
         world.run(60 * SECOND).unwrap();
         assert!(world.serving().is_some());
         world
