@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use board::table::{Complaint, Source, Table};
-use board::{fence, link, resource};
+use board::{fence, link, resource, watchdog};
 use firmware_agnostic::frame::{Keys, PairId};
 use firmware_agnostic::identity::{BoxId, RESOURCES_MAX};
 use firmware_agnostic::settings::Settings;
@@ -55,6 +55,8 @@ pub struct Config {
     pub journal: PathBuf,
     /// A file that is there while this box is ready to do its part.
     pub ready_file: Option<PathBuf>,
+    /// What resets this box when it is stuck.
+    pub watchdog: watchdog::Config,
     /// Where in the file the things stand that are looked at later.
     pub places: Places,
 }
@@ -70,6 +72,8 @@ pub struct Places {
     pub links: (usize, usize),
     /// Of each `[[resource]]`.
     pub resources: Vec<(usize, usize)>,
+    /// Of `watchdog.device`.
+    pub watchdog: (usize, usize),
 }
 
 impl Config {
@@ -156,6 +160,8 @@ impl Config {
         let log = Log::read(root.section("log"));
         let journal = words::read_journal(root.section("journal"));
         let ready_file = words::read_ready(root.section("ready"));
+        let (watchdog, watchdog_place) =
+            words::read_watchdog(root.section("watchdog"), timing, require);
         let me = boxes.as_ref().and_then(|boxes| boxes.find(identity, &root));
         let links_place = root.place("link");
         root.finish();
@@ -181,6 +187,7 @@ impl Config {
             fence: boxes.fence_places(),
             links: links_place,
             resources: resource_places,
+            watchdog: watchdog_place,
         };
         let (boxes, fence) = boxes.into_parts();
         Some(Self {
@@ -195,6 +202,7 @@ impl Config {
             log,
             journal,
             ready_file,
+            watchdog,
             places,
         })
     }
