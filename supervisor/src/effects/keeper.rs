@@ -54,7 +54,15 @@ impl Keeper {
         settings: &Settings,
         journal: &Path,
     ) -> io::Result<Option<Self>> {
-        let watchdogs = config.open()?;
+        Self::begin(config.open()?, config, settings, journal)
+    }
+
+    fn begin(
+        watchdogs: Vec<Box<dyn Watchdog>>,
+        config: &Config,
+        settings: &Settings,
+        journal: &Path,
+    ) -> io::Result<Option<Self>> {
         let Some(timeout) = watchdogs.iter().map(|watchdog| watchdog.timeout()).min() else {
             return Ok(None);
         };
@@ -242,3 +250,151 @@ const RELEASE: Duration = Duration::from_secs(2);
 
 /// As for the resources' thread.
 const STACK: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use board::table::Source;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::config::{self, Identity};
+
+    #[test]
+    fn each_feeding_follows_a_heartbeat_and_a_stuck_loop_gets_none() {
+        let mut kennel = Kennel::new("").unwrap();
+        thread::sleep(TIMEOUT / 2);
+        assert_eq!(kennel.events(), [""; 0], "fed before the first heartbeat");
+        kennel.keeper.sent();
+        kennel.until(|events| events == ["feed"]);
+        assert_eq!(kennel.keeper.state(), "fed");
+        kennel.until(|_| kennel.keeper.state().contains("the loop"));
+        assert_eq!(kennel.events(), ["feed"], "fed without a heartbeat");
+        kennel.keeper.sent();
+        kennel.until(|events| events == ["feed", "feed"]);
+    }
+
+    #[test]
+    fn the_watch_ends_only_when_all_has_stopped() {
+        for (clean, last) in [(true, "release"), (false, "dropped")] {
+            let mut kennel = Kennel::new("").unwrap();
+            kennel.keeper.sent();
+            kennel.keeper.leave(Duration::from_secs(60));
+            // The loop is silent while it waits for the services.
+            kennel.until(|events| events.len() > 3 && events.iter().all(|it| *it == "feed"));
+            kennel.keeper.end(clean);
+            kennel.until(|events| events.last() == Some(&last));
+        }
+    }
+
+    #[test]
+    fn the_condemned_are_bitten() {
+        let mut kennel = Kennel::new("").unwrap();
+        kennel.keeper.bite();
+        kennel.until(|events| events == ["bite"]);
+        kennel.keeper.sent();
+        thread::sleep(TIMEOUT / 2);
+        assert_eq!(kennel.events(), ["bite"]);
+    }
+
+    #[test]
+    fn one_that_waits_too_long_is_refused_and_let_go() {
+        let sample = "[takeover]\nrequire = \"silence\"";
+        let (error, events) = Kennel::new(sample).err().unwrap();
+        let told = error.to_string();
+        assert!(
+            told.starts_with("watchdog dog: watchdog timeout + reset")
+                && told.contains("1.7s < 1s"),
+            "{told}"
+        );
+        assert_eq!(*events.lock().unwrap(), ["release"]);
+    }
+
+    /// A keeper, its one watchdog, and what that was told.
+    struct Kennel {
+        keeper: Keeper,
+        events: Events,
+        _room: TempDir,
+    }
+
+    type Events = Arc<Mutex<Vec<&'static str>>>;
+
+    impl Kennel {
+        fn new(takeover: &str) -> Result<Self, (io::Error, Events)> {
+            let text = include_str!("../../../images/dist/twobox.toml").replacen(
+                "[takeover]",
+                takeover,
+                usize::from(!takeover.is_empty()),
+            );
+            let identity = Identity { told: Some("server1".to_owned()), ..Identity::default() };
+            let settings = config::Config::read(&text, &identity).unwrap().settings;
+            let config = Config::read(&mut Source::new("").parse());
+            let (events, room) = (Events::default(), TempDir::new().unwrap());
+            let dog: Box<dyn Watchdog> = Box::new(Dog { events: events.clone() });
+            match Keeper::begin(vec![dog], &config, &settings, &room.path().join("journal")) {
+                Ok(keeper) => Ok(Self { keeper: keeper.unwrap(), events, _room: room }),
+                Err(error) => Err((error, events)),
+            }
+        }
+
+        fn events(&self) -> Vec<&'static str> {
+            self.events.lock().unwrap().clone()
+        }
+
+        fn until(&self, so: impl Fn(&[&str]) -> bool) {
+            let start = Instant::now();
+            while !so(&self.events()) {
+                assert!(start.elapsed() < Duration::from_secs(60), "{:?}", self.events());
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+
+    struct Dog {
+        events: Events,
+    }
+
+    impl Dog {
+        fn note(&self, event: &'static str) {
+            self.events.lock().unwrap().push(event);
+        }
+    }
+
+    impl Watchdog for Dog {
+        fn name(&self) -> &'static str {
+            "dog"
+        }
+
+        fn timeout(&self) -> Duration {
+            TIMEOUT
+        }
+
+        fn resets(&self) -> bool {
+            true
+        }
+
+        fn feed(&mut self) -> io::Result<()> {
+            self.note("feed");
+            Ok(())
+        }
+
+        fn bite(&mut self) {
+            self.note("bite");
+        }
+
+        fn release(self: Box<Self>) -> io::Result<()> {
+            self.note("release");
+            std::mem::forget(self);
+            Ok(())
+        }
+    }
+
+    impl Drop for Dog {
+        fn drop(&mut self) {
+            self.note("dropped");
+        }
+    }
+
+    const TIMEOUT: Duration = Duration::from_millis(800);
+}
