@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use board::child::census;
-use board::fence::{self, Fence, Ladder, Power, fence};
+use board::fence::{self, Fence, Fenced, Guid, Ladder, Power, fence};
 use board::patience::{Cord, Patience};
 use board::table::Source;
 use tempfile::TempDir;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 #[test]
 fn what_is_off_already_is_fenced_without_an_order() {
     let device = Device::new("echo $1 >> orders; case $1 in status) echo off;; *) exit 1;; esac");
-    fence(&mut *device.open(), &seconds(60)).unwrap();
+    assert_eq!(fence(&mut *device.open(), &seconds(60)).unwrap(), Fenced::Already);
     assert_eq!(device.orders(), ["status"]);
 }
 
@@ -28,7 +28,7 @@ fn a_box_is_fenced_when_it_is_seen_off_and_not_before() {
             status) test -e gone && echo off || echo on;;
         esac",
     );
-    fence(&mut *device.open(), &seconds(60)).unwrap();
+    assert_eq!(fence(&mut *device.open(), &seconds(60)).unwrap(), Fenced::Shot);
     assert!(device.has("gone"));
     assert_eq!(&device.orders()[..2], ["status", "off"]);
 }
@@ -53,6 +53,17 @@ fn a_device_that_takes_the_order_and_does_nothing_has_fenced_nobody() {
 }
 
 #[test]
+fn what_is_off_once_and_then_on_again_has_fenced_nobody() {
+    let device = Device::new(
+        "echo $1 >> orders
+        case $1 in status) test $(wc -l < orders) -eq 3 && echo off || echo on;; esac",
+    );
+    let error = fence(&mut *device.open(), &millis(700)).unwrap_err();
+    assert!(error.to_string().contains("still reported on"), "{error}");
+    assert!(device.orders().len() > 3);
+}
+
+#[test]
 fn a_state_that_cannot_be_read_does_not_stop_the_order() {
     let device = Device::new(
         "echo $1 >> orders
@@ -62,7 +73,7 @@ fn a_state_that_cannot_be_read_does_not_stop_the_order() {
         esac",
     );
     fence(&mut *device.open(), &seconds(60)).unwrap();
-    assert_eq!(device.orders(), ["status", "off", "status"]);
+    assert_eq!(device.orders(), ["status", "off", "status", "status"]);
 }
 
 #[test]
@@ -180,6 +191,52 @@ fn a_ladder_that_fails_tells_every_reason() {
 }
 
 #[test]
+fn what_becomes_of_a_box_that_was_shot_is_said_with_its_device() {
+    let sees = |words: &str| {
+        let device = Device::new(
+            "case $1 in off) : > gone;; status) test -e gone && echo off || echo on;; esac",
+        );
+        let mut ladder = Ladder::open(&[device.config_with("60s", words)]);
+        let shot = ladder.fence(&seconds(60)).unwrap();
+        assert_eq!(ladder.fence(&seconds(60)).unwrap(), None, "{words}: it was off already");
+        shot
+    };
+    assert_eq!(sees(""), None);
+    assert_eq!(sees("action = \"off\""), None);
+    assert_eq!(sees("action = \"cycle\""), Some(Duration::ZERO));
+    assert_eq!(sees("action = \"off-then-on\""), Some(Duration::from_secs(15)));
+    let after = sees("action = \"off-then-on\"\non_after = \"3s\"");
+    assert_eq!(after, Some(Duration::from_secs(3)));
+}
+
+#[test]
+fn a_device_that_holds_another_box_is_never_used() {
+    struct Other(bool);
+    impl Fence for Other {
+        fn set_power(&mut self, _: Power, _: &Patience) -> io::Result<()> {
+            panic!("the wrong box is shot");
+        }
+        fn power(&mut self, _: &Patience) -> io::Result<Power> {
+            assert!(self.0, "a device that holds another box was believed");
+            Ok(Power::Off)
+        }
+        fn guid(&mut self, _: &Patience) -> io::Result<Option<Guid>> {
+            Ok(Some(Guid([7; 16])))
+        }
+    }
+    for (right, wanted) in [(true, Guid([7; 16])), (false, Guid([8; 16]))] {
+        let mut ladder = Ladder::of(vec![Box::new(Other(right))]);
+        ladder.expect(wanted);
+        assert_eq!(ladder.fence(&seconds(60)).is_ok(), right);
+        assert_eq!(ladder.power(&seconds(60)).is_ok(), right);
+        if !right {
+            let told = ladder.on(&seconds(60)).unwrap_err().to_string();
+            assert!(told.contains("07070707-0707") && told.contains("08080808-0808"), "{told}");
+        }
+    }
+}
+
+#[test]
 fn mistakes_in_the_configuration_are_told() {
     for (text, told) in [
         ("command = [\"/bin/x\"]", "has no kind"),
@@ -187,6 +244,10 @@ fn mistakes_in_the_configuration_are_told() {
         ("kind = \"command\"\ncommand = [\"x\"]", "full path"),
         ("kind = \"command\"\ncommand = []", "full path"),
         ("kind = \"command\"", "is missing"),
+        ("action = \"reboot\"", "none of off, cycle, off-then-on"),
+        ("action = \"cycle\"\non_after = \"3s\"", "off-then-on"),
+        ("guid = \"4c4c4544\"", "is no GUID"),
+        ("guid = \"00000000-0000-0000-0000-000000000000\"", "without a GUID"),
         ("kind = \"command\"\ncommand = [\"/bin/x\"]\ntimeout = \"0s\"", "is no time"),
     ] {
         let source = Source::new(text);
@@ -213,8 +274,12 @@ impl Device {
     }
 
     fn config(&self, timeout: &str) -> fence::Config {
+        self.config_with(timeout, "")
+    }
+
+    fn config_with(&self, timeout: &str, words: &str) -> fence::Config {
         let text = format!(
-            "kind = \"command\"\ncommand = [\"/bin/sh\", \"{}/device\"]\ntimeout = \"{timeout}\"\n",
+            "kind = \"command\"\ncommand = [\"/bin/sh\", \"{}/device\"]\ntimeout = \"{timeout}\"\n{words}\n",
             self.directory.path().display()
         );
         let source = Source::new(&text);
