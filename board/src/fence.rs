@@ -18,15 +18,17 @@ use crate::need::Need;
 use crate::patience::Patience;
 use crate::table::Table;
 
+pub mod agent;
 pub mod command;
 mod guid;
 mod ladder;
+pub mod together;
 
 pub use guid::Guid;
 pub use ladder::Ladder;
 
 /// A device that can cut the power of one box, as the configuration file says it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
     kind: Kind,
     /// What it is called in messages, its kind if it is given no name.
@@ -41,7 +43,9 @@ pub struct Config {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Kind {
+    Agent(agent::Config),
     Command(command::Config),
+    Together(together::Config),
 }
 
 impl Config {
@@ -70,19 +74,29 @@ impl Config {
     /// What the box that is to cut the power must have.
     pub fn needs(&self) -> Vec<Need> {
         match &self.kind {
+            Kind::Agent(config) => config.needs(),
             Kind::Command(config) => config.needs(),
+            Kind::Together(config) => config.needs(),
         }
     }
 
-    /// Whether this is the very same device, outlet and all.
+    /// Whether this is the very same device, outlet and all, or has a part that is.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        self.kind == other.kind
+        match (&self.kind, &other.kind) {
+            (Kind::Together(together), _) => {
+                together.parts().iter().any(|part| part.is_same_as(other))
+            }
+            (_, Kind::Together(_)) => other.is_same_as(self),
+            (kind, other) => kind == other,
+        }
     }
 
     /// The device behind this configuration. Nothing is asked of it yet.
     pub fn open(&self) -> Box<dyn Fence> {
         match &self.kind {
+            Kind::Agent(config) => Box::new(config.open()),
             Kind::Command(config) => Box::new(config.open()),
+            Kind::Together(config) => Box::new(config.open()),
         }
     }
 }
@@ -225,8 +239,11 @@ fn read_action(table: &mut Table<'_>) -> Option<Duration> {
 
 type Read = fn(&mut Table<'_>) -> Option<Kind>;
 
-const KINDS: [(&str, Read); 1] =
-    [("command", |table| command::Config::read(table).map(Kind::Command))];
+const KINDS: [(&str, Read); 3] = [
+    ("agent", |table| agent::Config::read(table).map(Kind::Agent)),
+    ("command", |table| command::Config::read(table).map(Kind::Command)),
+    ("together", |table| together::Config::read(table).map(Kind::Together)),
+];
 
 /// A BMC takes about two seconds to cut the power, and to notice.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -9,12 +9,13 @@ use crate::patience::Patience;
 /// The devices of one box, in the order in which they are asked.
 ///
 /// Each must be able to cut the box on its own. Two outlets that feed two supplies of one box are not two rungs: they
-/// are one device, of the integrator's own program.
+/// are one device, [`together`](super::together).
 pub struct Ladder {
     rungs: Vec<Rung>,
 }
 
-struct Rung {
+/// A device, and what it is held to.
+pub(super) struct Rung {
     name: String,
     timeout: Duration,
     on_after: Option<Duration>,
@@ -25,14 +26,7 @@ struct Rung {
 impl Ladder {
     /// The devices behind `configs`.
     pub fn open(configs: &[Config]) -> Self {
-        let rungs = configs.iter().map(|config| Rung {
-            name: config.name.clone(),
-            timeout: config.timeout,
-            on_after: config.on_after,
-            guid: config.guid,
-            device: config.open(),
-        });
-        Self { rungs: rungs.collect() }
+        Self { rungs: configs.iter().map(Rung::open).collect() }
     }
 
     /// Devices that come from elsewhere than a configuration, with its defaults.
@@ -76,7 +70,7 @@ impl Ladder {
     ///
     /// When none of them has, with the reasons of all: the box must then be taken for alive.
     pub fn fence(&mut self, patience: &Patience) -> io::Result<Option<Duration>> {
-        self.first(patience, |rung, patience| match fence(&mut *rung.device, patience)? {
+        self.first(patience, |rung, patience| match rung.ask(patience, fence)? {
             Fenced::Already => Ok(None),
             Fenced::Shot => Ok(rung.on_after),
         })
@@ -88,7 +82,7 @@ impl Ladder {
     ///
     /// When none of them answers, with the reasons of all.
     pub fn power(&mut self, patience: &Patience) -> io::Result<Power> {
-        self.first(patience, |rung, patience| rung.device.power(patience))
+        self.first(patience, |rung, patience| rung.ask(patience, |device, left| device.power(left)))
     }
 
     /// Orders the power on at every device, because any of them may have cut it.
@@ -101,9 +95,7 @@ impl Ladder {
         let mut reasons = Reasons::default();
         let mut taken = false;
         for rung in &mut self.rungs {
-            let patience = patience.at_most(rung.timeout);
-            let checked = rung.check(&patience);
-            match checked.and_then(|()| rung.device.set_power(Power::On, &patience)) {
+            match rung.ask(patience, |device, left| device.set_power(Power::On, left)) {
                 Ok(()) => taken = true,
                 Err(error) => reasons.add(&rung.name, &error),
             }
@@ -125,8 +117,7 @@ impl Ladder {
     ) -> io::Result<T> {
         let mut reasons = Reasons::default();
         for rung in &mut self.rungs {
-            let patience = patience.at_most(rung.timeout);
-            match rung.check(&patience).and_then(|()| verb(rung, &patience)) {
+            match verb(rung, patience) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => reasons.add(&rung.name, &error),
             }
@@ -139,6 +130,36 @@ impl Ladder {
 }
 
 impl Rung {
+    /// The device behind `config`.
+    pub(super) fn open(config: &Config) -> Self {
+        Self {
+            name: config.name.clone(),
+            timeout: config.timeout,
+            on_after: config.on_after,
+            guid: config.guid,
+            device: config.open(),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn rest(&self) -> Duration {
+        self.device.rest()
+    }
+
+    /// Asks the device, in its own time, if it is the right one.
+    pub(super) fn ask<T>(
+        &mut self,
+        patience: &Patience,
+        verb: impl Fn(&mut dyn Fence, &Patience) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let patience = patience.at_most(self.timeout);
+        self.check(&patience)?;
+        verb(&mut *self.device, &patience)
+    }
+
     /// Looks whether the device holds the box that it should, where that is known.
     fn check(&mut self, patience: &Patience) -> io::Result<()> {
         let Some(wanted) = self.guid else { return Ok(()) };
@@ -161,13 +182,13 @@ impl Rung {
 
 /// Why each device failed.
 #[derive(Default)]
-struct Reasons {
+pub(super) struct Reasons {
     texts: Vec<String>,
     last: Option<io::ErrorKind>,
 }
 
 impl Reasons {
-    fn add(&mut self, name: &str, error: &io::Error) {
+    pub(super) fn add(&mut self, name: &str, error: &io::Error) {
         self.texts.push(format!("{name}: {error}"));
         self.last = Some(error.kind());
     }
@@ -176,7 +197,7 @@ impl Reasons {
         self.last == Some(io::ErrorKind::Interrupted)
     }
 
-    fn into_error(self) -> io::Error {
+    pub(super) fn into_error(self) -> io::Error {
         match self.last {
             None => io::Error::new(io::ErrorKind::Unsupported, "the box has no fence device"),
             Some(kind) => io::Error::new(kind, self.texts.join("; ")),
