@@ -22,6 +22,7 @@ pub mod agent;
 pub mod command;
 mod guid;
 mod ladder;
+pub mod serial_reset;
 pub mod together;
 
 pub use guid::Guid;
@@ -45,6 +46,7 @@ pub struct Config {
 enum Kind {
     Agent(agent::Config),
     Command(command::Config),
+    SerialReset(serial_reset::Config),
     Together(together::Config),
 }
 
@@ -76,6 +78,7 @@ impl Config {
         match &self.kind {
             Kind::Agent(config) => config.needs(),
             Kind::Command(config) => config.needs(),
+            Kind::SerialReset(config) => config.needs(),
             Kind::Together(config) => config.needs(),
         }
     }
@@ -96,6 +99,7 @@ impl Config {
         match &self.kind {
             Kind::Agent(config) => Box::new(config.open()),
             Kind::Command(config) => Box::new(config.open()),
+            Kind::SerialReset(config) => Box::new(config.open()),
             Kind::Together(config) => Box::new(config.open()),
         }
     }
@@ -239,9 +243,10 @@ fn read_action(table: &mut Table<'_>) -> Option<Duration> {
 
 type Read = fn(&mut Table<'_>) -> Option<Kind>;
 
-const KINDS: [(&str, Read); 3] = [
+const KINDS: [(&str, Read); 4] = [
     ("agent", |table| agent::Config::read(table).map(Kind::Agent)),
     ("command", |table| command::Config::read(table).map(Kind::Command)),
+    ("serial-reset", |table| serial_reset::Config::read(table).map(Kind::SerialReset)),
     ("together", |table| together::Config::read(table).map(Kind::Together)),
 ];
 
