@@ -22,6 +22,8 @@ pub mod agent;
 pub mod command;
 mod guid;
 mod ladder;
+#[cfg(feature = "redfish")]
+pub mod redfish;
 pub mod serial_reset;
 pub mod together;
 
@@ -46,6 +48,8 @@ pub struct Config {
 enum Kind {
     Agent(agent::Config),
     Command(command::Config),
+    #[cfg(feature = "redfish")]
+    Redfish(redfish::Config),
     SerialReset(serial_reset::Config),
     Together(together::Config),
 }
@@ -78,6 +82,8 @@ impl Config {
         match &self.kind {
             Kind::Agent(config) => config.needs(),
             Kind::Command(config) => config.needs(),
+            #[cfg(feature = "redfish")]
+            Kind::Redfish(config) => config.needs(),
             Kind::SerialReset(config) => config.needs(),
             Kind::Together(config) => config.needs(),
         }
@@ -99,6 +105,8 @@ impl Config {
         match &self.kind {
             Kind::Agent(config) => Box::new(config.open()),
             Kind::Command(config) => Box::new(config.open()),
+            #[cfg(feature = "redfish")]
+            Kind::Redfish(config) => Box::new(config.open()),
             Kind::SerialReset(config) => Box::new(config.open()),
             Kind::Together(config) => Box::new(config.open()),
         }
@@ -243,12 +251,27 @@ fn read_action(table: &mut Table<'_>) -> Option<Duration> {
 
 type Read = fn(&mut Table<'_>) -> Option<Kind>;
 
-const KINDS: [(&str, Read); 4] = [
+const KINDS: [(&str, Read); 5] = [
     ("agent", |table| agent::Config::read(table).map(Kind::Agent)),
     ("command", |table| command::Config::read(table).map(Kind::Command)),
+    ("redfish", read_redfish),
     ("serial-reset", |table| serial_reset::Config::read(table).map(Kind::SerialReset)),
     ("together", |table| together::Config::read(table).map(Kind::Together)),
 ];
+
+#[cfg(feature = "redfish")]
+fn read_redfish(table: &mut Table<'_>) -> Option<Kind> {
+    redfish::Config::read(table).map(Kind::Redfish)
+}
+
+#[cfg(not(feature = "redfish"))]
+fn read_redfish(table: &mut Table<'_>) -> Option<Kind> {
+    table.complain("kind", MISSING);
+    None
+}
+
+/// What is said of a device that was left out when the program was built.
+pub const MISSING: &str = "is not in this twobox: build it with --features redfish";
 
 /// A BMC takes about two seconds to cut the power, and to notice.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -214,6 +214,27 @@ fn what_the_sample_leaves_out_is_understood_and_true() {
     }
 }
 
+#[test]
+fn every_fence_device_of_the_sample_can_be_said() {
+    let examples: Vec<_> = SAMPLE
+        .split("\n#   { ")
+        .skip(1)
+        .map(|rest| {
+            let more = rest.lines().skip(1).map_while(|line| line.strip_prefix("#     "));
+            rest.lines().take(1).chain(more).collect::<Vec<_>>().join(" ")
+        })
+        .collect();
+    assert!(examples.len() >= 5, "{examples:?}");
+    let without = board::fence::MISSING;
+    for example in examples {
+        let device = format!("fence = [{{ {example}]");
+        let text = GOOD.replacen("fence = []", &device, 1);
+        let complaints = read(&text).err().unwrap_or_default();
+        let left_out = complaints.iter().any(|complaint| complaint.reason == without);
+        assert!(complaints.is_empty() || left_out, "{device}\n{}", told_all(&complaints));
+    }
+}
+
 fn is_word(line: &&str) -> bool {
     let word: String = line.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
     !word.is_empty() && line[word.len()..].starts_with(" = ")
