@@ -7,8 +7,8 @@
 //! To add a device: write `fence/NAME.rs` after the model of [`command`], then name it below: `mod`, its word in `KINDS`, a
 //! variant of `Kind`. The compiler asks for the arms of `needs` and `open`. Whatever the device waits for, it waits for
 //! through its [`Patience`] (`readable`, `sleep`), also the answer of a network: then a call that is called off ends at
-//! once. `timeout` is for order and reading back together. A test goes to `board/tests/fences.rs`, its words into
-//! `images/dist/twobox.toml`.
+//! once. `timeout` is for order and reading back together. What is more than two verbs has a default, and needs no word.
+//! A test goes to `board/tests/fences.rs`, its words into `images/dist/twobox.toml`.
 
 use std::fmt;
 use std::io;
@@ -18,24 +18,40 @@ use crate::need::Need;
 use crate::patience::Patience;
 use crate::table::Table;
 
+pub mod agent;
 pub mod command;
+mod guid;
 mod ladder;
+#[cfg(feature = "redfish")]
+pub mod redfish;
+pub mod serial_reset;
+pub mod together;
 
+pub use guid::Guid;
 pub use ladder::Ladder;
 
 /// A device that can cut the power of one box, as the configuration file says it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
     kind: Kind,
     /// What it is called in messages, its kind if it is given no name.
     pub name: String,
     /// The worst time from the order to the power being seen off.
     pub timeout: Duration,
+    /// After what time a box that was shot is powered on again, if at all.
+    pub on_after: Option<Duration>,
+    /// The box that the device must say it holds.
+    pub guid: Option<Guid>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Kind {
+    Agent(agent::Config),
     Command(command::Config),
+    #[cfg(feature = "redfish")]
+    Redfish(redfish::Config),
+    SerialReset(serial_reset::Config),
+    Together(together::Config),
 }
 
 impl Config {
@@ -46,6 +62,8 @@ impl Config {
         if timeout.is_zero() {
             table.complain("timeout", "is no time: the device would never be asked");
         }
+        let on_after = read_action(table);
+        let guid = table.take("guid");
         if !table.has("kind") {
             table.complain(
                 "",
@@ -55,25 +73,42 @@ impl Config {
         }
         let word: &'static str = table.choose("kind", &KINDS.map(|(word, _)| (word, word)))?;
         let read = KINDS.iter().find(|kind| kind.0 == word)?.1;
-        Some(Self { kind: read(table)?, name: name.unwrap_or_else(|| word.to_owned()), timeout })
+        let name = name.unwrap_or_else(|| word.to_owned());
+        Some(Self { kind: read(table)?, name, timeout, on_after, guid })
     }
 
     /// What the box that is to cut the power must have.
     pub fn needs(&self) -> Vec<Need> {
         match &self.kind {
+            Kind::Agent(config) => config.needs(),
             Kind::Command(config) => config.needs(),
+            #[cfg(feature = "redfish")]
+            Kind::Redfish(config) => config.needs(),
+            Kind::SerialReset(config) => config.needs(),
+            Kind::Together(config) => config.needs(),
         }
     }
 
-    /// Whether this is the very same device, outlet and all.
+    /// Whether this is the very same device, outlet and all, or has a part that is.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        self.kind == other.kind
+        match (&self.kind, &other.kind) {
+            (Kind::Together(together), _) => {
+                together.parts().iter().any(|part| part.is_same_as(other))
+            }
+            (_, Kind::Together(_)) => other.is_same_as(self),
+            (kind, other) => kind == other,
+        }
     }
 
     /// The device behind this configuration. Nothing is asked of it yet.
     pub fn open(&self) -> Box<dyn Fence> {
         match &self.kind {
+            Kind::Agent(config) => Box::new(config.open()),
             Kind::Command(config) => Box::new(config.open()),
+            #[cfg(feature = "redfish")]
+            Kind::Redfish(config) => Box::new(config.open()),
+            Kind::SerialReset(config) => Box::new(config.open()),
+            Kind::Together(config) => Box::new(config.open()),
         }
     }
 }
@@ -93,6 +128,22 @@ pub trait Fence: Send {
     ///
     /// When the device did not say, or not in time. What is unclear is an error, and never [`Power::Off`].
     fn power(&mut self, patience: &Patience) -> io::Result<Power>;
+
+    /// The box whose power it is, where the device can tell. Is asked before every use of a device that must be the
+    /// right one, so that an answer which cannot have changed should be kept.
+    ///
+    /// # Errors
+    ///
+    /// When the device could tell, and did not.
+    fn guid(&mut self, _patience: &Patience) -> io::Result<Option<Guid>> {
+        Ok(None)
+    }
+
+    /// How long it may be left alone until it is asked for the power again, to see that it still answers, and to keep
+    /// open what it has open.
+    fn rest(&self) -> Duration {
+        REST
+    }
 }
 
 /// The state of a box's power.
@@ -113,15 +164,24 @@ impl fmt::Display for Power {
     }
 }
 
-/// Cuts the power and waits until the device reports it off. What is off already is fenced.
+/// How a box came to be seen off.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fenced {
+    /// It was off before anything was ordered: whoever did that may have a reason, and it is left so.
+    Already,
+    /// By our order.
+    Shot,
+}
+
+/// Cuts the power and waits until the device reports it off, twice. What is off already is fenced.
 ///
 /// # Errors
 ///
 /// When the device failed, still reports power, or the operation was called off: the box must then be taken for alive.
-pub fn fence(device: &mut dyn Fence, patience: &Patience) -> io::Result<()> {
+pub fn fence(device: &mut dyn Fence, patience: &Patience) -> io::Result<Fenced> {
     // A state that cannot be read must not take the time that the order needs.
     match device.power(&patience.at_most(patience.left() / 4)) {
-        Ok(Power::Off) => return Ok(()),
+        Ok(Power::Off) => return Ok(Fenced::Already),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => {
             return Err(alive(error.kind(), "called off before the order to cut the power"));
         }
@@ -131,21 +191,28 @@ pub fn fence(device: &mut dyn Fence, patience: &Patience) -> io::Result<()> {
         alive(error.kind(), "too late, or called off, before the order to cut the power")
     })?;
     match device.set_power(Power::Off, patience) {
-        Ok(()) => until_off(device, patience),
+        Ok(()) => until_off(device, patience).map(|()| Fenced::Shot),
         // The order may have been taken, and its answer lost.
-        Err(_) if matches!(device.power(patience), Ok(Power::Off)) => Ok(()),
+        Err(_) if is_off(device, patience) && is_off(device, patience) => Ok(Fenced::Shot),
         Err(error) => {
             Err(alive(error.kind(), format!("the order to cut the power was not taken: {error}")))
         }
     }
 }
 
+fn is_off(device: &mut dyn Fence, patience: &Patience) -> bool {
+    matches!(device.power(patience), Ok(Power::Off))
+}
+
+/// Reads the power until it is off two times running: a single *off* may be what the order has put down there, while
+/// the box runs on.
 fn until_off(device: &mut dyn Fence, patience: &Patience) -> io::Result<()> {
     let mut pause = FIRST_PAUSE;
     let mut seen = Err(io::ErrorKind::TimedOut.into());
     loop {
         match device.power(patience) {
-            Ok(Power::Off) => return Ok(()),
+            Ok(Power::Off) if matches!(seen, Ok(Power::Off)) => return Ok(()),
+            Ok(Power::Off) => (seen, pause) = (Ok(Power::Off), FIRST_PAUSE),
             // A look for which there was no time left says less than the one before.
             Err(_) if patience.left().is_zero() && seen.is_ok() => {}
             look => seen = look,
@@ -155,7 +222,8 @@ fn until_off(device: &mut dyn Fence, patience: &Patience) -> io::Result<()> {
                 (io::ErrorKind::Interrupted, _) => {
                     "called off before the power was seen off".to_owned()
                 }
-                (_, Ok(power)) => format!("the power is still reported {power}"),
+                (_, Ok(Power::Off)) => "the power was seen off once, and not again".to_owned(),
+                (_, Ok(Power::On)) => "the power is still reported on".to_owned(),
                 (_, Err(error)) => format!("the power cannot be read: {error}"),
             };
             return Err(alive(over.kind(), format!("the order to cut the power was taken; {why}")));
@@ -169,10 +237,41 @@ fn alive(kind: io::ErrorKind, why: impl fmt::Display) -> io::Error {
     io::Error::new(kind, format!("{why}; the box must be taken for alive"))
 }
 
+/// Reads what becomes of a box that was shot: after what time it is powered on again, if at all.
+fn read_action(table: &mut Table<'_>) -> Option<Duration> {
+    let said: Option<Duration> = table.take("on_after");
+    let after = said.unwrap_or(ON_AFTER);
+    let actions = [("off", None), ("cycle", Some(Duration::ZERO)), ("off-then-on", Some(after))];
+    let on_after = table.choose("action", &actions).flatten();
+    if said.is_some() && on_after != said {
+        table.complain("on_after", "is heeded only with action = \"off-then-on\"");
+    }
+    on_after
+}
+
 type Read = fn(&mut Table<'_>) -> Option<Kind>;
 
-const KINDS: [(&str, Read); 1] =
-    [("command", |table| command::Config::read(table).map(Kind::Command))];
+const KINDS: [(&str, Read); 5] = [
+    ("agent", |table| agent::Config::read(table).map(Kind::Agent)),
+    ("command", |table| command::Config::read(table).map(Kind::Command)),
+    ("redfish", read_redfish),
+    ("serial-reset", |table| serial_reset::Config::read(table).map(Kind::SerialReset)),
+    ("together", |table| together::Config::read(table).map(Kind::Together)),
+];
+
+#[cfg(feature = "redfish")]
+fn read_redfish(table: &mut Table<'_>) -> Option<Kind> {
+    redfish::Config::read(table).map(Kind::Redfish)
+}
+
+#[cfg(not(feature = "redfish"))]
+fn read_redfish(table: &mut Table<'_>) -> Option<Kind> {
+    table.complain("kind", MISSING);
+    None
+}
+
+/// What is said of a device that was left out when the program was built.
+pub const MISSING: &str = "is not in this twobox: build it with --features redfish";
 
 /// A BMC takes about two seconds to cut the power, and to notice.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -180,3 +279,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// A relay is fast, and every millisecond is one without service; a BMC needs about a second between two questions.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// A device is not bothered by a question a minute.
+const REST: Duration = Duration::from_secs(60);
+
+/// Longer than it takes to begin to serve: the box that comes up then finds one that serves.
+const ON_AFTER: Duration = Duration::from_secs(15);

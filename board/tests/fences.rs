@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use board::child::census;
-use board::fence::{self, Fence, Ladder, Power, fence};
+use board::fence::{self, Fence, Fenced, Guid, Ladder, Power, fence};
 use board::patience::{Cord, Patience};
 use board::table::Source;
 use tempfile::TempDir;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 #[test]
 fn what_is_off_already_is_fenced_without_an_order() {
     let device = Device::new("echo $1 >> orders; case $1 in status) echo off;; *) exit 1;; esac");
-    fence(&mut *device.open(), &seconds(60)).unwrap();
+    assert_eq!(fence(&mut *device.open(), &seconds(60)).unwrap(), Fenced::Already);
     assert_eq!(device.orders(), ["status"]);
 }
 
@@ -28,7 +28,7 @@ fn a_box_is_fenced_when_it_is_seen_off_and_not_before() {
             status) test -e gone && echo off || echo on;;
         esac",
     );
-    fence(&mut *device.open(), &seconds(60)).unwrap();
+    assert_eq!(fence(&mut *device.open(), &seconds(60)).unwrap(), Fenced::Shot);
     assert!(device.has("gone"));
     assert_eq!(&device.orders()[..2], ["status", "off"]);
 }
@@ -53,6 +53,17 @@ fn a_device_that_takes_the_order_and_does_nothing_has_fenced_nobody() {
 }
 
 #[test]
+fn what_is_off_once_and_then_on_again_has_fenced_nobody() {
+    let device = Device::new(
+        "echo $1 >> orders
+        case $1 in status) test $(wc -l < orders) -eq 3 && echo off || echo on;; esac",
+    );
+    let error = fence(&mut *device.open(), &millis(700)).unwrap_err();
+    assert!(error.to_string().contains("still reported on"), "{error}");
+    assert!(device.orders().len() > 3);
+}
+
+#[test]
 fn a_state_that_cannot_be_read_does_not_stop_the_order() {
     let device = Device::new(
         "echo $1 >> orders
@@ -62,7 +73,7 @@ fn a_state_that_cannot_be_read_does_not_stop_the_order() {
         esac",
     );
     fence(&mut *device.open(), &seconds(60)).unwrap();
-    assert_eq!(device.orders(), ["status", "off", "status"]);
+    assert_eq!(device.orders(), ["status", "off", "status", "status"]);
 }
 
 #[test]
@@ -180,6 +191,133 @@ fn a_ladder_that_fails_tells_every_reason() {
 }
 
 #[test]
+fn what_becomes_of_a_box_that_was_shot_is_said_with_its_device() {
+    let sees = |words: &str| {
+        let device = Device::new(
+            "case $1 in off) : > gone;; status) test -e gone && echo off || echo on;; esac",
+        );
+        let mut ladder = Ladder::open(&[device.config_with("60s", words)]);
+        let shot = ladder.fence(&seconds(60)).unwrap();
+        assert_eq!(ladder.fence(&seconds(60)).unwrap(), None, "{words}: it was off already");
+        shot
+    };
+    assert_eq!(sees(""), None);
+    assert_eq!(sees("action = \"off\""), None);
+    assert_eq!(sees("action = \"cycle\""), Some(Duration::ZERO));
+    assert_eq!(sees("action = \"off-then-on\""), Some(Duration::from_secs(15)));
+    let after = sees("action = \"off-then-on\"\non_after = \"3s\"");
+    assert_eq!(after, Some(Duration::from_secs(3)));
+}
+
+#[test]
+fn a_device_that_holds_another_box_is_never_used() {
+    struct Other(bool);
+    impl Fence for Other {
+        fn set_power(&mut self, _: Power, _: &Patience) -> io::Result<()> {
+            panic!("the wrong box is shot");
+        }
+        fn power(&mut self, _: &Patience) -> io::Result<Power> {
+            assert!(self.0, "a device that holds another box was believed");
+            Ok(Power::Off)
+        }
+        fn guid(&mut self, _: &Patience) -> io::Result<Option<Guid>> {
+            Ok(Some(Guid([7; 16])))
+        }
+    }
+    for (right, wanted) in [(true, Guid([7; 16])), (false, Guid([8; 16]))] {
+        let mut ladder = Ladder::of(vec![Box::new(Other(right))]);
+        ladder.expect(wanted);
+        assert_eq!(ladder.fence(&seconds(60)).is_ok(), right);
+        assert_eq!(ladder.power(&seconds(60)).is_ok(), right);
+        if !right {
+            let told = ladder.on(&seconds(60)).unwrap_err().to_string();
+            assert!(told.contains("07070707-0707") && told.contains("08080808-0808"), "{told}");
+        }
+    }
+}
+
+#[test]
+fn two_supplies_are_off_when_both_are() {
+    let outlet = "echo $1 >> orders
+        case $1 in off) : > gone;; on) rm -f gone;; status) test -e gone && echo off || echo on;; esac";
+    let outlets = [outlet, outlet].map(Device::new);
+    let mut both = together(&outlets);
+    outlets[0].open().set_power(Power::Off, &seconds(60)).unwrap();
+    assert_eq!(both.power(&seconds(60)).unwrap(), Power::On, "one supply is enough for a box");
+    assert_eq!(fence(&mut *both, &seconds(60)).unwrap(), Fenced::Shot);
+    assert!(outlets.iter().all(|outlet| outlet.has("gone")));
+    both.set_power(Power::On, &seconds(60)).unwrap();
+    assert!(outlets.iter().all(|outlet| !outlet.has("gone")));
+}
+
+#[test]
+fn two_supplies_of_which_one_cannot_be_seen_have_fenced_nobody() {
+    let works = "case $1 in off) : > gone;; status) test -e gone && echo off || echo on;; esac";
+    let silent = "case $1 in status) echo no route >&2; exit 1;; esac";
+    let devices = [works, silent].map(Device::new);
+    let mut both = together(&devices);
+    let told = fence(&mut *both, &millis(900)).unwrap_err().to_string();
+    assert!(told.contains("outlet1: ") && told.contains("no route"), "{told}");
+    // The one that says on is right about the box, whatever the other says.
+    let on = "test $1 != status || echo on";
+    let devices = [on, silent].map(Device::new);
+    assert_eq!(together(&devices).power(&seconds(60)).unwrap(), Power::On);
+}
+
+#[test]
+fn two_supplies_are_asked_at_the_same_time() {
+    let outlet = |other: &str| {
+        format!(
+            "case $1 in
+                off) : > {{}}/here; while ! test -e {other}/here; do sleep 0.01; done; : > gone;;
+                status) test -e gone && echo off || echo on;;
+            esac"
+        )
+    };
+    let rooms = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let paths = rooms.each_ref().map(|room| room.path().display().to_string());
+    let scripts = [(0, 1), (1, 0)].map(|(own, other): (usize, usize)| {
+        Device::new(&outlet(&paths[other]).replace("{}", &paths[own]))
+    });
+    assert_eq!(fence(&mut *together(&scripts), &seconds(60)).unwrap(), Fenced::Shot);
+}
+
+#[test]
+fn a_part_of_the_same_device_is_the_same_device() {
+    let devices = ["echo 1", "echo 2"].map(Device::new);
+    let both = read(&together_text(&devices));
+    let parts = devices.each_ref().map(|device| device.config("1s"));
+    assert!(both.is_same_as(&both) && !parts[0].is_same_as(&parts[1]));
+    for mut part in parts {
+        part.name = "another".to_owned();
+        assert!(both.is_same_as(&part) && part.is_same_as(&both));
+    }
+    assert!(!both.is_same_as(&Device::new("echo 3").config("1s")));
+    let text = "kind = \"together\"\ndevices = [";
+    for (words, told) in [
+        (format!("{text}]"), "the two or more"),
+        (format!("{text}{{ kind = \"command\", command = [\"/x\"] }}]"), "the two or more"),
+        (
+            format!(
+                "{text}{{ kind = \"command\", command = [\"/x\"] }}, {{ kind = \"command\", command = [\"/x\"] }}]"
+            ),
+            "one device twice",
+        ),
+        (
+            format!(
+                "{text}{{ kind = \"command\", command = [\"/x\"] }}, {{ kind = \"command\", command = [\"/y\"], action = \"off\" }}]"
+            ),
+            "say it once",
+        ),
+    ] {
+        let source = Source::new(&words);
+        fence::Config::read(&mut source.parse());
+        let complaints = source.into_complaints();
+        assert!(complaints.iter().any(|it| it.reason.contains(told)), "{words}: {complaints:?}");
+    }
+}
+
+#[test]
 fn mistakes_in_the_configuration_are_told() {
     for (text, told) in [
         ("command = [\"/bin/x\"]", "has no kind"),
@@ -187,6 +325,10 @@ fn mistakes_in_the_configuration_are_told() {
         ("kind = \"command\"\ncommand = [\"x\"]", "full path"),
         ("kind = \"command\"\ncommand = []", "full path"),
         ("kind = \"command\"", "is missing"),
+        ("action = \"reboot\"", "none of off, cycle, off-then-on"),
+        ("action = \"cycle\"\non_after = \"3s\"", "off-then-on"),
+        ("guid = \"4c4c4544\"", "is no GUID"),
+        ("guid = \"00000000-0000-0000-0000-000000000000\"", "without a GUID"),
         ("kind = \"command\"\ncommand = [\"/bin/x\"]\ntimeout = \"0s\"", "is no time"),
     ] {
         let source = Source::new(text);
@@ -197,6 +339,31 @@ fn mistakes_in_the_configuration_are_told() {
             "{text}: {complaints:?}"
         );
     }
+}
+
+fn together(devices: &[Device]) -> Box<dyn Fence> {
+    read(&together_text(devices)).open()
+}
+
+fn together_text(devices: &[Device]) -> String {
+    let parts = devices.iter().enumerate().map(|(place, device)| {
+        let path = device.path("device").display().to_string();
+        format!(
+            "{{ kind = \"command\", name = \"outlet{place}\", command = [\"/bin/sh\", {path:?}] }}"
+        )
+    });
+    let parts = parts.collect::<Vec<_>>().join(", ");
+    format!("kind = \"together\"\ntimeout = \"60s\"\ndevices = [{parts}]\n")
+}
+
+fn read(text: &str) -> fence::Config {
+    let source = Source::new(text);
+    let mut table = source.parse();
+    let config = fence::Config::read(&mut table);
+    table.finish();
+    let complaints = source.into_complaints();
+    assert!(complaints.is_empty(), "{complaints:?}");
+    config.unwrap()
 }
 
 /// A script that plays a device, in a directory of its own.
@@ -213,17 +380,15 @@ impl Device {
     }
 
     fn config(&self, timeout: &str) -> fence::Config {
+        self.config_with(timeout, "")
+    }
+
+    fn config_with(&self, timeout: &str, words: &str) -> fence::Config {
         let text = format!(
-            "kind = \"command\"\ncommand = [\"/bin/sh\", \"{}/device\"]\ntimeout = \"{timeout}\"\n",
+            "kind = \"command\"\ncommand = [\"/bin/sh\", \"{}/device\"]\ntimeout = \"{timeout}\"\n{words}\n",
             self.directory.path().display()
         );
-        let source = Source::new(&text);
-        let mut table = source.parse();
-        let config = fence::Config::read(&mut table);
-        table.finish();
-        let complaints = source.into_complaints();
-        assert!(complaints.is_empty(), "{complaints:?}");
-        config.unwrap()
+        read(&text)
     }
 
     fn open(&self) -> Box<dyn Fence> {

@@ -75,6 +75,9 @@ pub fn missing(config: &Config, here: bool) -> Vec<Complaint> {
                 complain(*place, "resource".to_owned(), format!("{name}: {reason}"));
             }
         }
+        for reason in config.watchdog.needs().iter().filter_map(Need::missing) {
+            complain(places.watchdog, "watchdog.device".to_owned(), reason);
+        }
     }
     complaints
 }
@@ -102,6 +105,7 @@ fn write_report(text: &mut String, path: &Path, config: &Config) -> fmt::Result 
         let share = (LINE_MAX * 10) as f64 / f64::from(baud) / keepalive * 100.0;
         writeln!(text, "  heartbeats fill {share:.1} % of the serial line at {baud} baud")?;
     }
+    write_watchdog(text, config)?;
     writeln!(text, "\nLongest time without service, if every timeout is used to its end")?;
     for Bound { what, worst, sum } in bounds(config) {
         let worst = match worst {
@@ -117,6 +121,16 @@ fn write_report(text: &mut String, path: &Path, config: &Config) -> fmt::Result 
     Ok(())
 }
 
+fn write_watchdog(text: &mut String, config: &Config) -> fmt::Result {
+    let Some(device) = &config.watchdog.device else { return Ok(()) };
+    let (timing, reset) = (&config.settings.timing, config.watchdog.reset);
+    for inequality in timing.watchdog(device.timeout, Some(reset), config.settings.require) {
+        writeln!(text, "  {inequality}")?;
+    }
+    let dead = timing.stall(device.timeout, reset);
+    writeln!(text, "  a box that is stuck is dead {dead:?} after it was last heard, whoever shoots")
+}
+
 /// What is right, and yet a risk that the integrator should have weighed.
 pub fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -124,6 +138,10 @@ pub fn warnings(config: &Config) -> Vec<String> {
         let text =
             "takeover.require = \"silence\": when all links are cut both boxes serve at once";
         warnings.push(text.to_owned());
+        if config.watchdog.device.is_none() {
+            let text = "no [watchdog] device: a box that is stuck may go on when its peer serves";
+            warnings.push(text.to_owned());
+        }
     } else {
         for id in BoxId::BOTH.into_iter().filter(|id| config.fence_of(*id).is_empty()) {
             warnings.push(format!(

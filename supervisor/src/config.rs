@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use board::table::{Complaint, Source, Table};
-use board::{check, fence, link, resource};
+use board::{check, fence, link, resource, watchdog};
 use firmware_agnostic::frame::{Keys, PairId};
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::identity::{BoxId, RESOURCES_MAX};
@@ -58,6 +58,8 @@ pub struct Config {
     pub journal: PathBuf,
     /// A file that is there while this box is ready to do its part.
     pub ready_file: Option<PathBuf>,
+    /// What resets this box when it is stuck.
+    pub watchdog: watchdog::Config,
     /// Where in the file the things stand that are looked at later.
     pub places: Places,
 }
@@ -75,6 +77,8 @@ pub struct Places {
     pub witnesses: (usize, usize),
     /// Of each `[[resource]]`.
     pub resources: Vec<(usize, usize)>,
+    /// Of `watchdog.device`.
+    pub watchdog: (usize, usize),
 }
 
 impl Config {
@@ -163,6 +167,8 @@ impl Config {
         let log = Log::read(root.section("log"));
         let journal = words::read_journal(root.section("journal"));
         let ready_file = words::read_ready(root.section("ready"));
+        let (watchdog, watchdog_place) =
+            words::read_watchdog(root.section("watchdog"), timing, require);
         let me = boxes.as_ref().and_then(|boxes| boxes.find(identity, &root));
         let (links_place, witnesses_place) = (root.place("link"), root.place("witness"));
         root.finish();
@@ -192,6 +198,7 @@ impl Config {
             links: links_place,
             witnesses: witnesses_place,
             resources: resource_places,
+            watchdog: watchdog_place,
         };
         let (boxes, fence) = boxes.into_parts();
         Some(Self {
@@ -207,6 +214,7 @@ impl Config {
             log,
             journal,
             ready_file,
+            watchdog,
             places,
         })
     }

@@ -6,6 +6,7 @@
 
 mod group;
 mod gun;
+mod keeper;
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -32,6 +33,7 @@ use crate::status::Status;
 
 pub(crate) use group::{Group, States};
 pub(crate) use gun::{Devices, Gun};
+pub(crate) use keeper::Keeper;
 
 /// The hands of the supervisor.
 pub(crate) struct Effects {
@@ -45,6 +47,8 @@ pub(crate) struct Effects {
     pub(crate) reception: Rc<RefCell<Reception>>,
     pub(crate) group: Group,
     pub(crate) gun: Gun,
+    /// Where something watches this box.
+    pub(crate) keeper: Option<Keeper>,
     pub(crate) ready: Ready,
     /// The number of the next frame.
     pub(crate) number: u32,
@@ -76,6 +80,9 @@ impl Effects {
                     }
                 }
                 self.number = self.number.wrapping_add(1);
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.sent();
+                }
             }
             Action::Start(tag) => {
                 self.group.start(tag);
@@ -99,18 +106,33 @@ impl Effects {
                 self.overdue.gun = Some(self.expect(tag, Answer::FenceFailed, self.gun.time()));
             }
             Action::Reset => {
+                // First of all, because the reset may hang, as everything else may here.
+                if let Some(keeper) = &self.keeper {
+                    keeper.bite();
+                }
                 crate::logging::flush();
                 let Err(error) = board::power::reset();
                 log::error!("{error}; the peer has been asked to fence it");
             }
             Action::Leave => {
-                self.group.end();
+                self.leave();
                 return ControlFlow::Break(());
             }
             Action::Reply(verdict) => self.reply(verdict),
             Action::Tell(news) => self.tell(&news),
         }
         ControlFlow::Continue(())
+    }
+
+    /// Stops everything, and ends the watch over this box if all of it has stopped.
+    fn leave(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.leave(self.group.stop_time());
+        }
+        let clean = self.group.end();
+        if let Some(keeper) = &self.keeper {
+            keeper.end(clean);
+        }
     }
 
     /// Answers a request of the control socket, or makes an event of it.
@@ -136,6 +158,7 @@ impl Effects {
                     reception: &self.reception.borrow(),
                     resources: self.group.states(),
                     devices: self.gun.devices(),
+                    watchdog: self.keeper.as_ref().map(Keeper::state),
                 };
                 let verdict = if status.redundant() { "ok" } else { "degraded" };
                 (verdict, if json { status.json() } else { status.text() })

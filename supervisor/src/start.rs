@@ -23,7 +23,7 @@ use smol::{LocalExecutor, Timer};
 
 use crate::config::Config;
 use crate::control::Socket;
-use crate::effects::{Effects, Group, Gun, Overdue};
+use crate::effects::{Effects, Group, Gun, Keeper, Overdue};
 use crate::labels::Labels;
 use crate::logging;
 use crate::ready::Ready;
@@ -64,7 +64,10 @@ pub(crate) fn start(config: Config) -> io::Result<()> {
     }
     executor.spawn(socket.serve(executor.clone(), labels.clone(), inputs.clone())).detach();
     executor.spawn(leave_on_signal(signals, inputs.clone())).detach();
-    let node = Node::new(config.settings.clone(), boot()?, journal, Clock.now());
+    let boot = boot()?;
+    // Last of all: from now on whatever ends without a stop in order ends the box.
+    let keeper = Keeper::open(&config.watchdog, &config.settings, &config.journal)?;
+    let node = Node::new(config.settings.clone(), boot, journal, Clock.now());
     let effects = Effects {
         executor: executor.clone(),
         inputs,
@@ -77,6 +80,7 @@ pub(crate) fn start(config: Config) -> io::Result<()> {
         reception,
         group,
         gun,
+        keeper,
         number: 0,
         asking: None,
         overdue: Overdue::default(),

@@ -33,6 +33,8 @@ pub(crate) struct Status<'a> {
     pub(crate) reception: &'a Reception,
     pub(crate) resources: States,
     pub(crate) devices: Devices,
+    /// Whether what watches this box is fed, where something does.
+    pub(crate) watchdog: Option<String>,
 }
 
 impl Status<'_> {
@@ -83,6 +85,9 @@ impl Status<'_> {
             }
         }
         writeln!(out, "power of {}: {}", names.peer(), self.power())?;
+        if let Some(watchdog) = &self.watchdog {
+            writeln!(out, "watchdog: {watchdog}")?;
+        }
         if self.config.settings.require == Require::Silence {
             writeln!(out, "warning: takeover.require is silence: both boxes can serve at once")?;
         }
@@ -180,6 +185,7 @@ impl Status<'_> {
             }
             json.optional_text("failure", self.devices.failure.as_deref());
         });
+        json.optional_text("watchdog", self.watchdog.as_deref());
         json.end()
     }
 

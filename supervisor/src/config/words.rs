@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use board::table::{Source, Table, Value};
-use board::{check, link, resource};
+use board::{check, link, resource, watchdog};
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::identity::RESOURCES_MAX;
@@ -154,6 +154,24 @@ pub(super) fn read_ready(mut table: Table<'_>) -> Option<PathBuf> {
     let file = table.take("file");
     table.finish();
     file
+}
+
+/// `[watchdog]`, and where its device stands.
+pub(super) fn read_watchdog(
+    mut table: Table<'_>,
+    timing: Option<Timing>,
+    require: Require,
+) -> (watchdog::Config, (usize, usize)) {
+    let config = watchdog::Config::read(&mut table);
+    if let (Some(timing), Some(device)) = (timing, &config.device) {
+        let times = timing.watchdog(device.timeout, Some(config.reset), require);
+        for broken in times.filter(|inequality| !inequality.holds()) {
+            table.complain(broken.word, broken.to_string());
+        }
+    }
+    let place = table.place("device");
+    table.finish();
+    (config, place)
 }
 
 /// `[timing]`, with what the devices add to it.

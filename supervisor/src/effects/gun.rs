@@ -1,7 +1,8 @@
 //! The devices that hold the peer's power, on a thread of their own.
 //!
-//! While nobody needs them they are asked for the power once a minute, so that a device that stopped answering is known
-//! while both boxes are well, and not at the first failover. Such a look is called off as soon as there is a real one.
+//! While nobody needs them they are asked for the power every now and then, so that a device that stopped answering is
+//! known while both boxes are well, and not at the first failover, and so that what it has open is kept open. Such a
+//! look is called off as soon as there is a real one.
 
 use std::io;
 use std::sync::mpsc;
@@ -63,7 +64,7 @@ impl Gun {
         let devices = Arc::new(Mutex::new(devices));
         let cord = Cord::new()?;
         let (ladder, devices_seen) = (Ladder::open(configs), devices.clone());
-        let hands = Hands { ladder, devices: devices_seen, inputs, cord: cord.clone() };
+        let hands = Hands { ladder, devices: devices_seen, inputs, cord: cord.clone(), on: None };
         let thread = thread::Builder::new().name("fence".to_owned()).stack_size(STACK);
         thread.spawn(move || hands.work(&queue))?;
         let time = configs.iter().map(|config| config.timeout).sum();
@@ -102,6 +103,8 @@ struct Hands {
     devices: Arc<Mutex<Devices>>,
     inputs: Sender<Input>,
     cord: Cord,
+    /// Until the box that was shot is powered on again.
+    on: Option<Patience>,
 }
 
 impl Hands {
@@ -113,10 +116,32 @@ impl Hands {
                     self.cord.reset();
                     self.take(&job);
                 }
-                Err(mpsc::RecvTimeoutError::Timeout) => self.look(),
+                Err(mpsc::RecvTimeoutError::Timeout) => self.idle(),
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
             }
-            pause = EVERY;
+            let until_on = self.on.as_ref().map_or(Duration::MAX, Patience::left);
+            pause = self.ladder.rest().min(until_on).min(LONGEST);
+        }
+    }
+
+    fn idle(&mut self) {
+        match self.on.take_if(|on| on.left().is_zero()) {
+            Some(_) => self.power_on(),
+            None => self.look(),
+        }
+    }
+
+    /// Gives the box that was shot its power back.
+    fn power_on(&mut self) {
+        match self.ladder.on(&Patience::with_cord(self.ladder.timeout(), &self.cord)) {
+            Ok(()) => log::info!("fence: the other box is powered on again"),
+            // By a job that comes first.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.on = Some(Patience::new(Duration::ZERO));
+            }
+            Err(error) => {
+                log::error!("fence: the other box is not powered on again: {error}; do it by hand");
+            }
         }
     }
 
@@ -169,15 +194,20 @@ impl Hands {
         }
         match verb {
             Verb::Look => self.ladder.power(patience),
-            Verb::Fence => self.ladder.fence(patience).map(|()| Power::Off),
+            Verb::Fence => {
+                if let Some(after) = self.ladder.fence(patience)? {
+                    self.on = Some(Patience::new(after));
+                }
+                Ok(Power::Off)
+            }
         }
     }
 }
 
 /// Soon after the start, and yet not while everything begins.
 const FIRST_LOOK: Duration = Duration::from_millis(500);
-/// A BMC is not bothered by a question a minute.
-const EVERY: Duration = Duration::from_secs(60);
+/// Some clocks cannot count to the end of time.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// As for the resources' thread.
 const STACK: usize = 256 * 1024;
 

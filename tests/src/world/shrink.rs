@@ -88,6 +88,6 @@ mod tests {
     fn what_is_needed_is_left() {
         let needs = |list: &[u32]| list.contains(&3) && list.contains(&77) && list.contains(&78);
         assert_eq!(fewer((0..100).collect(), needs), [3, 77, 78]);
-        assert_eq!(fewer((0..100).collect(), |_: &[u32]| true), []);
+        assert!(fewer((0..100).collect(), |_: &[u32]| true).is_empty());
     }
 }

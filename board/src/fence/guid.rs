@@ -1,0 +1,137 @@
+//! Whose power is it? The number by which a machine and its BMC call themselves.
+//!
+//! It is the UUID of the System Information table (SMBIOS, DSP0134 section 7.2.1), which Linux shows in
+//! `/sys/class/dmi/id/product_uuid`, and which a BMC answers to *Get System GUID* (IPMI v2.0 section 20.8). Both are
+//! sixteen bytes, and vendors do not agree on their order: as RFC 9562 has it, with the first three fields turned
+//! around (SMBIOS), or all of it turned around (IPMI). So two of them are the same box when any of these orders says so.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::str::FromStr;
+
+use toml::de::DeValue;
+
+use crate::table::{Source, Value};
+
+/// The number of a machine, in the order in which it came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Guid(pub [u8; 16]);
+
+impl Guid {
+    /// The number of this machine, which only root may read.
+    ///
+    /// # Errors
+    ///
+    /// When the firmware tells none, or nothing that could tell two machines apart.
+    pub fn of_this_box() -> io::Result<Self> {
+        let text = fs::read_to_string(Path::new("/sys/class/dmi/id/product_uuid"))?;
+        let guid: Self = text.trim().parse().map_err(io::Error::other)?;
+        if guid.is_blank() {
+            return Err(io::Error::other("the firmware of this box has no UUID"));
+        }
+        Ok(guid)
+    }
+
+    /// Whether both are the number of one box, whatever the order of their bytes.
+    pub fn is_same_box(self, other: Self) -> bool {
+        let orders = |guid: Self| [guid, guid.turned(), guid.mixed()];
+        orders(self).iter().any(|order| orders(other).contains(order))
+    }
+
+    /// Whether it is what firmware without a number says: all zeros, or all ones.
+    pub fn is_blank(self) -> bool {
+        self.0 == [0; 16] || self.0 == [0xff; 16]
+    }
+
+    /// All bytes in the other order.
+    fn turned(mut self) -> Self {
+        self.0.reverse();
+        self
+    }
+
+    /// The first three fields in the other order.
+    fn mixed(mut self) -> Self {
+        let (low, rest) = self.0.split_at_mut(4);
+        let (middle, rest) = rest.split_at_mut(2);
+        let (high, _) = rest.split_at_mut(2);
+        for field in [low, middle, high] {
+            field.reverse();
+        }
+        self
+    }
+}
+
+impl fmt::Display for Guid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, byte) in self.0.iter().enumerate() {
+            if [4, 6, 8, 10].contains(&place) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Guid {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits: Option<Vec<u8>> = text
+            .chars()
+            .filter(|c| *c != '-')
+            .map(|c| c.to_digit(16).map(|digit| digit as u8))
+            .collect();
+        let bytes: Vec<u8> = digits
+            .unwrap_or_default()
+            .chunks_exact(2)
+            .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
+            .collect();
+        let guid = <[u8; 16]>::try_from(bytes).map(Self);
+        // An odd digit would be lost.
+        guid.ok()
+            .filter(|_| text.chars().filter(|c| *c != '-').count() == 32)
+            .ok_or_else(|| format!("{text:?} is no GUID: say {}", Self::EXAMPLE))
+    }
+}
+
+impl Value for Guid {
+    const EXAMPLE: &'static str = "one such as \"4c4c4544-0042-3510-8054-b4c04f4d5631\"";
+
+    fn read(value: &DeValue<'_>, source: &Source<'_>) -> Result<Self, String> {
+        let guid: Self = String::read(value, source)?.parse()?;
+        if guid.is_blank() {
+            return Err(format!("{guid} is what firmware without a GUID says: leave the word out"));
+        }
+        Ok(guid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_is_the_same_in_every_order_of_its_bytes() {
+        let box_: Guid = "00112233-4455-6677-8899-aabbccddeeff".parse().unwrap();
+        let smbios: Guid = "33221100-5544-7766-8899-aabbccddeeff".parse().unwrap();
+        let ipmi: Guid = "ffeeddcc-bbaa-9988-7766-554433221100".parse().unwrap();
+        for one in [box_, smbios, ipmi] {
+            assert!(one.is_same_box(box_) && box_.is_same_box(one), "{one}");
+        }
+        assert!(smbios.is_same_box(ipmi) && ipmi.is_same_box(smbios));
+        let other: Guid = "00112233-4455-6677-8899-aabbccddeefe".parse().unwrap();
+        assert!(!box_.is_same_box(other) && !smbios.is_same_box(other));
+    }
+
+    #[test]
+    fn what_is_no_guid_is_refused() {
+        for text in ["", "0011", "00112233-4455-6677-8899-aabbccddeef", "g", "é0112233445566778"] {
+            assert!(text.parse::<Guid>().is_err(), "{text}");
+        }
+        let text = "00112233-4455-6677-8899-aabbccddeeff";
+        assert_eq!(text.parse::<Guid>().unwrap().to_string(), text);
+    }
+}
