@@ -20,6 +20,7 @@ use crate::table::Table;
 
 pub mod command;
 mod guid;
+pub mod ipmi;
 mod ladder;
 
 pub use guid::Guid;
@@ -42,6 +43,7 @@ pub struct Config {
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Kind {
     Command(command::Config),
+    Ipmi(ipmi::Config),
 }
 
 impl Config {
@@ -71,6 +73,7 @@ impl Config {
     pub fn needs(&self) -> Vec<Need> {
         match &self.kind {
             Kind::Command(config) => config.needs(),
+            Kind::Ipmi(config) => config.needs(),
         }
     }
 
@@ -83,6 +86,7 @@ impl Config {
     pub fn open(&self) -> Box<dyn Fence> {
         match &self.kind {
             Kind::Command(config) => Box::new(config.open()),
+            Kind::Ipmi(config) => Box::new(config.open()),
         }
     }
 }
@@ -225,8 +229,10 @@ fn read_action(table: &mut Table<'_>) -> Option<Duration> {
 
 type Read = fn(&mut Table<'_>) -> Option<Kind>;
 
-const KINDS: [(&str, Read); 1] =
-    [("command", |table| command::Config::read(table).map(Kind::Command))];
+const KINDS: [(&str, Read); 2] = [
+    ("command", |table| command::Config::read(table).map(Kind::Command)),
+    ("ipmi", |table| ipmi::Config::read(table).map(Kind::Ipmi)),
+];
 
 /// A BMC takes about two seconds to cut the power, and to notice.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::PathBuf;
 
+use crate::secret::Secret;
 use rustix::net::netdevice::name_to_index;
 use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::thread::{CapabilitySet, capabilities};
@@ -20,6 +21,8 @@ pub enum Need {
     Interface(String),
     /// A device such as a tty.
     Device(PathBuf),
+    /// A file with a secret, which nobody else can read.
+    Secret(PathBuf),
     /// What only root may do, or who has the capability (capabilities(7)).
     Right(Right),
 }
@@ -60,6 +63,10 @@ impl Need {
                 Some(format!("there is no interface {name} here: {error}; `ip link` lists them"))
             }
             Self::Right(right) => right.missing(),
+            Self::Secret(path) => {
+                let error = Secret::read(path).err()?;
+                Some(format!("the secret in {}: {error}", path.display()))
+            }
             Self::Device(path) => match fs::metadata(path) {
                 Ok(file) if file.file_type().is_char_device() => None,
                 Ok(_) => Some(format!("{} is no device", path.display())),
