@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use board::table::{Complaint, Source, Table};
 use board::{fence, link, resource};
 use firmware_agnostic::frame::{Keys, PairId};
+use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::identity::{BoxId, RESOURCES_MAX};
 use firmware_agnostic::settings::Settings;
 
@@ -145,9 +146,10 @@ impl Config {
 
     fn from_source(source: &Source<'_>, text: &str, identity: &Identity) -> Option<Self> {
         let mut root = source.parse();
-        let require = words::read_takeover(root.section("takeover"));
+        let (require, dark_time) = words::read_takeover(root.section("takeover"));
         // Before whatever may have a value for each box.
         let boxes = Boxes::read(&mut root, source, require);
+        let at_boot = words::read_fencing(root.section("fencing"));
         let pair = Pair::read(root.section("pair"));
         let links = read_links(&mut root);
         let (resources, resource_places) = words::read_resources(&mut root);
@@ -167,6 +169,8 @@ impl Config {
             auto_failback: pair.auto_failback,
             failback_hold: pair.failback_hold,
             require,
+            dark_time,
+            at_boot,
             timing: timing?,
             links: links.len(),
             resources: resources
@@ -175,6 +179,7 @@ impl Config {
                 .map(|resource| resource.policy)
                 .collect(),
             config: fingerprint::of(text),
+            system: Fingerprint::default(),
         };
         let places = Places {
             key_file: pair.key_file_place,

@@ -13,6 +13,7 @@
 //! | [`device`] | what becomes of an order to cut the power? |
 //! | [`effects`] | what is done about an action? |
 //! | [`faults`] | what can people and fate do? |
+//! | [`senses`] | what does a box see besides? |
 //! | [`fault`] | what of it happens, and what ends it? |
 //! | [`plan`] | what is going to happen? |
 //! | [`leap`] | what may be left out? |
@@ -30,7 +31,7 @@ use firmware_agnostic::node::{Answer, Event, Node, Tag};
 use firmware_agnostic::order::{Order, Refusal};
 use firmware_agnostic::settings::Settings;
 
-use appliance::Appliance;
+use appliance::{Appliance, Lost};
 use cable::Cable;
 use checks::{Broken, Checks};
 use device::Device;
@@ -53,6 +54,7 @@ pub mod misery;
 pub mod plan;
 pub mod random;
 pub mod sample;
+pub mod senses;
 pub mod shrink;
 pub mod simulation;
 pub mod trace;
@@ -203,7 +205,7 @@ impl World {
             What::GroupDone(id, life) => self.group_done(id, life),
             What::Restarted(id, life, resource) => self.restarted(id, life, resource),
             What::PowerIsRead(reading) => self.power_is_read(reading),
-            What::PowerGoesOff(id) => self.power_off(id, "its power is cut"),
+            What::PowerGoesOff(id) => self.cut_power(id),
             What::Starts(id, life) => self.start_supervisor(id, life),
             What::StallEnds(id, life) => self.stall_ends(id, life),
             What::Rescued(id, life) => self.rescue(id, life),
@@ -238,8 +240,12 @@ impl World {
 
     fn step(&mut self, id: BoxId, event: Event) {
         let local = self.boxes[id.place()].local(self.now);
-        let Some(supervisor) = self.boxes[id.place()].supervisor.as_mut() else { return };
+        let appliance = &mut self.boxes[id.place()];
+        let Some(supervisor) = appliance.supervisor.as_mut() else { return };
         supervisor.seen.note(id, &event, &supervisor.node, self.now);
+        if appliance.lost == Lost::Shot && supervisor.seen.has_heard() {
+            appliance.lost = Lost::ShotBefore;
+        }
         let actions = supervisor.node.step(event, local);
         let life = self.boxes[id.place()].life;
         for action in actions {

@@ -9,7 +9,7 @@ use firmware_agnostic::time::Instant;
 
 use super::checks::Seen;
 use super::disk::Disk;
-use super::wire::Mailbox;
+use super::wire::{Mailbox, Release};
 
 /// One box.
 #[derive(Debug)]
@@ -31,8 +31,12 @@ pub struct Appliance {
     pub refuses: Option<Verb>,
     /// What it remembers.
     pub disk: Disk,
-    /// The release of the supervisor that starts here next, counted from that of the product.
-    pub release: i8,
+    /// The release of the supervisor that starts here next.
+    pub release: Release,
+    /// Its witness answers.
+    pub witness: bool,
+    /// How its power last went.
+    pub lost: Lost,
     /// How much faster the clock here is, in millionths.
     pub skew: i64,
 }
@@ -50,7 +54,9 @@ impl Appliance {
             clock: 0,
             refuses: None,
             disk: Disk::new(),
-            release: 0,
+            release: Release::Present,
+            witness: true,
+            lost: Lost::ByItself,
             skew: 0,
         }
     }
@@ -84,6 +90,17 @@ impl Appliance {
         }
         time
     }
+}
+
+/// How a box lost its power.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lost {
+    /// Nobody ordered it.
+    ByItself,
+    /// By a shot, and it has not heard its peer since.
+    Shot,
+    /// By a shot, and it has heard its peer since.
+    ShotBefore,
 }
 
 /// What the power of a box does for it.

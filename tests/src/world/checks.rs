@@ -9,8 +9,10 @@ use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::news::{Cause, Change};
 use firmware_agnostic::node::Action;
 use firmware_agnostic::order::Refusal;
+use firmware_agnostic::settings::AtBoot;
 use firmware_agnostic::time::{Instant, Timer};
 
+use super::appliance::Lost;
 use super::misery::SECOND;
 use super::simulation::Outcome;
 use super::wire::Said;
@@ -77,7 +79,10 @@ impl World {
         let talks = node.peer().word(local).is_some_and(harmless);
         let deaf = node.timer(Timer::Relisten).is_some_and(|until| until > local);
         let name = trace::name(id);
-        if !supervisor.seen.has_heard() {
+        let appliance = &self.boxes[id.place()];
+        let may_at_boot =
+            appliance.settings.at_boot == AtBoot::Fence && appliance.lost != Lost::Shot;
+        if !supervisor.seen.has_heard() && !may_at_boot {
             self.broken("no death-match", format!("{name} shoots unheard"));
         } else if talks {
             self.broken("no shot at a peer that talks", format!("{name} shoots"));
@@ -122,6 +127,7 @@ impl World {
                 let true_ = match evidence {
                     Evidence::Released => seen.is_released(&mine),
                     Evidence::Fenced => seen.is_answered() && seen.read_off,
+                    Evidence::Dark => settings.require != Require::Fenced && seen.is_answered(),
                     Evidence::Operator => seen.is_confirmed(),
                     Evidence::Silence => {
                         settings.require == Require::Silence && silence * 100 > deadtime * 99
@@ -162,11 +168,10 @@ impl World {
     pub(super) fn check_recorded(&mut self, id: BoxId, action: &Action) {
         let Some(supervisor) = &self.boxes[id.place()].supervisor else { return };
         let role = supervisor.node.role();
-        // What is announced is what the box was when it heard that the other one does not serve any more.
-        let silent = matches!(
-            action,
-            Action::Record(_) | Action::Tell(_) | Action::Reply(_) | Action::Announce
-        );
+        // What the peer's word leads to at once comes before what this box becomes by it.
+        let at_once = matches!(action, Action::Announce | Action::Reset);
+        let silent =
+            at_once || matches!(action, Action::Record(_) | Action::Tell(_) | Action::Reply(_));
         let recorded = supervisor.recorded == Some(role) && supervisor.seen.told == Some(role);
         // Nobody becomes init: a box is that when it is born.
         if !silent && !recorded && role != Role::Init {

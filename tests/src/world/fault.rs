@@ -13,6 +13,7 @@ use super::cable::Shape;
 use super::device::Device;
 use super::misery::Misery;
 use super::random::Random;
+use super::wire::Release;
 
 /// Something that happens to the pair.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,6 +38,8 @@ pub enum Fault {
     Refusal(BoxId, Option<Verb>),
     /// A gate is closed, or opened.
     Gate(BoxId, bool),
+    /// A witness answers, or does not.
+    Witness(BoxId, bool),
     /// A disk forgets.
     Amnesia(BoxId),
     /// A bit of a journal turns over.
@@ -44,7 +47,7 @@ pub enum Fault {
     /// A journal cannot be written, or can be.
     Locked(BoxId, bool),
     /// A box gets another release of the supervisor.
-    Release(BoxId, i8),
+    Release(BoxId, Release),
     /// The fence device of a box changes.
     Device(BoxId, Device),
     /// An operator orders something.
@@ -60,7 +63,7 @@ impl Fault {
     pub fn any(random: &mut Random, links: usize, misery: &Misery) -> Self {
         let id = random.one_of(&BoxId::BOTH);
         let link = random.within(&(0..links as u64)) as usize;
-        match random.within(&(0..40)) {
+        match random.within(&(0..42)) {
             0..7 => Self::Partition(Shape::any(random, links)),
             7..11 => Self::Partition(Shape::WHOLE),
             11 => Self::Noise(link, id, random.one_of(&[0, 300_000, 900_000])),
@@ -78,8 +81,9 @@ impl Fault {
             23..30 => Self::Order(id, any_order(random)),
             30 => Self::Rot(id, random.within(&(0..FILE as u64 * 8)) as usize),
             31 => Self::Locked(id, true),
-            32..34 => Self::Release(id, random.one_of(&[-1, 1])),
+            32..34 => Self::Release(id, random.one_of(&[Release::Before, Release::Foreign])),
             34..38 => Self::Ambush(id, any_order(random)),
+            38..40 => Self::Witness(id, random.happens(300_000)),
             _ => Self::Confirm(id),
         }
     }
@@ -108,6 +112,7 @@ impl Fault {
             Self::Death(..) => "a resource dies",
             Self::Refusal(..) => "resources refuse",
             Self::Gate(..) => "a gate moves",
+            Self::Witness(..) => "a witness comes or goes",
             Self::Amnesia(_) => "a journal is lost",
             Self::Rot(..) => "a journal rots",
             Self::Locked(..) => "a journal is locked",
@@ -124,10 +129,11 @@ impl Fault {
         match self {
             Self::Partition(_) => Some(Self::Partition(Shape::WHOLE)),
             Self::Locked(id, _) => Some(Self::Locked(id, false)),
-            Self::Release(id, _) => Some(Self::Release(id, 0)),
+            Self::Release(id, _) => Some(Self::Release(id, Release::Present)),
             Self::Noise(link, id, _) => Some(Self::Noise(link, id, 0)),
             Self::Refusal(id, _) => Some(Self::Refusal(id, None)),
             Self::Gate(id, _) => Some(Self::Gate(id, false)),
+            Self::Witness(id, _) => Some(Self::Witness(id, true)),
             Self::Device(id, _) => Some(Self::Device(id, Device::Works)),
             Self::Order(id, _) | Self::Ambush(id, _) => Some(Self::Order(id, Order::Resume)),
             Self::Death(id, _) => Some(Self::Order(id, Order::Clear)),
@@ -155,6 +161,7 @@ impl World {
             }
             Fault::Refusal(id, verb) => self.refuse(id, verb),
             Fault::Gate(id, closed) => self.gate(id, closed),
+            Fault::Witness(id, answers) => self.witness(id, answers),
             Fault::Amnesia(id) => self.lose_journal(id),
             Fault::Rot(id, bit) => self.rot(id, bit),
             Fault::Locked(id, locked) => self.lock_journal(id, locked),

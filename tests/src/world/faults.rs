@@ -7,11 +7,11 @@ use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
 use firmware_agnostic::settings::Settings;
 
-use super::appliance::{Power, Supervisor, Verb};
+use super::appliance::{Lost, Power, Supervisor, Verb};
 use super::fault::Fault;
 use super::misery::{MILLI, Misery, Mishap, SECOND};
 use super::random::Random;
-use super::wire::Mailbox;
+use super::wire::{Mailbox, Release};
 use super::{What, World};
 
 impl World {
@@ -32,6 +32,7 @@ impl World {
             return;
         }
         appliance.power = Power::Off;
+        appliance.lost = Lost::ByItself;
         appliance.holds = false;
         self.die(id);
         self.note(id, format_args!("* {why}"));
@@ -39,6 +40,14 @@ impl World {
             self.lose_journal(id);
         }
         self.await_rescue(id);
+    }
+
+    /// Cuts the power of a box by an order.
+    pub(super) fn cut_power(&mut self, id: BoxId) {
+        if self.boxes[id.place()].power != Power::Off {
+            self.power_off(id, "its power is cut");
+            self.boxes[id.place()].lost = Lost::Shot;
+        }
     }
 
     /// Nothing runs on the box any more, and it keeps what it holds.
@@ -122,9 +131,9 @@ impl World {
     }
 
     /// The box gets another release of the supervisor, whose predecessor is killed.
-    pub fn install(&mut self, id: BoxId, release: i8) {
+    pub fn install(&mut self, id: BoxId, release: Release) {
         if self.boxes[id.place()].release != release {
-            self.note(id, format_args!("* gets the release {release:+}"));
+            self.note(id, format_args!("* gets another release: {release:?}"));
             self.boxes[id.place()].release = release;
             self.kill(id);
         }
@@ -174,6 +183,7 @@ impl World {
         for id in BoxId::BOTH {
             self.refuse(id, None);
             self.gate(id, false);
+            self.witness(id, true);
             // What was to outlive a reboot ends, also where nobody can be told so now.
             let disk = &mut self.boxes[id.place()].disk;
             disk.refuses = false;
@@ -181,7 +191,7 @@ impl World {
                 disk.write(&Journal { order: None, ..journal });
             }
             self.ambushes[id.place()] = None;
-            self.install(id, 0);
+            self.install(id, Release::Present);
             self.await_rescue(id);
         }
     }
@@ -250,10 +260,11 @@ impl World {
             appliance.disk.read(),
             appliance.local(now),
         );
-        let mailbox = Mailbox::new(appliance.release, self.bytes_travel);
+        let mailbox = Mailbox::new(appliance.release);
         appliance.supervisor = Some(Supervisor::new(node, mailbox));
         self.note(id, format_args!("* its supervisor starts"));
         self.step(id, Event::Timeout);
+        self.look_around(id);
     }
 
     pub(super) fn stall_ends(&mut self, id: BoxId, life: u32) {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use firmware_agnostic::frame::{self, FRAME_MAX, FrameError, Key, Keys, PairId, VERSION};
+use firmware_agnostic::frame::{self, FRAME_MAX, FrameError, Key, Keys, PairId, Version, Word};
 use firmware_agnostic::heartbeat::Heartbeat;
 use firmware_agnostic::identity::LinkId;
 use firmware_agnostic::reception::Reception;
@@ -13,13 +13,24 @@ use firmware_agnostic::time::Instant;
 
 use super::random::Random;
 
+/// Which supervisor a box has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Release {
+    /// The one before: it knows only the first version of the protocol.
+    Before,
+    /// This one.
+    Present,
+    /// One that is so far away that the two have no version in common.
+    Foreign,
+}
+
 /// What was said, and what became of it on its way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Said {
-    /// What was said.
+    /// What can be heard of what was said.
     pub heartbeat: Heartbeat,
-    /// The release of the supervisor that said it, counted from that of the product.
-    pub release: i8,
+    /// Nobody but a supervisor of this release understands it, if there is one.
+    only: Option<Release>,
     /// It is not as it was said any more.
     pub damaged: bool,
     bytes: Option<Bytes>,
@@ -33,21 +44,11 @@ impl Said {
             bytes.damage(random);
         }
     }
-
-    /// Whether a supervisor of `release` understands the version in which this was said: its own and the one before.
-    pub const fn is_understood_by(&self, release: i8) -> bool {
-        matches!(release - self.release, 0 | 1)
-    }
 }
 
 /// One end of all cables: what a supervisor writes, and how it reads.
 pub struct Mailbox {
-    release: i8,
-    /// There is one if bytes travel.
-    codec: Option<Codec>,
-}
-
-struct Codec {
+    release: Release,
     keys: Keys,
     pair: PairId,
     reception: Reception,
@@ -55,23 +56,46 @@ struct Codec {
 }
 
 impl Mailbox {
-    /// The end of a supervisor of `release`; `bytes` tells whether bytes travel.
-    pub fn new(release: i8, bytes: bool) -> Self {
-        Self { release, codec: bytes.then(Codec::new) }
+    /// The end of a supervisor of `release`.
+    pub fn new(release: Release) -> Self {
+        let key = Key::new(1, b"a secret of the simulated pair");
+        let keys = Keys::new([key]).expect("one key is a ring");
+        let pair = PairId::of("simulated");
+        Self { release, reception: Reception::new(keys.clone(), pair), keys, pair, number: 0 }
     }
 
     /// Whether `said` is of a version that is understood here.
-    pub const fn understands(&self, said: &Said) -> bool {
-        said.is_understood_by(self.release)
+    pub fn understands(&self, said: &Said) -> bool {
+        let old = said.bytes.is_none_or(|bytes| bytes.text[0] == Version::One as u8);
+        match self.release {
+            Release::Present => said.only != Some(Release::Foreign),
+            Release::Before => said.only != Some(Release::Foreign) && old,
+            Release::Foreign => said.only == Some(Release::Foreign),
+        }
     }
 
-    /// Puts `heartbeat` into words.
-    pub fn write(&mut self, heartbeat: Heartbeat) -> Said {
-        let bytes = self.codec.as_mut().map(|codec| {
-            codec.number = codec.number.wrapping_add(1);
-            Bytes::of(&frame::encode(codec.number, &heartbeat, &codec.keys, codec.pair))
+    /// Puts `heartbeat` into words, in one version or two; `bytes` tells whether bytes travel.
+    pub fn write(&mut self, heartbeat: Heartbeat, bytes: bool) -> Vec<Said> {
+        let only = Some(self.release).filter(|release| *release == Release::Foreign);
+        if !bytes {
+            return vec![Said { heartbeat, only, damaged: false, bytes: None }];
+        }
+        // Only what has bytes has a number, so that rounds without bytes can be left out.
+        self.number = self.number.wrapping_add(1);
+        let versions: Vec<Version> = match self.release {
+            Release::Before => vec![Version::One],
+            Release::Present => self.reception.speaks().to_say(self.number).collect(),
+            Release::Foreign => vec![Version::NEWEST],
+        };
+        let words = versions.into_iter().map(|version| {
+            let word = Word { version, number: self.number, heartbeat };
+            let frame = frame::encode(&word, &self.keys, self.pair);
+            // What a version has no words for is not heard.
+            let heard = frame::decode(&frame, &self.keys, self.pair);
+            let heartbeat = heard.expect("what is written can be read").heartbeat;
+            Said { heartbeat, only, damaged: false, bytes: Some(Bytes::of(&frame)) }
         });
-        Said { heartbeat, release: self.release, damaged: false, bytes }
+        words.collect()
     }
 
     /// Reads what came by `link`.
@@ -86,16 +110,16 @@ impl Mailbox {
         now: Instant,
     ) -> Result<Heartbeat, FrameError> {
         let understood = self.understands(said);
-        match (&mut self.codec, said.bytes) {
-            (Some(codec), Some(mut bytes)) => {
+        match said.bytes {
+            Some(mut bytes) => {
                 if !understood {
-                    bytes.text[0] = VERSION.wrapping_add_signed(said.release - self.release);
+                    bytes.text[0] = u8::MAX;
                 }
-                codec.reception.receive(link, bytes.get(), now)
+                self.reception.receive(link, bytes.get(), now)
             }
-            _ if !understood => Err(FrameError::Version),
-            _ if said.damaged => Err(FrameError::WrongKey),
-            _ => Ok(said.heartbeat),
+            None if !understood => Err(FrameError::Version),
+            None if said.damaged => Err(FrameError::WrongKey),
+            None => Ok(said.heartbeat),
         }
     }
 }
@@ -136,14 +160,6 @@ impl Bytes {
                 }
             }
         }
-    }
-}
-
-impl Codec {
-    fn new() -> Self {
-        let key = Key::new(1, b"a secret of the simulated pair");
-        let (keys, pair) = (Keys::new([key]).expect("one key is a ring"), PairId::of("simulated"));
-        Self { reception: Reception::new(keys.clone(), pair), keys, pair, number: 0 }
     }
 }
 
