@@ -20,6 +20,7 @@
 //! | [`shrink`] | what was needed? |
 //! | [`misery`] | how often, and for how long? |
 //! | [`checks`] | was a promise broken? |
+//! | [`story`] | what is told when something happens? |
 //! | [`trace`] | what is written down? |
 
 use std::cmp::Reverse;
@@ -57,6 +58,7 @@ pub mod sample;
 pub mod senses;
 pub mod shrink;
 pub mod simulation;
+pub mod story;
 pub mod trace;
 pub mod wire;
 

@@ -94,7 +94,11 @@ impl Fault {
         match random.within(&(0..8)) {
             0 => Self::Refusal(id, random.one_of(&[Some(Verb::Start), Some(Verb::Stop)])),
             1 => Self::Device(id, random.one_of(&[Device::Broken, Device::Unreachable])),
-            _ => Self::any(random, links, misery),
+            _ => match Self::any(random, links, misery) {
+                // Where releases differ bytes travel, and nothing can be left out.
+                Self::Release(id, _) => Self::Kill(id),
+                fault => fault,
+            },
         }
     }
 
