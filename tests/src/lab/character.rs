@@ -24,6 +24,10 @@ pub fn play(words: &[OsString]) -> Option<Result<ExitCode, String>> {
         ["serve", address] => serve(address),
         ["hold"] => selftest::hold().map_err(|error| error.to_string()),
         ["kill", word] => init::kill(word).map_err(|error| error.to_string()),
+        ["touch", file] => std::fs::write(file, "").map_err(|error| format!("{file}: {error}")),
+        ["exists", file] => {
+            std::fs::metadata(file).map(drop).map_err(|error| format!("{file}: {error}"))
+        }
         ["freeze"] => init::freeze().map_err(|error| error.to_string()),
         ["reset"] => selftest::reset().map_err(|error| error.to_string()),
         ["switch", target, verb] => power_switch::ask(target, verb)
