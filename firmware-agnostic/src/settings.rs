@@ -25,6 +25,10 @@ pub struct Settings {
     pub failback_hold: Duration,
     /// What a takeover from a silent peer takes.
     pub require: Require,
+    /// How long a peer must be dark before that is evidence.
+    pub dark_time: Duration,
+    /// What happens when the peer is not heard after boot, and its power is on.
+    pub at_boot: AtBoot,
     /// The times.
     pub timing: Timing,
     /// How many links there are.
@@ -33,6 +37,17 @@ pub struct Settings {
     pub resources: Vec<Policy, RESOURCES_MAX>,
     /// What both boxes must have in common.
     pub config: Fingerprint,
+    /// The machine that this box is; nothing but zeros if that is not known.
+    pub system: Fingerprint,
+}
+
+/// What a box does that has booted, does not hear its peer, and sees its power on (`fencing.at_boot`).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum AtBoot {
+    /// It waits for the peer, its power to go off, or an operator.
+    Wait,
+    /// It shoots, if it was not itself shot.
+    Fence,
 }
 
 impl Settings {

@@ -62,6 +62,10 @@ pub fn missing(config: &Config, here: bool) -> Vec<Complaint> {
         complain(places.fence[peer.place()], format!("box.{}.fence", config.name(peer)), reason);
     }
     if here {
+        let needs = config.witnesses.iter().flat_map(board::check::Config::needs);
+        for reason in needs.filter_map(|need| need.missing()) {
+            complain(places.witnesses, "witness".to_owned(), reason);
+        }
         let links = config.links.iter().flat_map(|link| named(&link.name, link.needs(me)));
         for (name, reason) in links {
             complain(places.links, "link".to_owned(), format!("{name}: {reason}"));

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use board::link::Port;
-use firmware_agnostic::frame::{self, Keys, PairId};
+use firmware_agnostic::frame::{self, Keys, PairId, Word};
 use firmware_agnostic::identity::ResourceId;
 use firmware_agnostic::news::{News, Weight};
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
@@ -71,11 +71,15 @@ impl Effects {
     pub(crate) fn perform(&mut self, action: Action) -> ControlFlow<()> {
         match action {
             Action::Send(heartbeat) => {
-                let frame = frame::encode(self.number, &heartbeat, &self.keys, self.pair);
-                self.number = self.number.wrapping_add(1);
-                for port in &self.ports {
-                    port.send(&frame);
+                let speaks = self.reception.borrow().speaks();
+                for version in speaks.to_say(self.number) {
+                    let word = Word { version, number: self.number, heartbeat };
+                    let frame = frame::encode(&word, &self.keys, self.pair);
+                    for port in &self.ports {
+                        port.send(&frame);
+                    }
                 }
+                self.number = self.number.wrapping_add(1);
                 if let Some(keeper) = &mut self.keeper {
                     keeper.sent();
                 }
@@ -95,7 +99,7 @@ impl Effects {
             Action::Restart(resource) => self.group.restart(resource),
             Action::LookAtPower(tag) => {
                 self.gun.look(tag);
-                self.overdue.gun = Some(self.expect(tag, Answer::PowerNotOff, self.gun.time()));
+                self.overdue.gun = Some(self.expect(tag, Answer::PowerUnknown, self.gun.time()));
             }
             Action::Fence(tag) => {
                 self.gun.fence(tag);

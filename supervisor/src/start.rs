@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_signal::{Signal, Signals};
 use board::clock::Clock;
 use board::journal::Store;
-use board::link::Port;
+use board::link::{Port, Seen};
 use firmware_agnostic::frame::FRAME_MAX;
 use firmware_agnostic::heartbeat::Boot;
 use firmware_agnostic::identity::LinkId;
@@ -28,6 +28,7 @@ use crate::labels::Labels;
 use crate::logging;
 use crate::ready::Ready;
 use crate::run::{Input, run};
+use crate::senses;
 
 /// Runs the supervisor that `config` describes until it has left.
 ///
@@ -53,6 +54,9 @@ pub(crate) fn start(config: Config) -> io::Result<()> {
     let gun = Gun::open(config.fence_of(me.other()), inputs.clone())?;
     let pair = config.pair_id();
     let reception = Rc::new(RefCell::new(Reception::new(keys.clone(), pair)));
+    senses::watch_witnesses(&config.witnesses, &inputs)?;
+    let gates: Vec<_> = config.resources.iter().filter_map(|it| it.gate.clone()).collect();
+    senses::watch_gates(&gates, &inputs)?;
     let ports: Vec<_> =
         config.links.iter().map(|link| Rc::new(Port::new(link.clone(), me))).collect();
     for (port, link) in ports.iter().zip((0..).map_while(LinkId::new)) {
@@ -96,7 +100,13 @@ async fn listen(
     // A little more than a frame has, so that a longer one is seen to be longer.
     let mut buffer = [0; FRAME_MAX + 2];
     loop {
-        let length = port.receive(&mut buffer).await;
+        let length = match port.receive(&mut buffer).await {
+            Seen::Frame(length) => length,
+            Seen::Line(up) => {
+                let _ = inputs.send(Input::Event(Event::Line(link, up))).await;
+                continue;
+            }
+        };
         let frame = buffer.get(..length).unwrap_or(&buffer);
         let received = reception.borrow_mut().receive(link, frame, Clock.now());
         match received {

@@ -11,6 +11,7 @@
 //! | [`device`] | what becomes of an order to cut the power? |
 //! | [`effects`] | what is done about an action? |
 //! | [`faults`] | what can people and fate do? |
+//! | [`senses`] | what does a box see besides? |
 //! | [`fault`] | what of it happens, and what ends it? |
 //! | [`plan`] | what is going to happen? |
 //! | [`leap`] | what may be left out? |
@@ -28,7 +29,7 @@ use firmware_agnostic::node::{Answer, Event, Node, Tag};
 use firmware_agnostic::order::{Order, Refusal};
 use firmware_agnostic::settings::Settings;
 
-use appliance::Appliance;
+use appliance::{Appliance, Lost};
 use cable::Cable;
 use checks::{Broken, Checks};
 use device::Device;
@@ -49,6 +50,7 @@ pub mod misery;
 pub mod plan;
 pub mod random;
 pub mod sample;
+pub mod senses;
 pub mod shrink;
 pub mod simulation;
 pub mod trace;
@@ -192,7 +194,7 @@ impl World {
             What::GroupDone(id, life) => self.group_done(id, life),
             What::Restarted(id, life, resource) => self.restarted(id, life, resource),
             What::PowerIsRead(reading) => self.power_is_read(reading),
-            What::PowerGoesOff(id) => self.power_off(id, "its power is cut"),
+            What::PowerGoesOff(id) => self.cut_power(id),
             What::Starts(id, life) => self.start_supervisor(id, life),
             What::StallEnds(id, life) => self.stall_ends(id, life),
             What::Rescued(id, life) => self.rescue(id, life),
@@ -232,9 +234,13 @@ impl World {
 
     fn step(&mut self, id: BoxId, event: Event) {
         let local = self.boxes[id.place()].local(self.now);
-        let Some(supervisor) = self.boxes[id.place()].supervisor.as_mut() else { return };
-        if let Event::Heartbeat(_, heartbeat) = event {
-            supervisor.heard_peer |= heartbeat.from != id;
+        let appliance = &mut self.boxes[id.place()];
+        let Some(supervisor) = appliance.supervisor.as_mut() else { return };
+        if matches!(event, Event::Heartbeat(_, heartbeat) if heartbeat.from != id) {
+            supervisor.heard_peer = true;
+            if appliance.lost == Lost::Shot {
+                appliance.lost = Lost::ShotBefore;
+            }
         }
         let actions = supervisor.node.step(event, local);
         let life = self.boxes[id.place()].life;

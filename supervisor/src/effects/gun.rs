@@ -175,7 +175,8 @@ impl Hands {
         let seen = self.ask(job);
         let answer = match (job.verb, &seen) {
             (Verb::Look, Ok(Power::Off)) => Answer::PowerOff,
-            (Verb::Look, _) => Answer::PowerNotOff,
+            (Verb::Look, Ok(Power::On)) => Answer::PowerOn,
+            (Verb::Look, Err(_)) => Answer::PowerUnknown,
             (Verb::Fence, Ok(Power::Off)) => Answer::Fenced,
             (Verb::Fence, _) => Answer::FenceFailed,
         };
@@ -243,7 +244,7 @@ mod tests {
             Ok(Input::Event(event)) => event,
             _ => panic!("the thread answers"),
         };
-        assert_eq!(answer(), Event::Answer(1, Answer::PowerNotOff));
+        assert_eq!(answer(), Event::Answer(1, Answer::PowerUnknown));
         assert_eq!(answer(), Event::Answer(2, Answer::FenceFailed));
         assert!(!shots.exists(), "a shot that came too late was fired");
     }

@@ -27,6 +27,10 @@ pub struct Appliance {
     pub refuses: Option<Verb>,
     /// What its disk remembers, unless it is lost.
     pub journal: Option<Journal>,
+    /// Its witness answers.
+    pub witness: bool,
+    /// How its power last went.
+    pub lost: Lost,
     /// How much faster the clock here is, in millionths.
     pub skew: i64,
 }
@@ -44,6 +48,8 @@ impl Appliance {
             clock: 0,
             refuses: None,
             journal: None,
+            witness: true,
+            lost: Lost::ByItself,
             skew: 0,
         }
     }
@@ -77,6 +83,17 @@ impl Appliance {
         }
         time
     }
+}
+
+/// How a box lost its power.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lost {
+    /// Nobody ordered it.
+    ByItself,
+    /// By a shot, and it has not heard its peer since.
+    Shot,
+    /// By a shot, and it has heard its peer since.
+    ShotBefore,
 }
 
 /// What the power of a box does for it.

@@ -6,8 +6,10 @@ use firmware_agnostic::evidence::Require;
 use firmware_agnostic::heartbeat::{Asks, Heartbeat, Role};
 use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::order::Refusal;
+use firmware_agnostic::settings::AtBoot;
 use firmware_agnostic::time::{Instant, Timer};
 
+use super::appliance::Lost;
 use super::misery::SECOND;
 use super::simulation::Outcome;
 use super::{World, trace};
@@ -66,7 +68,10 @@ impl World {
         let talks = node.peer().word(local).is_some_and(harmless);
         let deaf = node.timer(Timer::Relisten).is_some_and(|until| until > local);
         let name = trace::name(id);
-        if !supervisor.heard_peer {
+        let appliance = &self.boxes[id.place()];
+        let may_at_boot =
+            appliance.settings.at_boot == AtBoot::Fence && appliance.lost != Lost::Shot;
+        if !supervisor.heard_peer && !may_at_boot {
             self.broken("no death-match", format!("{name} shoots unheard"));
         } else if talks {
             self.broken("no shot at a peer that talks", format!("{name} shoots"));

@@ -37,7 +37,7 @@ impl World {
         let of = asker.other();
         if self.cannot_be_reached(of) {
             let patience = self.patience(asker);
-            self.after(patience, What::Answers(asker, life, tag, Answer::PowerNotOff));
+            self.after(patience, What::Answers(asker, life, tag, Answer::PowerUnknown));
         } else {
             let time = self.random.within(&self.misery.reading);
             let of = self.wired_to(of);
@@ -82,7 +82,7 @@ impl World {
             (true, true) => Answer::Fenced,
             (true, false) => Answer::FenceFailed,
             (false, true) => Answer::PowerOff,
-            (false, false) => Answer::PowerNotOff,
+            (false, false) => Answer::PowerOn,
         };
         self.deliver(asker, life, Event::Answer(tag, answer));
     }

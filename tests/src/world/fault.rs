@@ -41,6 +41,8 @@ pub enum Fault {
     Refusal(BoxId, Option<Verb>),
     /// A gate is closed, or opened.
     Gate(BoxId, bool),
+    /// A witness answers, or does not.
+    Witness(BoxId, bool),
     /// A disk forgets.
     Amnesia(BoxId),
     /// The fence device of a box changes.
@@ -56,7 +58,7 @@ impl Fault {
     pub fn any(random: &mut Random, links: usize, misery: &Misery) -> Self {
         let id = random.one_of(&BoxId::BOTH);
         let link = random.within(&(0..links as u64)) as usize;
-        match random.within(&(0..32)) {
+        match random.within(&(0..34)) {
             0..3 => Self::Cable(link, false),
             3..5 => Self::OneWay(link, id, false),
             5 => Self::Cables(false),
@@ -74,6 +76,7 @@ impl Fault {
             22 => {
                 Self::Device(id, random.one_of(&[Device::Works, Device::Works, Device::WrongBox]))
             }
+            30..32 => Self::Witness(id, random.happens(300_000)),
             23..30 => Self::Order(id, any_order(random)),
             _ => Self::Confirm(id),
         }
@@ -98,6 +101,7 @@ impl Fault {
             Self::Noise(link, id, _) => Some(Self::Noise(link, id, 0)),
             Self::Refusal(id, _) => Some(Self::Refusal(id, None)),
             Self::Gate(id, _) => Some(Self::Gate(id, false)),
+            Self::Witness(id, _) => Some(Self::Witness(id, true)),
             Self::Device(id, _) => Some(Self::Device(id, Device::Works)),
             Self::Order(id, _) => Some(Self::Order(id, Order::Resume)),
             Self::Death(id, _) => Some(Self::Order(id, Order::Clear)),
@@ -130,6 +134,7 @@ impl World {
             }
             Fault::Refusal(id, verb) => self.refuse(id, verb),
             Fault::Gate(id, closed) => self.gate(id, closed),
+            Fault::Witness(id, answers) => self.witness(id, answers),
             Fault::Amnesia(id) => self.lose_journal(id),
             Fault::Device(id, device) => self.device(id, device),
             Fault::Order(id, order) => {

@@ -5,7 +5,7 @@ use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::settings::Settings;
 
-use super::appliance::{Power, Supervisor, Verb};
+use super::appliance::{Lost, Power, Supervisor, Verb};
 use super::fault::Fault;
 use super::misery::{MILLI, Misery, SECOND};
 use super::random::Random;
@@ -29,6 +29,7 @@ impl World {
             return;
         }
         appliance.power = Power::Off;
+        appliance.lost = Lost::ByItself;
         appliance.holds = false;
         self.die(id);
         self.note(id, format_args!("* {why}"));
@@ -36,6 +37,14 @@ impl World {
             self.lose_journal(id);
         }
         self.await_rescue(id);
+    }
+
+    /// Cuts the power of a box by an order.
+    pub(super) fn cut_power(&mut self, id: BoxId) {
+        if self.boxes[id.place()].power != Power::Off {
+            self.power_off(id, "its power is cut");
+            self.boxes[id.place()].lost = Lost::Shot;
+        }
     }
 
     /// Nothing runs on the box any more, and it keeps what it holds.
@@ -135,6 +144,7 @@ impl World {
         for id in BoxId::BOTH {
             self.refuse(id, None);
             self.gate(id, false);
+            self.witness(id, true);
             // What was to outlive a reboot ends, also where nobody can be told so now.
             if let Some(journal) = &mut self.boxes[id.place()].journal {
                 journal.order = None;
@@ -206,6 +216,7 @@ impl World {
         appliance.supervisor = Some(Supervisor::new(node));
         self.note(id, format_args!("* its supervisor starts"));
         self.step(id, Event::Timeout);
+        self.look_around(id);
     }
 
     pub(super) fn stall_ends(&mut self, id: BoxId, life: u32) {
