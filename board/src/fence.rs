@@ -21,6 +21,7 @@ use crate::table::Table;
 pub mod agent;
 pub mod command;
 mod guid;
+pub mod ipmi;
 mod ladder;
 #[cfg(feature = "redfish")]
 pub mod redfish;
@@ -48,6 +49,7 @@ pub struct Config {
 enum Kind {
     Agent(agent::Config),
     Command(command::Config),
+    Ipmi(ipmi::Config),
     #[cfg(feature = "redfish")]
     Redfish(redfish::Config),
     SerialReset(serial_reset::Config),
@@ -82,6 +84,7 @@ impl Config {
         match &self.kind {
             Kind::Agent(config) => config.needs(),
             Kind::Command(config) => config.needs(),
+            Kind::Ipmi(config) => config.needs(),
             #[cfg(feature = "redfish")]
             Kind::Redfish(config) => config.needs(),
             Kind::SerialReset(config) => config.needs(),
@@ -105,6 +108,7 @@ impl Config {
         match &self.kind {
             Kind::Agent(config) => Box::new(config.open()),
             Kind::Command(config) => Box::new(config.open()),
+            Kind::Ipmi(config) => Box::new(config.open()),
             #[cfg(feature = "redfish")]
             Kind::Redfish(config) => Box::new(config.open()),
             Kind::SerialReset(config) => Box::new(config.open()),
@@ -251,9 +255,10 @@ fn read_action(table: &mut Table<'_>) -> Option<Duration> {
 
 type Read = fn(&mut Table<'_>) -> Option<Kind>;
 
-const KINDS: [(&str, Read); 5] = [
+const KINDS: [(&str, Read); 6] = [
     ("agent", |table| agent::Config::read(table).map(Kind::Agent)),
     ("command", |table| command::Config::read(table).map(Kind::Command)),
+    ("ipmi", |table| ipmi::Config::read(table).map(Kind::Ipmi)),
     ("redfish", read_redfish),
     ("serial-reset", |table| serial_reset::Config::read(table).map(Kind::SerialReset)),
     ("together", |table| together::Config::read(table).map(Kind::Together)),

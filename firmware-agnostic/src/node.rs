@@ -217,7 +217,7 @@ impl Node {
         if let Some(journal) = self.last_life.take() {
             tell(&mut actions, News::LastLife { role: journal.role, clean: journal.clean });
         }
-        let (change, asked) = (self.change, self.asks);
+        let (change, asked, shot_at) = (self.change, self.asks, self.is_shot_at(now));
         self.notice_lateness(now, &mut actions);
         match event {
             Event::Heartbeat(link, heartbeat) => {
@@ -248,8 +248,13 @@ impl Node {
             self.echoed = self.peer.epoch();
             act(&mut actions, Action::Send(self.heartbeat(now)));
         }
+        let stuck = self.asks == Asks::Fence && asked != Asks::Fence;
+        let is_shot_at = self.is_shot_at(now) && !shot_at;
+        if is_shot_at {
+            tell(&mut actions, News::ShotAt);
+        }
         // The last words come before the end.
-        if self.asks == Asks::Fence && asked != Asks::Fence && self.role != Role::Init {
+        if (stuck || is_shot_at) && self.role != Role::Init {
             act(&mut actions, Action::Reset);
         }
         self.decide_leaving(now, &mut actions);
@@ -362,7 +367,6 @@ impl Node {
         }
         self.told &= self.peer.word(now).is_none();
         let (left, differs) = (self.peer.left(), self.config_differs());
-        let shot_at = self.is_shot_at(now);
         let held = self.peer.word(now).is_some_and(|word| word.role.holds_resources());
         if self.peer.heard(link, heartbeat, self.epoch(), now) {
             // What an earlier boot of the peer has echoed is not to be believed of this one.
@@ -381,11 +385,6 @@ impl Node {
         }
         if self.config_differs() && !differs {
             tell(actions, News::ConfigDiffers);
-        }
-        if self.is_shot_at(now) && !shot_at {
-            // It is gone in a moment, one way or the other; by this way for sure, and the peer hears of a new boot.
-            tell(actions, News::ShotAt);
-            act(actions, Action::Reset);
         }
     }
 

@@ -105,7 +105,8 @@ impl Node {
             evidence != Evidence::Released
                 || word.role == Role::Failed
                 || !word.fit
-                || !word.witness && self.witness
+                // Home has lost its network, if nobody here has claimed the resources.
+                || word.asks == Asks::HandOver && self.asks != Asks::Claim
         });
         let heard = word.map(|word| word.term).unwrap_or_default();
         self.failback.took_over(failed, self.settings.failback_hold, now);

@@ -202,7 +202,9 @@ fn what_the_sample_leaves_out_is_understood_and_true() {
     assert_eq!(everything.settings.require, defaults.settings.require);
     assert_eq!(everything.settings.dark_time, defaults.settings.dark_time);
     assert_eq!(everything.settings.at_boot, defaults.settings.at_boot);
-    let checks = |config: &Config| config.witnesses.iter().map(|it| it.time()).collect::<Vec<_>>();
+    let checks = |config: &Config| {
+        config.witnesses.iter().map(board::check::Config::time).collect::<Vec<_>>()
+    };
     assert_eq!(checks(&everything), checks(&defaults));
     assert_eq!(everything.settings.resources, defaults.settings.resources);
     assert_eq!(everything.links, defaults.links);

@@ -8,6 +8,8 @@
 //! |---|---|
 //! | [`appliance`] | what is one box: power, clock, supervisor, resources? |
 //! | [`cable`] | what becomes of a heartbeat? |
+//! | [`wire`] | what stands on the cable? |
+//! | [`disk`] | what does a box remember? |
 //! | [`device`] | what becomes of an order to cut the power? |
 //! | [`effects`] | what is done about an action? |
 //! | [`faults`] | what can people and fate do? |
@@ -23,7 +25,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use firmware_agnostic::heartbeat::{Heartbeat, Role};
+use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::node::{Answer, Event, Node, Tag};
 use firmware_agnostic::order::{Order, Refusal};
@@ -37,11 +39,13 @@ use fault::Fault;
 use misery::Misery;
 use random::Random;
 use trace::Trace;
+use wire::Said;
 
 pub mod appliance;
 pub mod cable;
 pub mod checks;
 pub mod device;
+pub mod disk;
 pub mod effects;
 pub mod fault;
 pub mod faults;
@@ -54,6 +58,7 @@ pub mod senses;
 pub mod shrink;
 pub mod simulation;
 pub mod trace;
+pub mod wire;
 
 /// The simulated pair and all that surrounds it.
 pub struct World {
@@ -68,6 +73,10 @@ pub struct World {
     devices: [Device; 2],
     checks: Checks,
     trace: Trace,
+    /// What an operator orders on each box when either changes its role next.
+    ambushes: [Option<Order>; 2],
+    /// Whether the bytes of the heartbeats travel, rather than what they say.
+    pub bytes_travel: bool,
     /// The box that nobody switches on.
     abandoned: Option<BoxId>,
     /// A supervisor that was told to leave is not started again.
@@ -93,6 +102,8 @@ impl World {
             devices: [Device::default(); 2],
             checks: Checks::default(),
             trace,
+            ambushes: [None; 2],
+            bytes_travel: false,
             abandoned: None,
             stays_away: false,
             leaps: false,
@@ -186,7 +197,7 @@ impl World {
 
     fn happen(&mut self, what: &What) {
         match *what {
-            What::Arrives(id, link, heartbeat) => self.arrive(id, link, heartbeat),
+            What::Arrives(id, link, ref said) => self.arrive(id, link, said),
             What::Wakes(id, life) => self.wake(id, life),
             What::Answers(id, life, tag, answer) => {
                 self.deliver(id, life, Event::Answer(tag, answer));
@@ -200,11 +211,6 @@ impl World {
             What::Rescued(id, life) => self.rescue(id, life),
             What::Fault(fault) => self.bring_about(fault),
         }
-    }
-
-    fn arrive(&mut self, id: BoxId, link: LinkId, heartbeat: Heartbeat) {
-        let life = self.boxes[id.place()].life;
-        self.deliver(id, life, Event::Heartbeat(link, heartbeat));
     }
 
     /// Hands `event` to the supervisor that has `life`, now or when its stall is over.
@@ -236,11 +242,9 @@ impl World {
         let local = self.boxes[id.place()].local(self.now);
         let appliance = &mut self.boxes[id.place()];
         let Some(supervisor) = appliance.supervisor.as_mut() else { return };
-        if matches!(event, Event::Heartbeat(_, heartbeat) if heartbeat.from != id) {
-            supervisor.heard_peer = true;
-            if appliance.lost == Lost::Shot {
-                appliance.lost = Lost::ShotBefore;
-            }
+        supervisor.seen.note(id, &event, &supervisor.node, self.now);
+        if supervisor.seen.has_heard() && appliance.lost == Lost::Shot {
+            appliance.lost = Lost::ShotBefore;
         }
         let actions = supervisor.node.step(event, local);
         let life = self.boxes[id.place()].life;
@@ -250,6 +254,10 @@ impl World {
                 self.perform(id, action);
             }
         }
+        if let Some(supervisor) = self.boxes[id.place()].alive(life) {
+            supervisor.seen.review(&supervisor.node, local, self.now);
+        }
+        self.check_dual();
         self.check_step(id, local);
         self.schedule_wake(id);
     }
@@ -279,7 +287,7 @@ impl World {
 /// Something that will happen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum What {
-    Arrives(BoxId, LinkId, Heartbeat),
+    Arrives(BoxId, LinkId, Said),
     Wakes(BoxId, u32),
     Answers(BoxId, u32, Tag, Answer),
     GroupDone(BoxId, u32),

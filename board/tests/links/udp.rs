@@ -328,7 +328,7 @@ fn is_answered(port: &Port, patience: Duration) -> bool {
     let listen = async {
         let mut buffer = [0; 64];
         loop {
-            let length = frame(&port, &mut buffer).await;
+            let length = frame(port, &mut buffer).await;
             if buffer[..length] == answer {
                 return true;
             }

@@ -92,10 +92,11 @@ fn set_up_differently(settings: &mut Settings, random: &mut Random) {
 
 /// Times in the right order, from a pair in a hurry to a patient one.
 fn any_timing(random: &mut Random) -> Timing {
+    // Round numbers, as people write them: two boxes that differ soon speak in the same rhythm again.
+    let keepalive = Duration::from_millis(50) * random.within(&(1..21)) as u32;
     let mut more = |time: Duration, percent: std::ops::Range<u64>| {
         time * u32::try_from(100 + random.within(&percent)).unwrap_or(100) / 100
     };
-    let keepalive = more(Duration::from_millis(50), 0..1_900);
     let warntime = more(keepalive * 2, 10..200);
     let deadtime = more(warntime, 10..300);
     let fence_time = more(Duration::from_secs(4), 0..200);

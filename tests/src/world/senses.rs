@@ -5,6 +5,7 @@ use firmware_agnostic::node::Event;
 
 use super::World;
 use super::appliance::Lost;
+use super::misery::Mishap;
 
 impl World {
     /// The line or carrier of one cable comes or goes, as `id` sees it.
@@ -35,7 +36,7 @@ impl World {
             self.sense(id, Event::Witness(false));
         }
         // Where the BMC cannot be asked, it is not known.
-        if !self.random.happens(self.misery.unreachable) {
+        if !self.suffers(Mishap::Unreachable) {
             self.sense(id, Event::WasShot(shot));
         }
     }

@@ -1,0 +1,120 @@
+//! Why there is no answer that helps, in words for a person.
+
+use std::fmt;
+use std::io;
+
+use super::suite::Suite;
+
+/// Why a BMC could not be asked, or would not answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Error {
+    /// It does not answer; it does answer a ping.
+    Silent(bool),
+    /// The user's password is another one.
+    Password,
+    /// Its own key (Kg) is another one, or ours is missing.
+    Key,
+    /// It has no such user, or none that may come over the network.
+    User,
+    /// The user may not do that.
+    Privilege,
+    /// All its sessions are taken.
+    Full,
+    /// It does not speak that suite.
+    Suite(Suite),
+    /// It does not speak IPMI 2.0.
+    OldOnly,
+    /// It does not let anybody in by that kind of IPMI 1.5.
+    Kind,
+    /// It does not know the command.
+    Unknown,
+    /// It cannot do that as things are.
+    State,
+    /// It is busy, and stays so.
+    Busy,
+    /// It refused the login, with that status.
+    Login(u8),
+    /// It refused the command, with that completion code.
+    Refused(u8),
+    /// Its answer is too short, or is none to the question.
+    Nonsense,
+}
+
+impl Error {
+    /// By the status of an answer of RMCP+ (table 13-15).
+    pub const fn of_status(status: u8, suite: Suite) -> Self {
+        match status {
+            0x01 | 0x0b => Self::Full,
+            0x04 | 0x05 | 0x06 | 0x07 | 0x10 | 0x11 => Self::Suite(suite),
+            0x09 | 0x0a => Self::Privilege,
+            0x0c | 0x0d => Self::User,
+            0x0f => Self::Password,
+            other => Self::Login(other),
+        }
+    }
+
+    /// By a completion code that is not the command's own (table 5-2).
+    pub const fn of_code(code: u8) -> Self {
+        match code {
+            0xc0 | 0xc3 | 0xce | 0xd1 | 0xd2 => Self::Busy,
+            0xc1 | 0xc2 => Self::Unknown,
+            0xd4 => Self::Privilege,
+            0xd3 | 0xd5 | 0xd6 => Self::State,
+            other => Self::Refused(other),
+        }
+    }
+
+    /// Whether to ask again does harm: BMCs lock the account of a user who has often come with a wrong password.
+    pub const fn locks_out(self) -> bool {
+        matches!(self, Self::Password | Self::Key | Self::User)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Silent(false) => {
+                "the BMC does not answer: look at its address, its cable, and whether IPMI over LAN is switched on"
+            }
+            Self::Silent(true) => {
+                "the BMC answers a ping and no question: see whether IPMI over LAN is switched on in it"
+            }
+            Self::Password => "wrong password: correct password_file, or set the user's password in the BMC",
+            Self::Key => "wrong BMC key (Kg): write it into the file of kg_file, or clear it in the BMC",
+            Self::User => "the BMC lets no such user in over the network: correct user, or enable it in the BMC",
+            Self::Privilege => {
+                "the user may not do that: give it the operator privilege in the BMC, for the LAN channel too"
+            }
+            Self::Full => "all sessions of the BMC are taken: end other programs that ask it, or reset it",
+            Self::Suite(suite) => {
+                return write!(
+                    f,
+                    "the BMC does not speak cipher suite {}: say another cipher_suite, or allow it in the BMC",
+                    suite.number()
+                );
+            }
+            Self::OldOnly => "the BMC does not speak IPMI 2.0: say auth = \"md5\" for IPMI 1.5",
+            Self::Kind => "the BMC lets nobody in by this auth: say another, or leave the word out for IPMI 2.0",
+            Self::Unknown => "the BMC does not know the command",
+            Self::State => "the BMC cannot do that in its present state",
+            Self::Busy => "the BMC is busy and does not get round to it",
+            Self::Login(status) => return write!(f, "the BMC refused the login with status {status:#04x}"),
+            Self::Refused(code) => return write!(f, "the BMC refused with completion code {code:#04x}"),
+            Self::Nonsense => "the BMC's answer makes no sense",
+        })
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error {
+            Error::Silent(_) | Error::Busy => io::ErrorKind::TimedOut,
+            Error::Password | Error::Key | Error::User | Error::Privilege => {
+                io::ErrorKind::PermissionDenied
+            }
+            Error::Unknown => io::ErrorKind::Unsupported,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error.to_string())
+    }
+}

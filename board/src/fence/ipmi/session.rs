@@ -1,0 +1,253 @@
+//! A session with a BMC: who may have sent this, and is it new?
+//!
+//! What goes out is numbered and signed; what comes in counts only when it is signed for this session, hidden where the
+//! suite hides, and not seen before. There is no way to take an answer without a signature in a session that has one:
+//! else whoever can send a datagram could tell that the power is off.
+
+use zeroize::Zeroizing;
+
+use super::packet::{self, HIDDEN, MESSAGE, Packet, RMCP};
+use super::suite::{Keys, Suite, is_same, md5};
+
+/// An open session.
+pub struct Session {
+    /// As the BMC calls it: what we send is for this.
+    theirs: u32,
+    /// As we call it: what we hear must be for this.
+    ours: u32,
+    /// The number of the next packet.
+    next: u32,
+    heard: Window,
+    guard: Guard,
+}
+
+/// By what packets are signed.
+pub enum Guard {
+    /// IPMI 2.0.
+    Suite(Keys),
+    /// IPMI 1.5.
+    Old(Old),
+}
+
+/// How one is let in by IPMI 1.5 (table 13-8).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// 0: whoever comes.
+    Nothing,
+    /// 2
+    Md5,
+    /// 4: the password itself stands in each packet.
+    Password,
+}
+
+impl Kind {
+    /// Its number.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Nothing => 0,
+            Self::Md5 => 2,
+            Self::Password => 4,
+        }
+    }
+
+    /// The kind of that number.
+    pub const fn of(number: u8) -> Option<Self> {
+        Some(match number {
+            0 => Self::Nothing,
+            2 => Self::Md5,
+            4 => Self::Password,
+            _ => return None,
+        })
+    }
+}
+
+/// The signature of IPMI 1.5, by a password.
+#[derive(Clone)]
+pub struct Old {
+    /// What is done with it.
+    pub kind: Kind,
+    /// The password, with zeros behind it.
+    pub password: Zeroizing<[u8; 16]>,
+}
+
+impl Old {
+    /// The signature of a message (section 22.17.1).
+    pub fn sign(&self, session: u32, sequence: u32, message: &[u8]) -> Vec<u8> {
+        let password = self.password.as_slice();
+        match self.kind {
+            Kind::Nothing => Vec::new(),
+            Kind::Password => password.to_vec(),
+            Kind::Md5 => {
+                let (session, sequence) = (session.to_le_bytes(), sequence.to_le_bytes());
+                md5(&[password, &session, message, &sequence, password]).to_vec()
+            }
+        }
+    }
+
+    /// A packet of the session.
+    pub fn seal(&self, session: u32, sequence: u32, message: &[u8]) -> Vec<u8> {
+        let signature = self.sign(session, sequence, message);
+        packet::old(self.kind.number(), sequence, session, &signature, message)
+    }
+
+    /// The message of a packet, if it is signed for the session.
+    pub fn open<'a>(&self, packet: &Packet<'a>, ours: u32) -> Option<(u32, &'a [u8])> {
+        let Packet::Old { auth, sequence, session, signature, message } = *packet else {
+            return None;
+        };
+        let right = auth == self.kind.number()
+            && session == ours
+            && is_same(&self.sign(session, sequence, message), signature);
+        right.then_some((sequence, message))
+    }
+}
+
+impl Session {
+    /// A session of IPMI 2.0.
+    pub fn new(theirs: u32, ours: u32, keys: Keys) -> Self {
+        Self { theirs, ours, next: 1, heard: Window::default(), guard: Guard::Suite(keys) }
+    }
+
+    /// A session of IPMI 1.5, counted from `next`.
+    pub fn old(session: u32, next: u32, guard: Old) -> Self {
+        let heard = Window::default();
+        Self { theirs: session, ours: session, next, heard, guard: Guard::Old(guard) }
+    }
+
+    /// As the BMC calls it.
+    pub const fn id(&self) -> u32 {
+        self.theirs
+    }
+
+    /// The packet of a message, which must not be sent twice: the next time it is another packet. `first` is random.
+    pub fn seal(&mut self, message: &[u8], first: [u8; 16]) -> Vec<u8> {
+        let number = self.next;
+        // Zero is the number of what belongs to no session.
+        self.next = number.wrapping_add(1).max(1);
+        match &self.guard {
+            Guard::Old(old) => old.seal(self.theirs, number, message),
+            Guard::Suite(keys) if keys.suite() == Suite::Nothing => {
+                packet::new(MESSAGE, self.theirs, number, message)
+            }
+            Guard::Suite(keys) => {
+                let hidden = keys.hide(message, first);
+                let mut packet =
+                    packet::to_be_signed(MESSAGE | HIDDEN, self.theirs, number, &hidden);
+                packet.extend(keys.tag(packet.get(RMCP..).unwrap_or_default()));
+                packet
+            }
+        }
+    }
+
+    /// The message of a packet, if it is of this session and was not heard before.
+    pub fn open(&mut self, packet: &Packet<'_>) -> Option<Vec<u8>> {
+        let (sequence, message) = match &self.guard {
+            Guard::Old(old) => {
+                let (sequence, message) = old.open(packet, self.ours)?;
+                // Where nothing is signed, the number says nothing.
+                let counted = old.kind != Kind::Nothing;
+                (counted.then_some(sequence), message.to_vec())
+            }
+            Guard::Suite(keys) => show(keys, packet, self.ours)?,
+        };
+        match sequence {
+            Some(sequence) if !self.heard.is_new(sequence) => None,
+            _ => Some(message),
+        }
+    }
+}
+
+fn show(keys: &Keys, packet: &Packet<'_>, ours: u32) -> Option<(Option<u32>, Vec<u8>)> {
+    let Packet::New { kind: MESSAGE, hidden, session, sequence, payload, signed } = *packet else {
+        return None;
+    };
+    if session != ours {
+        return None;
+    }
+    if keys.suite() == Suite::Nothing {
+        return (!hidden).then(|| (None, payload.to_vec()));
+    }
+    let signed = signed?;
+    let (text, tag) = signed.split_at_checked(signed.len().checked_sub(keys.suite().tag_len())?)?;
+    if !hidden || !is_same(&keys.tag(text), tag) {
+        return None;
+    }
+    Some((Some(sequence), keys.show(payload)?))
+}
+
+/// The numbers that were heard, of which none counts twice (section 6.12.13).
+#[derive(Default)]
+struct Window {
+    highest: Option<u32>,
+    /// Those below the highest, the lowest bit being the highest itself.
+    seen: u32,
+}
+
+impl Window {
+    fn is_new(&mut self, number: u32) -> bool {
+        let Some(highest) = self.highest else {
+            (self.highest, self.seen) = (Some(number), 1);
+            return true;
+        };
+        // A distance of more than half the circle is a step back.
+        let ahead = number.wrapping_sub(highest);
+        if ahead != 0 && ahead < 1 << 31 {
+            self.highest = Some(number);
+            self.seen = self.seen.checked_shl(ahead).unwrap_or(0) | 1;
+            return true;
+        }
+        let bit = 1u32.checked_shl(highest.wrapping_sub(number)).unwrap_or(0);
+        let new = bit != 0 && self.seen & bit == 0;
+        self.seen |= bit;
+        new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_counts_twice() {
+        let mut window = Window::default();
+        for (number, new) in [
+            (5, true),
+            (5, false),
+            (7, true),
+            (6, true),
+            (6, false),
+            (100, true),
+            (99, true),
+            (60, false),
+            (u32::MAX, false),
+        ] {
+            assert_eq!(window.is_new(number), new, "{number}");
+        }
+        let mut round = Window::default();
+        assert!(round.is_new(u32::MAX) && round.is_new(1) && !round.is_new(u32::MAX));
+    }
+
+    #[test]
+    fn an_answer_without_the_signature_of_the_session_is_none() {
+        for suite in [Suite::Sha1, Suite::Sha256] {
+            let mut bmc = Session::new(1, 2, Keys::new(suite, b"key"));
+            let sealed = |bmc: &mut Session| bmc.seal(b"off", [3; 16]);
+            let mut console = Session::new(2, 1, Keys::new(suite, b"key"));
+            let packet = sealed(&mut bmc);
+            let opened = console.open(&Packet::read(&packet).unwrap());
+            assert_eq!(opened.as_deref(), Some(b"off".as_slice()));
+            assert_eq!(console.open(&Packet::read(&packet).unwrap()), None, "it came twice");
+            for place in RMCP + 1..packet.len() {
+                let mut damaged = sealed(&mut bmc);
+                damaged[place] ^= 1;
+                let opened = Packet::read(&damaged).and_then(|packet| console.open(&packet));
+                assert_eq!(opened, None, "byte {place}");
+            }
+            let bare = packet::new(MESSAGE, 1, 9, b"off");
+            assert_eq!(console.open(&Packet::read(&bare).unwrap()), None);
+            let mut stranger = Session::new(1, 2, Keys::new(suite, b"another"));
+            let foreign = sealed(&mut stranger);
+            assert_eq!(console.open(&Packet::read(&foreign).unwrap()), None);
+        }
+    }
+}
