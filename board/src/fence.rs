@@ -28,7 +28,7 @@ pub mod redfish;
 pub mod serial_reset;
 pub mod together;
 
-pub use guid::Guid;
+pub use guid::{Guid, Whose};
 pub use ladder::Ladder;
 
 /// A device that can cut the power of one box, as the configuration file says it.
@@ -140,6 +140,16 @@ pub trait Fence: Send {
     ///
     /// When the device could tell, and did not.
     fn guid(&mut self, _patience: &Patience) -> io::Result<Option<Guid>> {
+        Ok(None)
+    }
+
+    /// Whether the power of the box was last cut by an order, where the device knows. It is asked of the device of one's
+    /// own box, after boot.
+    ///
+    /// # Errors
+    ///
+    /// When the device could tell, and did not.
+    fn was_cut(&mut self, _patience: &Patience) -> io::Result<Option<bool>> {
         Ok(None)
     }
 

@@ -100,6 +100,7 @@ impl Failback {
         if now - at >= long {
             self.failed_stays = 0;
         } else if failed {
+            self.trouble_at = Some(now);
             self.failed_stays = self.failed_stays.saturating_add(1).min(STAYS_MAX);
         }
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use board::link::Port;
 use firmware_agnostic::frame::{self, Keys, PairId, Word};
+use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::identity::ResourceId;
 use firmware_agnostic::news::{News, Weight};
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
@@ -52,6 +53,8 @@ pub(crate) struct Effects {
     pub(crate) ready: Ready,
     /// The number of the next frame.
     pub(crate) number: u32,
+    /// What the peer has told of the machine that it is.
+    pub(crate) peer_is: Fingerprint,
     /// The operator whose order the node is looking at.
     pub(crate) asking: Option<Sender<String>>,
     /// What makes an answer of their silence.
@@ -176,6 +179,10 @@ impl Effects {
     /// Tells init how this box is doing.
     pub(crate) fn note(&mut self, node: &Node, now: Instant) {
         self.ready.note(node, now, &self.labels);
+        let system = node.peer().last_word().map(|word| word.system).unwrap_or_default();
+        if std::mem::replace(&mut self.peer_is, system) != system {
+            self.gun.expect(system);
+        }
     }
 
     fn reply(&mut self, verdict: Result<(), Refusal>) {

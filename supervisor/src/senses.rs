@@ -6,8 +6,10 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use board::check::{Config, Tally};
+use board::fence::{self, Ladder};
 use board::patience::Patience;
 use firmware_agnostic::node::Event;
 use smol::channel::Sender;
@@ -30,6 +32,29 @@ pub(crate) fn watch_witnesses(witnesses: &[Config], inputs: &Sender<Input>) -> i
 /// When the threads cannot be had.
 pub(crate) fn watch_gates(gates: &[Config], inputs: &Sender<Input>) -> io::Result<()> {
     watch(gates, inputs, |answers| Event::Gate { closed: answers.contains(&false) })
+}
+
+/// Asks this box's own fence devices whether its power was cut by an order before it booted.
+///
+/// # Errors
+///
+/// When the thread cannot be had.
+pub(crate) fn ask_how_it_ended(own: &[fence::Config], inputs: &Sender<Input>) -> io::Result<()> {
+    let (mut ladder, inputs) = (Ladder::open(own), inputs.clone());
+    thread::Builder::new().name("past".to_owned()).stack_size(STACK).spawn(move || {
+        // A BMC that was without power with its box takes a minute to come up.
+        for _ in 0..TRIES {
+            if let Some(cut) = ladder.was_cut(&Patience::new(ladder.timeout())) {
+                let _ = inputs.send_blocking(Input::Event(Event::WasShot(cut)));
+                return;
+            }
+            thread::sleep(PAUSE);
+        }
+        log::warn!(
+            "fencing.at_boot: no device of this box knows whether it was shot: it is taken for shot"
+        );
+    })?;
+    Ok(())
 }
 
 fn watch(
@@ -76,5 +101,7 @@ fn ask_for_ever(config: &Config, told: impl Fn(bool) -> bool) {
     }
 }
 
+const TRIES: u32 = 30;
+const PAUSE: Duration = Duration::from_secs(4);
 /// As for the resources' thread.
 const STACK: usize = 256 * 1024;

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use async_signal::{Signal, Signals};
 use board::clock::Clock;
+use board::fence::Guid;
 use board::journal::Store;
 use board::link::{Port, Seen};
 use firmware_agnostic::frame::FRAME_MAX;
-use firmware_agnostic::heartbeat::Boot;
+use firmware_agnostic::heartbeat::{Boot, Fingerprint};
 use firmware_agnostic::identity::LinkId;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
 use firmware_agnostic::reception::Reception;
+use firmware_agnostic::settings::AtBoot;
 use rustix::process::{Resource, getrlimit};
 use smol::channel::{Sender, bounded};
 use smol::future::{block_on, yield_now};
@@ -35,7 +37,8 @@ use crate::senses;
 /// # Errors
 ///
 /// When something that it needs cannot be had: with the remedy.
-pub(crate) fn start(config: Config) -> io::Result<()> {
+pub(crate) fn start(mut config: Config) -> io::Result<()> {
+    config.settings.system = Guid::of_this_box().map(Guid::fingerprint).unwrap_or_default();
     let keys = config.keys()?;
     expect_files()?;
     let executor = Rc::new(LocalExecutor::new());
@@ -57,6 +60,9 @@ pub(crate) fn start(config: Config) -> io::Result<()> {
     senses::watch_witnesses(&config.witnesses, &inputs)?;
     let gates: Vec<_> = config.resources.iter().filter_map(|it| it.gate.clone()).collect();
     senses::watch_gates(&gates, &inputs)?;
+    if config.settings.at_boot == AtBoot::Fence {
+        senses::ask_how_it_ended(config.fence_of(me), &inputs)?;
+    }
     let ports: Vec<_> =
         config.links.iter().map(|link| Rc::new(Port::new(link.clone(), me))).collect();
     for (port, link) in ports.iter().zip((0..).map_while(LinkId::new)) {
@@ -82,6 +88,7 @@ pub(crate) fn start(config: Config) -> io::Result<()> {
         gun,
         keeper,
         number: 0,
+        peer_is: Fingerprint::default(),
         asking: None,
         overdue: Overdue::default(),
     };

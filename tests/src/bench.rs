@@ -3,6 +3,7 @@
 //! | section | question |
 //! |---|---|
 //! | [`gaps`] | how long does a user of the service miss its answers? |
+//! | [`fence`] | how long does it take to cut the power of a box, and to see it cut? |
 //! | [`idle`] | what does the supervisor cost while nothing happens? |
 //! | [`core`] | what does one heartbeat cost, and how fast is the simulator? |
 //! | [`sizes`] | how big is what ships? |
@@ -18,6 +19,7 @@ use std::process::Command;
 use crate::lab::failure::Failure;
 
 pub mod core;
+pub mod fence;
 pub mod gaps;
 pub mod idle;
 pub mod row;
@@ -48,6 +50,7 @@ pub fn run(wanted: &[&str]) -> Result<bool, Failure> {
     for name in all.into_iter().filter(|name| is_wanted(name)) {
         let measured = match name {
             CORE => core::run(),
+            FENCE => fence::run(),
             SIZES => sizes::run(),
             name => in_a_world(name),
         };
@@ -105,7 +108,7 @@ fn in_a_world(name: &str) -> Result<(), Failure> {
 
 fn names() -> Vec<&'static str> {
     let mut names = gaps::NAMES.to_vec();
-    names.extend([IDLE, CORE, SIZES]);
+    names.extend([FENCE, IDLE, CORE, SIZES]);
     names
 }
 
@@ -129,6 +132,7 @@ pub const ALONE: &str = "alone";
 
 /// Every section of [`gaps`].
 const GAPS: &str = "gaps";
+const FENCE: &str = "fence";
 const IDLE: &str = "idle";
 const CORE: &str = "core";
 const SIZES: &str = "sizes";

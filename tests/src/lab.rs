@@ -20,6 +20,7 @@
 //! | `machine`, [`init`], `watchdog` | what is a box, what runs as its pid 1, and what does that watch? |
 //! | [`character`] | which parts does this one program play in a box? |
 //! | `ethernet`, [`null_modem`], [`power_switch`] | what do cables and switches do? |
+//! | [`bmc`] | what does a BMC answer, and what can be wrong with one? |
 //! | `faults` | what can go wrong between the boxes? |
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
 //! | [`config`] | what do the boxes have in their configuration? |
@@ -48,6 +49,7 @@ use watch::{Double, Watch};
 pub use faults::{Cable, Way};
 pub use machine::name;
 
+pub mod bmc;
 pub mod character;
 pub mod client;
 pub mod config;

@@ -20,6 +20,7 @@
 //! | [`shrink`] | what was needed? |
 //! | [`misery`] | how often, and for how long? |
 //! | [`checks`] | was a promise broken? |
+//! | [`story`] | what is told when something happens? |
 //! | [`trace`] | what is written down? |
 
 use std::cmp::Reverse;
@@ -57,6 +58,7 @@ pub mod sample;
 pub mod senses;
 pub mod shrink;
 pub mod simulation;
+pub mod story;
 pub mod trace;
 pub mod wire;
 
@@ -243,7 +245,7 @@ impl World {
         let appliance = &mut self.boxes[id.place()];
         let Some(supervisor) = appliance.supervisor.as_mut() else { return };
         supervisor.seen.note(id, &event, &supervisor.node, self.now);
-        if supervisor.seen.has_heard() && appliance.lost == Lost::Shot {
+        if appliance.lost == Lost::Shot && supervisor.seen.has_heard() {
             appliance.lost = Lost::ShotBefore;
         }
         let actions = supervisor.node.step(event, local);

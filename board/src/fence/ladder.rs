@@ -3,7 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use super::{Config, Fence, Fenced, Guid, Power, fence};
+use firmware_agnostic::heartbeat::Fingerprint;
+
+use super::{Config, Fence, Fenced, Guid, Power, Whose, fence};
 use crate::patience::Patience;
 
 /// The devices of one box, in the order in which they are asked.
@@ -19,7 +21,7 @@ pub(super) struct Rung {
     name: String,
     timeout: Duration,
     on_after: Option<Duration>,
-    guid: Option<Guid>,
+    whose: Option<Whose>,
     device: Box<dyn Fence>,
 }
 
@@ -35,7 +37,7 @@ impl Ladder {
             name: "device".to_owned(),
             timeout: super::TIMEOUT,
             on_after: None,
-            guid: None,
+            whose: None,
             device,
         });
         Self { rungs: rungs.collect() }
@@ -56,12 +58,20 @@ impl Ladder {
         self.rungs.iter().map(|rung| rung.device.rest()).min().unwrap_or(Duration::MAX)
     }
 
-    /// Notes the GUID by which the box calls itself, as it has told: a device that says another one is not used. What
-    /// the configuration says of a device stands before that.
-    pub fn expect(&mut self, guid: Guid) {
+    /// Notes what the box has told of its GUID: a device that says another one is not used. What the configuration says of
+    /// a device stands before that.
+    pub fn expect(&mut self, told: Fingerprint) {
         for rung in &mut self.rungs {
-            rung.guid.get_or_insert(guid);
+            if !matches!(rung.whose, Some(Whose::Of(_))) {
+                rung.whose = Some(Whose::Told(told));
+            }
         }
+    }
+
+    /// Whether the power of the box was last cut by an order, as far as any device knows.
+    pub fn was_cut(&mut self, patience: &Patience) -> Option<bool> {
+        let cut = |device: &mut dyn Fence, left: &Patience| device.was_cut(left);
+        self.rungs.iter_mut().find_map(|rung| rung.ask(patience, cut).ok().flatten())
     }
 
     /// Cuts the power by the first device that shows it off. Tells after what time it is to be put on again, if at all.
@@ -136,7 +146,7 @@ impl Rung {
             name: config.name.clone(),
             timeout: config.timeout,
             on_after: config.on_after,
-            guid: config.guid,
+            whose: config.guid.map(Whose::Of),
             device: config.open(),
         }
     }
@@ -162,10 +172,10 @@ impl Rung {
 
     /// Looks whether the device holds the box that it should, where that is known.
     fn check(&mut self, patience: &Patience) -> io::Result<()> {
-        let Some(wanted) = self.guid else { return Ok(()) };
+        let Some(wanted) = self.whose else { return Ok(()) };
         // What cannot tell is taken at the integrator's word, as are all devices without a GUID.
         let Some(found) = self.device.guid(patience)? else { return Ok(()) };
-        if found.is_same_box(wanted) {
+        if wanted.is(found) {
             return Ok(());
         }
         let own = Guid::of_this_box().is_ok_and(|own| own.is_same_box(found));
@@ -173,8 +183,8 @@ impl Rung {
         Err(io::Error::new(
             io::ErrorKind::InvalidData,
             format!(
-                "the device is not used: it holds the power of {whose}, GUID {found}, and not of GUID {wanted}, and \
-                 would have shot the wrong one; correct its address"
+                "the device is not used: it holds the power of {whose}, GUID {found}, and not of {wanted}, and would \
+                 have shot the wrong one; correct its address, or write its guid if it is right"
             ),
         ))
     }

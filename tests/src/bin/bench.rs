@@ -54,6 +54,7 @@ that could not be measured is.
     cargo bench-pair gaps     what a user of the service misses, in the lab:
                               planned power power-fast hang service cables crash
                               (or any of these alone)
+    cargo bench-pair fence    a shot at a simulated BMC, beside fence_ipmilan
     cargo bench-pair idle     the supervisor while nothing happens
     cargo bench-pair core     one heartbeat, and the simulator
     cargo bench-pair sizes    the binary";

@@ -52,6 +52,9 @@ pub struct Exchange {
     /// When there is something to do, if nothing is heard before.
     wake: Instant,
     pause: Duration,
+    /// When the message was sent first, and how long an answer took at most.
+    said_at: Instant,
+    pace: Duration,
     /// How often this message was sent.
     tries: u32,
     /// How many of the suites the BMC has refused.
@@ -102,6 +105,8 @@ impl Exchange {
             number: 0,
             wake: Instant::from_millis(0),
             pause: FIRST_PAUSE,
+            said_at: Instant::from_millis(0),
+            pace: FIRST_PAUSE,
             tries: 0,
             refused: 0,
             capabilities: None,
@@ -131,7 +136,7 @@ impl Exchange {
     pub fn late(&mut self, now: Instant) -> Step {
         let Some(question) = &self.question else { return Step::default() };
         let activating = matches!(self.stage, Stage::Activating(_));
-        if activating && self.tries >= UNSIGNED_TRIES && now >= self.wake.min(question.until) {
+        if activating && self.tries >= HANDSHAKE_TRIES && now >= self.wake.min(question.until) {
             // Section 6.12.9: what is signed wrongly is dropped without a word.
             return self.fail(Error::Password, false);
         }
@@ -146,6 +151,11 @@ impl Exchange {
         }
         if now < self.wake {
             return Step::default();
+        }
+        let begun = !matches!(self.stage, Stage::Capabilities(_) | Stage::Open(_));
+        if begun && self.tries >= HANDSHAKE_TRIES {
+            // The BMC may have forgotten what was begun.
+            return self.begin(now);
         }
         if matches!(self.stage, Stage::Capabilities(_)) && self.tries % 2 == 1 && !self.pong {
             self.tries += 1;
@@ -192,7 +202,9 @@ impl Exchange {
             question.lost_at = None;
         }
         self.pong = false;
-        self.turn(Stage::Capabilities(matches!(self.way, Way::New(_))), now)
+        self.pace = FIRST_PAUSE;
+        self.stage = Stage::Capabilities(matches!(self.way, Way::New(_)));
+        self.say(now)
     }
 
     /// Begins it once more, unless that was tried often enough.
@@ -208,13 +220,21 @@ impl Exchange {
 
     /// Goes on to the next stage, and says what is said there.
     fn turn(&mut self, stage: Stage, now: Instant) -> Step {
+        self.keep_pace(now);
         self.stage = stage;
         self.say(now)
     }
 
+    /// A BMC that takes its time to answer is not asked again meanwhile. Which of several packets was answered cannot
+    /// be known: then it may be one that lost some, and not one that is slow.
+    fn keep_pace(&mut self, now: Instant) {
+        let most = if self.tries == 1 { PAUSE_MAX } else { UNSURE_MAX };
+        self.pace = ((now - self.said_at) * 2).clamp(FIRST_PAUSE, most);
+    }
+
     fn say(&mut self, now: Instant) -> Step {
         self.number = next(self.number);
-        (self.pause, self.tries) = (FIRST_PAUSE, 0);
+        (self.said_at, self.pause, self.tries) = (now, self.pace, 0);
         self.say_again(now)
     }
 
@@ -411,6 +431,7 @@ impl Exchange {
         match answer.map_err(Error::of_code) {
             Ok(data) => {
                 let data = data.to_vec();
+                self.keep_pace(now);
                 self.question = None;
                 Step { send: None, end: Some(Ok(data)) }
             }
@@ -486,11 +507,13 @@ const INVALID_DATA: u8 = 0xcc;
 /// A BMC answers in a few milliseconds, or in half a second when its own work comes first.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// One that takes longer than this to answer is not helped by more questions.
-const PAUSE_MAX: Duration = Duration::from_secs(2);
+const PAUSE_MAX: Duration = Duration::from_secs(4);
+/// After packets of which some were lost, the next is not waited for as long as those took together.
+const UNSURE_MAX: Duration = Duration::from_millis(500);
 /// Of the time that a question has, so much is given to a session that may be gone.
 const LOST: u32 = 3;
 /// A handshake that a doubled packet has spoiled is not spoiled thrice.
 const AGAIN_MAX: u32 = 2;
-/// Silence after so many signed packets is no loss any more.
-const UNSIGNED_TRIES: u32 = 3;
+/// Silence after so many packets is no loss any more.
+const HANDSHAKE_TRIES: u32 = 3;
 const PING_TAG: u8 = 0x2b;

@@ -1,0 +1,247 @@
+//! A BMC that does as it is told, or does not: the other end of the IPMI client, with a character.
+//!
+//! It speaks IPMI 2.0 by suites 17 and 3 and IPMI 1.5, well enough for `ipmitool` and `FreeIPMI`, which is how it is
+//! verified itself. The box that it holds is a [`Chassis`]; what it does wrong is a [`Character`], which may change
+//! while it runs.
+//!
+//! | module | question |
+//! |---|---|
+//! | `login` | who is let in? |
+//! | `commands` | what is answered to one who is in? |
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use board::fence::Guid;
+use board::fence::ipmi::command::Privilege;
+use board::fence::ipmi::suite::Suite;
+
+use login::Logins;
+
+mod commands;
+mod login;
+
+/// The box that a BMC holds.
+pub trait Chassis: Send {
+    /// Whether it has power.
+    fn is_on(&mut self) -> bool;
+
+    /// Gives it power, or takes it.
+    fn set(&mut self, on: bool);
+}
+
+/// One who may come in.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Its name, at most 16 bytes.
+    pub name: String,
+    /// Its password.
+    pub password: String,
+    /// The most that it may do.
+    pub privilege: Privilege,
+}
+
+/// How a BMC is, and what it does wrong.
+#[derive(Clone, Debug)]
+pub struct Character {
+    /// Who may come in.
+    pub users: Vec<User>,
+    /// The key of its own (Kg), if it has one.
+    pub key: Option<Vec<u8>>,
+    /// The suites that it speaks.
+    pub suites: Vec<Suite>,
+    /// Whether it speaks IPMI 1.5.
+    pub old: bool,
+    /// What it says the box is.
+    pub guid: Guid,
+    /// How many sessions it has room for.
+    pub sessions_max: usize,
+    /// How long it takes to answer anything.
+    pub latency: Duration,
+    /// It answers every so many packets, 1 being all of them.
+    pub answers_every: u32,
+    /// How long the power takes to go.
+    pub off_takes: Duration,
+    /// It takes orders, and does nothing.
+    pub idle: bool,
+    /// It says that the power is off once that was ordered, and the box runs on.
+    pub lies: bool,
+    /// It forgets its sessions after so many packets: their ids are others from then on.
+    pub forgets_after: Option<u32>,
+    /// It is too busy for the next so many commands.
+    pub busy: u32,
+    /// It locks a user out after so many wrong passwords.
+    pub locks_after: u32,
+}
+
+impl Default for Character {
+    fn default() -> Self {
+        let user = |name: &str, privilege| User {
+            name: name.to_owned(),
+            password: "secret".to_owned(),
+            privilege,
+        };
+        Self {
+            users: vec![user("twobox", Privilege::Administrator), user("viewer", Privilege::User)],
+            key: None,
+            suites: vec![Suite::Sha1, Suite::Sha256],
+            old: true,
+            guid: Guid(*b"\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff"),
+            sessions_max: 8,
+            latency: Duration::ZERO,
+            answers_every: 1,
+            off_takes: Duration::ZERO,
+            idle: false,
+            lies: false,
+            forgets_after: None,
+            busy: 0,
+            locks_after: u32::MAX,
+        }
+    }
+}
+
+/// A BMC that listens on a socket, until it is dropped.
+pub struct Bmc {
+    /// Where it listens.
+    pub address: SocketAddr,
+    inside: Arc<Mutex<Inside>>,
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What a BMC is made of.
+struct Inside {
+    character: Character,
+    chassis: Box<dyn Chassis>,
+    logins: Logins,
+    /// The power goes off then.
+    off_at: Option<Instant>,
+    /// Power off was ordered, and nothing since.
+    told_off: bool,
+    orders: Vec<u8>,
+    packets: u32,
+}
+
+impl Bmc {
+    /// Begins to serve.
+    ///
+    /// # Errors
+    ///
+    /// When the socket cannot be used.
+    pub fn serve(
+        socket: UdpSocket,
+        character: Character,
+        chassis: Box<dyn Chassis>,
+    ) -> io::Result<Self> {
+        let address = socket.local_addr()?;
+        let inside = Arc::new(Mutex::new(Inside {
+            character,
+            chassis,
+            logins: Logins::default(),
+            off_at: None,
+            told_off: false,
+            orders: Vec::new(),
+            packets: 0,
+        }));
+        let ended = Arc::new(AtomicBool::new(false));
+        let (mine, end) = (inside.clone(), ended.clone());
+        let thread = thread::Builder::new().name("bmc".to_owned()).spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                serve(&socket, &mine, &end);
+            }
+        })?;
+        Ok(Self { address, inside, ended, thread: Some(thread) })
+    }
+
+    /// Changes what it does wrong.
+    pub fn set(&self, change: impl FnOnce(&mut Character)) {
+        change(&mut lock(&self.inside).character);
+    }
+
+    /// The orders of Chassis Control that it took, in their order.
+    pub fn orders(&self) -> Vec<u8> {
+        lock(&self.inside).orders.clone()
+    }
+
+    /// How many packets came.
+    pub fn packets(&self) -> u32 {
+        lock(&self.inside).packets
+    }
+
+    /// How many sessions are open.
+    pub fn sessions(&self) -> usize {
+        lock(&self.inside).logins.count()
+    }
+
+    /// Whether the box has power.
+    pub fn is_on(&self) -> bool {
+        let mut inside = lock(&self.inside);
+        inside.pass();
+        inside.chassis.is_on()
+    }
+}
+
+impl Drop for Bmc {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Answers until it is to end. What takes its time is waited for beside what comes meanwhile.
+fn serve(socket: &UdpSocket, inside: &Mutex<Inside>, end: &AtomicBool) {
+    let mut late: Vec<(Instant, SocketAddr, Vec<u8>)> = Vec::new();
+    let mut buffer = [0; 1024];
+    while !end.load(Ordering::Relaxed) {
+        let now = Instant::now();
+        for (_, to, answer) in late.extract_if(.., |(due, ..)| *due <= now) {
+            // One who has gone needs no answer.
+            let _ = socket.send_to(&answer, to);
+        }
+        let next = late.iter().map(|(due, ..)| due.saturating_duration_since(now)).min();
+        let pause = next.unwrap_or(TICK).clamp(Duration::from_micros(100), TICK);
+        let heard =
+            socket.set_read_timeout(Some(pause)).and_then(|()| socket.recv_from(&mut buffer));
+        let Ok((length, from)) = heard else { continue };
+        let mut inside = lock(inside);
+        let due = now + inside.character.latency;
+        late.extend(inside.take(&buffer[..length]).map(|answer| (due, from, answer)));
+    }
+}
+
+impl Inside {
+    fn take(&mut self, datagram: &[u8]) -> Option<Vec<u8>> {
+        self.packets += 1;
+        self.pass();
+        if let Some(after) = self.character.forgets_after
+            && self.packets.is_multiple_of(after)
+        {
+            self.logins.forget();
+        }
+        if !self.packets.is_multiple_of(self.character.answers_every) {
+            return None;
+        }
+        self.answer(datagram)
+    }
+
+    /// Does what is due.
+    fn pass(&mut self) {
+        if self.off_at.take_if(|at| *at <= Instant::now()).is_some() {
+            self.chassis.set(false);
+        }
+    }
+}
+
+fn lock(inside: &Mutex<Inside>) -> MutexGuard<'_, Inside> {
+    inside.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How soon an end is noticed.
+const TICK: Duration = Duration::from_millis(20);

@@ -1,0 +1,70 @@
+//! What does a BMC answer to one who is in?
+
+use std::time::Instant;
+
+use super::Inside;
+use super::login::{Answer, Question};
+use board::fence::ipmi::command::Privilege;
+
+impl Inside {
+    pub(super) fn on_command(
+        &mut self,
+        session: u32,
+        privilege: u8,
+        question: &Question<'_>,
+    ) -> Answer {
+        let data = question.data;
+        if self.character.busy > 0 {
+            self.character.busy -= 1;
+            return (0xc0, Vec::new());
+        }
+        match (question.function, question.command) {
+            // Chassis: status, control, restart cause.
+            (0, 0x01) => (0, vec![u8::from(self.shows_on()), 0, 0]),
+            (0, 0x02 | 0x04) if privilege < Privilege::Operator as u8 => (0xd4, Vec::new()),
+            (0, 0x02) => self.on_control(data),
+            // Ordered: by Chassis Control.
+            (0, 0x07) => (0, vec![1]),
+            // About itself: device id, GUID, privilege.
+            (6, 0x01) => (0, vec![0x20, 1, 1, 0x23, 2, 0x80, 0, 0, 0, 1, 0]),
+            (6, 0x37) => (0, self.character.guid.0.to_vec()),
+            (6, 0x38) => (0, vec![1, 0x80, 4, 2, 0, 0, 0, 0]),
+            (6, 0x3b) => match self.logins.raise(session, data.first().copied().unwrap_or(0)) {
+                Ok(privilege) => (0, vec![privilege]),
+                Err(code) => (code, Vec::new()),
+            },
+            // Identify, and the end of a session.
+            (0, 0x04) | (6, 0x3c) => (0, Vec::new()),
+            // Its log.
+            (10, 0x44) => (0, vec![1, 0]),
+            _ => (0xc1, Vec::new()),
+        }
+    }
+
+    /// What it says of the power.
+    fn shows_on(&mut self) -> bool {
+        !(self.character.lies && self.told_off) && self.chassis.is_on()
+    }
+
+    fn on_control(&mut self, data: &[u8]) -> Answer {
+        let Some(order) = data.first() else { return (0xc7, Vec::new()) };
+        self.orders.push(*order);
+        self.told_off = *order == 0;
+        if self.character.idle || self.character.lies {
+            return (0, Vec::new());
+        }
+        match *order {
+            0 => self.off_at = Some(Instant::now() + self.character.off_takes),
+            1 => self.chassis.set(true),
+            2 => {
+                self.chassis.set(false);
+                self.chassis.set(true);
+            }
+            // Reset, soft: they end with the power on.
+            3 | 5 => {}
+            _ => return (0xcc, Vec::new()),
+        }
+        self.pass();
+        (0, Vec::new())
+    }
+}

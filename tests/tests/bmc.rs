@@ -1,0 +1,319 @@
+//! The BMC of the lab, verified by two clients that nobody of this house wrote; and our client against its misdeeds.
+
+use std::io;
+use std::net::UdpSocket;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use board::fence::ipmi::{self, Ipmi, suite::Suite};
+use board::fence::{self, Fence, Fenced, Guid, Ladder, Power, fence};
+use board::patience::Patience;
+use board::table::Source;
+use tempfile::TempDir;
+use tests::lab::bmc::{Bmc, Character, Chassis};
+
+#[test]
+fn ipmitool_finds_it_sound() {
+    let bmc = bmc(Character::default());
+    for words in ["-I lanplus -C 3", "-I lanplus -C 17", "-I lan -A MD5", "-I lan -A PASSWORD"] {
+        for (order, said) in [
+            ("power status", "Power is on"),
+            ("power off", "Down/Off"),
+            ("power status", "Power is off"),
+            ("power on", "Up/On"),
+            ("power status", "Power is on"),
+            ("mc guid", "00112233"),
+            ("mc info", "2.0"),
+        ] {
+            let told = ipmitool(&bmc, words, "secret", order).unwrap();
+            assert!(told.contains(said), "{words} {order}: {told}");
+        }
+    }
+    for words in ["-I lanplus -C 17", "-I lan -A MD5"] {
+        assert!(ipmitool(&bmc, words, "wrong", "power off").is_err(), "{words}");
+    }
+    assert_eq!(bmc.orders(), [0, 1].repeat(4));
+    assert_eq!(bmc.sessions(), 0, "ipmitool closes what it opens");
+}
+
+#[test]
+fn ipmipower_finds_it_sound() {
+    let bmc = bmc(Character::default());
+    for words in ["-D LAN_2_0 -I 3", "-D LAN_2_0 -I 17", "-D LAN"] {
+        for (order, said) in [("--stat", "on"), ("--off", "ok"), ("--stat", "off"), ("--on", "ok")]
+        {
+            let told = ipmipower(&bmc, words, "secret", order).unwrap();
+            assert!(told.trim().ends_with(said), "{words} {order}: {told}");
+        }
+        let told = ipmipower(&bmc, words, "wrong", "--off");
+        let told = told.unwrap_or_else(|told| told);
+        assert!(!told.trim().ends_with("ok"), "{words}: {told}");
+    }
+    assert_eq!(bmc.orders(), [0, 1].repeat(3));
+}
+
+#[test]
+fn the_key_of_a_bmc_is_asked_for_and_used() {
+    let with_key = || Character { key: Some(b"a key of its own".to_vec()), ..Character::default() };
+    let bmc = bmc(with_key());
+    assert!(ipmitool(&bmc, "-I lanplus -C 17", "secret", "power status").is_err());
+    let words = "-I lanplus -C 17 -y 61206b6579206f6620697473206f776e";
+    let told = ipmitool(&bmc, words, "secret", "power status").unwrap();
+    assert!(told.contains("Power is on"), "{told}");
+    let text = device(&bmc, "").power(&seconds(5)).unwrap_err().to_string();
+    assert!(text.contains("BMC key (Kg)"), "{text}");
+
+    let scene = Scene::new();
+    let file = scene.secret("kg", "a key of its own\n");
+    let mut right = scene.device(&bmc, &format!("kg_file = \"{file}\""));
+    assert_eq!(fence(&mut right, &seconds(5)).unwrap(), Fenced::Shot);
+    let file = scene.secret("kg", "0x61206b6579206f6620697473206f776e");
+    let mut digits = scene.device(&bmc, &format!("kg_file = \"{file}\""));
+    assert_eq!(digits.power(&seconds(5)).unwrap(), Power::Off);
+    let file = scene.secret("kg", "another");
+    let text = scene.device(&bmc, &format!("kg_file = \"{file}\"")).power(&seconds(5)).unwrap_err();
+    assert!(text.to_string().contains("BMC key (Kg)"), "{text}");
+}
+
+#[test]
+fn a_bmc_that_accepts_and_does_nothing_has_fenced_nobody() {
+    let bmc = bmc(Character { idle: true, ..Character::default() });
+    let error = fence(&mut device(&bmc, ""), &seconds(2)).unwrap_err();
+    assert!(error.to_string().contains("still reported on"), "{error}");
+    assert_eq!(bmc.orders(), [0]);
+}
+
+/// What says off twice cannot be told from a box that is off; but it is told that it is the wrong box.
+#[test]
+fn a_bmc_of_another_box_is_not_believed() {
+    let bmc = bmc(Character { lies: true, ..Character::default() });
+    let words = |guid: &str| format!("guid = \"{guid}\"");
+    let right = words("00112233-4455-6677-8899-aabbccddeeff");
+    let scene = Scene::new();
+    let mut ladder = Ladder::open(&[scene.config(&bmc, &right)]);
+    ladder.power(&seconds(5)).unwrap();
+
+    let wrong = words("ffffffff-4455-6677-8899-aabbccddeeff");
+    let mut ladder = Ladder::open(&[scene.config(&bmc, &wrong)]);
+    let text = ladder.fence(&seconds(5)).unwrap_err().to_string();
+    assert!(text.contains("another box") && text.contains("00112233-4455"), "{text}");
+    assert!(bmc.orders().is_empty());
+}
+
+#[test]
+fn a_bmc_that_loses_two_packets_of_three_is_understood() {
+    let bmc = bmc(Character { answers_every: 3, ..Character::default() });
+    let mut device = device(&bmc, "");
+    assert_eq!(fence(&mut device, &seconds(60)).unwrap(), Fenced::Shot);
+    assert!(!bmc.is_on());
+}
+
+#[test]
+fn a_bmc_that_takes_its_time_is_waited_for() {
+    let bmc = bmc(Character { latency: Duration::from_millis(900), ..Character::default() });
+    let mut device = device(&bmc, "");
+    assert_eq!(fence(&mut device, &seconds(60)).unwrap(), Fenced::Shot);
+    assert!(!bmc.is_on());
+    // The session is open: a BMC that has become slower still needs no login.
+    bmc.set(|character| character.latency = Duration::from_secs(3));
+    let start = Instant::now();
+    assert_eq!(device.power(&seconds(20)).unwrap(), Power::Off);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_power_that_takes_its_time_to_go_is_waited_for() {
+    let takes = Duration::from_secs(3);
+    let bmc = bmc(Character { off_takes: takes, ..Character::default() });
+    let mut device = device(&bmc, "");
+    let start = Instant::now();
+    assert_eq!(fence(&mut device, &seconds(30)).unwrap(), Fenced::Shot);
+    assert!(start.elapsed() >= takes, "{:?}", start.elapsed());
+    assert_eq!(bmc.orders(), [0], "it was ordered once");
+}
+
+#[test]
+fn a_bmc_that_forgets_its_sessions_is_asked_for_a_new_one() {
+    let bmc = bmc(Character { forgets_after: Some(11), ..Character::default() });
+    let mut device = device(&bmc, "");
+    for _ in 0..2 {
+        device.set_power(Power::On, &seconds(20)).unwrap();
+        assert_eq!(fence(&mut device, &seconds(20)).unwrap(), Fenced::Shot);
+    }
+}
+
+#[test]
+fn a_bmc_that_is_busy_is_asked_again() {
+    let bmc = bmc(Character::default());
+    let mut device = device(&bmc, "");
+    device.power(&seconds(5)).unwrap();
+    bmc.set(|character| character.busy = 2);
+    assert_eq!(device.power(&seconds(10)).unwrap(), Power::On);
+    bmc.set(|character| character.busy = 1000);
+    let text = device.power(&seconds(1)).unwrap_err().to_string();
+    assert!(text.contains("busy"), "{text}");
+}
+
+#[test]
+fn a_user_is_not_locked_out_by_a_wrong_password() {
+    let bmc = bmc(Character { locks_after: 1, ..Character::default() });
+    let scene = Scene::new();
+    let mut device = scene.device(&bmc, "");
+    scene.secret("password", "wrong");
+    for _ in 0..10 {
+        let error = device.power(&seconds(2)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+    }
+    let packets = bmc.packets();
+    assert!(packets < 8, "{packets} packets for one wrong password");
+    // The BMC has not counted a single login that failed.
+    scene.secret("password", "secret");
+    assert_eq!(scene.device(&bmc, "").power(&seconds(5)).unwrap(), Power::On);
+}
+
+#[test]
+fn what_a_bmc_refuses_is_told() {
+    let told = |character: Character, words: &str| {
+        let bmc = bmc(character);
+        device(&bmc, words).set_power(Power::Off, &seconds(2)).unwrap_err().to_string()
+    };
+    let full = Character { sessions_max: 0, ..Character::default() };
+    for words in ["", "auth = \"md5\""] {
+        assert!(told(full.clone(), words).contains("sessions"));
+    }
+    let nobody = Character { users: Vec::new(), ..Character::default() };
+    assert!(told(nobody, "").contains("no such user"));
+    let users = Character::default().users;
+    let mut viewer = users[1].clone();
+    viewer.name = "twobox".to_owned();
+    let viewer = Character { users: vec![viewer], ..Character::default() };
+    for words in ["", "auth = \"md5\""] {
+        assert!(told(viewer.clone(), words).contains("operator"), "{words}");
+    }
+    let none = Character { suites: Vec::new(), ..Character::default() };
+    assert!(told(none, "").contains("cipher suite 3"));
+    let old = Character { old: false, ..Character::default() };
+    assert!(told(old, "auth = \"md5\"").contains("auth"));
+    let open = Character { suites: vec![Suite::Nothing], ..Character::default() };
+    assert!(told(open, "").contains("cipher suite"), "suite 0 is only where it is written down");
+}
+
+#[test]
+fn a_ladder_tells_when_a_box_is_to_be_powered_on_again() {
+    let bmc = bmc(Character::default());
+    let scene = Scene::new();
+    let mut ladder = Ladder::open(&[scene.config(&bmc, "action = \"cycle\"")]);
+    assert_eq!(ladder.fence(&seconds(5)).unwrap(), Some(Duration::ZERO));
+    ladder.on(&seconds(5)).unwrap();
+    assert!(bmc.is_on());
+    ladder.expect(Guid([1; 16]).fingerprint());
+    assert!(ladder.fence(&seconds(5)).unwrap_err().to_string().contains("another box"));
+}
+
+/// A box without anything in it.
+struct Lamp(bool);
+
+impl Chassis for Lamp {
+    fn is_on(&mut self) -> bool {
+        self.0
+    }
+
+    fn set(&mut self, on: bool) {
+        self.0 = on;
+    }
+}
+
+fn bmc(character: Character) -> Bmc {
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    Bmc::serve(socket, character, Box::new(Lamp(true))).unwrap()
+}
+
+/// Where the secrets stand.
+struct Scene(TempDir);
+
+impl Scene {
+    fn new() -> Self {
+        let scene = Self(TempDir::new().unwrap());
+        scene.secret("password", "secret\n");
+        scene
+    }
+
+    fn secret(&self, name: &str, text: &str) -> String {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.0.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path.display().to_string()
+    }
+
+    fn text(&self, bmc: &Bmc, words: &str) -> String {
+        format!(
+            "host = \"127.0.0.1\"\nport = {}\nuser = \"twobox\"\npassword_file = \"{}\"\n{words}\n",
+            bmc.address.port(),
+            self.0.path().join("password").display()
+        )
+    }
+
+    fn device(&self, bmc: &Bmc, words: &str) -> Ipmi {
+        let text = self.text(bmc, words);
+        let source = Source::new(&text);
+        let config = ipmi::Config::read(&mut source.parse());
+        assert!(source.into_complaints().is_empty(), "{text}");
+        config.unwrap().open()
+    }
+
+    fn config(&self, bmc: &Bmc, words: &str) -> fence::Config {
+        let text = self.text(bmc, &format!("kind = \"ipmi\"\n{words}"));
+        let source = Source::new(&text);
+        let config = fence::Config::read(&mut source.parse());
+        assert!(source.into_complaints().is_empty(), "{text}");
+        config.unwrap()
+    }
+}
+
+/// The device of a scene that is gone: the password was read when the first question was asked.
+fn device(bmc: &Bmc, words: &str) -> Kept {
+    let scene = Scene::new();
+    Kept { device: scene.device(bmc, words), _scene: scene }
+}
+
+struct Kept {
+    device: Ipmi,
+    _scene: Scene,
+}
+
+impl Fence for Kept {
+    fn set_power(&mut self, power: Power, patience: &Patience) -> io::Result<()> {
+        self.device.set_power(power, patience)
+    }
+
+    fn power(&mut self, patience: &Patience) -> io::Result<Power> {
+        self.device.power(patience)
+    }
+}
+
+fn ipmitool(bmc: &Bmc, words: &str, password: &str, order: &str) -> Result<String, String> {
+    let port = bmc.address.port();
+    let line = format!("{words} -N 1 -R 2 -H 127.0.0.1 -p {port} -U twobox -P {password} {order}");
+    run(Command::new("ipmitool").args(line.split_whitespace()))
+}
+
+fn ipmipower(bmc: &Bmc, words: &str, password: &str, order: &str) -> Result<String, String> {
+    let port = bmc.address.port();
+    let line = format!(
+        "{words} -h 127.0.0.1:{port} -u twobox -p {password} -l OPERATOR --session-timeout=2000 {order}"
+    );
+    run(Command::new("/usr/sbin/ipmipower").args(line.split_whitespace()))
+}
+
+/// What it printed, as an error when it failed.
+fn run(command: &mut Command) -> Result<String, String> {
+    let done = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut told = String::from_utf8_lossy(&done.stdout).into_owned();
+    told.push_str(&String::from_utf8_lossy(&done.stderr));
+    if done.status.success() { Ok(told) } else { Err(told) }
+}
+
+fn seconds(seconds: u64) -> Patience {
+    Patience::new(Duration::from_secs(seconds))
+}
