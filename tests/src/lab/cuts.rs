@@ -56,7 +56,7 @@ fn cut(lab: &Lab, chance: &mut Random) -> Result<String, Failure> {
     // Whoever gave it power before would have it shot again, and rightly so.
     let seen = |lab: &Lab| lab.log(First).matches(SEEN).count() > seen_before;
     expect(lab.wait_for(PATIENCE, seen), "the standby was not seen off")?;
-    let seen_after = start.elapsed() - shot_after;
+    let seen_after = start.elapsed().saturating_sub(shot_after);
     lab.power_on(Second)?;
     // Longer than a box listens at boot, and than it lets the other one go first.
     std::thread::sleep(REBORN);
