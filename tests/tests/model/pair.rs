@@ -81,6 +81,7 @@ impl Budget {
 
 /// One box.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each may be true without the others")]
 pub(crate) struct Machine {
     pub(crate) powered: bool,
     /// The machine of the product, while the supervisor lives.

@@ -278,7 +278,7 @@ impl Pair {
             }
             Action::Stop(tag) => machine.jobs.push((Verb::Stop, tag)),
             Action::LookAtPower(tag) => {
-                self.ask(id, Question { shot: false, tag, seen_off: false })
+                self.ask(id, Question { shot: false, tag, seen_off: false });
             }
             Action::Fence(tag) => {
                 self.boxes[peer].cut_comes = true;
