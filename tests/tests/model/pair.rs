@@ -13,7 +13,7 @@ use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Event, Node, Tag};
 use firmware_agnostic::recovery::{OnFailure, Policy};
-use firmware_agnostic::settings::{Settings, Times, Timing};
+use firmware_agnostic::settings::{AtBoot, Settings, Times, Timing};
 use firmware_agnostic::time::Instant;
 
 /// A state of the model.
@@ -178,8 +178,8 @@ pub(crate) fn settings(links: usize, on_failure: OnFailure) -> [Settings; 2] {
     let times = Times {
         keepalive: ROUND,
         warntime: rounds(3),
-        deadtime: rounds(4),
-        initdead: rounds(10),
+        deadtime: rounds(5),
+        initdead: rounds(11),
         fence_time: ROUND,
         baud: None,
     };
@@ -189,17 +189,20 @@ pub(crate) fn settings(links: usize, on_failure: OnFailure) -> [Settings; 2] {
         auto_failback: AutoFailback::On,
         failback_hold: ROUND,
         require: Require::Fenced,
+        dark_time: rounds(4),
+        at_boot: AtBoot::Wait,
         timing: Timing::new(times).expect("they are in the right order"),
         links,
         resources: [Policy { on_failure, threshold: 1, forget_after: Some(rounds(8)) }]
             .into_iter()
             .collect(),
         config: Fingerprint::default(),
+        system: Fingerprint::default(),
     })
 }
 
 /// The time between two heartbeats, and between two moments of the model.
 pub(crate) const ROUND: Duration = Duration::from_millis(250);
 /// Longer than everything that is waited for, and than the longest stay that is told from a longer one.
-pub(crate) const NOW: Instant = Instant::from_millis(2_500);
+pub(crate) const NOW: Instant = Instant::from_millis(2_750);
 pub(crate) const RESOURCE: ResourceId = ResourceId::new(0).expect("there is a first resource");

@@ -223,7 +223,7 @@ impl Pair {
             (true, true) => Answer::Fenced,
             (true, false) => Answer::FenceFailed,
             (false, true) => Answer::PowerOff,
-            (false, false) => Answer::PowerNotOff,
+            (false, false) => Answer::PowerOn,
         };
         self.step(id, Event::Answer(question.tag, answer));
     }
