@@ -190,7 +190,13 @@ impl Hands {
             Ok(_) if known => log::info!("fence: the device answers again"),
             _ => {}
         }
+        let off = matches!(seen, Ok(Power::Off));
         self.note(seen);
+        // Once may be a slip of the device.
+        let again = Patience::with_cord(self.ladder.timeout(), &self.cord);
+        if off && matches!(self.ladder.power(&again), Ok(Power::Off)) {
+            let _ = self.inputs.send_blocking(Input::Event(Event::SeenOff));
+        }
     }
 
     fn note(&self, seen: io::Result<Power>) {
