@@ -4,5 +4,6 @@
 
 mod openipmi;
 mod pyghmi;
+mod recorded;
 mod relay;
 mod scene;
