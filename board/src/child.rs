@@ -7,7 +7,7 @@
 //! Nothing outlives the supervisor: the kernel kills a child when *the thread that spawned it* ends
 //! (`PR_SET_PDEATHSIG`, `prctl(2)`). Spawn from a thread that lives as long as the child is to live.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions};
 
 use crate::patience::Patience;
+use crate::secret::Secret;
 
 pub mod account;
 pub mod census;
@@ -35,6 +36,8 @@ pub use end::End;
 pub struct Program {
     /// The program with its full path, and its arguments.
     pub command: Vec<String>,
+    /// What it reads, nothing if none is said.
+    pub input: Option<Secret>,
     /// Added to [`ENVIRONMENT`], of which it may replace words.
     pub environment: Vec<(String, String)>,
     /// The working directory, `/` if none is said.
@@ -48,7 +51,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts the program, with nothing to read, its output going to `output` and its errors to `errors`.
+    /// Starts the program, its output going to `output` and its errors to `errors`.
     ///
     /// # Errors
     ///
@@ -64,7 +67,7 @@ impl Program {
             .envs(ENVIRONMENT)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.directory.clone().unwrap_or_else(|| PathBuf::from("/")))
-            .stdin(Stdio::null())
+            .stdin(self.stdin()?)
             .stdout(output)
             .stderr(errors)
             .process_group(0);
@@ -83,6 +86,17 @@ impl Program {
                 ))
             }
         }
+    }
+
+    /// The end of a pipe that holds the whole input already, so that nobody waits for a program that does not read it.
+    fn stdin(&self) -> io::Result<Stdio> {
+        let Some(input) = &self.input else { return Ok(Stdio::null()) };
+        let (reader, mut writer) = io::pipe()?;
+        rustix::io::ioctl_fionbio(&writer, true)?;
+        writer.write_all(input.expose().as_bytes()).map_err(|error| {
+            io::Error::new(error.kind(), format!("its input is more than a pipe holds: {error}"))
+        })?;
+        Ok(reader.into())
     }
 
     /// Arranges what the child does between fork and exec, in the order in which the rights for it are lost.

@@ -18,16 +18,21 @@ use crate::need::Need;
 use crate::patience::Patience;
 use crate::table::Table;
 
+pub mod agent;
 pub mod command;
 mod guid;
 pub mod ipmi;
 mod ladder;
+#[cfg(feature = "redfish")]
+pub mod redfish;
+pub mod serial_reset;
+pub mod together;
 
-pub use guid::Guid;
+pub use guid::{Guid, Whose};
 pub use ladder::Ladder;
 
 /// A device that can cut the power of one box, as the configuration file says it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
     kind: Kind,
     /// What it is called in messages, its kind if it is given no name.
@@ -42,8 +47,13 @@ pub struct Config {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Kind {
+    Agent(agent::Config),
     Command(command::Config),
     Ipmi(ipmi::Config),
+    #[cfg(feature = "redfish")]
+    Redfish(redfish::Config),
+    SerialReset(serial_reset::Config),
+    Together(together::Config),
 }
 
 impl Config {
@@ -72,21 +82,37 @@ impl Config {
     /// What the box that is to cut the power must have.
     pub fn needs(&self) -> Vec<Need> {
         match &self.kind {
+            Kind::Agent(config) => config.needs(),
             Kind::Command(config) => config.needs(),
             Kind::Ipmi(config) => config.needs(),
+            #[cfg(feature = "redfish")]
+            Kind::Redfish(config) => config.needs(),
+            Kind::SerialReset(config) => config.needs(),
+            Kind::Together(config) => config.needs(),
         }
     }
 
-    /// Whether this is the very same device, outlet and all.
+    /// Whether this is the very same device, outlet and all, or has a part that is.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        self.kind == other.kind
+        match (&self.kind, &other.kind) {
+            (Kind::Together(together), _) => {
+                together.parts().iter().any(|part| part.is_same_as(other))
+            }
+            (_, Kind::Together(_)) => other.is_same_as(self),
+            (kind, other) => kind == other,
+        }
     }
 
     /// The device behind this configuration. Nothing is asked of it yet.
     pub fn open(&self) -> Box<dyn Fence> {
         match &self.kind {
+            Kind::Agent(config) => Box::new(config.open()),
             Kind::Command(config) => Box::new(config.open()),
             Kind::Ipmi(config) => Box::new(config.open()),
+            #[cfg(feature = "redfish")]
+            Kind::Redfish(config) => Box::new(config.open()),
+            Kind::SerialReset(config) => Box::new(config.open()),
+            Kind::Together(config) => Box::new(config.open()),
         }
     }
 }
@@ -114,6 +140,16 @@ pub trait Fence: Send {
     ///
     /// When the device could tell, and did not.
     fn guid(&mut self, _patience: &Patience) -> io::Result<Option<Guid>> {
+        Ok(None)
+    }
+
+    /// Whether the power of the box was last cut by an order, where the device knows. It is asked of the device of one's
+    /// own box, after boot.
+    ///
+    /// # Errors
+    ///
+    /// When the device could tell, and did not.
+    fn was_cut(&mut self, _patience: &Patience) -> io::Result<Option<bool>> {
         Ok(None)
     }
 
@@ -229,10 +265,28 @@ fn read_action(table: &mut Table<'_>) -> Option<Duration> {
 
 type Read = fn(&mut Table<'_>) -> Option<Kind>;
 
-const KINDS: [(&str, Read); 2] = [
+const KINDS: [(&str, Read); 6] = [
+    ("agent", |table| agent::Config::read(table).map(Kind::Agent)),
     ("command", |table| command::Config::read(table).map(Kind::Command)),
     ("ipmi", |table| ipmi::Config::read(table).map(Kind::Ipmi)),
+    ("redfish", read_redfish),
+    ("serial-reset", |table| serial_reset::Config::read(table).map(Kind::SerialReset)),
+    ("together", |table| together::Config::read(table).map(Kind::Together)),
 ];
+
+#[cfg(feature = "redfish")]
+fn read_redfish(table: &mut Table<'_>) -> Option<Kind> {
+    redfish::Config::read(table).map(Kind::Redfish)
+}
+
+#[cfg(not(feature = "redfish"))]
+fn read_redfish(table: &mut Table<'_>) -> Option<Kind> {
+    table.complain("kind", MISSING);
+    None
+}
+
+/// What is said of a device that was left out when the program was built.
+pub const MISSING: &str = "is not in this twobox: build it with --features redfish";
 
 /// A BMC takes about two seconds to cut the power, and to notice.
 const TIMEOUT: Duration = Duration::from_secs(5);

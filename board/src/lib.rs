@@ -5,13 +5,16 @@
 //! | [`link`] | how do heartbeats travel? |
 //! | [`fence`] | how is the peer's power cut, and seen cut? |
 //! | [`resource`] | what moves between the boxes? |
+//! | [`check`] | does something really answer? |
 //! | [`child`] | how is a program run so that nothing of it stays? |
 //! | [`clock`], [`secret`], [`power`] | what time is it; what is secret; how does this box reset itself? |
+//! | [`watchdog`], [`notify`] | what makes a stuck box a dead box; how is init told? |
 //! | [`table`] | how does a device read its words from the configuration? |
 //!
 //! Nothing here decides. A device does what it is told, in straight-line blocking code with a
 //! [`patience::Patience`], and says what it saw.
 
+pub mod check;
 pub mod child;
 pub mod clock;
 pub mod fence;
@@ -20,9 +23,11 @@ pub mod link;
 pub mod need;
 pub mod neighbour;
 pub mod netlink;
+pub mod notify;
 pub mod patience;
 pub mod power;
 pub mod prefix;
 pub mod resource;
 pub mod secret;
 pub mod table;
+pub mod watchdog;

@@ -15,7 +15,7 @@ use firmware_agnostic::identity::{BoxId, LINKS_MAX};
 use crate::need::Need;
 use crate::table::Table;
 
-pub use port::Port;
+pub use port::{Port, Seen};
 
 mod port;
 mod serial;
@@ -155,6 +155,11 @@ pub trait Link: AsFd {
     /// The modem control lines, where there are any.
     fn lines(&self) -> Option<Lines> {
         None
+    }
+
+    /// Whether there is a live machine at the other end, as far as the cable itself shows it.
+    fn line(&self) -> Option<bool> {
+        self.lines().map(Lines::any)
     }
 }
 

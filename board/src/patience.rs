@@ -61,9 +61,21 @@ impl Patience {
     ///
     /// `TimedOut` when the time is over, `Interrupted` when the cord was pulled.
     pub fn readable(&self, descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        self.ready(descriptors, PollFlags::IN)
+    }
+
+    /// Waits until `descriptor` takes more.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Patience::readable`].
+    pub fn writable(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        self.ready(&[descriptor], PollFlags::OUT).map(drop)
+    }
+
+    fn ready(&self, descriptors: &[BorrowedFd<'_>], flags: PollFlags) -> io::Result<usize> {
         loop {
-            let mut polled: Vec<_> =
-                descriptors.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+            let mut polled: Vec<_> = descriptors.iter().map(|fd| PollFd::new(fd, flags)).collect();
             if let Some(cord) = &self.cord {
                 polled.push(PollFd::new(&*cord.0, PollFlags::IN));
             }

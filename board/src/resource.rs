@@ -13,6 +13,7 @@ use std::time::Duration;
 use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::recovery::{OnFailure, Policy};
 
+use crate::check;
 use crate::need::Need;
 use crate::patience::Patience;
 use crate::table::{Source, Table, Value};
@@ -33,6 +34,8 @@ pub struct Config {
     pub stop_timeout: Duration,
     /// What is done when it fails.
     pub policy: Policy,
+    /// What must answer before the resources go home.
+    pub gate: Option<check::Config>,
     kind: Kind,
 }
 
@@ -61,6 +64,11 @@ impl Config {
         let start_timeout = table.or("start_timeout", START_TIMEOUT);
         let stop_timeout = table.or("stop_timeout", STOP_TIMEOUT);
         let policy = read_policy(table);
+        let gate = table.table("gate").and_then(|mut gate| {
+            let config = check::Config::read(&mut gate);
+            gate.finish();
+            config
+        });
         if !table.has("kind") {
             table.complain(
                 "",
@@ -80,15 +88,17 @@ impl Config {
             table.complain("name", "is empty, or cannot be shown");
             return None;
         }
-        Some(Self { name, place, start_timeout, stop_timeout, policy, kind })
+        Some(Self { name, place, start_timeout, stop_timeout, policy, gate, kind })
     }
 
     /// What the box `me` must have to run it.
     pub fn needs(&self, me: BoxId) -> Vec<Need> {
-        match &self.kind {
+        let mut needs = match &self.kind {
             Kind::Address(config) => config.needs(me),
             Kind::Process(config) => config.needs(),
-        }
+        };
+        needs.extend(self.gate.iter().flat_map(check::Config::needs));
+        needs
     }
 
     /// The resource that this configuration speaks of, on the box `me`. Nothing is started.

@@ -41,6 +41,16 @@ impl Secret {
         Ok(secret)
     }
 
+    /// One text of a line `name=value` for each of `words`, of which no copy stays behind.
+    pub fn of_lines<'w>(words: impl Iterator<Item = (&'w str, &'w str)> + Clone) -> Self {
+        let length = words.clone().map(|(name, value)| name.len() + value.len() + 2).sum();
+        let mut text = String::with_capacity(length);
+        for part in words.flat_map(|(name, value)| [name, "=", value, "\n"]) {
+            text.push_str(part);
+        }
+        Self(text)
+    }
+
     /// The secret itself.
     pub fn expose(&self) -> &str {
         &self.0

@@ -226,13 +226,94 @@ fn a_device_that_holds_another_box_is_never_used() {
     }
     for (right, wanted) in [(true, Guid([7; 16])), (false, Guid([8; 16]))] {
         let mut ladder = Ladder::of(vec![Box::new(Other(right))]);
-        ladder.expect(wanted);
+        ladder.expect(wanted.fingerprint());
         assert_eq!(ladder.fence(&seconds(60)).is_ok(), right);
         assert_eq!(ladder.power(&seconds(60)).is_ok(), right);
         if !right {
             let told = ladder.on(&seconds(60)).unwrap_err().to_string();
-            assert!(told.contains("07070707-0707") && told.contains("08080808-0808"), "{told}");
+            assert!(told.contains("07070707-0707") && told.contains("another box"), "{told}");
         }
+    }
+}
+
+#[test]
+fn two_supplies_are_off_when_both_are() {
+    let outlet = "echo $1 >> orders
+        case $1 in off) : > gone;; on) rm -f gone;; status) test -e gone && echo off || echo on;; esac";
+    let outlets = [outlet, outlet].map(Device::new);
+    let mut both = together(&outlets);
+    outlets[0].open().set_power(Power::Off, &seconds(60)).unwrap();
+    assert_eq!(both.power(&seconds(60)).unwrap(), Power::On, "one supply is enough for a box");
+    assert_eq!(fence(&mut *both, &seconds(60)).unwrap(), Fenced::Shot);
+    assert!(outlets.iter().all(|outlet| outlet.has("gone")));
+    both.set_power(Power::On, &seconds(60)).unwrap();
+    assert!(outlets.iter().all(|outlet| !outlet.has("gone")));
+}
+
+#[test]
+fn two_supplies_of_which_one_cannot_be_seen_have_fenced_nobody() {
+    let works = "case $1 in off) : > gone;; status) test -e gone && echo off || echo on;; esac";
+    let silent = "case $1 in status) echo no route >&2; exit 1;; esac";
+    let devices = [works, silent].map(Device::new);
+    let mut both = together(&devices);
+    let told = fence(&mut *both, &millis(900)).unwrap_err().to_string();
+    assert!(told.contains("outlet1: ") && told.contains("no route"), "{told}");
+    // The one that says on is right about the box, whatever the other says.
+    let on = "test $1 != status || echo on";
+    let devices = [on, silent].map(Device::new);
+    assert_eq!(together(&devices).power(&seconds(60)).unwrap(), Power::On);
+}
+
+#[test]
+fn two_supplies_are_asked_at_the_same_time() {
+    let outlet = |other: &str| {
+        format!(
+            "case $1 in
+                off) : > {{}}/here; while ! test -e {other}/here; do sleep 0.01; done; : > gone;;
+                status) test -e gone && echo off || echo on;;
+            esac"
+        )
+    };
+    let rooms = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let paths = rooms.each_ref().map(|room| room.path().display().to_string());
+    let scripts = [(0, 1), (1, 0)].map(|(own, other): (usize, usize)| {
+        Device::new(&outlet(&paths[other]).replace("{}", &paths[own]))
+    });
+    assert_eq!(fence(&mut *together(&scripts), &seconds(60)).unwrap(), Fenced::Shot);
+}
+
+#[test]
+fn a_part_of_the_same_device_is_the_same_device() {
+    let devices = ["echo 1", "echo 2"].map(Device::new);
+    let both = read(&together_text(&devices));
+    let parts = devices.each_ref().map(|device| device.config("1s"));
+    assert!(both.is_same_as(&both) && !parts[0].is_same_as(&parts[1]));
+    for mut part in parts {
+        part.name = "another".to_owned();
+        assert!(both.is_same_as(&part) && part.is_same_as(&both));
+    }
+    assert!(!both.is_same_as(&Device::new("echo 3").config("1s")));
+    let text = "kind = \"together\"\ndevices = [";
+    for (words, told) in [
+        (format!("{text}]"), "the two or more"),
+        (format!("{text}{{ kind = \"command\", command = [\"/x\"] }}]"), "the two or more"),
+        (
+            format!(
+                "{text}{{ kind = \"command\", command = [\"/x\"] }}, {{ kind = \"command\", command = [\"/x\"] }}]"
+            ),
+            "one device twice",
+        ),
+        (
+            format!(
+                "{text}{{ kind = \"command\", command = [\"/x\"] }}, {{ kind = \"command\", command = [\"/y\"], action = \"off\" }}]"
+            ),
+            "say it once",
+        ),
+    ] {
+        let source = Source::new(&words);
+        fence::Config::read(&mut source.parse());
+        let complaints = source.into_complaints();
+        assert!(complaints.iter().any(|it| it.reason.contains(told)), "{words}: {complaints:?}");
     }
 }
 
@@ -260,6 +341,31 @@ fn mistakes_in_the_configuration_are_told() {
     }
 }
 
+fn together(devices: &[Device]) -> Box<dyn Fence> {
+    read(&together_text(devices)).open()
+}
+
+fn together_text(devices: &[Device]) -> String {
+    let parts = devices.iter().enumerate().map(|(place, device)| {
+        let path = device.path("device").display().to_string();
+        format!(
+            "{{ kind = \"command\", name = \"outlet{place}\", command = [\"/bin/sh\", {path:?}] }}"
+        )
+    });
+    let parts = parts.collect::<Vec<_>>().join(", ");
+    format!("kind = \"together\"\ntimeout = \"60s\"\ndevices = [{parts}]\n")
+}
+
+fn read(text: &str) -> fence::Config {
+    let source = Source::new(text);
+    let mut table = source.parse();
+    let config = fence::Config::read(&mut table);
+    table.finish();
+    let complaints = source.into_complaints();
+    assert!(complaints.is_empty(), "{complaints:?}");
+    config.unwrap()
+}
+
 /// A script that plays a device, in a directory of its own.
 struct Device {
     directory: TempDir,
@@ -282,13 +388,7 @@ impl Device {
             "kind = \"command\"\ncommand = [\"/bin/sh\", \"{}/device\"]\ntimeout = \"{timeout}\"\n{words}\n",
             self.directory.path().display()
         );
-        let source = Source::new(&text);
-        let mut table = source.parse();
-        let config = fence::Config::read(&mut table);
-        table.finish();
-        let complaints = source.into_complaints();
-        assert!(complaints.is_empty(), "{complaints:?}");
-        config.unwrap()
+        read(&text)
     }
 
     fn open(&self) -> Box<dyn Fence> {

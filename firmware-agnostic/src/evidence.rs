@@ -10,6 +10,8 @@ pub enum Evidence {
     Released,
     /// Its power, seen off.
     Fenced,
+    /// Its lines dropped, its carriers gone, and its BMC silent, all of it for `dark_time`.
+    Dark,
     /// Nothing but its silence, for `deadtime`.
     Silence,
     /// An operator's word, given after seeing all of the above.
@@ -23,6 +25,8 @@ pub enum Evidence {
 pub enum Require {
     /// The power must be seen off.
     Fenced,
+    /// Or the peer must be dark: it and its BMC have lost their power together.
+    Dark,
     /// Silence will do, as in VRRP: two boxes may hold the resources while they do not hear each other.
     Silence,
 }
@@ -32,6 +36,7 @@ impl Evidence {
     pub const fn suffices(self, required: Require) -> bool {
         match self {
             Self::Released | Self::Fenced | Self::Operator => true,
+            Self::Dark => !matches!(required, Require::Fenced),
             Self::Silence => matches!(required, Require::Silence),
         }
     }

@@ -17,8 +17,9 @@ use core::time::Duration;
 
 use crate::heartbeat::{Asks, Heartbeat, Role};
 use crate::news::{Cause, News};
-use crate::node::{Actions, Node, tell, will_serve};
+use crate::node::{Actions, Node, tell};
 use crate::order::Refusal;
+use crate::takeover::will_serve;
 use crate::time::{Instant, Timer};
 
 /// What happens when home is well again (`auto_failback`).
@@ -99,6 +100,7 @@ impl Failback {
         if now - at >= long {
             self.failed_stays = 0;
         } else if failed {
+            self.trouble_at = Some(now);
             self.failed_stays = self.failed_stays.saturating_add(1).min(STAYS_MAX);
         }
     }
@@ -120,6 +122,7 @@ impl Node {
             Some(word) if matches!(word.role, Role::Init | Role::Fencing) => Home::Gone,
             Some(word) if !self.hears_me(word) => Home::Gone,
             Some(word) if word.role == Role::Failed || !word.fit => Home::Failing,
+            Some(word) if !word.witness && self.witness => Home::Failing,
             Some(_) => Home::Well,
         };
         self.failback.observe(home, now);
@@ -179,7 +182,8 @@ impl Node {
     fn home_can_serve(&self, now: Instant) -> bool {
         let ranks_higher = |word: &&Heartbeat| word.rank() > self.settings.rank();
         self.peer.word(now).filter(ranks_higher).is_some_and(|home| {
-            will_serve(home) && self.hears_me(home) && home.echoes(self.epoch())
+            let connected = home.witness || !self.witness;
+            connected && will_serve(home) && self.hears_me(home) && home.echoes(self.epoch())
         })
     }
 

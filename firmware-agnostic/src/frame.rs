@@ -10,33 +10,80 @@
 //! a key is changed without a lost heartbeat. On byte streams a frame is COBS-encoded (Cheshire and Baker,
 //! 1999) between two zero bytes: whatever noise came before, the next zero begins anew.
 //!
-//! **Version policy.** A box speaks [`VERSION`] and understands that and the one before. The bytes of a
-//! version are fixed for ever by the files under `tests/wire/`; a new field is a new version.
+//! **Version policy.** A box understands the two newest versions, and speaks the newer one that its peer speaks; so the
+//! boxes of a pair are upgraded one after the other, in any order. The bytes of a version are fixed for ever by the files
+//! under `tests/wire/`; a new field is a new version.
+//!
+//! | version | tells, beyond the one before |
+//! |---|---|
+//! | 1 | who, epoch, role, rank, term, fitness, request, configuration, echo |
+//! | 2 | whether the witness answers, whether the listener is being shot, which machine speaks |
 
 use core::fmt;
 
 use heapless::Vec;
 use hmac::{Hmac, KeyInit, Mac};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::heartbeat::Heartbeat;
 
-/// The version of the protocol that this box speaks.
-pub const VERSION: u8 = 1;
+mod v1;
+mod v2;
+
+/// A version of the protocol: the first byte of each frame.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub enum Version {
+    /// The first.
+    One = 1,
+    /// The second.
+    Two = 2,
+}
+
+impl Version {
+    /// What a box speaks to a peer of which nothing is known yet.
+    pub const NEWEST: Self = Self::Two;
+
+    /// The versions in which to say the `number`th word to a peer that speaks `self`.
+    ///
+    /// To a peer that speaks an older one the newest is tried now and then: both may be able to, by now.
+    pub fn to_say(self, number: u32) -> impl Iterator<Item = Self> {
+        let tries = self != Self::NEWEST && number.is_multiple_of(TRY);
+        tries.then_some(Self::NEWEST).into_iter().chain([self])
+    }
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        [Self::One, Self::Two].into_iter().find(|version| *version as u8 == byte)
+    }
+}
 
 /// A frame: what a datagram holds.
 pub type Frame = Vec<u8, FRAME_MAX>;
 
-/// Writes the frame that says `heartbeat`, the `number`th of this boot.
-pub fn encode(number: u32, heartbeat: &Heartbeat, keys: &Keys, pair: PairId) -> Frame {
+/// What a frame says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Word {
+    /// The version in which it is said.
+    pub version: Version,
+    /// It is the `number`th of this boot.
+    pub number: u32,
+    /// The sentence.
+    pub heartbeat: Heartbeat,
+}
+
+/// Writes the frame that says `word`. What its version has no words for stays unsaid.
+pub fn encode(word: &Word, keys: &Keys, pair: PairId) -> Frame {
     let mut frame = Frame::new();
     let key = keys.signing();
-    let body = Body { number, sentence: Sentence::Heartbeat(*heartbeat) };
     let mut buffer = [0; BODY_MAX];
-    let body = postcard::to_slice(&body, &mut buffer).expect("BODY_MAX holds the largest body");
+    let body = match word.version {
+        Version::One => postcard::to_slice(&v1::Body::from(word), &mut buffer),
+        Version::Two => postcard::to_slice(&v2::Body::from(word), &mut buffer),
+    };
+    let body = body.expect("BODY_MAX holds the largest body");
     let [pair_high, pair_low] = pair.0;
-    for part in [&[VERSION, key.id, pair_high, pair_low], &*body] {
+    for part in [&[word.version as u8, key.id, pair_high, pair_low], &*body] {
         frame.extend_from_slice(part).expect("FRAME_MAX holds the largest frame");
     }
     let tag = key.mac(&frame).finalize().into_bytes();
@@ -45,31 +92,35 @@ pub fn encode(number: u32, heartbeat: &Heartbeat, keys: &Keys, pair: PairId) -> 
     frame
 }
 
-/// Reads a frame: the heartbeat that it says, and its number.
+/// Reads a frame.
 ///
 /// # Errors
 ///
 /// The cause for which the frame is to be dropped.
-pub fn decode(frame: &[u8], keys: &Keys, pair: PairId) -> Result<(u32, Heartbeat), FrameError> {
+pub fn decode(frame: &[u8], keys: &Keys, pair: PairId) -> Result<Word, FrameError> {
     if frame.len() > FRAME_MAX {
         return Err(FrameError::Oversized);
     }
     let (signed, tag) = frame.split_last_chunk::<TAG>().ok_or(FrameError::Truncated)?;
     let (header, body) = signed.split_first_chunk::<HEADER>().ok_or(FrameError::Truncated)?;
     let [version, key, pair_high, pair_low] = *header;
-    if version != VERSION {
-        return Err(FrameError::Version);
-    }
+    let version = Version::from_byte(version).ok_or(FrameError::Version)?;
     if PairId([pair_high, pair_low]) != pair {
         return Err(FrameError::Foreign);
     }
     let key = keys.get(key).ok_or(FrameError::WrongKey)?;
     key.mac(signed).verify_truncated_left(tag).map_err(|_| FrameError::WrongKey)?;
+    let read = match version {
+        Version::One => whole::<v1::Body>(body).map(Word::from),
+        Version::Two => whole::<v2::Body>(body).and_then(|body| Word::try_from(body).ok()),
+    };
+    read.ok_or(FrameError::Malformed)
+}
+
+fn whole<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
     match postcard::take_from_bytes(body) {
-        Ok((Body { number, sentence: Sentence::Heartbeat(heartbeat) }, [])) => {
-            Ok((number, heartbeat))
-        }
-        _ => Err(FrameError::Malformed),
+        Ok((read, [])) => Some(read),
+        _ => None,
     }
 }
 
@@ -256,18 +307,6 @@ impl Default for Deframer {
     }
 }
 
-#[derive(Debug, Deserialize, Serialize)]
-struct Body {
-    number: u32,
-    sentence: Sentence,
-}
-
-/// There is one kind of sentence yet; the byte that says so leaves room for others.
-#[derive(Debug, Deserialize, Serialize)]
-enum Sentence {
-    Heartbeat(Heartbeat),
-}
-
 /// With the two zeros and the byte that COBS adds a frame is at most this long on the wire, so that a cable of
 /// 9600 baud carries three a second within a third of its capacity.
 pub const LINE_MAX: usize = 64;
@@ -280,3 +319,5 @@ const HEADER: usize = 4;
 /// RFC 2104 section 5 wants at least half of the hash.
 const TAG: usize = 16;
 const BODY_MAX: usize = FRAME_MAX - HEADER - TAG;
+/// One word in so many is said in the newest version as well.
+const TRY: u32 = 16;

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::identity::{BoxId, LINKS_MAX, LinkId};
 
 /// The sentence.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Heartbeat {
     /// Who speaks.
     pub from: BoxId,
@@ -27,10 +27,16 @@ pub struct Heartbeat {
     pub term: Term,
     /// Whether the speaker could serve.
     pub fit: bool,
+    /// Whether the speaker's network is fine, as far as its witnesses tell.
+    pub witness: bool,
+    /// Whether the speaker has ordered the listener's power off: who hears that it is being shot resets itself at once.
+    pub shoots: bool,
     /// What the speaker asks of the listener.
     pub asks: Asks,
     /// What the speaker was configured with.
     pub config: Fingerprint,
+    /// The machine on which the speaker runs; nothing but zeros if that is not known.
+    pub system: Fingerprint,
     /// The last epoch of the listener that the speaker heard.
     pub heard: Option<Epoch>,
     /// The links on which the speaker hears the listener.
@@ -103,6 +109,17 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role, in the order of its declaration, which is that of the wire.
+    pub const ALL: [Self; 7] = [
+        Self::Init,
+        Self::Standby,
+        Self::Fencing,
+        Self::Starting,
+        Self::Active,
+        Self::Stopping,
+        Self::Failed,
+    ];
+
     /// Whether something may run here that must run on one box only.
     pub const fn holds_resources(self) -> bool {
         matches!(self, Self::Starting | Self::Active | Self::Stopping)
@@ -129,6 +146,17 @@ pub enum Asks {
 }
 
 impl Asks {
+    /// Every request, in the order of its declaration, which is that of the wire.
+    pub const ALL: [Self; 7] = [
+        Self::Nothing,
+        Self::HandOver,
+        Self::Standby,
+        Self::Claim,
+        Self::Leave,
+        Self::Fence,
+        Self::Maintenance,
+    ];
+
     /// Whether the speaker, while it is standby, leaves the resources to the listener.
     pub const fn yields(self) -> bool {
         matches!(self, Self::HandOver | Self::Standby | Self::Leave)

@@ -26,6 +26,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod dark;
 pub mod evidence;
 pub mod failback;
 pub mod frame;
@@ -41,4 +42,5 @@ pub mod reception;
 pub mod recovery;
 pub mod settings;
 pub mod shot;
+pub mod takeover;
 pub mod time;

@@ -34,6 +34,12 @@ pub enum News {
         /// This box serves meanwhile.
         serves: bool,
     },
+    /// The peer says that it has ordered the power of this box off.
+    ShotAt,
+    /// The witness answers, or does not.
+    Witness(bool),
+    /// The line or carrier of a link came, or went.
+    Line(LinkId, bool),
     /// The peer is silent, and its power is on or unknown, and this box may not shoot.
     Waiting,
     /// A resource failed, and is started again.
@@ -134,6 +140,8 @@ pub enum Cause {
     FailbackDue(Duration),
     /// Both boxes held the resources, and the peer goes before.
     DualActive,
+    /// The witness of this box does not answer, and that of the peer does.
+    WitnessLost,
     /// This box may no longer take over.
     NotEligible,
 }
@@ -178,6 +186,7 @@ impl News {
             | Self::LockedOut
             | Self::Frozen(_)
             | Self::Waiting
+            | Self::ShotAt
             | Self::TooOften(_)
             | Self::StopFailed(_)
             | Self::Leftover(_)
@@ -189,9 +198,13 @@ impl News {
             | Self::Fenced
             | Self::Restarting(_)
             | Self::Ignored(_)
+            | Self::Witness(false)
+            | Self::Line(_, false)
             | Self::Link(_, Carries::OneWay | Carries::Nothing) => Weight::Warning,
             Self::Changed(_)
             | Self::Link(_, Carries::BothWays)
+            | Self::Witness(true)
+            | Self::Line(_, true)
             | Self::HomeReady
             | Self::OrderEnded
             | Self::LastLife { .. }
@@ -247,6 +260,21 @@ impl Display for Line<'_> {
                 }
                 write!(f, "; nothing starts here: say twobox confirm {peer} if it is off")
             }
+            News::ShotAt => {
+                write!(f, "{peer} is cutting the power of this box: this box resets itself at once")
+            }
+            News::Witness(true) => f.write_str("the witness answers again"),
+            News::Witness(false) => {
+                f.write_str("no witness answers: the network of this box is in doubt")
+            }
+            News::Line(link, true) => {
+                write!(f, "link {}: the line is up, {peer} has power", names.link(*link))
+            }
+            News::Line(link, false) => write!(
+                f,
+                "link {}: the line has dropped: {peer} has lost its power, or the cable was pulled",
+                names.link(*link)
+            ),
             News::PeerLeaves => write!(f, "{peer} leaves: it holds nothing, and will be silent"),
             News::NobodyServes => write!(
                 f,
@@ -258,31 +286,16 @@ impl Display for Line<'_> {
                 "{peer} was not heard since boot, and its power is not seen off: nothing starts here; \
                  look at it, and say twobox confirm {peer} if it is off"
             ),
-            News::Restarting(resource) => {
-                write!(f, "resource {} failed: starting it again", names.resource(*resource))
+            News::Restarting(resource)
+            | News::Ignored(resource)
+            | News::TooOften(resource)
+            | News::Insisting(resource)
+            | News::StopFailed(resource)
+            | News::Leftover(resource)
+            | News::Frozen(resource) => {
+                write!(f, "resource {} ", names.resource(*resource))?;
+                self.fate(f)
             }
-            News::Ignored(resource) => {
-                write!(f, "resource {} failed: left as it is", names.resource(*resource))
-            }
-            News::TooOften(resource) => {
-                write!(f, "resource {} failed too often here", names.resource(*resource))
-            }
-            News::Insisting(resource) => write!(
-                f,
-                "resource {} failed too often here, and {peer} cannot serve: starting it again",
-                names.resource(*resource)
-            ),
-            News::StopFailed(resource) => write!(
-                f,
-                "resource {} could not be stopped: this box resets itself",
-                names.resource(*resource)
-            ),
-            News::Leftover(resource) => write!(
-                f,
-                "resource {} is left from an earlier life and could not be stopped: trying again, and asking {peer} \
-                 to fence this box",
-                names.resource(*resource)
-            ),
             News::ConfigDiffers => {
                 write!(f, "{peer} is configured differently: compare the files of both boxes")
             }
@@ -299,11 +312,6 @@ impl Display for Line<'_> {
                 f,
                 "{peer} is home, and has failed too often to be trusted: mend it, then say twobox failback or resume"
             ),
-            News::Frozen(resource) => write!(
-                f,
-                "resource {} failed during maintenance: nothing is done about it",
-                names.resource(*resource)
-            ),
             News::OrderEnded => f.write_str("the time of the operator's order is over"),
             News::LastLife { role, clean: true } => {
                 write!(f, "the last life of this box ended in order, as {role}")
@@ -311,6 +319,29 @@ impl Display for Line<'_> {
             News::LastLife { role, clean: false } => {
                 write!(f, "the last life of this box ended without warning, as {role}")
             }
+        }
+    }
+}
+
+impl Line<'_> {
+    /// What becomes of a resource.
+    fn fate(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let peer = self.names.peer();
+        match self.news {
+            News::Restarting(_) => f.write_str("failed: starting it again"),
+            News::Ignored(_) => f.write_str("failed: left as it is"),
+            News::TooOften(_) => f.write_str("failed too often here"),
+            News::Insisting(_) => {
+                write!(f, "failed too often here, and {peer} cannot serve: starting it again")
+            }
+            News::StopFailed(_) => f.write_str("could not be stopped: this box resets itself"),
+            News::Leftover(_) => write!(
+                f,
+                "is left from an earlier life and could not be stopped: trying again, and asking {peer} to fence this \
+                 box"
+            ),
+            News::Frozen(_) => f.write_str("failed during maintenance: nothing is done about it"),
+            _ => Ok(()),
         }
     }
 }
@@ -336,6 +367,9 @@ impl Cause {
             Self::Evidence(Evidence::Fenced) => {
                 write!(f, "{peer} is fenced: its power was seen off")
             }
+            Self::Evidence(Evidence::Dark) => {
+                write!(f, "{peer} is dark: its lines have dropped, and its BMC is silent")
+            }
             Self::Evidence(Evidence::Silence) => {
                 write!(f, "{peer} is silent, and silence is enough here")
             }
@@ -358,6 +392,9 @@ impl Cause {
                 write!(f, "{peer} is home and has been ready for {}", Time(*hold))
             }
             Self::DualActive => write!(f, "both boxes served, and {peer} goes before"),
+            Self::WitnessLost => {
+                write!(f, "no witness answers here, and {peer} has its own")
+            }
             Self::NotEligible => f.write_str("this box may not take over now"),
         }
     }

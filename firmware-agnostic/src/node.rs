@@ -30,17 +30,18 @@
 
 use heapless::Vec;
 
-use crate::evidence::Evidence;
+use crate::dark::Dark;
 use crate::failback::Failback;
 use crate::heartbeat::{Asks, Boot, Epoch, Heartbeat, Role, Term};
-use crate::identity::{LinkId, ResourceId};
+use crate::identity::{LINKS_MAX, LinkId, ResourceId};
 use crate::journal::Journal;
 use crate::news::{Cause, Change, News};
 use crate::order::{Order, Refusal};
-use crate::peer::{Health, Peer};
+use crate::peer::Peer;
 use crate::recovery::{OnFailure, Recovery, Verdict};
 use crate::settings::Settings;
-use crate::shot::Shot;
+use crate::shot::{Past, Shot};
+use crate::takeover::will_serve;
 use crate::time::{Instant, Timer, Timers};
 
 /// Something that happened.
@@ -61,6 +62,12 @@ pub enum Event {
     },
     /// An operator's word.
     Order(Order),
+    /// The line or carrier of a link is there, or is gone.
+    Line(LinkId, bool),
+    /// A witness answers, or none does.
+    Witness(bool),
+    /// This box's own BMC knows whether its power was last cut by an order.
+    WasShot(bool),
 }
 
 /// What became of a question.
@@ -76,8 +83,10 @@ pub enum Answer {
     StopFailed(ResourceId),
     /// To [`Action::LookAtPower`]: the peer's power is off.
     PowerOff,
-    /// To [`Action::LookAtPower`]: the peer's power is on, or cannot be seen.
-    PowerNotOff,
+    /// To [`Action::LookAtPower`]: the peer's power is on.
+    PowerOn,
+    /// To [`Action::LookAtPower`]: the peer's power cannot be seen.
+    PowerUnknown,
     /// To [`Action::Fence`]: the peer's power was seen off.
     Fenced,
     /// To [`Action::Fence`]: it was not.
@@ -121,6 +130,10 @@ pub type Actions = Vec<Action, ACTIONS_MAX>;
 
 /// One box of the pair.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and most mixtures can be"
+)]
 pub struct Node {
     pub(crate) settings: Settings,
     pub(crate) boot: Boot,
@@ -142,6 +155,10 @@ pub struct Node {
     pub(crate) asked: Option<Tag>,
     pub(crate) shot: Shot,
     pub(crate) tries: u8,
+    pub(crate) dark: Dark,
+    /// Whether the network of this box is fine, as far as its witnesses tell.
+    pub(crate) witness: bool,
+    pub(crate) past: Past,
     pub(crate) timers: Timers,
     /// What goes on for long has been told.
     pub(crate) told: bool,
@@ -182,6 +199,9 @@ impl Node {
             asked: None,
             shot: Shot::None,
             tries: 0,
+            dark: Dark::default(),
+            witness: true,
+            past: Past::of(journal),
             timers,
             told: false,
             lasting,
@@ -197,7 +217,7 @@ impl Node {
         if let Some(journal) = self.last_life.take() {
             tell(&mut actions, News::LastLife { role: journal.role, clean: journal.clean });
         }
-        let (change, asked) = (self.change, self.asks);
+        let (change, asked, shot_at) = (self.change, self.asks, self.is_shot_at(now));
         self.notice_lateness(now, &mut actions);
         match event {
             Event::Heartbeat(link, heartbeat) => {
@@ -210,6 +230,9 @@ impl Node {
                 act(&mut actions, Action::Reply(reply));
             }
             Event::Gate { closed } => self.failback.set_gate(closed),
+            Event::Line(link, up) => self.on_line(link, up, &mut actions),
+            Event::Witness(answers) => self.on_witness(answers, &mut actions),
+            Event::WasShot(shot) => self.past.set_shot(shot),
             Event::Timeout => {}
         }
         self.decide(now, &mut actions);
@@ -225,8 +248,13 @@ impl Node {
             self.echoed = self.peer.epoch();
             act(&mut actions, Action::Send(self.heartbeat(now)));
         }
+        let stuck = self.asks == Asks::Fence && asked != Asks::Fence;
+        let is_shot_at = self.is_shot_at(now) && !shot_at;
+        if is_shot_at {
+            tell(&mut actions, News::ShotAt);
+        }
         // The last words come before the end.
-        if self.asks == Asks::Fence && asked != Asks::Fence && self.role != Role::Init {
+        if (stuck || is_shot_at) && self.role != Role::Init {
             act(&mut actions, Action::Reset);
         }
         self.decide_leaving(now, &mut actions);
@@ -248,8 +276,11 @@ impl Node {
             priority: self.settings.priority,
             term: self.term,
             fit: self.fit,
+            witness: self.witness,
+            shoots: self.shoots(),
             asks: self.asks,
             config: self.settings.config,
+            system: self.settings.system,
             heard: self.peer.epoch(),
             hears: self.peer.hears(now),
         }
@@ -298,6 +329,11 @@ impl Node {
     /// The failures of the resources.
     pub const fn recovery(&self) -> &Recovery {
         &self.recovery
+    }
+
+    /// Whether the network of this box is fine, as far as its witnesses tell.
+    pub const fn witness(&self) -> bool {
+        self.witness
     }
 
     /// What goes on against the peer's power.
@@ -352,6 +388,29 @@ impl Node {
         }
     }
 
+    /// Whether the peer says that it has ordered the power of this boot of this box off. What keeps a box in its init
+    /// is not cured by a reset of its own.
+    fn is_shot_at(&self, now: Instant) -> bool {
+        let shoots = self.peer.word(now).is_some_and(|word| word.shoots && self.hears_me(word));
+        shoots && self.role != Role::Init
+    }
+
+    fn on_line(&mut self, link: LinkId, up: bool, actions: &mut Actions) {
+        let before = self.peer.lines();
+        self.peer.set_line(link, up);
+        if self.peer.lines() != before {
+            tell(actions, News::Line(link, up));
+        }
+    }
+
+    fn on_witness(&mut self, answers: bool, actions: &mut Actions) {
+        if self.witness != answers {
+            self.witness = answers;
+            self.change += 1;
+            tell(actions, News::Witness(answers));
+        }
+    }
+
     /// Ends an order whose time is over.
     fn end_order(&mut self, now: Instant, actions: &mut Actions) {
         if self.timers.expired(Timer::Order, now) {
@@ -365,7 +424,7 @@ impl Node {
     }
 
     /// Tells what lasts once, until it is over: until the peer is heard, or the role changes.
-    fn tell_once(&mut self, news: News, actions: &mut Actions) {
+    pub(crate) fn tell_once(&mut self, news: News, actions: &mut Actions) {
         if !core::mem::replace(&mut self.told, true) {
             tell(actions, news);
         }
@@ -380,8 +439,9 @@ impl Node {
                     self.on_group(answer, now, actions);
                 }
             }
-            Answer::PowerOff | Answer::PowerNotOff => {
+            Answer::PowerOff | Answer::PowerOn | Answer::PowerUnknown => {
                 if self.shot == Shot::Looking(tag) {
+                    self.dark.mute = answer == Answer::PowerUnknown;
                     self.on_power(answer == Answer::PowerOff, now, actions);
                 }
             }
@@ -467,6 +527,7 @@ impl Node {
         self.pardon(now);
         self.refit();
         self.watch_home(now);
+        self.watch_dark(now, actions);
         match self.role {
             Role::Init => self.decide_init(now, actions),
             Role::Standby => self.decide_standby(now, actions),
@@ -495,61 +556,11 @@ impl Node {
     }
 
     /// Tries again what could not be stopped, for as long as this box is neither reset nor fenced.
-    fn stop_again(&mut self, now: Instant, actions: &mut Actions) {
+    pub(crate) fn stop_again(&mut self, now: Instant, actions: &mut Actions) {
         let due = self.timers.get(Timer::Pardon).is_none_or(|at| at <= now);
         if self.asked.is_none() && due {
             self.asked = Some(self.change);
             act(actions, Action::Stop(self.change));
-        }
-    }
-
-    fn decide_init(&mut self, now: Instant, actions: &mut Actions) {
-        if !self.clean {
-            self.stop_again(now, actions);
-        } else if self.peer.word(now).is_some() {
-            self.enter(Role::Standby, Cause::Heard, now, actions);
-        } else if self.timers.expired(Timer::Initdead, now) {
-            let cause = Cause::NotHeard(self.settings.timing.initdead());
-            if self.eligible() {
-                self.doubt(cause, now, actions);
-            } else {
-                self.enter(Role::Standby, cause, now, actions);
-            }
-        }
-    }
-
-    fn decide_standby(&mut self, now: Instant, actions: &mut Actions) {
-        let word = self.peer.word(now).copied();
-        if let Some(word) = word
-            && word.role == Role::Standby
-            && word.asks == Asks::Claim
-            && will_serve(&word)
-            && (self.asks == Asks::Nothing
-                || self.asks == Asks::Claim && word.rank() > self.settings.rank())
-        {
-            self.ask(Asks::HandOver);
-        }
-        if self.asks == Asks::HandOver && !word.is_some_and(|word| will_serve(&word)) {
-            self.ask(Asks::Nothing);
-        }
-        if !self.eligible() || self.peer.in_maintenance() {
-            let stays = self.asks != Asks::Leave;
-            if stays && word.is_none() && self.peer.health(now) == Health::Dead {
-                self.tell_once(News::NobodyServes, actions);
-            }
-            return;
-        }
-        match word {
-            Some(word) if self.released_by(&word) => self.start(Evidence::Released, now, actions),
-            Some(word) if word.asks == Asks::Fence && self.may_shoot() => {
-                self.doubt(Cause::AskedToFence, now, actions);
-            }
-            None if self.peer.left() => self.start(Evidence::Released, now, actions),
-            None if self.peer.health(now) == Health::Dead => {
-                let cause = self.silent(now);
-                self.doubt(cause, now, actions);
-            }
-            _ => {}
         }
     }
 
@@ -579,6 +590,17 @@ impl Node {
         {
             self.ask(Asks::HandOver);
             self.stop(Cause::PeerOrdered, now, actions);
+            return;
+        }
+        if let Some(word) = word
+            && !self.witness
+            && word.witness
+            && self.asks == Asks::Nothing
+            && will_serve(&word)
+            && word.echoes(self.epoch())
+        {
+            self.ask(Asks::HandOver);
+            self.stop(Cause::WitnessLost, now, actions);
             return;
         }
         self.decide_failback(now, actions);
@@ -621,7 +643,8 @@ impl Node {
     /// Starts again what is due.
     fn recover(&mut self, now: Instant, actions: &mut Actions) {
         if !matches!(self.role, Role::Stopping) {
-            while !actions.is_full()
+            // What finds no room is started in the next step.
+            while actions.len() < ACTIONS_MAX - AFTERWARDS
                 && let Some(resource) = self.recovery.due(now)
             {
                 act(actions, Action::Restart(resource));
@@ -647,28 +670,6 @@ impl Node {
         }
     }
 
-    /// The echo rule: whether the peer's word proves that it holds nothing and will not start.
-    ///
-    /// Every word but a farewell must echo the present epoch, so that it was said in the knowledge of what this
-    /// box is now. A peer that leaves holds nothing for as long as this boot of it lives, whatever it knew.
-    pub(crate) fn released_by(&self, word: &Heartbeat) -> bool {
-        let holds_nothing = match word.role {
-            Role::Standby => match word.asks {
-                Asks::Fence | Asks::Maintenance => false,
-                Asks::Claim => !word.fit,
-                asks => asks.yields() || !word.fit || word.rank() < self.settings.rank(),
-            },
-            Role::Failed => !matches!(word.asks, Asks::Fence | Asks::Maintenance),
-            _ => false,
-        };
-        self.peer.left() || holds_nothing && word.echoes(self.epoch())
-    }
-
-    /// Whether this box may take over at all.
-    pub(crate) fn eligible(&self) -> bool {
-        self.fit && matches!(self.asks, Asks::Nothing | Asks::Claim)
-    }
-
     /// Whether the peer would take the resources if this box let them go.
     pub(crate) fn peer_can_serve(&self, now: Instant) -> bool {
         self.peer.word(now).is_some_and(|word| will_serve(word) && self.hears_me(word))
@@ -676,34 +677,6 @@ impl Node {
 
     pub(crate) fn hears_me(&self, word: &Heartbeat) -> bool {
         word.heard.is_some_and(|epoch| epoch.boot == self.boot)
-    }
-
-    fn silent(&self, now: Instant) -> Cause {
-        let mut links = self.peer.hears(now);
-        for link in (0..self.settings.links).filter_map(LinkId::new) {
-            links = links.with(link, !links.contains(link));
-        }
-        Cause::Silent(links, self.peer.silence(now))
-    }
-
-    pub(crate) fn start(&mut self, evidence: Evidence, now: Instant, actions: &mut Actions) {
-        debug_assert!(self.eligible(), "one holder: only a box that may take over starts");
-        debug_assert!(!self.role.holds_resources(), "one holder: what is held is not taken");
-        debug_assert!(
-            evidence.suffices(self.settings.require),
-            "silence is not evidence: {evidence:?} does not suffice"
-        );
-        let word = self.peer.last_word();
-        let failed = word.is_none_or(|word| {
-            evidence != Evidence::Released || word.role == Role::Failed || !word.fit
-        });
-        let heard = word.map(|word| word.term).unwrap_or_default();
-        self.failback.took_over(failed, self.settings.failback_hold, now);
-        self.term = Term(self.term.max(heard).0.saturating_add(1));
-        self.shot = Shot::None;
-        self.enter(Role::Starting, Cause::Evidence(evidence), now, actions);
-        self.asked = Some(self.change);
-        act(actions, Action::Start(self.change));
     }
 
     pub(crate) fn stop(&mut self, cause: Cause, now: Instant, actions: &mut Actions) {
@@ -776,13 +749,6 @@ impl Node {
     }
 }
 
-/// Whether a box that speaks like this starts when it is asked to.
-pub(crate) fn will_serve(word: &Heartbeat) -> bool {
-    matches!(word.role, Role::Standby | Role::Starting)
-        && word.fit
-        && matches!(word.asks, Asks::Nothing | Asks::Claim)
-}
-
 pub(crate) fn tell(actions: &mut Actions, news: News) {
     act(actions, Action::Tell(news));
 }
@@ -794,3 +760,6 @@ pub(crate) fn act(actions: &mut Actions, action: Action) {
 
 /// A step tells of every link twice at most, of three things more, and starts every resource again at most.
 pub const ACTIONS_MAX: usize = 40;
+
+/// What may come after the restarts: a record, a word on each link and on the peer's health, the sentence, the end.
+const AFTERWARDS: usize = LINKS_MAX + 6;

@@ -62,7 +62,8 @@ pub struct Peer {
 impl Peer {
     /// A peer not heard yet: the silence is counted from `now`.
     pub fn new(timing: Timing, links: usize, my_boot: Boot, now: Instant) -> Self {
-        let way = Way { heard_at: None, echoed_at: now, carries: Carries::BothWays };
+        let (carries, line) = (Carries::BothWays, Line::Unknown);
+        let way = Way { heard_at: None, echoed_at: now, carries, line };
         let ways = core::iter::repeat_n(way, links.min(LINKS_MAX)).collect();
         let health = Health::Alive;
         Self {
@@ -204,6 +205,32 @@ impl Peer {
         self.fenced
     }
 
+    /// Notes that the line or carrier of `link` is there, or is gone. What was never there cannot be gone.
+    pub fn set_line(&mut self, link: LinkId, up: bool) {
+        if let Some(way) = self.ways.get_mut(link.place()) {
+            way.line = match way.line {
+                _ if up => Line::Up,
+                Line::Unknown => Line::Unknown,
+                Line::Up | Line::Down => Line::Down,
+            };
+        }
+    }
+
+    /// The links whose line or carrier is there, and those where it was there and is gone.
+    pub fn lines(&self) -> (Links, Links) {
+        let all = |line| {
+            let ways = self.ways.iter().zip((0..).filter_map(LinkId::new));
+            ways.fold(Links::default(), |links, (way, link)| links.with(link, way.line == line))
+        };
+        (all(Line::Up), all(Line::Down))
+    }
+
+    /// Whether every line and carrier that was there is gone.
+    pub fn lines_dropped(&self) -> bool {
+        let (up, down) = self.lines();
+        up.is_empty() && !down.is_empty()
+    }
+
     /// When the peer was last heard by `link`.
     pub fn heard_at(&self, link: LinkId) -> Option<Instant> {
         self.ways.get(link.place())?.heard_at
@@ -288,6 +315,17 @@ struct Way {
     /// When the peer last said that it hears this box by this link.
     echoed_at: Instant,
     carries: Carries,
+    line: Line,
+}
+
+/// Something electrical that tells whether there is a live machine at the other end: the control lines of a null-modem
+/// cable, the carrier of a direct Ethernet cable.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Line {
+    /// The link has none, or it was never seen up.
+    Unknown,
+    Up,
+    Down,
 }
 
 impl Way {
@@ -382,8 +420,11 @@ mod tests {
             priority: Priority(50),
             term: Term(0),
             fit: true,
+            witness: true,
+            shoots: false,
             asks: Asks::Nothing,
             config: Fingerprint::default(),
+            system: Fingerprint::default(),
             heard: None,
             hears: Links::default().with(ETHERNET, true).with(SERIAL, true),
         }

@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use heapless::Vec;
 
-use crate::frame::{self, FrameError, Keys, PairId};
+use crate::frame::{self, FrameError, Keys, PairId, Version};
 use crate::heartbeat::{Boot, Heartbeat};
 use crate::identity::{LINKS_MAX, LinkId};
 use crate::time::Instant;
@@ -20,12 +20,14 @@ pub struct Reception {
     pair: PairId,
     boots: Vec<Numbers, BOOTS_MAX>,
     links: [Statistics; LINKS_MAX],
+    speaks: Version,
 }
 
 impl Reception {
     /// The receiving end for frames of `pair` that are signed with one of `keys`.
     pub fn new(keys: Keys, pair: PairId) -> Self {
-        Self { keys, pair, boots: Vec::new(), links: [Statistics::NONE; LINKS_MAX] }
+        let links = [Statistics::NONE; LINKS_MAX];
+        Self { keys, pair, boots: Vec::new(), links, speaks: Version::NEWEST }
     }
 
     /// Reads what came by `link`.
@@ -39,14 +41,14 @@ impl Reception {
         bytes: &[u8],
         now: Instant,
     ) -> Result<Heartbeat, FrameError> {
-        let read = frame::decode(bytes, &self.keys, self.pair).and_then(|(number, heartbeat)| {
-            Ok((self.missing(link, number, &heartbeat)?, heartbeat))
-        });
+        let read = frame::decode(bytes, &self.keys, self.pair)
+            .and_then(|word| Ok((self.missing(link, word.number, &word.heartbeat)?, word)));
         let statistics = &mut self.links[link.place()];
         match read {
-            Ok((missing, heartbeat)) => {
+            Ok((missing, word)) => {
                 statistics.heard(missing, now);
-                Ok(heartbeat)
+                self.speaks = word.version;
+                Ok(word.heartbeat)
             }
             Err(cause) => {
                 let count = &mut statistics.dropped[cause as usize];
@@ -54,6 +56,11 @@ impl Reception {
                 Err(cause)
             }
         }
+    }
+
+    /// The version of the protocol in which the last word came.
+    pub const fn speaks(&self) -> Version {
+        self.speaks
     }
 
     /// What is known of `link`.

@@ -25,6 +25,10 @@ pub struct Settings {
     pub failback_hold: Duration,
     /// What a takeover from a silent peer takes.
     pub require: Require,
+    /// How long a peer must be dark before that is evidence.
+    pub dark_time: Duration,
+    /// What happens when the peer is not heard after boot, and its power is on.
+    pub at_boot: AtBoot,
     /// The times.
     pub timing: Timing,
     /// How many links there are.
@@ -33,6 +37,17 @@ pub struct Settings {
     pub resources: Vec<Policy, RESOURCES_MAX>,
     /// What both boxes must have in common.
     pub config: Fingerprint,
+    /// The machine that this box is; nothing but zeros if that is not known.
+    pub system: Fingerprint,
+}
+
+/// What a box does that has booted, does not hear its peer, and sees its power on (`fencing.at_boot`).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum AtBoot {
+    /// It waits for the peer, its power to go off, or an operator.
+    Wait,
+    /// It shoots, if it was not itself shot.
+    Fence,
 }
 
 impl Settings {
@@ -116,6 +131,39 @@ impl Timing {
         self.words.fence_time.saturating_add(self.skew()).saturating_add(self.words.keepalive)
     }
 
+    /// What must hold of a watchdog that waits `timeout` for each feeding. If it resets the box, that takes `reset`
+    /// more, and where the peer takes over from silence it must be over before.
+    pub fn watchdog(
+        &self,
+        timeout: Duration,
+        reset: Option<Duration>,
+        require: Require,
+    ) -> impl Iterator<Item = Inequality> + use<> {
+        let feeding = Inequality {
+            word: "timeout",
+            rule: "2 * keepalive < watchdog timeout",
+            left: self.words.keepalive.saturating_mul(2),
+            right: timeout,
+            remedy: "raise the timeout of the watchdog",
+        };
+        let dead = |reset| Inequality {
+            word: "timeout",
+            rule: "watchdog timeout + reset + lost heartbeats < deadtime",
+            left: self.stall(timeout, reset),
+            right: self.words.deadtime,
+            remedy: "lower the timeout of the watchdog or raise deadtime",
+        };
+        // Other evidence than silence does not become true by waiting.
+        let bounds = reset.filter(|_| require == Require::Silence).map(dead);
+        core::iter::once(feeding).chain(bounds)
+    }
+
+    /// The longest time from the last heartbeat that the peer hears of a box that is stuck until nothing runs there,
+    /// with a watchdog that waits `timeout` and a reset that takes `reset`: its last heartbeats may have been lost.
+    pub fn stall(&self, timeout: Duration, reset: Duration) -> Duration {
+        timeout.saturating_add(reset).saturating_add(self.words.keepalive.saturating_mul(LOST))
+    }
+
     fn skew(&self) -> Duration {
         self.words.keepalive.saturating_mul(2)
     }
@@ -147,10 +195,11 @@ impl Timing {
                 right: warntime,
                 remedy: "raise warntime or lower keepalive",
             },
+            // A peer that has booted anew and hears nothing is believed when the old one is late: before it counts as dead.
             Inequality {
                 word: "deadtime",
-                rule: "warntime < deadtime",
-                left: warntime,
+                rule: "warntime + keepalive < deadtime",
+                left: warntime.saturating_add(keepalive),
                 right: deadtime,
                 remedy: "raise deadtime or lower warntime",
             },
@@ -184,7 +233,7 @@ impl Timing {
 /// Something that must hold between two times.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Inequality {
-    /// The word of `[timing]` that it is about.
+    /// The word of its table that it is about.
     pub word: &'static str,
     /// In the words of the configuration.
     pub rule: &'static str,
@@ -210,6 +259,9 @@ impl fmt::Display for Inequality {
         if self.holds() { Ok(()) } else { write!(f, " does not hold: {remedy}") }
     }
 }
+
+/// A link may lose a heartbeat, and the next one too.
+const LOST: u32 = 2;
 
 /// A start bit, eight bits and a stop bit for every byte of the longest frame.
 const LINE_BITS: u64 = LINE_MAX as u64 * 10;
@@ -241,6 +293,22 @@ mod tests {
             let broken = Timing::new(times).unwrap_err();
             assert!(!broken.holds(), "{broken}");
         }
+    }
+
+    #[test]
+    fn a_stuck_box_must_be_dead_only_where_silence_is_enough() {
+        let seconds = Duration::from_secs;
+        let timing = Timing::new(Times { deadtime: seconds(4), ..times() }).unwrap();
+        let holds = |require, timeout, reset| {
+            timing.watchdog(timeout, reset, require).all(|inequality| inequality.holds())
+        };
+        let (reset, now) = (Some(Duration::from_millis(500)), Some(Duration::ZERO));
+        assert!(holds(Require::Silence, seconds(3), reset));
+        assert!(!holds(Require::Silence, seconds(4), now));
+        assert!(!holds(Require::Silence, seconds(3), Some(seconds(1))));
+        assert!(holds(Require::Silence, seconds(4), None));
+        assert!(holds(Require::Fenced, seconds(60), reset));
+        assert!(!holds(Require::Fenced, Duration::from_millis(400), None));
     }
 
     fn times() -> Times {

@@ -9,14 +9,20 @@
 //! - A box that was late itself listens before it shoots.
 //! - A shot that was ordered is waited for: its outcome is unknown until the device has shown the power off.
 //! - What cannot be seen off is tried again for ever, with a pause that doubles.
+//! - While the first shot is under way every heartbeat says so: a peer that hears it resets itself at once. Not if the
+//!   device did not answer, and not again after a failure: a peer that serves would be lost, and nothing won.
+//! - A box whose witness does not answer lets the other one go before, whatever it is.
 
 use core::time::Duration;
 
+use crate::dark::Dark;
 use crate::evidence::Evidence;
 use crate::heartbeat::{Asks, Role};
+use crate::journal::Journal;
 use crate::news::{Cause, News};
 use crate::node::{Action, Actions, Node, Tag, act, tell};
 use crate::peer::Health;
+use crate::settings::AtBoot;
 use crate::time::{Instant, Timer};
 
 /// What goes on against the peer's power.
@@ -32,6 +38,34 @@ pub enum Shot {
     Aimed,
     /// It was ordered off: the outcome is waited for.
     Ordered(Tag),
+}
+
+/// How the last life of this box ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Past {
+    /// It had heard the peer.
+    heard: bool,
+    /// By a shot, as far as that is known.
+    shot: Option<bool>,
+}
+
+impl Past {
+    /// What the journal tells: who has left in order was not shot.
+    pub(crate) fn of(journal: Option<Journal>) -> Self {
+        Self {
+            heard: journal.is_some_and(|journal| journal.peer.is_some()),
+            shot: journal.filter(|journal| journal.clean).map(|_| false),
+        }
+    }
+
+    pub(crate) const fn set_shot(&mut self, shot: bool) {
+        self.shot = Some(shot);
+    }
+
+    /// Whether this box was surely not shot since it last heard its peer.
+    fn was_not_shot(self) -> bool {
+        self.heard && self.shot == Some(false)
+    }
 }
 
 impl Node {
@@ -73,8 +107,10 @@ impl Node {
         match self.shot {
             Shot::Ordered(_) => {}
             _ if !threatens || !self.may_shoot() => self.shot = Shot::None,
-            Shot::None if warned => {
-                self.wait_for(now + self.settings.timing.keepalive() * 2);
+            Shot::None if warned || !self.witness => {
+                let warning =
+                    if warned { self.settings.timing.keepalive() * 2 } else { Duration::ZERO };
+                self.wait_for(now + self.turn().max(warning));
             }
             Shot::Looking(_) => {}
             // A timer that still runs here belongs to an earlier threat.
@@ -90,7 +126,11 @@ impl Node {
             self.on_shot(true, now, actions);
             return;
         }
-        let turn = if self.role.holds_resources() { now } else { self.since + self.delay() };
+        if self.darkness_suffices() && self.role == Role::Fencing && self.eligible() {
+            self.start(Evidence::Dark, now, actions);
+            return;
+        }
+        let turn = if self.role.holds_resources() { now } else { self.since + self.turn() };
         if self.may_shoot() {
             // Not here: the peer may have been heard since the question, or this box may have to listen first.
             self.wait_for(turn);
@@ -105,6 +145,10 @@ impl Node {
     }
 
     pub(crate) fn on_shot(&mut self, off: bool, now: Instant, actions: &mut Actions) {
+        if matches!(self.shot, Shot::Ordered(_)) {
+            // What this box says of its shot has changed.
+            self.change += 1;
+        }
         if off {
             self.shot = Shot::None;
             self.tries = 0;
@@ -126,6 +170,7 @@ impl Node {
     pub(crate) fn doubt(&mut self, cause: Cause, now: Instant, actions: &mut Actions) {
         self.tries = 0;
         self.shot = Shot::None;
+        self.dark = Dark::default();
         if self.silence_suffices(now) {
             self.start(Evidence::Silence, now, actions);
         } else {
@@ -134,22 +179,30 @@ impl Node {
         }
     }
 
-    /// No death-match: a box that has not heard its peer since boot does not shoot it.
+    /// No death-match: a box that has not heard its peer since boot does not shoot it, unless the integrator wants it,
+    /// and it is known that this box was not itself shot.
     pub(crate) fn may_shoot(&self) -> bool {
-        self.peer.epoch().is_some()
+        let at_boot = self.settings.at_boot == AtBoot::Fence && self.past.was_not_shot();
+        self.peer.epoch().is_some() || at_boot
     }
 
     fn silence_suffices(&self, now: Instant) -> bool {
         Evidence::Silence.suffices(self.settings.require) && self.peer.health(now) == Health::Dead
     }
 
-    /// How long the other box may shoot first: it goes before if it serves, or else if it ranks higher.
-    fn delay(&self) -> Duration {
-        let first = self.peer.last_word().is_some_and(|word| {
-            word.asks == Asks::Fence
-                || !word.role.holds_resources() && word.rank() < self.settings.rank()
-        });
-        if first { Duration::ZERO } else { self.settings.timing.fence_delay() }
+    /// How long the other box may shoot first: it goes before if it serves, or else if it ranks higher; and whatever it
+    /// is, if no witness answers here. Two boxes never have the same turn.
+    fn turn(&self) -> Duration {
+        let word = self.peer.last_word();
+        if word.is_some_and(|word| word.asks == Asks::Fence) {
+            return Duration::ZERO;
+        }
+        let first = self.role.holds_resources()
+            || word.is_some_and(|word| {
+                !word.role.holds_resources() && word.rank() < self.settings.rank()
+            });
+        let before = u32::from(!first) + 2 * u32::from(!self.witness);
+        self.settings.timing.fence_delay().saturating_mul(before)
     }
 
     /// Whether the time of the next look or shot has come. A box that was late listens first.
@@ -159,6 +212,11 @@ impl Node {
 
     fn relistens(&self, now: Instant) -> bool {
         self.timers.get(Timer::Relisten).is_some_and(|until| until > now)
+    }
+
+    /// Whether to tell the peer that it is being shot.
+    pub(crate) const fn shoots(&self) -> bool {
+        matches!(self.shot, Shot::Ordered(_)) && self.tries == 0 && !self.dark.mute
     }
 
     pub(crate) fn look(&mut self, actions: &mut Actions) {
@@ -181,6 +239,7 @@ impl Node {
     }
 
     fn shoot(&mut self, actions: &mut Actions) {
+        self.change += 1;
         self.shot = Shot::Ordered(self.change);
         tell(actions, News::Shooting);
         act(actions, Action::Fence(self.change));

@@ -68,6 +68,8 @@ pub enum Timer {
     Pardon,
     /// A failed resource is to be started again, or a failure to be forgotten.
     Recovery,
+    /// The peer has been dark for long enough.
+    Dark,
 }
 
 /// A deadline for each [`Timer`] that runs.
@@ -121,4 +123,4 @@ impl Timers {
     }
 }
 
-const TIMERS: usize = Timer::Recovery as usize + 1;
+const TIMERS: usize = Timer::Dark as usize + 1;

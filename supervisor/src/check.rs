@@ -62,6 +62,10 @@ pub fn missing(config: &Config, here: bool) -> Vec<Complaint> {
         complain(places.fence[peer.place()], format!("box.{}.fence", config.name(peer)), reason);
     }
     if here {
+        let needs = config.witnesses.iter().flat_map(board::check::Config::needs);
+        for reason in needs.filter_map(|need| need.missing()) {
+            complain(places.witnesses, "witness".to_owned(), reason);
+        }
         let links = config.links.iter().flat_map(|link| named(&link.name, link.needs(me)));
         for (name, reason) in links {
             complain(places.links, "link".to_owned(), format!("{name}: {reason}"));
@@ -70,6 +74,9 @@ pub fn missing(config: &Config, here: bool) -> Vec<Complaint> {
             for (name, reason) in named(&resource.name, resource.needs(me)) {
                 complain(*place, "resource".to_owned(), format!("{name}: {reason}"));
             }
+        }
+        for reason in config.watchdog.needs().iter().filter_map(Need::missing) {
+            complain(places.watchdog, "watchdog.device".to_owned(), reason);
         }
     }
     complaints
@@ -98,6 +105,7 @@ fn write_report(text: &mut String, path: &Path, config: &Config) -> fmt::Result 
         let share = (LINE_MAX * 10) as f64 / f64::from(baud) / keepalive * 100.0;
         writeln!(text, "  heartbeats fill {share:.1} % of the serial line at {baud} baud")?;
     }
+    write_watchdog(text, config)?;
     writeln!(text, "\nLongest time without service, if every timeout is used to its end")?;
     for Bound { what, worst, sum } in bounds(config) {
         let worst = match worst {
@@ -113,6 +121,16 @@ fn write_report(text: &mut String, path: &Path, config: &Config) -> fmt::Result 
     Ok(())
 }
 
+fn write_watchdog(text: &mut String, config: &Config) -> fmt::Result {
+    let Some(device) = &config.watchdog.device else { return Ok(()) };
+    let (timing, reset) = (&config.settings.timing, config.watchdog.reset);
+    for inequality in timing.watchdog(device.timeout, Some(reset), config.settings.require) {
+        writeln!(text, "  {inequality}")?;
+    }
+    let dead = timing.stall(device.timeout, reset);
+    writeln!(text, "  a box that is stuck is dead {dead:?} after it was last heard, whoever shoots")
+}
+
 /// What is right, and yet a risk that the integrator should have weighed.
 pub fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -120,6 +138,10 @@ pub fn warnings(config: &Config) -> Vec<String> {
         let text =
             "takeover.require = \"silence\": when all links are cut both boxes serve at once";
         warnings.push(text.to_owned());
+        if config.watchdog.device.is_none() {
+            let text = "no [watchdog] device: a box that is stuck may go on when its peer serves";
+            warnings.push(text.to_owned());
+        }
     } else {
         for id in BoxId::BOTH.into_iter().filter(|id| config.fence_of(*id).is_empty()) {
             warnings.push(format!(

@@ -12,8 +12,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use board::table::{Complaint, Source, Table};
-use board::{fence, link, resource};
+use board::{check, fence, link, resource, watchdog};
 use firmware_agnostic::frame::{Keys, PairId};
+use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::identity::{BoxId, RESOURCES_MAX};
 use firmware_agnostic::settings::Settings;
 
@@ -47,6 +48,8 @@ pub struct Config {
     pub fence: [Vec<fence::Config>; 2],
     /// What moves between the boxes, in the order in which it starts.
     pub resources: Vec<resource::Config>,
+    /// Who outside the pair tells whether this box's network is fine.
+    pub witnesses: Vec<check::Config>,
     /// Where operators are heard.
     pub control: Control,
     /// What is told to the log, and where that is.
@@ -55,6 +58,8 @@ pub struct Config {
     pub journal: PathBuf,
     /// A file that is there while this box is ready to do its part.
     pub ready_file: Option<PathBuf>,
+    /// What resets this box when it is stuck.
+    pub watchdog: watchdog::Config,
     /// Where in the file the things stand that are looked at later.
     pub places: Places,
 }
@@ -68,8 +73,12 @@ pub struct Places {
     pub fence: [(usize, usize); 2],
     /// Of the first `[[link]]`.
     pub links: (usize, usize),
+    /// Of the first `[[witness]]`.
+    pub witnesses: (usize, usize),
     /// Of each `[[resource]]`.
     pub resources: Vec<(usize, usize)>,
+    /// Of `watchdog.device`.
+    pub watchdog: (usize, usize),
 }
 
 impl Config {
@@ -145,19 +154,23 @@ impl Config {
 
     fn from_source(source: &Source<'_>, text: &str, identity: &Identity) -> Option<Self> {
         let mut root = source.parse();
-        let require = words::read_takeover(root.section("takeover"));
+        let (require, dark_time) = words::read_takeover(root.section("takeover"));
         // Before whatever may have a value for each box.
         let boxes = Boxes::read(&mut root, source, require);
+        let at_boot = words::read_fencing(root.section("fencing"));
         let pair = Pair::read(root.section("pair"));
         let links = read_links(&mut root);
         let (resources, resource_places) = words::read_resources(&mut root);
+        let witnesses = words::read_witnesses(&mut root);
         let timing = words::read_timing(root.section("timing"), boxes.as_ref(), &links);
         let control = Control::read(root.section("control"));
         let log = Log::read(root.section("log"));
         let journal = words::read_journal(root.section("journal"));
         let ready_file = words::read_ready(root.section("ready"));
+        let (watchdog, watchdog_place) =
+            words::read_watchdog(root.section("watchdog"), timing, require);
         let me = boxes.as_ref().and_then(|boxes| boxes.find(identity, &root));
-        let links_place = root.place("link");
+        let (links_place, witnesses_place) = (root.place("link"), root.place("witness"));
         root.finish();
 
         let (boxes, pair, me) = (boxes?, pair?, me?);
@@ -167,6 +180,8 @@ impl Config {
             auto_failback: pair.auto_failback,
             failback_hold: pair.failback_hold,
             require,
+            dark_time,
+            at_boot,
             timing: timing?,
             links: links.len(),
             resources: resources
@@ -175,12 +190,15 @@ impl Config {
                 .map(|resource| resource.policy)
                 .collect(),
             config: fingerprint::of(text),
+            system: Fingerprint::default(),
         };
         let places = Places {
             key_file: pair.key_file_place,
             fence: boxes.fence_places(),
             links: links_place,
+            witnesses: witnesses_place,
             resources: resource_places,
+            watchdog: watchdog_place,
         };
         let (boxes, fence) = boxes.into_parts();
         Some(Self {
@@ -191,10 +209,12 @@ impl Config {
             links,
             fence,
             resources,
+            witnesses,
             control,
             log,
             journal,
             ready_file,
+            watchdog,
             places,
         })
     }

@@ -6,6 +6,7 @@
 
 mod group;
 mod gun;
+mod keeper;
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -13,7 +14,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use board::link::Port;
-use firmware_agnostic::frame::{self, Keys, PairId};
+use firmware_agnostic::frame::{self, Keys, PairId, Word};
+use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::identity::ResourceId;
 use firmware_agnostic::news::{News, Weight};
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
@@ -32,6 +34,7 @@ use crate::status::Status;
 
 pub(crate) use group::{Group, States};
 pub(crate) use gun::{Devices, Gun};
+pub(crate) use keeper::Keeper;
 
 /// The hands of the supervisor.
 pub(crate) struct Effects {
@@ -45,9 +48,13 @@ pub(crate) struct Effects {
     pub(crate) reception: Rc<RefCell<Reception>>,
     pub(crate) group: Group,
     pub(crate) gun: Gun,
+    /// Where something watches this box.
+    pub(crate) keeper: Option<Keeper>,
     pub(crate) ready: Ready,
     /// The number of the next frame.
     pub(crate) number: u32,
+    /// What the peer has told of the machine that it is.
+    pub(crate) peer_is: Fingerprint,
     /// The operator whose order the node is looking at.
     pub(crate) asking: Option<Sender<String>>,
     /// What makes an answer of their silence.
@@ -67,10 +74,17 @@ impl Effects {
     pub(crate) fn perform(&mut self, action: Action) -> ControlFlow<()> {
         match action {
             Action::Send(heartbeat) => {
-                let frame = frame::encode(self.number, &heartbeat, &self.keys, self.pair);
+                let speaks = self.reception.borrow().speaks();
+                for version in speaks.to_say(self.number) {
+                    let word = Word { version, number: self.number, heartbeat };
+                    let frame = frame::encode(&word, &self.keys, self.pair);
+                    for port in &self.ports {
+                        port.send(&frame);
+                    }
+                }
                 self.number = self.number.wrapping_add(1);
-                for port in &self.ports {
-                    port.send(&frame);
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.sent();
                 }
             }
             Action::Start(tag) => {
@@ -88,25 +102,40 @@ impl Effects {
             Action::Restart(resource) => self.group.restart(resource),
             Action::LookAtPower(tag) => {
                 self.gun.look(tag);
-                self.overdue.gun = Some(self.expect(tag, Answer::PowerNotOff, self.gun.time()));
+                self.overdue.gun = Some(self.expect(tag, Answer::PowerUnknown, self.gun.time()));
             }
             Action::Fence(tag) => {
                 self.gun.fence(tag);
                 self.overdue.gun = Some(self.expect(tag, Answer::FenceFailed, self.gun.time()));
             }
             Action::Reset => {
+                // First of all, because the reset may hang, as everything else may here.
+                if let Some(keeper) = &self.keeper {
+                    keeper.bite();
+                }
                 crate::logging::flush();
                 let Err(error) = board::power::reset();
                 log::error!("{error}; the peer has been asked to fence it");
             }
             Action::Leave => {
-                self.group.end();
+                self.leave();
                 return ControlFlow::Break(());
             }
             Action::Reply(verdict) => self.reply(verdict),
             Action::Tell(news) => self.tell(&news),
         }
         ControlFlow::Continue(())
+    }
+
+    /// Stops everything, and ends the watch over this box if all of it has stopped.
+    fn leave(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.leave(self.group.stop_time());
+        }
+        let clean = self.group.end();
+        if let Some(keeper) = &self.keeper {
+            keeper.end(clean);
+        }
     }
 
     /// Answers a request of the control socket, or makes an event of it.
@@ -132,6 +161,7 @@ impl Effects {
                     reception: &self.reception.borrow(),
                     resources: self.group.states(),
                     devices: self.gun.devices(),
+                    watchdog: self.keeper.as_ref().map(Keeper::state),
                 };
                 let verdict = if status.redundant() { "ok" } else { "degraded" };
                 (verdict, if json { status.json() } else { status.text() })
@@ -149,6 +179,10 @@ impl Effects {
     /// Tells init how this box is doing.
     pub(crate) fn note(&mut self, node: &Node, now: Instant) {
         self.ready.note(node, now, &self.labels);
+        let system = node.peer().last_word().map(|word| word.system).unwrap_or_default();
+        if std::mem::replace(&mut self.peer_is, system) != system {
+            self.gun.expect(system);
+        }
     }
 
     fn reply(&mut self, verdict: Result<(), Refusal>) {

@@ -15,6 +15,7 @@ mod logging;
 mod ready;
 pub mod request;
 mod run;
+mod senses;
 mod start;
 mod status;
 

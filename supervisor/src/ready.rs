@@ -4,11 +4,9 @@
 //! what an earlier life left behind is gone, and the links are listened to.
 
 use std::fs;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
 
+use board::notify::Socket;
 use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::node::Node;
 use firmware_agnostic::time::{Instant, Timer};
@@ -17,7 +15,7 @@ use crate::labels::Labels;
 
 /// What init was last told.
 pub(crate) struct Ready {
-    socket: Option<UnixDatagram>,
+    socket: Option<Socket>,
     file: Option<PathBuf>,
     told: bool,
     role: Option<Role>,
@@ -30,7 +28,7 @@ impl Ready {
             // Left by an earlier life; it may just as well not be there.
             let _ = fs::remove_file(file);
         }
-        Self { socket: notify_socket(), file, told: false, role: None }
+        Self { socket: Socket::of_init(), file, told: false, role: None }
     }
 
     /// Tells what has changed.
@@ -55,8 +53,7 @@ impl Ready {
 
     fn tell(&self, text: &str) {
         if let Some(socket) = &self.socket {
-            // Init does not listen, and that is its own affair.
-            let _ = socket.send(text.as_bytes());
+            socket.tell(text);
         }
     }
 }
@@ -68,15 +65,4 @@ impl Drop for Ready {
             let _ = fs::remove_file(file);
         }
     }
-}
-
-fn notify_socket() -> Option<UnixDatagram> {
-    let path = std::env::var_os("NOTIFY_SOCKET")?;
-    let socket = UnixDatagram::unbound().ok()?;
-    socket.set_nonblocking(true).ok()?;
-    let connected = match path.as_bytes().strip_prefix(b"@") {
-        Some(name) => SocketAddr::from_abstract_name(name).and_then(|to| socket.connect_addr(&to)),
-        None => socket.connect(&path),
-    };
-    connected.ok().map(|()| socket)
 }

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use async_signal::{Signal, Signals};
 use board::clock::Clock;
+use board::fence::Guid;
 use board::journal::Store;
-use board::link::Port;
+use board::link::{Port, Seen};
 use firmware_agnostic::frame::FRAME_MAX;
-use firmware_agnostic::heartbeat::Boot;
+use firmware_agnostic::heartbeat::{Boot, Fingerprint};
 use firmware_agnostic::identity::LinkId;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
 use firmware_agnostic::reception::Reception;
+use firmware_agnostic::settings::AtBoot;
 use rustix::process::{Resource, getrlimit};
 use smol::channel::{Sender, bounded};
 use smol::future::{block_on, yield_now};
@@ -23,18 +25,20 @@ use smol::{LocalExecutor, Timer};
 
 use crate::config::Config;
 use crate::control::Socket;
-use crate::effects::{Effects, Group, Gun, Overdue};
+use crate::effects::{Effects, Group, Gun, Keeper, Overdue};
 use crate::labels::Labels;
 use crate::logging;
 use crate::ready::Ready;
 use crate::run::{Input, run};
+use crate::senses;
 
 /// Runs the supervisor that `config` describes until it has left.
 ///
 /// # Errors
 ///
 /// When something that it needs cannot be had: with the remedy.
-pub(crate) fn start(config: Config) -> io::Result<()> {
+pub(crate) fn start(mut config: Config) -> io::Result<()> {
+    config.settings.system = Guid::of_this_box().map(Guid::fingerprint).unwrap_or_default();
     let keys = config.keys()?;
     expect_files()?;
     let executor = Rc::new(LocalExecutor::new());
@@ -53,6 +57,12 @@ pub(crate) fn start(config: Config) -> io::Result<()> {
     let gun = Gun::open(config.fence_of(me.other()), inputs.clone())?;
     let pair = config.pair_id();
     let reception = Rc::new(RefCell::new(Reception::new(keys.clone(), pair)));
+    senses::watch_witnesses(&config.witnesses, &inputs)?;
+    let gates: Vec<_> = config.resources.iter().filter_map(|it| it.gate.clone()).collect();
+    senses::watch_gates(&gates, &inputs)?;
+    if config.settings.at_boot == AtBoot::Fence {
+        senses::ask_how_it_ended(config.fence_of(me), &inputs)?;
+    }
     let ports: Vec<_> =
         config.links.iter().map(|link| Rc::new(Port::new(link.clone(), me))).collect();
     for (port, link) in ports.iter().zip((0..).map_while(LinkId::new)) {
@@ -60,7 +70,10 @@ pub(crate) fn start(config: Config) -> io::Result<()> {
     }
     executor.spawn(socket.serve(executor.clone(), labels.clone(), inputs.clone())).detach();
     executor.spawn(leave_on_signal(signals, inputs.clone())).detach();
-    let node = Node::new(config.settings.clone(), boot()?, journal, Clock.now());
+    let boot = boot()?;
+    // Last of all: from now on whatever ends without a stop in order ends the box.
+    let keeper = Keeper::open(&config.watchdog, &config.settings, &config.journal)?;
+    let node = Node::new(config.settings.clone(), boot, journal, Clock.now());
     let effects = Effects {
         executor: executor.clone(),
         inputs,
@@ -73,7 +86,9 @@ pub(crate) fn start(config: Config) -> io::Result<()> {
         reception,
         group,
         gun,
+        keeper,
         number: 0,
+        peer_is: Fingerprint::default(),
         asking: None,
         overdue: Overdue::default(),
     };
@@ -92,7 +107,13 @@ async fn listen(
     // A little more than a frame has, so that a longer one is seen to be longer.
     let mut buffer = [0; FRAME_MAX + 2];
     loop {
-        let length = port.receive(&mut buffer).await;
+        let length = match port.receive(&mut buffer).await {
+            Seen::Frame(length) => length,
+            Seen::Line(up) => {
+                let _ = inputs.send(Input::Event(Event::Line(link, up))).await;
+                continue;
+            }
+        };
         let frame = buffer.get(..length).unwrap_or(&buffer);
         let received = reception.borrow_mut().receive(link, frame, Clock.now());
         match received {

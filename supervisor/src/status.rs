@@ -33,6 +33,8 @@ pub(crate) struct Status<'a> {
     pub(crate) reception: &'a Reception,
     pub(crate) resources: States,
     pub(crate) devices: Devices,
+    /// Whether what watches this box is fed, where something does.
+    pub(crate) watchdog: Option<String>,
 }
 
 impl Status<'_> {
@@ -62,6 +64,13 @@ impl Status<'_> {
         if let Some(next) = self.next() {
             writeln!(out, "  next         {next}")?;
         }
+        if let Some(evidence) = self.evidence() {
+            writeln!(out, "  evidence     {evidence}")?;
+        }
+        if !self.config.witnesses.is_empty() {
+            let answers = if self.node.witness() { "answers" } else { "does not answer" };
+            writeln!(out, "  witness      {answers}")?;
+        }
         writeln!(out, "links")?;
         for (port, link) in self.ports.iter().zip((0..).filter_map(LinkId::new)) {
             self.write_link(out, port, link)?;
@@ -76,6 +85,9 @@ impl Status<'_> {
             }
         }
         writeln!(out, "power of {}: {}", names.peer(), self.power())?;
+        if let Some(watchdog) = &self.watchdog {
+            writeln!(out, "watchdog: {watchdog}")?;
+        }
         if self.config.settings.require == Require::Silence {
             writeln!(out, "warning: takeover.require is silence: both boxes can serve at once")?;
         }
@@ -137,7 +149,9 @@ impl Status<'_> {
             json.number("change", epoch.change);
             json.flag("fit", node.fit());
             json.text("asks", word(node.asks()));
+            json.flag("witness", node.witness());
             json.optional_text("next", self.next().as_deref());
+            json.optional_text("evidence", self.evidence().as_deref());
         });
         json.object("peer", |json| {
             json.text("name", names.peer());
@@ -171,6 +185,7 @@ impl Status<'_> {
             }
             json.optional_text("failure", self.devices.failure.as_deref());
         });
+        json.optional_text("watchdog", self.watchdog.as_deref());
         json.end()
     }
 
@@ -212,6 +227,9 @@ impl Status<'_> {
             None => "isolated: the peer is not heard, and nothing is served here",
             Some(word) if !serves && word.role != Role::Active => "nobody serves",
             Some(word) if !node.fit() || !word.fit => "serving, but one box is not fit",
+            Some(word) if !node.witness() || !word.witness => {
+                "serving, but one box has lost its network: no witness answers"
+            }
             Some(word) if [node.asks(), word.asks].contains(&Asks::Maintenance) => {
                 "in maintenance: nothing happens by itself"
             }
@@ -223,7 +241,7 @@ impl Status<'_> {
                 "serving, but the boxes are configured differently"
             }
             Some(_)
-                if self.config.settings.require == Require::Fenced && self.devices.count == 0 =>
+                if self.config.settings.require != Require::Silence && self.devices.count == 0 =>
             {
                 "serving, but no device can fence the peer"
             }
@@ -271,6 +289,24 @@ impl Status<'_> {
             }
             _ => None,
         }
+    }
+
+    /// What there is of evidence that the peer holds nothing, and what there is not, while it is collected.
+    fn evidence(&self) -> Option<String> {
+        if self.node.role() != Role::Fencing {
+            return None;
+        }
+        let signs = self.node.signs(self.now);
+        let dropped = signs.up.is_empty() && !signs.down.is_empty();
+        let silent = format!("silent for {}", Time(signs.silence));
+        let have = [(true, silent.as_str()), (dropped, "lines dropped"), (signs.mute, MUTE)];
+        let have: Vec<&str> = have.into_iter().filter(|it| it.0).map(|it| it.1).collect();
+        let or = match signs.dark_at {
+            _ if self.config.settings.require != Require::Dark => String::new(),
+            Some(at) => format!(", or all of this for {} more", Time(at - self.now)),
+            None => ", or lines dropped and no answer for dark_time".to_owned(),
+        };
+        Some(format!("have: {}; missing: its power seen off{or}", have.join(", ")))
     }
 
     fn power(&self) -> String {
@@ -329,6 +365,8 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+const MUTE: &str = "its fence device does not answer";
 
 /// The one summary that needs nobody's attention.
 const REDUNDANT: &str = "serving, and redundant";

@@ -43,7 +43,6 @@ fn one_file_serves_both_boxes() {
 
 #[test]
 fn each_mistake_is_told_with_its_place_and_remedy() {
-    // (what is replaced, by what, LINE:COLUMN of the complaint, its word, what its reason says)
     let mistakes = [
         ("key_file", "keyfile", "3:1", "pair.keyfile", "did you mean key_file?"),
         ("[timing]", "[timming]", "5:2", "timming", "did you mean timing?"),
@@ -122,6 +121,46 @@ fn each_mistake_is_told_with_its_place_and_remedy() {
         ),
         ("name = \"ldap\"", "name = \"ldap", "2:13", "", "invalid"),
     ];
+    expect_complaints(&mistakes);
+}
+
+#[test]
+fn mistakes_about_the_watchdog_are_told() {
+    expect_complaints(&[
+        (
+            "[control]",
+            "[watchdog]\ntimeout = \"10s\"",
+            "46:11",
+            "watchdog.timeout",
+            "goes with `device`",
+        ),
+        (
+            "[control]",
+            "[watchdog]\ndevice = \"/dev/watchdog\"\ntimeout = \"1500ms\"",
+            "47:11",
+            "watchdog.timeout",
+            "whole number of seconds",
+        ),
+        (
+            "[control]",
+            "[watchdog]\ndevice = \"watchdog\"",
+            "46:10",
+            "watchdog.device",
+            "is not a full path",
+        ),
+        (
+            "[control]",
+            "[watchdog]\ndisk_timeout = \"10ms\"",
+            "46:16",
+            "watchdog.disk_timeout",
+            "at least 1s",
+        ),
+        ("[control]", "[watchdog]\ntimout = \"1s\"", "46:1", "watchdog.timout", "mean timeout?"),
+    ]);
+}
+
+/// (what is replaced, by what, LINE:COLUMN of the complaint, its word, what its reason says)
+fn expect_complaints(mistakes: &[(&str, &str, &str, &str, &str)]) {
     let mut wrong = Vec::new();
     for (old, new, place, word, reason) in mistakes {
         assert!(GOOD.contains(old), "{old}");
@@ -161,14 +200,44 @@ fn what_the_sample_leaves_out_is_understood_and_true() {
     assert_eq!(everything.settings.auto_failback, defaults.settings.auto_failback);
     assert_eq!(everything.settings.failback_hold, defaults.settings.failback_hold);
     assert_eq!(everything.settings.require, defaults.settings.require);
+    assert_eq!(everything.settings.dark_time, defaults.settings.dark_time);
+    assert_eq!(everything.settings.at_boot, defaults.settings.at_boot);
+    let checks = |config: &Config| {
+        config.witnesses.iter().map(board::check::Config::time).collect::<Vec<_>>()
+    };
+    assert_eq!(checks(&everything), checks(&defaults));
     assert_eq!(everything.settings.resources, defaults.settings.resources);
     assert_eq!(everything.links, defaults.links);
     assert_eq!(everything.log, defaults.log);
+    let timeout = everything.watchdog.device.as_ref().map(|device| device.timeout);
+    assert_eq!(timeout, Some(Duration::from_secs(10)), "the default of `timeout`");
+    assert_eq!(board::watchdog::Config { device: None, ..everything.watchdog }, defaults.watchdog);
     assert_eq!(everything.control.socket, defaults.control.socket);
     for (one, other) in everything.resources.iter().zip(&defaults.resources) {
         assert_eq!(one.place, other.place);
         assert_eq!(one.start_timeout, other.start_timeout);
         assert_eq!(one.stop_timeout, other.stop_timeout);
+    }
+}
+
+#[test]
+fn every_fence_device_of_the_sample_can_be_said() {
+    let examples: Vec<_> = SAMPLE
+        .split("\n#   { ")
+        .skip(1)
+        .map(|rest| {
+            let more = rest.lines().skip(1).map_while(|line| line.strip_prefix("#     "));
+            rest.lines().take(1).chain(more).collect::<Vec<_>>().join(" ")
+        })
+        .collect();
+    assert!(examples.len() >= 5, "{examples:?}");
+    let without = board::fence::MISSING;
+    for example in examples {
+        let device = format!("fence = [{{ {example}]");
+        let text = GOOD.replacen("fence = []", &device, 1);
+        let complaints = read(&text).err().unwrap_or_default();
+        let left_out = complaints.iter().any(|complaint| complaint.reason == without);
+        assert!(complaints.is_empty() || left_out, "{device}\n{}", told_all(&complaints));
     }
 }
 
@@ -291,12 +360,17 @@ fn check_tells_what_is_missing_and_what_is_promised() {
     }
 
     let text = text
+        .replace("[control]", "[watchdog]\ndevice = \"/dev/watchdog77\"\n[control]")
         .replace("/dev/ttyS1", "/dev/ttyS77")
         .replace("\"eth1\"", "\"eth77\"")
         .replace("/usr/sbin/slapd", "/nowhere/slapd");
     fs::write(&path, text).unwrap();
-    assert!(say("server1", false).is_ok());
+    let report = say("server1", false).unwrap();
+    let dead = "a box that is stuck is dead 10.9s after it was last heard";
+    assert!(report.contains("2 * keepalive < watchdog timeout: 400ms < 10s"), "{report}");
+    assert!(report.contains(dead), "{report}");
     let wrong = say("server1", true).unwrap_err();
+    assert!(wrong.contains("watchdog.device: the device /dev/watchdog77 is not"), "{wrong}");
     assert!(wrong.contains("ttyS77: the device /dev/ttyS77 is not here"), "{wrong}");
     assert!(wrong.contains("eth77: there is no interface eth77 here"), "{wrong}");
     assert!(wrong.contains("slapd: the program /nowhere/slapd is not here"), "{wrong}");
@@ -323,6 +397,26 @@ fn a_bound_is_the_sum_of_what_it_is_made_of() {
     let silence = GOOD.replace("\"fenced\"", "\"silence\"");
     assert_eq!(worst(&silence, "hangs"), Some(1_000 + 60_000));
     assert_eq!(worst(&silence, "other box silent"), Some(30_000 + 15_000 + 60_000));
+}
+
+/// Where silence is enough, a box that is stuck must be dead before its peer takes over.
+#[test]
+fn a_watchdog_that_waits_too_long_is_refused_where_silence_is_enough() {
+    let with = |require: &str, deadtime: &str, timeout: &str| {
+        let device = format!("[watchdog]\ndevice = \"/dev/watchdog\"\ntimeout = \"{timeout}\"");
+        GOOD.replace("\"fenced\"", &format!("\"{require}\""))
+            .replace("deadtime = \"1s\"", &format!("deadtime = \"{deadtime}\""))
+            .replace("[control]", &device)
+    };
+    let complaints = read(&with("silence", "2s", "2s")).unwrap_err();
+    let told = told_all(&complaints);
+    let rule = "watchdog timeout + reset + lost heartbeats < deadtime: 2.9s < 2s does not hold";
+    assert!(told.starts_with("47:11: watchdog.timeout: ") && told.contains(rule), "{told}");
+    assert!(read(&with("silence", "2s", "1s")).is_ok());
+
+    let config = read(&with("fenced", "1s", "10s")).unwrap();
+    assert_eq!(config.watchdog.device.unwrap().timeout, Duration::from_secs(10));
+    assert_eq!(config.watchdog.disk_timeout, Duration::from_secs(30));
 }
 
 fn read(text: &str) -> Result<Config, Vec<Complaint>> {

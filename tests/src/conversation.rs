@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use firmware_agnostic::frame::{self, Key, Keys, PairId};
+use firmware_agnostic::frame::{self, Key, Keys, PairId, Version, Word};
 use firmware_agnostic::heartbeat::{Boot, Heartbeat, Role};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::{Action, Answer, Event, Node};
@@ -88,7 +88,8 @@ impl Conversation {
                 let Action::Send(heartbeat) = action else { continue };
                 self.numbers[id.place()] += 1;
                 let number = self.numbers[id.place()];
-                let frame = frame::encode(number, &heartbeat, &self.keys, self.pair);
+                let word = Word { version: Version::NEWEST, number, heartbeat };
+                let frame = frame::encode(&word, &self.keys, self.pair);
                 let other = id.other().place();
                 for link in (0..self.links).filter_map(LinkId::new) {
                     let received = self.receptions[other].receive(link, &frame, self.now);

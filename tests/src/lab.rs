@@ -17,7 +17,7 @@
 //! | module | question |
 //! |---|---|
 //! | [`isolation`], `kernel` | how does the lab get a world of its own? |
-//! | `machine`, [`init`] | what is a box, and what runs as its pid 1? |
+//! | `machine`, [`init`], `watchdog` | what is a box, what runs as its pid 1, and what does that watch? |
 //! | [`character`] | which parts does this one program play in a box? |
 //! | `ethernet`, [`null_modem`], [`power_switch`] | what do cables and switches do? |
 //! | [`bmc`] | what does a BMC answer, and what can be wrong with one? |
@@ -71,6 +71,7 @@ pub mod stories;
 pub mod storm;
 pub mod tour;
 pub mod watch;
+mod watchdog;
 
 /// Two boxes and everything around them. It ends with the process that made it.
 #[derive(Debug)]
@@ -102,7 +103,8 @@ impl Lab {
         files.push(("twobox.toml".to_owned(), config::text(choices)));
         files.push(("twobox.key".to_owned(), config::KEY.to_owned()));
         let program = program.into_iter().map(str::to_owned).collect();
-        Self::with(&Installation { program, files }, choices.baud, choices.question)
+        let installation = Installation { program, files, watchdog: choices.watchdog };
+        Self::with(&installation, choices.baud, choices.question)
     }
 
     fn with(installation: &Installation, baud: u32, question: Question) -> io::Result<Self> {
@@ -209,6 +211,15 @@ impl Lab {
     /// When the box has no power.
     pub fn hang(&self, id: BoxId) -> io::Result<()> {
         self.machine(id).demo(&["freeze"]).map(drop)
+    }
+
+    /// Makes every write to a file in `/run` of a box hang, as on a disk that has died.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be put in the file's place.
+    pub fn stick(&self, id: BoxId, file: &str) -> io::Result<()> {
+        self.machine(id).stick(file)
     }
 
     /// The client, which asks for the service all the time.

@@ -8,27 +8,31 @@
 //! |---|---|
 //! | [`appliance`] | what is one box: power, clock, supervisor, resources? |
 //! | [`cable`] | what becomes of a heartbeat? |
+//! | [`wire`] | what stands on the cable? |
+//! | [`disk`] | what does a box remember? |
 //! | [`device`] | what becomes of an order to cut the power? |
 //! | [`effects`] | what is done about an action? |
 //! | [`faults`] | what can people and fate do? |
+//! | [`senses`] | what does a box see besides? |
 //! | [`fault`] | what of it happens, and what ends it? |
 //! | [`plan`] | what is going to happen? |
 //! | [`leap`] | what may be left out? |
 //! | [`shrink`] | what was needed? |
 //! | [`misery`] | how often, and for how long? |
 //! | [`checks`] | was a promise broken? |
+//! | [`story`] | what is told when something happens? |
 //! | [`trace`] | what is written down? |
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use firmware_agnostic::heartbeat::{Heartbeat, Role};
+use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::node::{Answer, Event, Node, Tag};
 use firmware_agnostic::order::{Order, Refusal};
 use firmware_agnostic::settings::Settings;
 
-use appliance::Appliance;
+use appliance::{Appliance, Lost};
 use cable::Cable;
 use checks::{Broken, Checks};
 use device::Device;
@@ -36,11 +40,13 @@ use fault::Fault;
 use misery::Misery;
 use random::Random;
 use trace::Trace;
+use wire::Said;
 
 pub mod appliance;
 pub mod cable;
 pub mod checks;
 pub mod device;
+pub mod disk;
 pub mod effects;
 pub mod fault;
 pub mod faults;
@@ -49,9 +55,12 @@ pub mod misery;
 pub mod plan;
 pub mod random;
 pub mod sample;
+pub mod senses;
 pub mod shrink;
 pub mod simulation;
+pub mod story;
 pub mod trace;
+pub mod wire;
 
 /// The simulated pair and all that surrounds it.
 pub struct World {
@@ -66,6 +75,10 @@ pub struct World {
     devices: [Device; 2],
     checks: Checks,
     trace: Trace,
+    /// What an operator orders on each box when either changes its role next.
+    ambushes: [Option<Order>; 2],
+    /// Whether the bytes of the heartbeats travel, rather than what they say.
+    pub bytes_travel: bool,
     /// The box that nobody switches on.
     abandoned: Option<BoxId>,
     /// A supervisor that was told to leave is not started again.
@@ -91,6 +104,8 @@ impl World {
             devices: [Device::default(); 2],
             checks: Checks::default(),
             trace,
+            ambushes: [None; 2],
+            bytes_travel: false,
             abandoned: None,
             stays_away: false,
             leaps: false,
@@ -184,7 +199,7 @@ impl World {
 
     fn happen(&mut self, what: &What) {
         match *what {
-            What::Arrives(id, link, heartbeat) => self.arrive(id, link, heartbeat),
+            What::Arrives(id, link, ref said) => self.arrive(id, link, said),
             What::Wakes(id, life) => self.wake(id, life),
             What::Answers(id, life, tag, answer) => {
                 self.deliver(id, life, Event::Answer(tag, answer));
@@ -192,17 +207,12 @@ impl World {
             What::GroupDone(id, life) => self.group_done(id, life),
             What::Restarted(id, life, resource) => self.restarted(id, life, resource),
             What::PowerIsRead(reading) => self.power_is_read(reading),
-            What::PowerGoesOff(id) => self.power_off(id, "its power is cut"),
+            What::PowerGoesOff(id) => self.cut_power(id),
             What::Starts(id, life) => self.start_supervisor(id, life),
             What::StallEnds(id, life) => self.stall_ends(id, life),
             What::Rescued(id, life) => self.rescue(id, life),
             What::Fault(fault) => self.bring_about(fault),
         }
-    }
-
-    fn arrive(&mut self, id: BoxId, link: LinkId, heartbeat: Heartbeat) {
-        let life = self.boxes[id.place()].life;
-        self.deliver(id, life, Event::Heartbeat(link, heartbeat));
     }
 
     /// Hands `event` to the supervisor that has `life`, now or when its stall is over.
@@ -232,9 +242,11 @@ impl World {
 
     fn step(&mut self, id: BoxId, event: Event) {
         let local = self.boxes[id.place()].local(self.now);
-        let Some(supervisor) = self.boxes[id.place()].supervisor.as_mut() else { return };
-        if let Event::Heartbeat(_, heartbeat) = event {
-            supervisor.heard_peer |= heartbeat.from != id;
+        let appliance = &mut self.boxes[id.place()];
+        let Some(supervisor) = appliance.supervisor.as_mut() else { return };
+        supervisor.seen.note(id, &event, &supervisor.node, self.now);
+        if appliance.lost == Lost::Shot && supervisor.seen.has_heard() {
+            appliance.lost = Lost::ShotBefore;
         }
         let actions = supervisor.node.step(event, local);
         let life = self.boxes[id.place()].life;
@@ -244,6 +256,10 @@ impl World {
                 self.perform(id, action);
             }
         }
+        if let Some(supervisor) = self.boxes[id.place()].alive(life) {
+            supervisor.seen.review(&supervisor.node, local, self.now);
+        }
+        self.check_dual();
         self.check_step(id, local);
         self.schedule_wake(id);
     }
@@ -273,7 +289,7 @@ impl World {
 /// Something that will happen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum What {
-    Arrives(BoxId, LinkId, Heartbeat),
+    Arrives(BoxId, LinkId, Said),
     Wakes(BoxId, u32),
     Answers(BoxId, u32, Tag, Answer),
     GroupDone(BoxId, u32),

@@ -38,6 +38,9 @@ stories! {
     alone_at_boot: "alone-at-boot",
     peer_unknown_at_boot: "peer-unknown-at-boot",
     site_loses_power: "site-loses-power",
+    stuck_loop_is_reset: "stuck-loop-is-reset",
+    stuck_disk_is_reset: "stuck-disk-is-reset",
+    well_box_is_not_reset: "well-box-is-not-reset",
 }
 
 #[test]

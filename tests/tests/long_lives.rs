@@ -14,16 +14,8 @@ use tests::world::trace::Trace;
 fn the_promises_hold_for_a_lifetime() {
     let days = env::var("TWOBOX_DAYS").ok().map(|days| days.parse().expect("TWOBOX_DAYS"));
     let lives = days.unwrap_or(DAYS).div_ceil(LIFE);
-    let (mut sum, begin) = (Outcome::default(), Instant::now());
-    for seed in 0..lives {
-        let plan = Plan::long_life(seed, LIFE);
-        match simulation::live(&plan, Trace::Off, true) {
-            Ok(outcome) => sum += outcome,
-            Err(broken) => {
-                panic!("life {seed}: {broken}\n{}", explain(&plan, broken.promise, true))
-            }
-        }
-    }
+    let begin = Instant::now();
+    let sum = simulation::sum(lives, life);
     println!(
         "{} pair-days ({:.1} of them step by step) in {:.0} s: {sum:?}",
         sum.time / DAY,
@@ -34,7 +26,14 @@ fn the_promises_hold_for_a_lifetime() {
     assert!(sum.takeovers > lives && sum.shots > lives && sum.orders > lives, "{sum:?}");
 }
 
+fn life(seed: u64) -> Outcome {
+    let plan = Plan::long_life(seed, LIFE);
+    simulation::live(&plan, Trace::Off, true).unwrap_or_else(|broken| {
+        panic!("life {seed}: {broken}\n{}", explain(&plan, broken.promise, true))
+    })
+}
+
 /// What is lived in all.
-const DAYS: u64 = 2_000;
+const DAYS: u64 = 100_000;
 /// The days of one life.
 const LIFE: u64 = 500;

@@ -107,7 +107,7 @@ fn what_an_answer_of_another_role_says_is_no_answer() {
     active.says(|_| ());
     let (epoch, cause) = (active.node.epoch(), active.node.cause());
     for answer in [Answer::Started, Answer::Stopped, Answer::PowerOff, Answer::Fenced] {
-        active.happens(Event::Answer(epoch.change, answer));
+        active.happens(Event::Answer(epoch.change - 2, answer));
     }
     assert_eq!((active.node.epoch(), active.node.cause()), (epoch, cause));
     assert!(active.node.term().0 > 0 && active.node.recovery().fit());
@@ -255,6 +255,8 @@ impl Scene {
             priority: Priority(1),
             term: mine.term,
             fit: true,
+            witness: true,
+            shoots: false,
             asks: Asks::Nothing,
             heard: Some(self.node.epoch()),
             hears: mine.hears.with(LINK, true),

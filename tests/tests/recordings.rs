@@ -122,8 +122,11 @@ fn home(boot: Boot, change: u32) -> Heartbeat {
         priority: Priority(100),
         term: Term(0),
         fit: true,
+        witness: true,
+        shoots: false,
         asks: Asks::Nothing,
         config: Fingerprint::default(),
+        system: Fingerprint::default(),
         heard: None,
         hears: Links::default().with(LINK, true),
     }

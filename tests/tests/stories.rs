@@ -4,9 +4,7 @@
 //! the line of its log; a line with a star is what happened to it. `TWOBOX_WRITE=1 cargo test -p tests --test
 //! stories` writes the traces anew: read every difference as a user would before it is committed.
 
-use std::path::Path;
 use std::time::Duration;
-use std::{env, fs};
 
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::failback::AutoFailback;
@@ -16,13 +14,12 @@ use firmware_agnostic::heartbeat::{
 use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::node::Node;
 use firmware_agnostic::order::{Order, Refusal, Until};
-use firmware_agnostic::settings::Settings;
+use firmware_agnostic::settings::AtBoot;
 
 use tests::world::appliance::Verb;
 use tests::world::device::Device;
-use tests::world::misery::{MILLI, Misery, SECOND};
-use tests::world::trace::Trace;
-use tests::world::{World, sample};
+use tests::world::misery::{MILLI, SECOND};
+use tests::world::story::Story;
 
 #[test]
 fn cold_boot() {
@@ -215,6 +212,116 @@ fn boot_alone_with_peer_on() {
     assert_eq!(story.order(AWAY, Order::Confirm(HOME)), Some(Ok(())));
     story.run(10 * SECOND);
     story.end("boot_alone_with_peer_on", Some(AWAY));
+}
+
+#[test]
+fn boot_alone_and_fence() {
+    let mut story = Story::serving_with(|settings| settings.at_boot = AtBoot::Fence);
+    // The whole site loses its power, and one box does not come back.
+    story.power_off(HOME, "loses its power");
+    story.power_off(AWAY, "loses its power");
+    story.power_on(HOME);
+    story.hang(HOME);
+    story.power_on(AWAY);
+    story.run(60 * SECOND);
+    story.end("boot_alone_and_fence", Some(AWAY));
+}
+
+#[test]
+fn boot_alone_after_a_shot() {
+    let mut story = Story::serving_with(|settings| settings.at_boot = AtBoot::Fence);
+    story.cables(false);
+    story.run(10 * SECOND);
+    story.power_on(AWAY);
+    story.run(60 * SECOND);
+    assert_eq!(story.role(AWAY), Some(Role::Fencing));
+    story.end("boot_alone_after_a_shot", Some(HOME));
+}
+
+/// The box and its BMC hang on the same feed.
+#[test]
+fn peer_goes_dark() {
+    let mut story = Story::serving_with(|settings| settings.require = Require::Dark);
+    let lines = [0, 2].map(|link| LinkId::new(link).expect("there are three"));
+    for link in lines {
+        story.line(AWAY, link, true);
+    }
+    story.power_off(HOME, "loses its power");
+    story.device(HOME, Device::Unreachable);
+    for link in lines {
+        story.line(AWAY, link, false);
+    }
+    story.run(60 * SECOND);
+    story.end("peer_goes_dark", Some(AWAY));
+}
+
+/// Somebody pulls every cable, and the network of the BMCs as well; but one line is seen again.
+#[test]
+fn peer_looks_dark_and_is_not() {
+    let mut story = Story::serving_with(|settings| settings.require = Require::Dark);
+    let line = LinkId::new(2).expect("there are three");
+    story.line(AWAY, line, true);
+    story.cables(false);
+    story.device(HOME, Device::Unreachable);
+    story.device(AWAY, Device::Unreachable);
+    story.line(AWAY, line, false);
+    story.run(7 * SECOND);
+    story.line(AWAY, line, true);
+    story.run(60 * SECOND);
+    assert_eq!(story.role(AWAY), Some(Role::Fencing));
+    story.end("peer_looks_dark_and_is_not", Some(HOME));
+}
+
+#[test]
+fn active_loses_its_witness() {
+    let mut story = Story::serving();
+    story.witness(HOME, false);
+    story.run(60 * SECOND);
+    assert_eq!(story.serving(), Some(AWAY));
+    story.witness(HOME, true);
+    story.run(60 * SECOND);
+    story.end("active_loses_its_witness", Some(HOME));
+}
+
+#[test]
+fn both_boxes_lose_their_witness() {
+    let mut story = Story::serving();
+    story.witness(HOME, false);
+    story.witness(AWAY, false);
+    story.run(60 * SECOND);
+    story.end("both_boxes_lose_their_witness", Some(HOME));
+}
+
+/// The active box is cut off from everything: the other one goes before.
+#[test]
+fn active_is_isolated() {
+    let mut story = Story::serving();
+    story.witness(HOME, false);
+    story.cables(false);
+    story.run(30 * SECOND);
+    assert_eq!(story.serving(), Some(AWAY));
+    story.end("active_is_isolated", Some(AWAY));
+}
+
+/// The active box is not heard, but hears that it is being shot.
+#[test]
+fn poison_pill() {
+    let mut story = Story::serving();
+    story.device(AWAY, Device::Broken);
+    (0..3).for_each(|link| story.plug_one_way(link, HOME, false));
+    story.run(60 * SECOND);
+    story.end("poison_pill", Some(AWAY));
+}
+
+/// Nothing would be won if a box that serves reset itself for a device that does not work.
+#[test]
+fn no_pill_without_a_device() {
+    let mut story = Story::serving();
+    story.device(HOME, Device::Unreachable);
+    story.device(AWAY, Device::Broken);
+    (0..3).for_each(|link| story.plug_one_way(link, HOME, false));
+    story.run(30 * SECOND);
+    story.end("no_pill_without_a_device", Some(HOME));
 }
 
 #[test]
@@ -466,8 +573,11 @@ fn a_replaced_box_asserts_that_it_serves() {
         priority: Priority(200),
         term: Term(9),
         fit: true,
+        witness: true,
+        shoots: false,
         asks: Asks::Nothing,
         config: Fingerprint::default(),
+        system: Fingerprint::default(),
         heard: None,
         hears: Links::default(),
     };
@@ -558,74 +668,6 @@ fn fence_shoots_the_wrong_box() {
     }
     story.run(10 * SECOND);
     story.end("fence_shoots_the_wrong_box", Some(AWAY));
-}
-
-/// A story that is being told.
-struct Story(World);
-
-impl Story {
-    fn begin() -> Self {
-        Self::with(|_| {})
-    }
-
-    fn with(change: impl Fn(&mut Settings)) -> Self {
-        let mut pair = sample::pair();
-        pair.iter_mut().for_each(change);
-        Self(World::new(pair, Misery::none(), 1, Trace::Kept(Vec::new())))
-    }
-
-    fn serving() -> Self {
-        Self::serving_with(|_| {})
-    }
-
-    fn serving_with(change: impl Fn(&mut Settings)) -> Self {
-        let mut story = Self::with(change);
-        story.power_on(HOME);
-        story.power_on(AWAY);
-        story.run(20 * SECOND);
-        assert_eq!(story.0.serving(), Some(HOME));
-        story.0.forget_lines();
-        story
-    }
-
-    fn run(&mut self, micros: u64) {
-        self.0
-            .run(micros)
-            .unwrap_or_else(|broken| panic!("{broken}\n{}", self.0.lines().join("\n")));
-    }
-
-    fn cables(&mut self, work: bool) {
-        (0..3).for_each(|link| self.plug(link, work));
-    }
-
-    fn end(self, name: &str, serving: Option<BoxId>) {
-        let told = self.0.lines().join("\n") + "\n";
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("stories/{name}.trace"));
-        if env::var_os("TWOBOX_WRITE").is_some() {
-            fs::write(&path, &told).expect("the folder of the stories can be written");
-        }
-        let expected = fs::read_to_string(&path).unwrap_or_default();
-        let difference =
-            told.lines().zip(expected.lines()).find(|(told, expected)| told != expected);
-        assert!(told == expected, "{name}: the first difference is {difference:?} in\n{told}");
-        if serving.is_some() {
-            assert_eq!(self.0.serving(), serving, "\n{told}");
-        }
-    }
-}
-
-impl std::ops::Deref for Story {
-    type Target = World;
-
-    fn deref(&self) -> &World {
-        &self.0
-    }
-}
-
-impl std::ops::DerefMut for Story {
-    fn deref_mut(&mut self) -> &mut World {
-        &mut self.0
-    }
 }
 
 const HOME: BoxId = BoxId::First;

@@ -1,6 +1,6 @@
 //! Do the bytes mean what they always meant, and does nothing else mean anything?
 //!
-//! `wire/v1/NAME.hex` is one frame each, fixed for ever: what was shipped is out there. A file is written if it is not
+//! `wire/vN/NAME.hex` is one frame each, fixed for ever: what was shipped is out there. A file is written if it is not
 //! there yet and `TWOBOX_WRITE` is set, and never changed; a new field is a new version, with a folder of its own.
 
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::{env, fs};
 
 use firmware_agnostic::frame::{
-    self, Deframer, FRAME_MAX, Frame, FrameError, Key, Keys, LINE_MAX, PairId, VERSION,
+    self, Deframer, FRAME_MAX, Frame, FrameError, Key, Keys, LINE_MAX, PairId, Version, Word,
 };
 use firmware_agnostic::heartbeat::{
     Asks, Boot, Epoch, Fingerprint, Heartbeat, Links, Priority, Role, Term,
@@ -22,19 +22,69 @@ use sha2::Sha256;
 use tests::world::random::Random;
 
 #[test]
-fn the_bytes_of_version_1_are_fixed() {
-    assert_eq!(VERSION, 1);
-    for (name, number, heartbeat) in golden() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("wire/v1/{name}.hex"));
-        let frame = frame::encode(number, &heartbeat, &keys(), pair());
-        if !path.exists() && env::var_os("TWOBOX_WRITE").is_some() {
-            fs::write(&path, hex(&frame) + "\n").expect("the folder of the bytes can be written");
-        }
-        let bytes = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let bytes = unhex(bytes.trim());
-        assert_eq!(hex(&frame), hex(&bytes), "{name} is written otherwise than it was");
-        assert_eq!(frame::decode(&bytes, &keys(), pair()), Ok((number, heartbeat)), "{name}");
+fn the_bytes_of_every_version_are_fixed() {
+    assert_eq!(Version::NEWEST, Version::Two);
+    let mut one = golden();
+    one.retain(|(name, ..)| !["witness_lost", "shoots", "system"].contains(&name.as_str()));
+    for (.., heartbeat) in &mut one {
+        heartbeat.system = Fingerprint::default();
     }
+    let versions = [(Version::One, one), (Version::Two, golden())];
+    for (version, words) in versions {
+        for (name, number, heartbeat) in words {
+            its_bytes_are_fixed(&name, &Word { version, number, heartbeat });
+        }
+    }
+}
+
+fn its_bytes_are_fixed(name: &str, word: &Word) {
+    let version = word.version as u8;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("wire/v{version}/{name}.hex"));
+    let frame = frame::encode(word, &keys(), pair());
+    if !path.exists() && env::var_os("TWOBOX_WRITE").is_some() {
+        fs::write(&path, hex(&frame) + "\n").expect("the folder of the bytes can be written");
+    }
+    let bytes = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let bytes = unhex(bytes.trim());
+    assert_eq!(hex(&frame), hex(&bytes), "{name} is written otherwise than it was");
+    assert_eq!(frame::decode(&bytes, &keys(), pair()), Ok(*word), "{name}");
+}
+
+#[test]
+fn what_the_older_version_has_no_words_for_stays_unsaid() {
+    let heartbeat = Heartbeat { witness: false, shoots: true, ..largest() };
+    let word = Word { version: Version::One, number: 1, heartbeat };
+    let read = frame::decode(&frame::encode(&word, &keys(), pair()), &keys(), pair());
+    let left =
+        Heartbeat { witness: true, shoots: false, system: Fingerprint::default(), ..heartbeat };
+    assert_eq!(read.map(|word| word.heartbeat), Ok(left));
+}
+
+#[test]
+fn boxes_of_two_versions_find_the_newer_one_that_both_speak() {
+    let said = |version: Version, number| -> Vec<Version> { version.to_say(number).collect() };
+    assert_eq!(said(Version::Two, 16), [Version::Two]);
+    assert_eq!(said(Version::One, 17), [Version::One]);
+    assert_eq!(said(Version::One, 32), [Version::Two, Version::One]);
+    // Both have heard a word of the older version, and could speak the newer one.
+    let mut boxes = [(); 2].map(|()| reception());
+    let old = Word { version: Version::One, number: 1, heartbeat: typical() };
+    for reception in &mut boxes {
+        assert_eq!(reception.speaks(), Version::Two);
+        let heard = reception.receive(ETHERNET, &frame::encode(&old, &keys(), pair()), at(1));
+        assert!(heard.is_ok());
+        assert_eq!(reception.speaks(), Version::One);
+    }
+    for number in 2..64 {
+        for (speaker, listener) in [(0, 1), (1, 0)] {
+            for version in boxes[speaker].speaks().to_say(number) {
+                let frame = frame::encode(&Word { version, number, ..old }, &keys(), pair());
+                // The same word in the other version is a replay.
+                let _ = boxes[listener].receive(ETHERNET, &frame, at(1));
+            }
+        }
+    }
+    assert_eq!(boxes.map(|reception| reception.speaks()), [Version::Two; 2]);
 }
 
 #[test]
@@ -97,9 +147,19 @@ fn what_is_signed_and_no_sentence_is_malformed() {
     };
     assert!(decode(&sign(body)).is_ok());
     let too_long = [body, &[0]].concat();
-    // The number takes five bytes here; the kind of sentence, the speaker, its epoch and its role follow.
-    let (kind, from, role) = (with(5, 1), with(6, 2), with(12, 7));
-    for wrong in [&body[..body.len() - 1], &[], &too_long, &kind, &from, &role] {
+    // The number takes five bytes here; the bits follow: kind, role, request, flags, and what is to come.
+    let bits = |bits: u16| {
+        let (low, high) = (bits & 0x7f | 0x80, bits >> 7);
+        let mut body = body.to_vec();
+        body[5..7].copy_from_slice(&[low as u8, high as u8]);
+        body
+    };
+    let typical = u16::from(body[5] & 0x7f) | u16::from(body[6]) << 7;
+    assert_eq!(bits(typical), body);
+    let (kind, role, asks) = (bits(typical | 1), bits(typical | 7 << 3), bits(typical | 7 << 6));
+    let (silent, newer) = (bits(typical & !(1 << 13)), [&[0x81, 0x80, 1], &body[7..]].concat());
+    let newer = [&body[..5], &newer].concat();
+    for wrong in [&body[..body.len() - 1], &[], &too_long, &kind, &role, &asks, &silent, &newer] {
         assert_eq!(decode(&sign(wrong)), Err(FrameError::Malformed), "{}", hex(wrong));
     }
     let mut random = Random::new(2);
@@ -119,7 +179,8 @@ fn a_key_is_changed_without_a_lost_word() {
     let ring = |keys: Vec<Key>| Keys::new(keys).expect("the names differ");
     let (before, during, after) =
         (ring(vec![old(), new()]), ring(vec![new(), old()]), ring(vec![new()]));
-    let says = |keys: &Keys| frame::encode(1, &typical(), keys, pair());
+    let word = Word { version: Version::NEWEST, number: 1, heartbeat: typical() };
+    let says = |keys: &Keys| frame::encode(&word, keys, pair());
     for (speaker, listener) in [(&before, &during), (&during, &before), (&during, &after)] {
         assert!(frame::decode(&says(speaker), listener, pair()).is_ok());
     }
@@ -188,7 +249,7 @@ fn zeros_within_a_frame_come_through() {
 fn a_replay_is_refused_on_its_link() {
     let mut reception = reception();
     let now = Instant::from_millis(1);
-    let says = |number| frame::encode(number, &typical(), &keys(), pair());
+    let says = |number| says(number, typical());
     assert!(reception.receive(ETHERNET, &says(5), now).is_ok());
     assert_eq!(reception.receive(ETHERNET, &says(5), now), Err(FrameError::Replayed));
     assert_eq!(reception.receive(ETHERNET, &says(4), now), Err(FrameError::Replayed));
@@ -204,11 +265,7 @@ fn a_replay_is_refused_on_its_link() {
 fn numbers_begin_anew_after_the_last_one() {
     let mut reception = reception();
     let now = Instant::from_millis(1);
-    let mut hears = |number| {
-        reception
-            .receive(ETHERNET, &frame::encode(number, &typical(), &keys(), pair()), now)
-            .is_ok()
-    };
+    let mut hears = |number| reception.receive(ETHERNET, &says(number, typical()), now).is_ok();
     assert!(hears(u32::MAX - 1));
     assert!(hears(u32::MAX));
     assert!(hears(0));
@@ -223,7 +280,7 @@ fn a_recording_of_an_earlier_boot_is_a_replay() {
     let now = Instant::from_millis(1);
     let says = |boot: u8, number| {
         let epoch = Epoch { boot: Boot([boot; 4]), change: 1 };
-        frame::encode(number, &Heartbeat { epoch, ..typical() }, &keys(), pair())
+        says(number, Heartbeat { epoch, ..typical() })
     };
     for boot in 0..8 {
         assert!(reception.receive(ETHERNET, &says(boot, 9), now).is_ok());
@@ -257,10 +314,17 @@ fn golden() -> Vec<(String, u32, Heartbeat)> {
         ("claim", Asks::Claim),
         ("leave", Asks::Leave),
         ("fence", Asks::Fence),
+        ("maintenance", Asks::Maintenance),
     ];
     let asks =
         asks.map(|(word, asks)| (format!("asks_{word}"), 1, Heartbeat { asks, ..typical() }));
     golden.extend(roles.into_iter().chain(asks));
+    let system = Fingerprint([0x5e, 0x1f, 0, 1]);
+    golden.extend([
+        ("witness_lost".to_owned(), 1, Heartbeat { witness: false, ..typical() }),
+        ("shoots".to_owned(), 1, Heartbeat { shoots: true, ..typical() }),
+        ("system".to_owned(), 1, Heartbeat { system, ..typical() }),
+    ]);
     golden
 }
 
@@ -272,8 +336,11 @@ fn typical() -> Heartbeat {
         priority: Priority(50),
         term: Term(3),
         fit: true,
+        witness: true,
+        shoots: false,
         asks: Asks::Nothing,
         config: Fingerprint([0xc0, 0xff, 0x1e, 0x5]),
+        system: Fingerprint::default(),
         heard: Some(Epoch { boot: Boot([0x01, 0x02, 0x03, 0x04]), change: 6 }),
         hears: Links::default().with(ETHERNET, true).with(SERIAL, true),
     }
@@ -289,8 +356,11 @@ fn largest() -> Heartbeat {
         priority: Priority(u8::MAX),
         term: Term(u32::MAX),
         fit: true,
+        witness: true,
+        shoots: false,
         asks: Asks::Fence,
         config: Fingerprint([0xff; 4]),
+        system: Fingerprint([0xff; 4]),
         heard: Some(epoch),
         hears: links.fold(Links::default(), |links, link| links.with(link, true)),
     }
@@ -304,18 +374,29 @@ fn newborn() -> Heartbeat {
         priority: Priority(0),
         term: Term(0),
         fit: false,
+        witness: true,
+        shoots: false,
         asks: Asks::Nothing,
         config: Fingerprint([0; 4]),
+        system: Fingerprint::default(),
         heard: None,
         hears: Links::default(),
     }
 }
 
 fn encode(heartbeat: &Heartbeat) -> Frame {
-    frame::encode(u32::MAX, heartbeat, &keys(), pair())
+    says(u32::MAX, *heartbeat)
 }
 
-fn decode(bytes: &[u8]) -> Result<(u32, Heartbeat), FrameError> {
+fn says(number: u32, heartbeat: Heartbeat) -> Frame {
+    frame::encode(&Word { version: Version::NEWEST, number, heartbeat }, &keys(), pair())
+}
+
+fn at(millis: u64) -> Instant {
+    Instant::from_millis(millis)
+}
+
+fn decode(bytes: &[u8]) -> Result<Word, FrameError> {
     frame::decode(bytes, &keys(), pair())
 }
 

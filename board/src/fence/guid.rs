@@ -11,6 +11,7 @@ use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
+use firmware_agnostic::heartbeat::Fingerprint;
 use toml::de::DeValue;
 
 use crate::table::{Source, Value};
@@ -45,6 +46,11 @@ impl Guid {
         self.0 == [0; 16] || self.0 == [0xff; 16]
     }
 
+    /// What the box tells of it in its heartbeats.
+    pub fn fingerprint(self) -> Fingerprint {
+        Fingerprint::of(&self.0)
+    }
+
     /// All bytes in the other order.
     fn turned(mut self) -> Self {
         self.0.reverse();
@@ -60,6 +66,38 @@ impl Guid {
             field.reverse();
         }
         self
+    }
+}
+
+/// Whose power a device should hold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Whose {
+    /// That of the box with this number: the configuration says so.
+    Of(Guid),
+    /// That of the box whose number has this fingerprint: the box itself has told it.
+    Told(Fingerprint),
+}
+
+impl Whose {
+    /// Whether it is the box that calls itself `found`.
+    pub fn is(self, found: Guid) -> bool {
+        match self {
+            Self::Of(guid) => guid.is_same_box(found),
+            Self::Told(fingerprint) => {
+                [found, found.turned(), found.mixed(), found.turned().mixed()]
+                    .iter()
+                    .any(|order| order.fingerprint() == fingerprint)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Of(guid) => write!(f, "GUID {guid}"),
+            Self::Told(_) => f.write_str("the box that is heard"),
+        }
     }
 }
 
@@ -122,7 +160,12 @@ mod tests {
             assert!(one.is_same_box(box_) && box_.is_same_box(one), "{one}");
         }
         assert!(smbios.is_same_box(ipmi) && ipmi.is_same_box(smbios));
+        for one in [box_, smbios, ipmi] {
+            assert!(Whose::Told(box_.fingerprint()).is(one) && Whose::Of(box_).is(one), "{one}");
+            assert!(Whose::Told(one.fingerprint()).is(box_), "{one}");
+        }
         let other: Guid = "00112233-4455-6677-8899-aabbccddeefe".parse().unwrap();
+        assert!(!Whose::Told(box_.fingerprint()).is(other) && !Whose::Of(box_).is(other));
         assert!(!box_.is_same_box(other) && !smbios.is_same_box(other));
     }
 

@@ -227,6 +227,16 @@ impl Fence for Ipmi {
         Ok(self.guid)
     }
 
+    fn was_cut(&mut self, patience: &Patience) -> io::Result<Option<bool>> {
+        let answer = self.ask(command::restart_cause(), patience)?;
+        Ok(match command::restart(&answer) {
+            Some(command::Restart::Ordered) => Some(true),
+            Some(command::Restart::PowerCame) => Some(false),
+            // A button, a reset: what was before that is not known.
+            _ => None,
+        })
+    }
+
     fn rest(&self) -> Duration {
         REST
     }

@@ -3,36 +3,32 @@
 use std::io;
 use std::time::Duration;
 
-use super::{Config, Fence, Fenced, Guid, Power, fence};
+use firmware_agnostic::heartbeat::Fingerprint;
+
+use super::{Config, Fence, Fenced, Guid, Power, Whose, fence};
 use crate::patience::Patience;
 
 /// The devices of one box, in the order in which they are asked.
 ///
 /// Each must be able to cut the box on its own. Two outlets that feed two supplies of one box are not two rungs: they
-/// are one device, of the integrator's own program.
+/// are one device, [`together`](super::together).
 pub struct Ladder {
     rungs: Vec<Rung>,
 }
 
-struct Rung {
+/// A device, and what it is held to.
+pub(super) struct Rung {
     name: String,
     timeout: Duration,
     on_after: Option<Duration>,
-    guid: Option<Guid>,
+    whose: Option<Whose>,
     device: Box<dyn Fence>,
 }
 
 impl Ladder {
     /// The devices behind `configs`.
     pub fn open(configs: &[Config]) -> Self {
-        let rungs = configs.iter().map(|config| Rung {
-            name: config.name.clone(),
-            timeout: config.timeout,
-            on_after: config.on_after,
-            guid: config.guid,
-            device: config.open(),
-        });
-        Self { rungs: rungs.collect() }
+        Self { rungs: configs.iter().map(Rung::open).collect() }
     }
 
     /// Devices that come from elsewhere than a configuration, with its defaults.
@@ -41,7 +37,7 @@ impl Ladder {
             name: "device".to_owned(),
             timeout: super::TIMEOUT,
             on_after: None,
-            guid: None,
+            whose: None,
             device,
         });
         Self { rungs: rungs.collect() }
@@ -62,12 +58,20 @@ impl Ladder {
         self.rungs.iter().map(|rung| rung.device.rest()).min().unwrap_or(Duration::MAX)
     }
 
-    /// Notes the GUID by which the box calls itself, as it has told: a device that says another one is not used. What
-    /// the configuration says of a device stands before that.
-    pub fn expect(&mut self, guid: Guid) {
+    /// Notes what the box has told of its GUID: a device that says another one is not used. What the configuration says of
+    /// a device stands before that.
+    pub fn expect(&mut self, told: Fingerprint) {
         for rung in &mut self.rungs {
-            rung.guid.get_or_insert(guid);
+            if !matches!(rung.whose, Some(Whose::Of(_))) {
+                rung.whose = Some(Whose::Told(told));
+            }
         }
+    }
+
+    /// Whether the power of the box was last cut by an order, as far as any device knows.
+    pub fn was_cut(&mut self, patience: &Patience) -> Option<bool> {
+        let cut = |device: &mut dyn Fence, left: &Patience| device.was_cut(left);
+        self.rungs.iter_mut().find_map(|rung| rung.ask(patience, cut).ok().flatten())
     }
 
     /// Cuts the power by the first device that shows it off. Tells after what time it is to be put on again, if at all.
@@ -76,7 +80,7 @@ impl Ladder {
     ///
     /// When none of them has, with the reasons of all: the box must then be taken for alive.
     pub fn fence(&mut self, patience: &Patience) -> io::Result<Option<Duration>> {
-        self.first(patience, |rung, patience| match fence(&mut *rung.device, patience)? {
+        self.first(patience, |rung, patience| match rung.ask(patience, fence)? {
             Fenced::Already => Ok(None),
             Fenced::Shot => Ok(rung.on_after),
         })
@@ -88,7 +92,7 @@ impl Ladder {
     ///
     /// When none of them answers, with the reasons of all.
     pub fn power(&mut self, patience: &Patience) -> io::Result<Power> {
-        self.first(patience, |rung, patience| rung.device.power(patience))
+        self.first(patience, |rung, patience| rung.ask(patience, |device, left| device.power(left)))
     }
 
     /// Orders the power on at every device, because any of them may have cut it.
@@ -101,9 +105,7 @@ impl Ladder {
         let mut reasons = Reasons::default();
         let mut taken = false;
         for rung in &mut self.rungs {
-            let patience = patience.at_most(rung.timeout);
-            let checked = rung.check(&patience);
-            match checked.and_then(|()| rung.device.set_power(Power::On, &patience)) {
+            match rung.ask(patience, |device, left| device.set_power(Power::On, left)) {
                 Ok(()) => taken = true,
                 Err(error) => reasons.add(&rung.name, &error),
             }
@@ -125,8 +127,7 @@ impl Ladder {
     ) -> io::Result<T> {
         let mut reasons = Reasons::default();
         for rung in &mut self.rungs {
-            let patience = patience.at_most(rung.timeout);
-            match rung.check(&patience).and_then(|()| verb(rung, &patience)) {
+            match verb(rung, patience) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => reasons.add(&rung.name, &error),
             }
@@ -139,12 +140,42 @@ impl Ladder {
 }
 
 impl Rung {
+    /// The device behind `config`.
+    pub(super) fn open(config: &Config) -> Self {
+        Self {
+            name: config.name.clone(),
+            timeout: config.timeout,
+            on_after: config.on_after,
+            whose: config.guid.map(Whose::Of),
+            device: config.open(),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn rest(&self) -> Duration {
+        self.device.rest()
+    }
+
+    /// Asks the device, in its own time, if it is the right one.
+    pub(super) fn ask<T>(
+        &mut self,
+        patience: &Patience,
+        verb: impl Fn(&mut dyn Fence, &Patience) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let patience = patience.at_most(self.timeout);
+        self.check(&patience)?;
+        verb(&mut *self.device, &patience)
+    }
+
     /// Looks whether the device holds the box that it should, where that is known.
     fn check(&mut self, patience: &Patience) -> io::Result<()> {
-        let Some(wanted) = self.guid else { return Ok(()) };
+        let Some(wanted) = self.whose else { return Ok(()) };
         // What cannot tell is taken at the integrator's word, as are all devices without a GUID.
         let Some(found) = self.device.guid(patience)? else { return Ok(()) };
-        if found.is_same_box(wanted) {
+        if wanted.is(found) {
             return Ok(());
         }
         let own = Guid::of_this_box().is_ok_and(|own| own.is_same_box(found));
@@ -152,8 +183,8 @@ impl Rung {
         Err(io::Error::new(
             io::ErrorKind::InvalidData,
             format!(
-                "the device is not used: it holds the power of {whose}, GUID {found}, and not of GUID {wanted}, and \
-                 would have shot the wrong one; correct its address"
+                "the device is not used: it holds the power of {whose}, GUID {found}, and not of {wanted}, and would \
+                 have shot the wrong one; correct its address, or write its guid if it is right"
             ),
         ))
     }
@@ -161,13 +192,13 @@ impl Rung {
 
 /// Why each device failed.
 #[derive(Default)]
-struct Reasons {
+pub(super) struct Reasons {
     texts: Vec<String>,
     last: Option<io::ErrorKind>,
 }
 
 impl Reasons {
-    fn add(&mut self, name: &str, error: &io::Error) {
+    pub(super) fn add(&mut self, name: &str, error: &io::Error) {
         self.texts.push(format!("{name}: {error}"));
         self.last = Some(error.kind());
     }
@@ -176,7 +207,7 @@ impl Reasons {
         self.last == Some(io::ErrorKind::Interrupted)
     }
 
-    fn into_error(self) -> io::Error {
+    pub(super) fn into_error(self) -> io::Error {
         match self.last {
             None => io::Error::new(io::ErrorKind::Unsupported, "the box has no fence device"),
             Some(kind) => io::Error::new(kind, self.texts.join("; ")),

@@ -31,6 +31,10 @@ pub struct Port {
     back_off: Cell<Duration>,
     /// Frames for which there was no room, in a row.
     dropped: Cell<u32>,
+    /// What the cable itself last showed.
+    line: Cell<Option<bool>>,
+    /// It is time to look at the line.
+    looked: Cell<bool>,
     /// Rings when the link is to look after itself. One for all frames: a timer is dear to set, and free to leave.
     look: RefCell<Timer>,
 }
@@ -45,6 +49,8 @@ impl Port {
             failure: RefCell::default(),
             back_off: Cell::new(BACK_OFF_MIN),
             dropped: Cell::new(0),
+            line: Cell::default(),
+            looked: Cell::default(),
             look: RefCell::new(Timer::after(LOOK)),
         }
     }
@@ -69,9 +75,9 @@ impl Port {
         }
     }
 
-    /// Waits for the next frame, and tells its length. Nothing that happens to the link ends the wait: it is opened
-    /// again and again.
-    pub async fn receive(&self, buffer: &mut [u8]) -> usize {
+    /// Waits for the next frame, or for a change of the line. Nothing else that happens to the link ends the wait: it is
+    /// opened again and again.
+    pub async fn receive(&self, buffer: &mut [u8]) -> Seen {
         loop {
             // A flood of frames must not keep the one thread from everything else.
             yield_now().await;
@@ -82,15 +88,19 @@ impl Port {
             let error = match link.get_ref().0.receive(buffer) {
                 Ok(length) => {
                     self.back_off.set(BACK_OFF_MIN);
-                    return length;
+                    return Seen::Frame(length);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let looked = async {
                         self.a_while().await;
+                        self.looked.set(true);
                         link.get_ref().0.look()
                     };
                     match or(link.readable(), looked).await {
-                        Ok(()) => continue,
+                        Ok(()) => match self.line_changed(&link) {
+                            Some(up) => return Seen::Line(up),
+                            None => continue,
+                        },
                         Err(error) => error,
                     }
                 }
@@ -112,6 +122,15 @@ impl Port {
     /// The modem control lines, where there are any and the link is open.
     pub fn lines(&self) -> Option<Lines> {
         self.link()?.get_ref().0.lines()
+    }
+
+    /// What the line is, if it is not what it was. A frame is no reason to look.
+    fn line_changed(&self, link: &Async<Plugged>) -> Option<bool> {
+        if !self.looked.take() {
+            return None;
+        }
+        let up = link.get_ref().0.line()?;
+        (self.line.replace(Some(up)) != Some(up)).then_some(up)
     }
 
     fn link(&self) -> Option<Rc<Async<Plugged>>> {
@@ -152,6 +171,15 @@ impl Port {
             *self.failure.borrow_mut() = reason;
         }
     }
+}
+
+/// What a port has seen.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Seen {
+    /// A frame of this length.
+    Frame(usize),
+    /// The line of the cable is up now, or down.
+    Line(bool),
 }
 
 /// An open link, as the reactor wants to see it.

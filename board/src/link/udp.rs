@@ -15,6 +15,7 @@
 //! | the peer reboots | "port unreachable" is told to connected sockets only (udp(7)), and this is none |
 //! | the interface is made anew | its index is another one: `look` notices, and the link is opened again |
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -25,6 +26,7 @@ use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
 
 use super::{Link, while_trying};
 use crate::need::Need;
+use crate::netlink::Netlink;
 use crate::table::{PerBox, Table};
 
 /// `kind = "udp"`
@@ -33,6 +35,8 @@ pub(super) struct Config {
     interface: PerBox<String>,
     to: Destination,
     port: u16,
+    /// The cable goes to the peer with nothing in between, so its carrier is the peer's.
+    direct: bool,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -57,8 +61,9 @@ impl Config {
         if port == 0 {
             table.complain("port", format!("is not between 1 and 65535; the usual one is {PORT}"));
         }
+        let direct = table.or("direct", false);
         let to = Destination::read(table);
-        Some(Self { interface: interface?, to: to?, port })
+        Some(Self { interface: interface?, to: to?, port, direct })
     }
 
     /// `eth1`, or `bond0/eth0` where the boxes differ.
@@ -89,7 +94,9 @@ impl Config {
         socket
             .bind(&SocketAddr::new(near, self.port).into())
             .map_err(|error| self.not_bound(interface, error))?;
-        Ok(Udp { socket: socket.into(), interface: interface.clone(), index, near, to })
+        let carrier = if self.direct { Some(RefCell::new(Netlink::open()?)) } else { None };
+        let (socket, interface) = (socket.into(), interface.clone());
+        Ok(Udp { socket, interface, index, near, to, carrier })
     }
 
     fn not_bound(&self, interface: &str, error: io::Error) -> io::Error {
@@ -198,6 +205,8 @@ pub(super) struct Udp {
     /// This box's address, where the peer's is known too.
     near: IpAddr,
     to: SocketAddr,
+    /// Where to ask for the carrier, if it tells anything of the peer.
+    carrier: Option<RefCell<Netlink>>,
 }
 
 impl Link for Udp {
@@ -232,6 +241,13 @@ impl Link for Udp {
             )),
             Err(error) => Err(absent(interface, error.into())),
         }
+    }
+
+    fn line(&self) -> Option<bool> {
+        let mut netlink = self.carrier.as_ref()?.borrow_mut();
+        let interface = netlink.interface(&self.interface).ok()??;
+        // An interface that somebody has set down has no carrier, and tells nothing of the peer.
+        interface.up.then_some(interface.carrier)
     }
 }
 

@@ -210,6 +210,7 @@ impl Process {
             account,
             limits: self.config.limits.clone(),
             umask: self.config.umask,
+            input: None,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use board::link::{Config, Port};
+use board::link::{Config, Port, Seen};
 use board::table::Source;
 use smol::Timer;
 use smol::future::or;
@@ -40,8 +40,17 @@ fn receive(port: &Port, patience: Duration) -> Option<Vec<u8>> {
 
 async fn next(port: &Port) -> Option<Vec<u8>> {
     let mut buffer = [0; 64];
-    let length = port.receive(&mut buffer).await;
+    let length = frame(port, &mut buffer).await;
     Some(buffer[..length].to_vec())
+}
+
+/// Waits for a frame, whatever the line shows meanwhile.
+async fn frame(port: &Port, buffer: &mut [u8]) -> usize {
+    loop {
+        if let Seen::Frame(length) = port.receive(buffer).await {
+            return length;
+        }
+    }
 }
 
 async fn after<T>(time: Duration, value: T) -> T {

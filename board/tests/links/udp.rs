@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use board::link::{Config, Port};
+use board::link::{Config, Port, Seen};
 use firmware_agnostic::identity::BoxId;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 use smol::Timer;
 use smol::channel::{Sender, bounded};
 use smol::future::or;
 
-use crate::{PATIENCE, PAUSE, after, config, next, receive};
+use crate::{PATIENCE, PAUSE, after, config, frame, next, receive};
 
 #[test]
 fn datagrams_travel_between_boxes_with_addresses() {
@@ -152,6 +152,30 @@ fn a_link_waits_for_its_interface_and_its_peer() {
     }
 }
 
+/// The peer's end loses its power: the carrier goes.
+#[test]
+fn a_direct_cable_shows_whether_the_peer_has_power() {
+    let cable = Cable::new();
+    let port = cable.port(&format!("{V4}\ndirect = true"));
+    let line = || smol::block_on(or(line(&port), after(PATIENCE, None)));
+    assert_eq!(line(), Some(true));
+    cable.far("ip link set eth1 down");
+    assert_eq!(line(), Some(false));
+    cable.far("ip link set eth1 up");
+    assert_eq!(line(), Some(true));
+    // This box's own end says nothing of the peer.
+    cable.near("ip link set eth1 down");
+    assert_eq!(smol::block_on(or(self::line(&port), after(A_LOOK * 2, None))), None);
+}
+
+async fn line(port: &Port) -> Option<bool> {
+    loop {
+        if let Seen::Line(up) = port.receive(&mut [0; 64]).await {
+            return Some(up);
+        }
+    }
+}
+
 #[test]
 fn only_the_peer_is_listened_to() {
     let cable = Cable::new();
@@ -257,7 +281,7 @@ impl Echo {
             let echo = async {
                 let mut buffer = [0; 64];
                 loop {
-                    let length = port.receive(&mut buffer).await;
+                    let length = frame(&port, &mut buffer).await;
                     if buffer[0] == b'?' {
                         buffer[0] = b'!';
                         port.send(&buffer[..length]);
@@ -304,7 +328,7 @@ fn is_answered(port: &Port, patience: Duration) -> bool {
     let listen = async {
         let mut buffer = [0; 64];
         loop {
-            let length = port.receive(&mut buffer).await;
+            let length = frame(port, &mut buffer).await;
             if buffer[..length] == answer {
                 return true;
             }

@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
+use board::check;
 use board::resource::{self, Place};
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::recovery::{OnFailure, Policy, Recovery};
+use firmware_agnostic::settings::AtBoot;
 use firmware_agnostic::time::Instant;
 
 use crate::config::Config;
@@ -35,6 +37,8 @@ pub struct Bound {
 /// | cables cut | silence, the active box shoots and serves on | none |
 /// | service fails | restarts up to the threshold, stop, the word is heard, start | see [`Policy`] |
 /// | boot alone | leftovers stopped, initdead, the power is read as off, start | stop + initdead + fence time + start |
+/// | the same, `at_boot = "fence"` | and the power is on: the other's turn passes, fence | and fence delay |
+/// | network lost | no witness answers, the service moves | witness + 2 keepalive + stop + start |
 /// | boot together | leftovers stopped, both heard and echoed, start | stop + 3 keepalive + start |
 pub fn bounds(config: &Config) -> impl Iterator<Item = Bound> {
     let timing = config.settings.timing;
@@ -70,12 +74,16 @@ pub fn bounds(config: &Config) -> impl Iterator<Item = Bound> {
         },
         if silence {
             sum("boot alone, other box silent", &alone, &[start])
+        } else if config.settings.at_boot == AtBoot::Fence && !blind {
+            let shot = [&alone[..], &[("fence delay", delay)]].concat();
+            sum("boot alone, other box on and silent, this one not shot", &shot, &[start])
         } else {
             operator("boot alone, other box on and silent")
         },
         sum("both boxes boot", &[stop, ("3 * keepalive", keepalive * 3)], &[start]),
     ]
     .into_iter()
+    .chain(lost_network(config, &[("2 * keepalive", keepalive * 2), stop], start))
     .chain(worst_service(config, &[stop, ("keepalive", keepalive)], start))
 }
 
@@ -90,6 +98,13 @@ fn sum(what: &'static str, parts: &[Part], more: &[Part]) -> Bound {
 
 fn operator(what: &'static str) -> Bound {
     Bound { what, worst: None, sum: "until an operator says `twobox confirm`".to_owned() }
+}
+
+/// A box has lost its network when the last of its witnesses is silent.
+fn lost_network(config: &Config, switch: &[Part], start: Part) -> Option<Bound> {
+    let witness = config.witnesses.iter().map(check::Config::time).max()?;
+    let parts = [&[("witness", witness)], switch].concat();
+    Some(sum("active box loses its witness", &parts, &[start]))
 }
 
 /// The longest that any one resource's failures can last before another box serves.

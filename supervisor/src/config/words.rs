@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use board::table::{Source, Table, Value};
-use board::{link, resource};
+use board::{check, link, resource, watchdog};
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::identity::RESOURCES_MAX;
 use firmware_agnostic::recovery::OnFailure;
-use firmware_agnostic::settings::{Times, Timing};
+use firmware_agnostic::settings::{AtBoot, Times, Timing};
 use log::LevelFilter;
 use toml::de::DeValue;
 
@@ -64,12 +64,32 @@ impl Value for Failback {
     }
 }
 
-/// `[takeover]`
-pub(super) fn read_takeover(mut table: Table<'_>) -> Require {
-    let choices = [("fenced", Require::Fenced), ("silence", Require::Silence)];
+/// `[takeover]`: what a takeover from a silent peer takes, and how long a peer must be dark.
+pub(super) fn read_takeover(mut table: Table<'_>) -> (Require, Duration) {
+    let choices =
+        [("fenced", Require::Fenced), ("dark", Require::Dark), ("silence", Require::Silence)];
     let require = table.choose("require", &choices).unwrap_or(Require::Fenced);
+    let dark_time = table.or("dark_time", DARK_TIME);
     table.finish();
-    require
+    (require, dark_time)
+}
+
+/// Every `[[witness]]`
+pub(super) fn read_witnesses(root: &mut Table<'_>) -> Vec<check::Config> {
+    let read = |mut table: Table<'_>| {
+        let config = check::Config::read(&mut table);
+        table.finish();
+        config
+    };
+    root.tables("witness").into_iter().filter_map(read).collect()
+}
+
+/// `[fencing]`
+pub(super) fn read_fencing(mut table: Table<'_>) -> AtBoot {
+    let choices = [("wait", AtBoot::Wait), ("fence", AtBoot::Fence)];
+    let at_boot = table.choose("at_boot", &choices).unwrap_or(AtBoot::Wait);
+    table.finish();
+    at_boot
 }
 
 /// `[control]`: where operators are heard.
@@ -134,6 +154,24 @@ pub(super) fn read_ready(mut table: Table<'_>) -> Option<PathBuf> {
     let file = table.take("file");
     table.finish();
     file
+}
+
+/// `[watchdog]`, and where its device stands.
+pub(super) fn read_watchdog(
+    mut table: Table<'_>,
+    timing: Option<Timing>,
+    require: Require,
+) -> (watchdog::Config, (usize, usize)) {
+    let config = watchdog::Config::read(&mut table);
+    if let (Some(timing), Some(device)) = (timing, &config.device) {
+        let times = timing.watchdog(device.timeout, Some(config.reset), require);
+        for broken in times.filter(|inequality| !inequality.holds()) {
+            table.complain(broken.word, broken.to_string());
+        }
+    }
+    let place = table.place("device");
+    table.finish();
+    (config, place)
 }
 
 /// `[timing]`, with what the devices add to it.
@@ -209,6 +247,9 @@ pub const LEVELS: [(&str, LevelFilter); 5] = [
     ("debug", LevelFilter::Debug),
     ("trace", LevelFilter::Trace),
 ];
+
+/// Longer than a BMC is silent while it resets itself.
+const DARK_TIME: Duration = Duration::from_secs(30);
 
 /// Longer than a box that reboots in a loop stays up.
 const FAILBACK_HOLD: Duration = Duration::from_secs(90);

@@ -38,7 +38,7 @@ pub(crate) struct Group {
     jobs: mpsc::Sender<Job>,
     bell: Cord,
     cord: Cord,
-    done: mpsc::Receiver<()>,
+    done: mpsc::Receiver<bool>,
     states: Arc<Mutex<States>>,
     start_time: Duration,
     stop_time: Duration,
@@ -110,13 +110,14 @@ impl Group {
         self.give(Job::Restart(resource));
     }
 
-    /// Stops everything, waits for it, and ends the thread.
-    pub(crate) fn end(&self) {
+    /// Stops everything, waits for it, and ends the thread. Tells whether everything has stopped.
+    pub(crate) fn end(&self) -> bool {
         self.cord.pull();
         self.give(Job::End);
-        if self.done.recv_timeout(self.stop_time).is_err() {
+        self.done.recv_timeout(self.stop_time).unwrap_or_else(|_| {
             log::error!("not everything could be stopped in time: leaving all the same");
-        }
+            false
+        })
     }
 
     /// The longest time that a start may take.
@@ -221,7 +222,7 @@ struct Hands {
 }
 
 impl Hands {
-    fn work(mut self, queue: &mpsc::Receiver<Job>, finished: &mpsc::Sender<()>) {
+    fn work(mut self, queue: &mpsc::Receiver<Job>, finished: &mpsc::Sender<bool>) {
         loop {
             self.wait();
             self.bell.reset();
@@ -234,8 +235,8 @@ impl Hands {
                     Job::Announce => self.announce(),
                     Job::End => {
                         self.position = Position::Nowhere;
-                        let _ = self.clear_out();
-                        let _ = finished.send(());
+                        let clean = self.clear_out().is_ok();
+                        let _ = finished.send(clean);
                         return;
                     }
                 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use board::clock::Clock;
 use board::fence::{Config, Ladder, Power};
 use board::patience::{Cord, Patience};
+use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::node::{Answer, Event, Tag};
 use firmware_agnostic::time::Instant;
 use smol::channel::Sender;
@@ -25,6 +26,8 @@ pub(crate) struct Gun {
     cord: Cord,
     devices: Arc<Mutex<Devices>>,
     time: Duration,
+    /// What the peer has told of the machine that it is.
+    expected: Arc<Mutex<Option<Fingerprint>>>,
 }
 
 /// What the devices last said, for people.
@@ -64,11 +67,19 @@ impl Gun {
         let devices = Arc::new(Mutex::new(devices));
         let cord = Cord::new()?;
         let (ladder, devices_seen) = (Ladder::open(configs), devices.clone());
-        let hands = Hands { ladder, devices: devices_seen, inputs, cord: cord.clone(), on: None };
+        let expected = Arc::new(Mutex::new(None));
+        let hands = Hands {
+            ladder,
+            devices: devices_seen,
+            inputs,
+            cord: cord.clone(),
+            on: None,
+            expected: expected.clone(),
+        };
         let thread = thread::Builder::new().name("fence".to_owned()).stack_size(STACK);
         thread.spawn(move || hands.work(&queue))?;
         let time = configs.iter().map(|config| config.timeout).sum();
-        Ok(Self { jobs, cord, devices, time })
+        Ok(Self { jobs, cord, devices, time, expected })
     }
 
     /// Asks for the peer's power.
@@ -79,6 +90,12 @@ impl Gun {
     /// Orders the peer's power off.
     pub(crate) fn fence(&self, tag: Tag) {
         self.give(Verb::Fence, tag);
+    }
+
+    /// Notes what the peer has told of the machine that it is; no news if it is nothing but zeros.
+    pub(crate) fn expect(&self, system: Fingerprint) {
+        let expected = Some(system).filter(|system| *system != Fingerprint::default());
+        *self.expected.lock().unwrap_or_else(PoisonError::into_inner) = expected;
     }
 
     /// The longest time that an answer may take.
@@ -105,6 +122,7 @@ struct Hands {
     cord: Cord,
     /// Until the box that was shot is powered on again.
     on: Option<Patience>,
+    expected: Arc<Mutex<Option<Fingerprint>>>,
 }
 
 impl Hands {
@@ -114,13 +132,25 @@ impl Hands {
             match queue.recv_timeout(pause) {
                 Ok(job) => {
                     self.cord.reset();
+                    self.learn();
                     self.take(&job);
                 }
-                Err(mpsc::RecvTimeoutError::Timeout) => self.idle(),
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    self.learn();
+                    self.idle();
+                }
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
             }
             let until_on = self.on.as_ref().map_or(Duration::MAX, Patience::left);
             pause = self.ladder.rest().min(until_on).min(LONGEST);
+        }
+    }
+
+    /// Takes over what the peer has told of itself.
+    fn learn(&mut self) {
+        let told = *self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(told) = told {
+            self.ladder.expect(told);
         }
     }
 
@@ -175,7 +205,8 @@ impl Hands {
         let seen = self.ask(job);
         let answer = match (job.verb, &seen) {
             (Verb::Look, Ok(Power::Off)) => Answer::PowerOff,
-            (Verb::Look, _) => Answer::PowerNotOff,
+            (Verb::Look, Ok(Power::On)) => Answer::PowerOn,
+            (Verb::Look, Err(_)) => Answer::PowerUnknown,
             (Verb::Fence, Ok(Power::Off)) => Answer::Fenced,
             (Verb::Fence, _) => Answer::FenceFailed,
         };
@@ -243,7 +274,7 @@ mod tests {
             Ok(Input::Event(event)) => event,
             _ => panic!("the thread answers"),
         };
-        assert_eq!(answer(), Event::Answer(1, Answer::PowerNotOff));
+        assert_eq!(answer(), Event::Answer(1, Answer::PowerUnknown));
         assert_eq!(answer(), Event::Answer(2, Answer::FenceFailed));
         assert!(!shots.exists(), "a shot that came too late was fired");
     }

@@ -7,7 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use board::neighbour::claim;
 use board::netlink::told;
-use firmware_agnostic::frame::{self, Deframer, FRAME_MAX, Key, Keys, LINE_MAX, PairId};
+use firmware_agnostic::frame::{
+    self, Deframer, FRAME_MAX, Key, Keys, LINE_MAX, PairId, Version, Word,
+};
 use firmware_agnostic::journal::{Journal, PLACE};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -17,9 +19,9 @@ pub fn frame_decode(bytes: &[u8]) {
     let keys = Keys::new([Key::new(7, SECRET)]).expect("one key is a ring");
     let pair = PairId::of("ldap");
     let again = |frame: &[u8]| {
-        let Ok((number, heartbeat)) = frame::decode(frame, &keys, pair) else { return };
-        let said = frame::encode(number, &heartbeat, &keys, pair);
-        assert_eq!(frame::decode(&said, &keys, pair), Ok((number, heartbeat)));
+        let Ok(word) = frame::decode(frame, &keys, pair) else { return };
+        let said = frame::encode(&word, &keys, pair);
+        assert_eq!(frame::decode(&said, &keys, pair), Ok(word));
     };
     again(bytes);
     // The header is that of this pair, whatever it is in the input.
@@ -102,12 +104,16 @@ fn any_frame(keys: &Keys, pair: PairId) -> Option<[u8; HEADER]> {
         priority: Priority(0),
         term: Term(0),
         fit: true,
+        witness: true,
+        shoots: false,
         asks: Asks::Nothing,
         config: Fingerprint::default(),
+        system: Fingerprint::default(),
         heard: None,
         hears: Links::default(),
     };
-    frame::encode(0, &heartbeat, keys, pair).first_chunk().copied()
+    let word = Word { version: Version::NEWEST, number: 0, heartbeat };
+    frame::encode(&word, keys, pair).first_chunk().copied()
 }
 
 /// The secret of the golden frames.

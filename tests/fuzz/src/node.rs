@@ -18,7 +18,7 @@ use firmware_agnostic::news::{Cause, News};
 use firmware_agnostic::node::{ACTIONS_MAX, Action, Answer, Event, Node, Tag};
 use firmware_agnostic::order::{Order, Until};
 use firmware_agnostic::recovery::{OnFailure, Policy};
-use firmware_agnostic::settings::{Settings, Times, Timing};
+use firmware_agnostic::settings::{AtBoot, Settings, Times, Timing};
 use firmware_agnostic::time::Instant;
 
 /// A life of one box.
@@ -82,6 +82,11 @@ fn starts_on_evidence(
             Event::Answer(tag, Answer::Fenced) => questions.shot == Some(tag),
             _ => false,
         },
+        Evidence::Dark => {
+            settings.require != Require::Fenced
+                && node.peer().lines_dropped()
+                && matches!(event, Event::Answer(tag, Answer::PowerUnknown) if questions.look == Some(tag))
+        }
         Evidence::Silence => settings.require == Require::Silence,
         Evidence::Operator => event == Event::Order(Order::Confirm(settings.me.other())),
     };
@@ -125,7 +130,7 @@ fn later(life: &mut Unstructured<'_>, now: Instant, deadline: Instant) -> Result
 }
 
 fn event(life: &mut Unstructured<'_>, node: &Node, questions: &Questions) -> Result<Event> {
-    Ok(match life.int_in_range(0..=7)? {
+    Ok(match life.int_in_range(0..=10)? {
         0 | 1 => Event::Heartbeat(link(life)?, heartbeat(life, node)?),
         2 => Event::Timeout,
         3 | 4 => {
@@ -134,7 +139,8 @@ fn event(life: &mut Unstructured<'_>, node: &Node, questions: &Questions) -> Res
                 Answer::Started,
                 Answer::Stopped,
                 Answer::PowerOff,
-                Answer::PowerNotOff,
+                Answer::PowerOn,
+                Answer::PowerUnknown,
                 Answer::Fenced,
                 Answer::FenceFailed,
                 Answer::StartFailed(resource),
@@ -144,6 +150,9 @@ fn event(life: &mut Unstructured<'_>, node: &Node, questions: &Questions) -> Res
         }
         5 => Event::ResourceFailed(resource(life)?),
         6 => Event::Gate { closed: life.arbitrary()? },
+        7 => Event::Line(link(life)?, life.arbitrary()?),
+        8 => Event::Witness(life.arbitrary()?),
+        9 => Event::WasShot(life.arbitrary()?),
         _ => Event::Order(order(life)?),
     })
 }
@@ -169,8 +178,11 @@ fn heartbeat(life: &mut Unstructured<'_>, node: &Node) -> Result<Heartbeat> {
         priority: Priority(life.arbitrary()?),
         term: Term(life.arbitrary()?),
         fit: life.arbitrary()?,
+        witness: life.arbitrary()?,
+        shoots: life.arbitrary()?,
         asks: asks(life)?,
         config: Fingerprint([life.arbitrary::<bool>()?.into(), 0, 0, 0]),
+        system: Fingerprint::default(),
         heard,
         hears,
     })
@@ -223,11 +235,14 @@ fn settings(life: &mut Unstructured<'_>) -> Result<Settings> {
             AutoFailback::Manual,
         ])?,
         failback_hold: Duration::from_millis(life.arbitrary::<u16>()?.into()),
-        require: *life.choose(&[Require::Fenced, Require::Silence])?,
+        require: *life.choose(&[Require::Fenced, Require::Dark, Require::Silence])?,
+        dark_time: Duration::from_millis(life.arbitrary::<u16>()?.into()),
+        at_boot: *life.choose(&[AtBoot::Wait, AtBoot::Fence])?,
         timing: Timing::new(times).expect("these times are in order"),
         links: life.int_in_range(1..=LINKS_MAX)?,
         resources: core::iter::repeat_n(policy, resources).collect(),
         config: Fingerprint::default(),
+        system: Fingerprint::default(),
     })
 }
 

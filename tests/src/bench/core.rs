@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use firmware_agnostic::frame;
+use firmware_agnostic::frame::{self, Version, Word};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::{Actions, Event, Node};
 
@@ -28,10 +28,11 @@ pub fn run() -> Result<(), Failure> {
         let step = Row::new(&format!("core: step on a heartbeat, {what}"), "us", steps(&pair, id)?);
         step.target(Target::AtMost(2.0)).print();
     }
-    let (word, keys, name) = (pair.word(BoxId::First), pair.keys(), pair.pair());
-    let frame = frame::encode(1, &word, keys, name);
+    let (heartbeat, keys, name) = (pair.word(BoxId::First), pair.keys(), pair.pair());
+    let word = Word { version: Version::NEWEST, number: 1, heartbeat };
+    let frame = frame::encode(&word, keys, name);
     let encode = timed(|| {
-        black_box(frame::encode(1, black_box(&word), keys, name));
+        black_box(frame::encode(black_box(&word), keys, name));
     });
     Row::new("core: encode a frame", "us", encode).print();
     let decode = timed(|| {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use firmware_agnostic::identity::BoxId;
 
@@ -27,6 +28,8 @@ pub struct Choices {
     pub extra: String,
     /// Further files in `/run` of both boxes: name (a directory if it ends in `/`) and content.
     pub files: Vec<(String, String)>,
+    /// How long a box waits for a sign of life of its supervisor before it resets itself, if it does.
+    pub watchdog: Option<Duration>,
     /// The supervisor, if it is to be another program than this one.
     pub program: Option<PathBuf>,
     /// How the client asks.
@@ -47,6 +50,7 @@ impl Default for Choices {
             ),
             extra: String::new(),
             files: Vec::new(),
+            watchdog: None,
             program: None,
             question: Question::Echo,
         }

@@ -20,6 +20,7 @@ use super::ethernet::Segment;
 use super::isolation;
 use super::kernel::Interfaces;
 use super::machine::name;
+use super::watchdog::Watchdog;
 
 /// What the lab asks of a box.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,6 +55,7 @@ pub fn run(own: &str, room: &Path, program: &[String]) -> io::Result<()> {
     set_up(id, room)?;
     let (command, arguments) = program.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let ward = Ward::default();
+    let watchdog = Watchdog::open()?;
     let listener = ward.clone();
     std::thread::spawn(move || listener.listen());
     loop {
@@ -62,13 +64,22 @@ pub fn run(own: &str, room: &Path, program: &[String]) -> io::Result<()> {
             if state.leaving {
                 return Ok(());
             }
-            let child = Command::new(command).args(arguments).spawn()?;
+            let mut program = Command::new(command);
+            program.args(arguments);
+            if let Some(watchdog) = &watchdog {
+                watchdog.tell(&mut program);
+                watchdog.watch(true);
+            }
+            let child = program.spawn()?;
             state.pid = Some(Pid::from_child(&child));
             Pid::from_child(&child)
         };
         // Orphans of the box end up here as well, and are buried on the way.
         while wait(WaitOptions::empty())?.is_some_and(|(pid, _)| pid != child) {}
         ward.state().pid = None;
+        if let Some(watchdog) = &watchdog {
+            watchdog.watch(false);
+        }
         std::thread::sleep(RESPAWN);
     }
 }

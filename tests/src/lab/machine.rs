@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use rustix::thread::{ThreadNameSpaceType, UnshareFlags, move_into_thread_name_spaces};
 
@@ -26,6 +27,7 @@ use super::kernel::{Interfaces, Tap, unshare};
 use super::null_modem::NullModem;
 use super::power_switch;
 use super::watch::Watch;
+use super::watchdog;
 
 /// A box, with or without power.
 #[derive(Clone, Debug)]
@@ -40,12 +42,14 @@ pub(super) struct Surroundings {
 }
 
 /// What is installed on a box.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Installation {
     /// What pid 1 keeps running.
     pub(super) program: Vec<String>,
     /// Files in `/run`: name and content.
     pub(super) files: Vec<(String, String)>,
+    /// How long pid 1 waits for a sign of life before it resets the box, if it does.
+    pub(super) watchdog: Option<Duration>,
 }
 
 impl Machine {
@@ -85,6 +89,19 @@ impl Machine {
     /// Whether it has power.
     pub(super) fn is_on(&self) -> bool {
         self.0.state().running.is_some()
+    }
+
+    /// Makes every write to a file of `/run` hang, as on a disk that has died.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be put in the file's place.
+    pub(super) fn stick(&self, file: &str) -> io::Result<()> {
+        let path = self.0.run().join(file);
+        // A pipe that nobody reads hangs whoever opens it to write (fifo(7)).
+        let pipe = path.with_extension("stuck");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+        fs::rename(pipe, path)
     }
 
     /// How often it has booted.
@@ -233,6 +250,9 @@ impl Shared {
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log);
+        if let Some(timeout) = self.installation.watchdog {
+            command.env(watchdog::TIMEOUT, timeout.as_micros().to_string());
+        }
         // A thread of its own, because it leaves the namespaces of the lab and never comes back.
         let start = || -> io::Result<_> {
             unshare(

@@ -23,7 +23,8 @@ use super::{CLIENT_PREFIX, Cable, FLOATING, Lab, Segment, Station, Way, name, se
 /// The first thing that is not as it should be.
 pub fn run() -> io::Result<()> {
     let program = vec!["/run/demo".to_owned(), "hold".to_owned()];
-    let lab = Lab::with(&Installation { program, files: Vec::new() }, BAUD, Question::Echo)?;
+    let lab =
+        Lab::with(&Installation { program, ..Installation::default() }, BAUD, Question::Echo)?;
     let chapters: [(&str, Chapter); 8] = [
         ("the client is served", served),
         ("a cable that is cut for a while is a silence as long", silence),

@@ -10,6 +10,7 @@ use firmware_agnostic::identity::BoxId::{self, First, Second};
 use super::config::Choices;
 use super::expectations::{PATIENCE, is, one_holder, order, served_by, silence_below, whole};
 use super::failure::{Failure, expect};
+use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
 use super::{Cable, Lab, Way, name};
@@ -55,7 +56,7 @@ const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) ->
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 23] = [
+const STORIES: [Story; 26] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -79,6 +80,9 @@ const STORIES: [Story; 23] = [
     story("alone-at-boot", alone_at_boot),
     story("peer-unknown-at-boot", peer_unknown),
     story("site-loses-power", site_loses_power),
+    Story { choices: watched, ..story("stuck-loop-is-reset", stuck_loop) },
+    Story { choices: watched, ..story("stuck-disk-is-reset", stuck_disk) },
+    Story { choices: watched, ..story("well-box-is-not-reset", well_box) },
 ];
 
 fn file_checks(lab: &Lab) -> Result<String, Failure> {
@@ -331,6 +335,65 @@ fn site_loses_power(lab: &Lab) -> Result<String, Failure> {
     Ok("both are back".to_owned())
 }
 
+fn stuck_loop(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    // Nobody can shoot it: it must die by itself.
+    lab.set_switch(First, Switch::Unreachable);
+    let boots = lab.boots(First);
+    let start = Instant::now();
+    lab.machine(First).order(Order::Stall)?;
+    is_reset(lab, boots, start)
+}
+
+fn stuck_disk(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let boots = lab.boots(First);
+    let start = Instant::now();
+    lab.stick(First, "journal.probe")?;
+    let measured = is_reset(lab, boots, start)?;
+    let told = lab.log(First).contains("the disk has taken no write for");
+    expect(told, "it was not told that the disk is stuck")?;
+    Ok(measured)
+}
+
+/// The watched box dies within the times that it was given, and the pair is whole again afterwards.
+fn is_reset(lab: &Lab, boots: u32, start: Instant) -> Result<String, Failure> {
+    let reset = |lab: &Lab| lab.boots(First) > boots;
+    expect(lab.wait_for(PATIENCE, reset), "server1 was not reset")?;
+    let dead = start.elapsed();
+    let most = WATCHDOG + DISK + LATE;
+    expect(dead < most, format!("it took {}, longer than {}", millis(dead), millis(most)))?;
+    lab.set_switch(First, Switch::Sound);
+    whole(lab)?;
+    Ok(format!("reset after {}", millis(dead)))
+}
+
+fn well_box(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let output = lab.twobox(First, &["status"])?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    expect(said.contains("\nwatchdog: fed\n"), said)?;
+    let start = Instant::now();
+    order(lab, First, "standby")?;
+    served_by(lab, Second)?;
+    order(lab, First, "resume")?;
+    served_by(lab, First)?;
+    std::thread::sleep(WATCHDOG + DISK + LONG);
+    expect(lab.boots(First) == 1 && lab.boots(Second) == 1, "a box was reset that was well")?;
+    // It leaves in order: nobody resets it, nobody shoots it.
+    lab.set_switch(First, Switch::Unreachable);
+    lab.shut_down(First)?;
+    served_by(lab, Second)?;
+    std::thread::sleep(WATCHDOG);
+    expect(!lab.is_on(First) && lab.boots(First) == 1, "a box was reset that had left")?;
+    silence_below(lab, start, SWITCH)
+}
+
+fn watched() -> Choices {
+    let extra = format!("[watchdog]\ndisk_timeout = \"{}ms\"\n", DISK.as_millis());
+    Choices { watchdog: Some(WATCHDOG), extra, ..Choices::default() }
+}
+
 fn stay() -> Choices {
     Choices { auto_failback: "false".to_owned(), ..Choices::default() }
 }
@@ -346,3 +409,12 @@ const SWITCH: Duration = Duration::from_secs(3);
 
 /// What may cost nothing, on a busy machine.
 const NOTHING: Duration = Duration::from_millis(700);
+
+/// How long a box waits for a sign of life, where it does.
+const WATCHDOG: Duration = Duration::from_millis(1_500);
+
+/// How long its disk may take no write.
+const DISK: Duration = Duration::from_secs(1);
+
+/// What a busy machine may add.
+const LATE: Duration = Duration::from_secs(2);

@@ -2,10 +2,14 @@
 
 use std::collections::VecDeque;
 
-use firmware_agnostic::journal::Journal;
+use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::node::{Event, Node, Tag};
 use firmware_agnostic::settings::Settings;
 use firmware_agnostic::time::Instant;
+
+use super::checks::Seen;
+use super::disk::Disk;
+use super::wire::{Mailbox, Release};
 
 /// One box.
 #[derive(Debug)]
@@ -25,8 +29,14 @@ pub struct Appliance {
     clock: u64,
     /// What its resources do not do at present.
     pub refuses: Option<Verb>,
-    /// What its disk remembers, unless it is lost.
-    pub journal: Option<Journal>,
+    /// What it remembers.
+    pub disk: Disk,
+    /// The release of the supervisor that starts here next.
+    pub release: Release,
+    /// Its witness answers.
+    pub witness: bool,
+    /// How its power last went.
+    pub lost: Lost,
     /// How much faster the clock here is, in millionths.
     pub skew: i64,
 }
@@ -43,7 +53,10 @@ impl Appliance {
             clock_set_at: 0,
             clock: 0,
             refuses: None,
-            journal: None,
+            disk: Disk::new(),
+            release: Release::Present,
+            witness: true,
+            lost: Lost::ByItself,
             skew: 0,
         }
     }
@@ -79,6 +92,17 @@ impl Appliance {
     }
 }
 
+/// How a box lost its power.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lost {
+    /// Nobody ordered it.
+    ByItself,
+    /// By a shot, and it has not heard its peer since.
+    Shot,
+    /// By a shot, and it has heard its peer since.
+    ShotBefore,
+}
+
 /// What the power of a box does for it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Power {
@@ -112,22 +136,31 @@ pub struct Supervisor {
     pub inbox: VecDeque<Event>,
     /// Orders to the resources: the first is being carried out.
     pub jobs: VecDeque<Job>,
-    /// Its peer was heard in this life.
-    pub heard_peer: bool,
+    /// Its end of the cables.
+    pub mailbox: Mailbox,
+    /// It has told of a frame that it dropped.
+    pub has_dropped: bool,
+    /// What its journal says that it is.
+    pub recorded: Option<Role>,
+    /// What was seen of it, for the checks.
+    pub seen: Seen,
     /// The second in which it spoke last, and how often it spoke then.
     pub spoke: (u64, u32),
 }
 
 impl Supervisor {
     /// A life that begins.
-    pub const fn new(node: Node) -> Self {
+    pub fn new(node: Node, mailbox: Mailbox) -> Self {
         Self {
             node,
             wakes_at: u64::MAX,
             stalled: false,
             inbox: VecDeque::new(),
             jobs: VecDeque::new(),
-            heard_peer: false,
+            mailbox,
+            has_dropped: false,
+            recorded: None,
+            seen: Seen::default(),
             spoke: (0, 0),
         }
     }

@@ -2,15 +2,26 @@
 
 use std::fmt;
 
-use firmware_agnostic::evidence::Require;
+use firmware_agnostic::evidence::{Evidence, Require};
+use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::heartbeat::{Asks, Heartbeat, Role};
 use firmware_agnostic::identity::BoxId;
+use firmware_agnostic::news::{Cause, Change};
+use firmware_agnostic::node::Action;
 use firmware_agnostic::order::Refusal;
+use firmware_agnostic::settings::AtBoot;
 use firmware_agnostic::time::{Instant, Timer};
 
+use super::appliance::Lost;
 use super::misery::SECOND;
 use super::simulation::Outcome;
+use super::wire::Said;
 use super::{World, trace};
+
+pub use seen::Seen;
+
+mod seen;
+mod stays;
 
 /// What the checkers remember.
 #[derive(Debug, Default)]
@@ -24,6 +35,8 @@ pub struct Checks {
     /// Lines that were told.
     pub(super) told: u64,
     pub(super) outcome: Outcome,
+    /// Since when both boxes serve and hear each other.
+    dual_since: Option<u64>,
 }
 
 /// A broken promise.
@@ -66,7 +79,10 @@ impl World {
         let talks = node.peer().word(local).is_some_and(harmless);
         let deaf = node.timer(Timer::Relisten).is_some_and(|until| until > local);
         let name = trace::name(id);
-        if !supervisor.heard_peer {
+        let appliance = &self.boxes[id.place()];
+        let may_at_boot =
+            appliance.settings.at_boot == AtBoot::Fence && appliance.lost != Lost::Shot;
+        if !supervisor.seen.has_heard() && !may_at_boot {
             self.broken("no death-match", format!("{name} shoots unheard"));
         } else if talks {
             self.broken("no shot at a peer that talks", format!("{name} shoots"));
@@ -92,6 +108,125 @@ impl World {
         }
     }
 
+    /// Silence is not evidence: whoever starts has told why, and it is so. And the resources go home only when they may.
+    pub(super) fn check_change(&mut self, id: BoxId, change: &Change) {
+        let (now, name) = (self.now, trace::name(id));
+        let other = self.node(id.other()).map(|node| node.heartbeat(Instant::default()));
+        let appliance = &mut self.boxes[id.place()];
+        let local = appliance.local(now);
+        let settings = &appliance.settings;
+        let Some(supervisor) = &mut appliance.supervisor else { return };
+        let (seen, mine) = (&mut supervisor.seen, supervisor.node.heartbeat(local));
+        seen.told = Some(change.to);
+        // Whoever speaks with an unknown boot, and does not know this one, may be a recording.
+        let believed = supervisor.node.peer().epoch().and_then(|epoch| seen.word_of(epoch.boot));
+        let silence = believed.map_or(now, |(_, at)| now - at);
+        let deadtime = settings.timing.deadtime().as_micros() as u64;
+        let wrong = match change.cause {
+            Cause::Evidence(evidence) => {
+                let true_ = match evidence {
+                    Evidence::Released => seen.is_released(&mine),
+                    Evidence::Fenced => seen.is_answered() && seen.read_off,
+                    Evidence::Dark => settings.require != Require::Fenced && seen.is_answered(),
+                    Evidence::Operator => seen.is_confirmed(),
+                    Evidence::Silence => {
+                        settings.require == Require::Silence && silence * 100 > deadtime * 99
+                    }
+                };
+                seen.stays.end(now);
+                (!true_).then(|| ("silence is not evidence", format!("{evidence:?} is not so")))
+            }
+            _ if change.to == Role::Starting => {
+                Some(("silence is not evidence", "no evidence is told".to_owned()))
+            }
+            Cause::FailbackDue(hold) => {
+                let wrong = seen.stays.begin(hold, settings.failback_hold, now);
+                let failed = seen.stays.failed();
+                if failed > 0 {
+                    self.saw("the resources go home after a failed stay");
+                }
+                wrong.map(|wrong| ("no ping-pong", format!("{name} gives back {wrong}")))
+            }
+            Cause::DualActive => {
+                self.saw("a box yields to the other one that serves");
+                let before = |other: Heartbeat| {
+                    other.role.holds_resources()
+                        && (other.term, other.rank()) < (mine.term, mine.rank())
+                };
+                other
+                    .is_some_and(before)
+                    .then(|| ("one yields", format!("{name} is the wrong one")))
+            }
+            _ => None,
+        };
+        if let Some((promise, seen)) = wrong {
+            self.broken(promise, format!("{name} {} -> {}: {seen}", change.from, change.to));
+        }
+    }
+
+    /// Nothing is lost silently: what a box is has been told, and stands in its journal, before it does anything as such.
+    pub(super) fn check_recorded(&mut self, id: BoxId, action: &Action) {
+        let Some(supervisor) = &self.boxes[id.place()].supervisor else { return };
+        let role = supervisor.node.role();
+        // What the peer's word leads to at once comes before what this box becomes by it.
+        let at_once = matches!(action, Action::Announce | Action::Reset);
+        let silent =
+            at_once || matches!(action, Action::Record(_) | Action::Tell(_) | Action::Reply(_));
+        let recorded = supervisor.recorded == Some(role) && supervisor.seen.told == Some(role);
+        // Nobody becomes init: a box is that when it is born.
+        if !silent && !recorded && role != Role::Init {
+            let seen = format!("{} is {role}, unrecorded, and does {action:?}", trace::name(id));
+            self.broken("nothing is lost silently", seen);
+        }
+    }
+
+    /// No false frame: what was damaged is not read, and what was not is.
+    pub(super) fn check_reading(
+        &mut self,
+        id: BoxId,
+        said: &Said,
+        read: Result<Heartbeat, FrameError>,
+    ) {
+        let Some(supervisor) = &self.boxes[id.place()].supervisor else { return };
+        let whole = !said.damaged && supervisor.mailbox.understands(said);
+        let right = match read {
+            Ok(heartbeat) => whole && heartbeat == said.heartbeat,
+            Err(FrameError::Replayed) => true,
+            Err(_) => !whole,
+        };
+        if !right {
+            self.broken("no false frame", format!("{} reads {read:?}", trace::name(id)));
+        }
+    }
+
+    /// One yields: two boxes that serve and hear each other do so for a moment only.
+    pub(super) fn check_dual(&mut self) {
+        let serves = |id| matches!(self.role(id), Some(Role::Starting | Role::Active));
+        let hears = |id: BoxId| {
+            let other = self.node(id.other())?.epoch().boot;
+            let supervisor = self.boxes[id.place()].supervisor.as_ref()?;
+            let (word, at) = supervisor.seen.word_of(other)?;
+            let knows = word.heard.is_some_and(|it| it.boot == supervisor.node.epoch().boot);
+            let warntime = self.boxes[id.place()].settings.timing.warntime().as_micros() as u64;
+            let fresh = at + warntime >= self.now && !supervisor.stalled;
+            Some(fresh && knows && word.role.holds_resources())
+        };
+        let both = BoxId::BOTH.into_iter().all(serves)
+            && BoxId::BOTH.into_iter().all(|id| hears(id).unwrap_or(false));
+        if !both {
+            self.checks.dual_since = None;
+            return;
+        }
+        if self.checks.dual_since.is_none() {
+            self.saw("both boxes serve and hear each other");
+        }
+        let since = *self.checks.dual_since.get_or_insert(self.now);
+        let patience = |it: &super::Appliance| 2 * it.settings.timing.deadtime().as_micros() as u64;
+        if self.now - since > self.boxes.iter().map(patience).max().unwrap_or_default() {
+            self.broken("one yields", "both boxes serve, and hear each other".to_owned());
+        }
+    }
+
     pub(super) fn check_speech(&mut self, id: BoxId) {
         let second = self.now / SECOND;
         let Some(supervisor) = &mut self.boxes[id.place()].supervisor else { return };
@@ -109,9 +244,14 @@ impl World {
         self.checks.stirrings
     }
 
+    /// Counts something worth seeing.
+    pub(super) fn saw(&mut self, what: &'static str) {
+        *self.checks.outcome.seen.entry(what).or_default() += 1;
+    }
+
     /// What was seen so far.
     pub fn outcome(&self) -> Outcome {
-        Outcome { time: self.now, left_out: self.left_out, ..self.checks.outcome }
+        Outcome { time: self.now, left_out: self.left_out, ..self.checks.outcome.clone() }
     }
 
     pub(super) fn broken(&mut self, promise: &'static str, seen: String) {

@@ -4,6 +4,7 @@ use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::node::{Answer, Event, Tag};
 
 use super::appliance::Power;
+use super::misery::Mishap;
 use super::{What, World, trace};
 
 /// The fence device of one box.
@@ -37,7 +38,7 @@ impl World {
         let of = asker.other();
         if self.cannot_be_reached(of) {
             let patience = self.patience(asker);
-            self.after(patience, What::Answers(asker, life, tag, Answer::PowerNotOff));
+            self.after(patience, What::Answers(asker, life, tag, Answer::PowerUnknown));
         } else {
             let time = self.random.within(&self.misery.reading);
             let of = self.wired_to(of);
@@ -55,19 +56,20 @@ impl World {
         let cut = self.random.within(&self.misery.cut);
         let wired_to = self.wired_to(of);
         let reading = self.random.within(&self.misery.reading);
-        if self.cannot_be_reached(of) || self.random.happens(self.misery.fence_lies) {
+        if self.cannot_be_reached(of) || self.suffers(Mishap::FenceLies) {
             self.after(patience, failed);
-        } else if self.devices[of.place()] == Device::Broken
-            || self.random.happens(self.misery.fence_fails)
-        {
+        } else if self.devices[of.place()] == Device::Broken || self.suffers(Mishap::FenceFails) {
             self.after(reading, failed);
-        } else if self.random.happens(self.misery.fence_late) {
+        } else if self.suffers(Mishap::FenceLate) {
             self.after(patience, failed);
             self.after(patience + cut, What::PowerGoesOff(wired_to));
-        } else if self.random.happens(self.misery.fence_mute) {
+        } else if self.suffers(Mishap::FenceMute) {
             self.after(cut, What::PowerGoesOff(wired_to));
             self.after(patience, failed);
         } else {
+            if wired_to == asker {
+                self.saw("a fence device cuts the wrong box");
+            }
             self.after(cut, What::PowerGoesOff(wired_to));
             let reading_at = (cut + reading).min(patience);
             let reading = Reading { of: wired_to, asker: (asker, life, tag), fences: true };
@@ -82,8 +84,11 @@ impl World {
             (true, true) => Answer::Fenced,
             (true, false) => Answer::FenceFailed,
             (false, true) => Answer::PowerOff,
-            (false, false) => Answer::PowerNotOff,
+            (false, false) => Answer::PowerOn,
         };
+        if let Some(supervisor) = self.boxes[asker.place()].alive(life) {
+            supervisor.seen.read_off |= off && reading.of != asker;
+        }
         self.deliver(asker, life, Event::Answer(tag, answer));
     }
 
@@ -100,8 +105,7 @@ impl World {
     }
 
     fn cannot_be_reached(&mut self, of: BoxId) -> bool {
-        self.devices[of.place()] == Device::Unreachable
-            || self.random.happens(self.misery.unreachable)
+        self.devices[of.place()] == Device::Unreachable || self.suffers(Mishap::Unreachable)
     }
 
     fn patience(&self, asker: BoxId) -> u64 {

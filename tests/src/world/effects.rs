@@ -1,14 +1,17 @@
 //! What is done about an action? Each one that asks gets exactly one answer, unless its asker dies first.
 
 use firmware_agnostic::identity::{BoxId, ResourceId};
+use firmware_agnostic::journal::{Journal, PLACE};
 use firmware_agnostic::news::News;
 use firmware_agnostic::node::{Action, Answer, Event};
 
 use super::appliance::{Job, Verb};
+use super::misery::Mishap;
 use super::{What, World};
 
 impl World {
     pub(super) fn perform(&mut self, id: BoxId, action: Action) {
+        self.check_recorded(id, &action);
         match action {
             Action::Send(heartbeat) => {
                 self.check_speech(id);
@@ -23,22 +26,51 @@ impl World {
             }
             Action::LookAtPower(tag) => self.look(id, tag),
             Action::Fence(tag) => self.shoot(id, tag),
-            Action::Record(journal) => self.boxes[id.place()].journal = Some(journal),
-            Action::Announce => self.note(id, format_args!("announces its addresses again")),
+            Action::Record(journal) => self.write_down(id, &journal),
+            Action::Announce => {
+                self.saw("addresses are announced again");
+                self.note(id, format_args!("announces its addresses again"));
+            }
             Action::Reset => self.reset(id),
             Action::Leave => self.leave(id),
             Action::Reply(reply) => {
                 if let Err(refusal) = reply {
                     self.note(id, format_args!("refuses: {refusal}"));
                 }
-                self.checks.outcome.orders += u64::from(reply.is_ok());
+                if reply.is_ok() {
+                    self.checks.outcome.orders += 1;
+                    let supervisors = self.boxes.iter_mut().filter_map(|it| it.supervisor.as_mut());
+                    supervisors.for_each(|supervisor| supervisor.seen.stays.forget());
+                }
                 self.checks.reply = Some(reply);
             }
             Action::Tell(news) => {
                 self.checks.told += 1;
-                self.checks.stirrings += u64::from(matches!(news, News::Changed(_)));
                 self.trace.news(self.now, id, &news);
+                if let News::Changed(change) = news {
+                    self.checks.stirrings += 1;
+                    self.check_change(id, &change);
+                    self.spring_ambushes();
+                }
             }
+        }
+    }
+
+    fn write_down(&mut self, id: BoxId, journal: &Journal) {
+        if self.suffers(Mishap::TornWrite) {
+            let length = self.random.within(&(0..PLACE as u64 + 1)) as usize;
+            self.boxes[id.place()].disk.tear(journal, length);
+            self.power_off(id, "loses its power while it writes its journal");
+            return;
+        }
+        let appliance = &mut self.boxes[id.place()];
+        let written = appliance.disk.write(journal);
+        let refuses = appliance.disk.refuses;
+        if let Some(supervisor) = &mut appliance.supervisor {
+            supervisor.recorded = (written || refuses).then_some(journal.role);
+        }
+        if refuses {
+            self.saw("a journal is not written");
         }
     }
 
@@ -69,9 +101,8 @@ impl World {
     pub(super) fn group_done(&mut self, id: BoxId, life: u32) {
         let resource = self.any_resource(id);
         let refuses = self.boxes[id.place()].refuses;
-        let start_fails =
-            self.random.happens(self.misery.start_fails) || refuses == Some(Verb::Start);
-        let stop_fails = self.random.happens(self.misery.stop_fails) || refuses == Some(Verb::Stop);
+        let start_fails = self.suffers(Mishap::StartFails) || refuses == Some(Verb::Start);
+        let stop_fails = self.suffers(Mishap::StopFails) || refuses == Some(Verb::Stop);
         let Some(supervisor) = self.boxes[id.place()].alive(life) else { return };
         let Some(job) = supervisor.jobs.pop_front() else { return };
         let next = supervisor.jobs.front().copied();
@@ -94,7 +125,7 @@ impl World {
     }
 
     pub(super) fn restarted(&mut self, id: BoxId, life: u32, resource: ResourceId) {
-        if self.random.happens(self.misery.restart_fails) {
+        if self.suffers(Mishap::RestartFails) {
             self.deliver(id, life, Event::ResourceFailed(resource));
         }
     }

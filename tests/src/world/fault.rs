@@ -4,25 +4,22 @@ use std::time::Duration;
 
 use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::identity::{BoxId, ResourceId};
+use firmware_agnostic::journal::FILE;
 use firmware_agnostic::order::{Order, Until};
 
 use super::World;
 use super::appliance::{Power, Verb};
+use super::cable::Shape;
 use super::device::Device;
 use super::misery::Misery;
 use super::random::Random;
+use super::wire::Release;
 
 /// Something that happens to the pair.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fault {
-    /// One cable is mended, or cut.
-    Cable(usize, bool),
-    /// The same, for what one box says by it.
-    OneWay(usize, BoxId, bool),
-    /// All cables are mended, or cut.
-    Cables(bool),
-    /// The same, for what one box says.
-    AllOneWay(BoxId, bool),
+    /// The cables are cut and mended until they have this shape.
+    Partition(Shape),
     /// So many heartbeats in a million of one box get lost on a cable.
     Noise(usize, BoxId, u32),
     /// A box loses its power.
@@ -41,12 +38,22 @@ pub enum Fault {
     Refusal(BoxId, Option<Verb>),
     /// A gate is closed, or opened.
     Gate(BoxId, bool),
+    /// A witness answers, or does not.
+    Witness(BoxId, bool),
     /// A disk forgets.
     Amnesia(BoxId),
+    /// A bit of a journal turns over.
+    Rot(BoxId, usize),
+    /// A journal cannot be written, or can be.
+    Locked(BoxId, bool),
+    /// A box gets another release of the supervisor.
+    Release(BoxId, Release),
     /// The fence device of a box changes.
     Device(BoxId, Device),
     /// An operator orders something.
     Order(BoxId, Order),
+    /// An operator orders something when either box changes its role next.
+    Ambush(BoxId, Order),
     /// An operator confirms what he has seen, if it is so: the other box is off.
     Confirm(BoxId),
 }
@@ -56,12 +63,9 @@ impl Fault {
     pub fn any(random: &mut Random, links: usize, misery: &Misery) -> Self {
         let id = random.one_of(&BoxId::BOTH);
         let link = random.within(&(0..links as u64)) as usize;
-        match random.within(&(0..32)) {
-            0..3 => Self::Cable(link, false),
-            3..5 => Self::OneWay(link, id, false),
-            5 => Self::Cables(false),
-            6 => Self::AllOneWay(id, false),
-            7..11 => Self::Cables(true),
+        match random.within(&(0..42)) {
+            0..7 => Self::Partition(Shape::any(random, links)),
+            7..11 => Self::Partition(Shape::WHOLE),
             11 => Self::Noise(link, id, random.one_of(&[0, 300_000, 900_000])),
             12 => Self::PowerLoss(id),
             13 => Self::Hang(id),
@@ -75,6 +79,11 @@ impl Fault {
                 Self::Device(id, random.one_of(&[Device::Works, Device::Works, Device::WrongBox]))
             }
             23..30 => Self::Order(id, any_order(random)),
+            30 => Self::Rot(id, random.within(&(0..FILE as u64 * 8)) as usize),
+            31 => Self::Locked(id, true),
+            32..34 => Self::Release(id, random.one_of(&[Release::Before, Release::Foreign])),
+            34..38 => Self::Ambush(id, any_order(random)),
+            38..40 => Self::Witness(id, random.happens(300_000)),
             _ => Self::Confirm(id),
         }
     }
@@ -85,21 +94,52 @@ impl Fault {
         match random.within(&(0..8)) {
             0 => Self::Refusal(id, random.one_of(&[Some(Verb::Start), Some(Verb::Stop)])),
             1 => Self::Device(id, random.one_of(&[Device::Broken, Device::Unreachable])),
-            _ => Self::any(random, links, misery),
+            _ => match Self::any(random, links, misery) {
+                // Where releases differ bytes travel, and nothing can be left out.
+                Self::Release(id, _) => Self::Kill(id),
+                fault => fault,
+            },
+        }
+    }
+
+    /// The word under which it is counted.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Partition(Shape::WHOLE) => "cables are mended",
+            Self::Partition(_) => "cables are cut",
+            Self::Noise(..) => "a cable is noisy",
+            Self::PowerLoss(_) => "a box loses its power",
+            Self::Hang(_) => "a box hangs",
+            Self::Kill(_) => "a supervisor is killed",
+            Self::Reset(_) => "a box resets",
+            Self::Stall(..) => "a box does not run",
+            Self::Death(..) => "a resource dies",
+            Self::Refusal(..) => "resources refuse",
+            Self::Gate(..) => "a gate moves",
+            Self::Witness(..) => "a witness comes or goes",
+            Self::Amnesia(_) => "a journal is lost",
+            Self::Rot(..) => "a journal rots",
+            Self::Locked(..) => "a journal is locked",
+            Self::Release(..) => "a box gets another release",
+            Self::Device(..) => "a fence device changes",
+            Self::Order(..) => "an operator orders",
+            Self::Ambush(..) => "an operator lies in wait",
+            Self::Confirm(_) => "an operator confirms",
         }
     }
 
     /// What ends it, unless it ends by itself.
     pub const fn undo(self) -> Option<Self> {
         match self {
-            Self::Cable(..) | Self::OneWay(..) | Self::Cables(_) | Self::AllOneWay(..) => {
-                Some(Self::Cables(true))
-            }
+            Self::Partition(_) => Some(Self::Partition(Shape::WHOLE)),
+            Self::Locked(id, _) => Some(Self::Locked(id, false)),
+            Self::Release(id, _) => Some(Self::Release(id, Release::Present)),
             Self::Noise(link, id, _) => Some(Self::Noise(link, id, 0)),
             Self::Refusal(id, _) => Some(Self::Refusal(id, None)),
             Self::Gate(id, _) => Some(Self::Gate(id, false)),
+            Self::Witness(id, _) => Some(Self::Witness(id, true)),
             Self::Device(id, _) => Some(Self::Device(id, Device::Works)),
-            Self::Order(id, _) => Some(Self::Order(id, Order::Resume)),
+            Self::Order(id, _) | Self::Ambush(id, _) => Some(Self::Order(id, Order::Resume)),
             Self::Death(id, _) => Some(Self::Order(id, Order::Clear)),
             _ => None,
         }
@@ -108,14 +148,9 @@ impl Fault {
 
 impl World {
     pub(super) fn bring_about(&mut self, fault: Fault) {
-        let links = self.cables.len();
+        self.saw(fault.word());
         match fault {
-            Fault::Cable(link, works) => self.plug(link, works),
-            Fault::OneWay(link, id, works) => self.plug_one_way(link, id, works),
-            Fault::Cables(works) => (0..links).for_each(|link| self.plug(link, works)),
-            Fault::AllOneWay(id, works) => {
-                (0..links).for_each(|link| self.plug_one_way(link, id, works));
-            }
+            Fault::Partition(shape) => self.partition(shape),
             Fault::Noise(link, id, noise) => self.cables[link].noise[id.place()] = noise,
             Fault::PowerLoss(id) => self.power_off(id, "loses its power"),
             Fault::Hang(id) => self.hang(id),
@@ -130,7 +165,12 @@ impl World {
             }
             Fault::Refusal(id, verb) => self.refuse(id, verb),
             Fault::Gate(id, closed) => self.gate(id, closed),
+            Fault::Witness(id, answers) => self.witness(id, answers),
             Fault::Amnesia(id) => self.lose_journal(id),
+            Fault::Rot(id, bit) => self.rot(id, bit),
+            Fault::Locked(id, locked) => self.lock_journal(id, locked),
+            Fault::Release(id, release) => self.install(id, release),
+            Fault::Ambush(id, order) => self.ambush(id, order),
             Fault::Device(id, device) => self.device(id, device),
             Fault::Order(id, order) => {
                 self.order(id, order);

@@ -2,13 +2,16 @@
 
 use firmware_agnostic::heartbeat::{Boot, Heartbeat};
 use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
+use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Event, Node};
+use firmware_agnostic::order::Order;
 use firmware_agnostic::settings::Settings;
 
-use super::appliance::{Power, Supervisor, Verb};
+use super::appliance::{Lost, Power, Supervisor, Verb};
 use super::fault::Fault;
-use super::misery::{MILLI, Misery, SECOND};
+use super::misery::{MILLI, Misery, Mishap, SECOND};
 use super::random::Random;
+use super::wire::{Mailbox, Release};
 use super::{What, World};
 
 impl World {
@@ -29,13 +32,22 @@ impl World {
             return;
         }
         appliance.power = Power::Off;
+        appliance.lost = Lost::ByItself;
         appliance.holds = false;
         self.die(id);
         self.note(id, format_args!("* {why}"));
-        if self.random.happens(self.misery.journal_lost) {
+        if self.suffers(Mishap::JournalLost) {
             self.lose_journal(id);
         }
         self.await_rescue(id);
+    }
+
+    /// Cuts the power of a box by an order.
+    pub(super) fn cut_power(&mut self, id: BoxId) {
+        if self.boxes[id.place()].power != Power::Off {
+            self.power_off(id, "its power is cut");
+            self.boxes[id.place()].lost = Lost::Shot;
+        }
     }
 
     /// Nothing runs on the box any more, and it keeps what it holds.
@@ -51,7 +63,7 @@ impl World {
 
     /// The box starts over: what it held is gone.
     pub fn reset(&mut self, id: BoxId) {
-        if self.random.happens(self.misery.reset_hangs) {
+        if self.suffers(Mishap::ResetHangs) {
             self.hang(id);
         } else if self.boxes[id.place()].power != Power::Off {
             self.note(id, format_args!("* resets"));
@@ -102,7 +114,43 @@ impl World {
     /// The disk of a box forgets what was written down, or the box is replaced by a new one.
     pub fn lose_journal(&mut self, id: BoxId) {
         self.note(id, format_args!("* its journal is lost"));
-        self.boxes[id.place()].journal = None;
+        self.boxes[id.place()].disk.lose();
+    }
+
+    /// The disk of a box takes no more writes, because it is full or read-only; or takes them again.
+    pub fn lock_journal(&mut self, id: BoxId, locked: bool) {
+        let locks = if locked { "cannot" } else { "can" };
+        self.note(id, format_args!("* its journal {locks} be written"));
+        self.boxes[id.place()].disk.refuses = locked;
+    }
+
+    /// One bit of the journal of a box turns over.
+    pub fn rot(&mut self, id: BoxId, bit: usize) {
+        self.note(id, format_args!("* bit {bit} of its journal turns over"));
+        self.boxes[id.place()].disk.rot(bit);
+    }
+
+    /// The box gets another release of the supervisor, whose predecessor is killed.
+    pub fn install(&mut self, id: BoxId, release: Release) {
+        if self.boxes[id.place()].release != release {
+            self.note(id, format_args!("* gets another release: {release:?}"));
+            self.boxes[id.place()].release = release;
+            self.kill(id);
+        }
+    }
+
+    /// An operator orders `order` on `id` when either box changes its role next.
+    pub const fn ambush(&mut self, id: BoxId, order: Order) {
+        self.ambushes[id.place()] = Some(order);
+    }
+
+    pub(super) fn spring_ambushes(&mut self) {
+        for id in BoxId::BOTH {
+            if let Some(order) = self.ambushes[id.place()].take() {
+                self.saw("an order comes at a change of role");
+                self.after(0, What::Fault(Fault::Order(id, order)));
+            }
+        }
     }
 
     /// The box is set up differently from its next boot on.
@@ -121,7 +169,7 @@ impl World {
             to,
             format_args!("* is told: I am {}, epoch {}", heartbeat.role, heartbeat.epoch.change),
         );
-        self.arrive(to, link, heartbeat);
+        self.hear(to, link, heartbeat);
     }
 
     /// Ends all misery: mends every cable and device, and has every box that does not run switched on.
@@ -135,10 +183,15 @@ impl World {
         for id in BoxId::BOTH {
             self.refuse(id, None);
             self.gate(id, false);
+            self.witness(id, true);
             // What was to outlive a reboot ends, also where nobody can be told so now.
-            if let Some(journal) = &mut self.boxes[id.place()].journal {
-                journal.order = None;
+            let disk = &mut self.boxes[id.place()].disk;
+            disk.refuses = false;
+            if let Some(journal) = disk.read().filter(|journal| journal.order.is_some()) {
+                disk.write(&Journal { order: None, ..journal });
             }
+            self.ambushes[id.place()] = None;
+            self.install(id, Release::Present);
             self.await_rescue(id);
         }
     }
@@ -201,11 +254,17 @@ impl World {
         if appliance.life != life {
             return;
         }
-        let node =
-            Node::new(appliance.settings.clone(), boot, appliance.journal, appliance.local(now));
-        appliance.supervisor = Some(Supervisor::new(node));
+        let node = Node::new(
+            appliance.settings.clone(),
+            boot,
+            appliance.disk.read(),
+            appliance.local(now),
+        );
+        let mailbox = Mailbox::new(appliance.release);
+        appliance.supervisor = Some(Supervisor::new(node, mailbox));
         self.note(id, format_args!("* its supervisor starts"));
         self.step(id, Event::Timeout);
+        self.look_around(id);
     }
 
     pub(super) fn stall_ends(&mut self, id: BoxId, life: u32) {

@@ -1,6 +1,7 @@
 //! May what is like the round before be left out? Days in which nothing happens are most of a life.
 //!
-//! A round is the time between two heartbeats of a box. If all that moves (the machines, the heartbeats under way, the
+//! A round is the time between two heartbeats of a box, or, where the boxes do not speak equally often, the time after which
+//! both have spoken a whole number of times. If all that moves (the machines, the heartbeats under way, the
 //! next wake of each box) is after a round what it was before it, only a round later, and if chance was not asked and
 //! nothing was told, then the next round is like it as well: the world is a function of what was compared, and
 //! depends on nothing but differences of time until the first instant that stands still: a timer, or what fate has in
@@ -11,7 +12,10 @@ use std::time::Duration;
 use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::node::Node;
 
+use super::cable::Cable;
 use super::checks::Broken;
+use super::device::Device;
+use super::misery::Mishap;
 use super::random::Random;
 use super::{Entry, Reverse, What, World};
 
@@ -40,21 +44,22 @@ impl World {
     /// The time after which everything could repeat itself.
     fn round(&self) -> Option<u64> {
         let misery = &self.misery;
-        let chance = [misery.loss, misery.duplicate, misery.echo, misery.ancient];
         let noisy = self.cables.iter().any(|cable| cable.noise != [0; 2]);
-        if chance != [0; 4] || noisy || misery.delay.end > misery.delay.start {
+        let chance = Mishap::ON_THE_WAY.into_iter().any(|mishap| misery.chance(mishap) > 0);
+        // Bytes are numbered: no round is like the one before.
+        if self.bytes() || chance || noisy || misery.delay.end > misery.delay.start {
             return None;
         }
-        let mut round = None;
+        let mut round: Option<u64> = None;
         for appliance in &self.boxes {
             let Some(supervisor) = &appliance.supervisor else { continue };
             let busy = supervisor.stalled || !supervisor.jobs.is_empty();
             let keepalive = appliance.settings.timing.keepalive().as_nanos().div_ceil(1_000);
             let keepalive = u64::try_from(keepalive).ok()?;
-            if busy || appliance.skew != 0 || round.is_some_and(|round| round != keepalive) {
+            if busy || appliance.skew != 0 {
                 return None;
             }
-            round = Some(keepalive);
+            round = Some(round.map_or(keepalive, |round| least_common_multiple(round, keepalive)));
         }
         round
     }
@@ -80,6 +85,7 @@ impl World {
             lives: [0, 1].map(|place: usize| (self.boxes[place].life, self.boxes[place].holds)),
             moving: moving.into_iter().map(|entry| (entry.at - self.now, entry.what)).collect(),
             fixed: fixed.into_iter().map(|entry| entry.number).collect(),
+            surroundings: (self.cables.clone(), self.devices),
             random: self.random.clone(),
             told: self.checks.told,
         }
@@ -146,6 +152,7 @@ struct Moment {
     /// From now.
     moving: Vec<(u64, What)>,
     fixed: Vec<u64>,
+    surroundings: (Vec<Cable>, [Device; 2]),
     random: Random,
     told: u64,
 }
@@ -156,14 +163,105 @@ impl Moment {
         self.lives == later.lives
             && self.moving == later.moving
             && self.fixed == later.fixed
+            && self.surroundings == later.surroundings
             && self.random == later.random
             && self.told == later.told
     }
 }
 
+fn least_common_multiple(one: u64, other: u64) -> u64 {
+    let (mut divisor, mut rest) = (one, other);
+    while rest != 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    one / divisor * other
+}
+
 /// A leap over fewer rounds is not worth the look.
-const WORTH: u64 = 16;
+const WORTH: u64 = 8;
 /// Rounds that are lived before the next event, so that what happens at one time happens in the right order.
 const MARGIN: u64 = 2;
 /// The world looks so often whether it may leap, in microseconds.
 pub(super) const SLICE: u64 = 2_000_000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use firmware_agnostic::identity::ResourceId;
+    use firmware_agnostic::order::{Order, Until};
+    use firmware_agnostic::settings::{Settings, Times, Timing};
+
+    use super::super::misery::{MILLI, Misery, SECOND};
+    use super::super::sample;
+    use super::super::trace::Trace;
+    use super::*;
+
+    #[test]
+    fn a_round_that_was_disturbed_is_not_repeated() {
+        assert!(repeats(|_| {}), "where nothing happens, nothing changes");
+        let disturbances: [fn(&mut World); 10] = [
+            |world| {
+                world.order(BoxId::First, Order::Maintenance(Until::Reboot));
+            },
+            |world| world.fail(BoxId::First, ResourceId::new(0).unwrap()),
+            |world| world.gate(BoxId::Second, true),
+            |world| world.plug(0, false),
+            |world| world.plug_one_way(2, BoxId::Second, false),
+            |world| world.device(BoxId::First, Device::Broken),
+            |world| world.stall(BoxId::Second, 300 * MILLI),
+            |world| world.kill(BoxId::First),
+            |world| world.power_off(BoxId::Second, "loses its power"),
+            |world| {
+                world.random.bits();
+            },
+        ];
+        for (number, disturb) in disturbances.into_iter().enumerate() {
+            assert!(!repeats(disturb), "disturbance {number}");
+        }
+    }
+
+    #[test]
+    fn boxes_that_speak_at_different_times_repeat_themselves_together() {
+        let mut pair = sample::pair();
+        pair[1].timing = timing(300);
+        let mut world = serving(pair);
+        assert_eq!(world.round(), Some(600 * MILLI));
+        world.leaps = true;
+        world.run(86_400 * SECOND).unwrap();
+        assert!(world.left_out > 86_300 * SECOND, "{}", world.left_out);
+    }
+
+    /// Whether a round in which `disturb` happens would be taken for one in which nothing does.
+    fn repeats(disturb: impl FnOnce(&mut World)) -> bool {
+        let mut world = serving(sample::pair());
+        let round = world.round().expect("nothing is under way");
+        let before = world.moment();
+        world.pass(world.now + round / 2).unwrap();
+        disturb(&mut world);
+        world.pass(world.now + round - round / 2).unwrap();
+        before.is_repeated_by(&world.moment()) && world.nodes_after(&before, round, 1).is_some()
+    }
+
+    fn serving(pair: [Settings; 2]) -> World {
+        let mut world = World::new(pair, Misery::none(), 1, Trace::Off);
+        for id in BoxId::BOTH {
+            world.power_on(id);
+        }
+        world.run(60 * SECOND).unwrap();
+        assert!(world.serving().is_some());
+        world
+    }
+
+    fn timing(keepalive: u64) -> Timing {
+        let times = Times {
+            keepalive: Duration::from_millis(keepalive),
+            warntime: Duration::from_millis(800),
+            deadtime: Duration::from_secs(1),
+            initdead: Duration::from_secs(15),
+            fence_time: Duration::from_secs(5),
+            baud: None,
+        };
+        Timing::new(times).expect("each is longer than the one before")
+    }
+}

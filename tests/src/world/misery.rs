@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use super::World;
+
 /// What can go wrong, and how long things take.
 #[derive(Clone, Debug)]
 pub struct Misery {
@@ -11,15 +13,7 @@ pub struct Misery {
     pub troubles: Range<u64>,
     /// The time that a heartbeat takes.
     pub delay: Range<u64>,
-    /// A heartbeat is lost.
-    pub loss: u32,
-    /// A heartbeat comes twice.
-    pub duplicate: u32,
-    /// A heartbeat comes back to the box that said it.
-    pub echo: u32,
-    /// A heartbeat comes after a time that is out of all proportion.
-    pub ancient: u32,
-    /// That time.
+    /// The time of one that takes out of all proportion.
     pub ancient_delay: Range<u64>,
     /// The time from power-on to the start of the supervisor.
     pub boot: Range<u64>,
@@ -31,32 +25,99 @@ pub struct Misery {
     pub rescue: Range<u64>,
     /// The time in which all resources start.
     pub start: Range<u64>,
-    /// They do not.
-    pub start_fails: u32,
     /// The time in which all resources stop.
     pub stop: Range<u64>,
-    /// They do not.
-    pub stop_fails: u32,
-    /// A resource cannot be started again.
-    pub restart_fails: u32,
-    /// A box that loses its power loses its journal as well.
-    pub journal_lost: u32,
-    /// A box that resets itself hangs instead.
-    pub reset_hangs: u32,
     /// The time from the order to the moment the power goes off.
     pub cut: Range<u64>,
     /// The time from there, or from any question, to the device's answer.
     pub reading: Range<u64>,
-    /// The device refuses the order.
-    pub fence_fails: u32,
-    /// The device takes the order and does nothing.
-    pub fence_lies: u32,
+    /// How often in a million each mishap happens.
+    pub chances: [u32; Mishap::ALL.len()],
+}
+
+/// What goes wrong by chance, each time that it can.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mishap {
+    /// A heartbeat is lost.
+    Loss,
+    /// A heartbeat comes twice.
+    Duplicate,
+    /// A heartbeat comes back to the box that said it.
+    Echo,
+    /// A heartbeat comes after a time that is out of all proportion.
+    Ancient,
+    /// A heartbeat comes with other bytes than it had.
+    Damage,
+    /// The resources do not start.
+    StartFails,
+    /// The resources do not stop.
+    StopFails,
+    /// A resource cannot be started again.
+    RestartFails,
+    /// The power goes in the middle of a write of the journal.
+    TornWrite,
+    /// A box that loses its power loses its journal as well.
+    JournalLost,
+    /// A box that resets itself hangs instead.
+    ResetHangs,
+    /// The fence device refuses the order.
+    FenceFails,
+    /// The fence device takes the order and does nothing.
+    FenceLies,
     /// The power goes off, but so late that the order counts as failed by then.
-    pub fence_late: u32,
+    FenceLate,
     /// The power goes off, and the answer is lost.
-    pub fence_mute: u32,
-    /// The device cannot be reached.
-    pub unreachable: u32,
+    FenceMute,
+    /// The fence device cannot be reached.
+    Unreachable,
+}
+
+impl Mishap {
+    /// Every one, in the order of its declaration.
+    pub const ALL: [Self; 16] = [
+        Self::Loss,
+        Self::Duplicate,
+        Self::Echo,
+        Self::Ancient,
+        Self::Damage,
+        Self::StartFails,
+        Self::StopFails,
+        Self::RestartFails,
+        Self::TornWrite,
+        Self::JournalLost,
+        Self::ResetHangs,
+        Self::FenceFails,
+        Self::FenceLies,
+        Self::FenceLate,
+        Self::FenceMute,
+        Self::Unreachable,
+    ];
+
+    /// What happens to a heartbeat on its way.
+    pub const ON_THE_WAY: [Self; 5] =
+        [Self::Loss, Self::Duplicate, Self::Echo, Self::Ancient, Self::Damage];
+
+    /// The word under which it is counted.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Loss => "a heartbeat is lost",
+            Self::Duplicate => "a heartbeat comes twice",
+            Self::Echo => "a heartbeat comes back",
+            Self::Ancient => "a heartbeat is ancient",
+            Self::Damage => "a heartbeat is damaged",
+            Self::StartFails => "resources do not start",
+            Self::StopFails => "resources do not stop",
+            Self::RestartFails => "a resource does not start again",
+            Self::TornWrite => "a write is torn",
+            Self::JournalLost => "a journal is lost with the power",
+            Self::ResetHangs => "a reset hangs",
+            Self::FenceFails => "a fence device refuses",
+            Self::FenceLies => "a fence device does nothing",
+            Self::FenceLate => "a fence device cuts late",
+            Self::FenceMute => "a fence device cuts and is silent",
+            Self::Unreachable => "a fence device is not reached",
+        }
+    }
 }
 
 impl Misery {
@@ -65,29 +126,16 @@ impl Misery {
         Self {
             troubles: 0..0,
             delay: MILLI..MILLI,
-            loss: 0,
-            duplicate: 0,
-            echo: 0,
-            ancient: 0,
             ancient_delay: 0..0,
             boot: 10 * SECOND..10 * SECOND,
             respawn: SECOND..SECOND,
             stall: 0..0,
             rescue: 0..0,
             start: 2 * SECOND..2 * SECOND,
-            start_fails: 0,
             stop: SECOND..SECOND,
-            stop_fails: 0,
-            restart_fails: 0,
-            journal_lost: 0,
-            reset_hangs: 0,
             cut: SECOND..SECOND,
             reading: SECOND / 2..SECOND / 2,
-            fence_fails: 0,
-            fence_lies: 0,
-            fence_late: 0,
-            fence_mute: 0,
-            unreachable: 0,
+            chances: [0; Mishap::ALL.len()],
         }
     }
 
@@ -107,44 +155,71 @@ impl Misery {
     }
 
     /// A world in which heartbeats come, and all else goes wrong at times.
-    pub const fn rare() -> Self {
+    pub fn rare() -> Self {
         Self {
             delay: MILLI..MILLI,
-            loss: 0,
-            duplicate: 0,
-            echo: 0,
-            ancient: 0,
             rescue: 60 * SECOND..3_600 * SECOND,
-            ..Self::all()
+            ..Self::all().without(&Mishap::ON_THE_WAY)
         }
     }
 
     /// A world in which everything goes wrong.
-    pub const fn all() -> Self {
-        Self {
+    pub fn all() -> Self {
+        let world = Self {
             troubles: 100 * MILLI..20 * SECOND,
             delay: MILLI / 10..150 * MILLI,
-            loss: 30_000,
-            duplicate: 20_000,
-            echo: 2_000,
-            ancient: 300,
             ancient_delay: SECOND..200 * SECOND,
             stall: 100 * MILLI..8 * SECOND,
             start: 10 * MILLI..10 * SECOND,
-            start_fails: 50_000,
             stop: 10 * MILLI..6 * SECOND,
-            stop_fails: 50_000,
-            restart_fails: 200_000,
-            journal_lost: 100_000,
-            reset_hangs: 100_000,
             cut: 10 * MILLI..4 * SECOND,
-            fence_fails: 100_000,
-            fence_lies: 50_000,
-            fence_late: 50_000,
-            fence_mute: 50_000,
-            unreachable: 50_000,
             ..Self::calm()
+        };
+        Mishap::ALL.into_iter().fold(world, |world, mishap| {
+            world.with(
+                mishap,
+                match mishap {
+                    Mishap::Loss => 30_000,
+                    Mishap::Duplicate => 20_000,
+                    Mishap::Damage => 10_000,
+                    Mishap::Echo => 2_000,
+                    Mishap::Ancient => 300,
+                    Mishap::TornWrite => 5_000,
+                    Mishap::RestartFails => 200_000,
+                    Mishap::JournalLost | Mishap::ResetHangs | Mishap::FenceFails => 100_000,
+                    _ => 50_000,
+                },
+            )
+        })
+    }
+
+    /// This world, in which `mishap` happens so often in a million.
+    #[must_use]
+    pub const fn with(mut self, mishap: Mishap, chance: u32) -> Self {
+        self.chances[mishap as usize] = chance;
+        self
+    }
+
+    /// This world without some of its mishaps.
+    #[must_use]
+    pub fn without(self, mishaps: &[Mishap]) -> Self {
+        mishaps.iter().fold(self, |world, mishap| world.with(*mishap, 0))
+    }
+
+    /// How often in a million `mishap` happens.
+    pub const fn chance(&self, mishap: Mishap) -> u32 {
+        self.chances[mishap as usize]
+    }
+}
+
+impl World {
+    /// Whether `mishap` happens now; if so, it is counted.
+    pub(super) fn suffers(&mut self, mishap: Mishap) -> bool {
+        let happens = self.random.happens(self.misery.chance(mishap));
+        if happens {
+            self.saw(mishap.word());
         }
+        happens
     }
 }
 

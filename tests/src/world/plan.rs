@@ -9,7 +9,7 @@ use firmware_agnostic::settings::Settings;
 
 use super::device::Device;
 use super::fault::Fault;
-use super::misery::{MILLI, Misery, SECOND};
+use super::misery::{MILLI, Misery, Mishap, SECOND};
 use super::random::Random;
 use super::sample;
 
@@ -20,6 +20,8 @@ pub struct Plan {
     pub pair: [Settings; 2],
     /// The rates of their clocks, in millionths.
     pub clocks: [i64; 2],
+    /// Whether the bytes of the heartbeats travel, rather than what they say.
+    pub bytes_travel: bool,
     /// The boxes that are on from the beginning.
     pub on: [bool; 2],
     /// The chance of the moment.
@@ -62,9 +64,10 @@ impl Plan {
         let links = pair[0].links;
         let clocks = [0; 2].map(|_: i64| random.within(&(0..2_001)).cast_signed() - 1_000);
         let on = [0; 2].map(|_: u8| random.happens(800_000));
+        let bytes_travel = random.happens(250_000);
         let seed = random.bits();
         let turns = (0..TURNS).map(|_| Turn::random(&mut random, links)).collect();
-        Self { pair, clocks, on, seed, turns }
+        Self { pair, clocks, bytes_travel, on, seed, turns }
     }
 
     /// A long life in which something goes wrong now and then: `days` of one pair.
@@ -91,7 +94,8 @@ impl Plan {
             at += lasts;
         }
         let turn = Turn { misery, length, faults, calm: Calm::All };
-        Self { pair, clocks: [0; 2], on: [true; 2], seed: random.bits(), turns: vec![turn] }
+        let (clocks, on) = ([0; 2], [true; 2]);
+        Self { pair, clocks, bytes_travel: false, on, seed: random.bits(), turns: vec![turn] }
     }
 
     /// How many faults there are.
@@ -105,7 +109,12 @@ impl Turn {
         let (misery, length) = (some_misery(random), random.within(&MISERY));
         let (mut faults, mut at) = (Vec::new(), random.within(&misery.troubles));
         while at < length {
-            faults.push((at, Fault::any(random, links, &misery)));
+            let fault = Fault::any(random, links, &misery);
+            faults.push((at, fault));
+            // What people do on purpose they take back.
+            let undone = matches!(fault, Fault::Release(..) | Fault::Locked(..));
+            let undo = fault.undo().filter(|_| undone);
+            faults.extend(undo.map(|undo| (at + random.within(&(SECOND..100 * SECOND)), undo)));
             at += random.within(&misery.troubles);
         }
         let calm = random.one_of(&[
@@ -136,9 +145,14 @@ fn some_misery(random: &mut Random) -> Misery {
     let troubles = random.one_of(&[0, 1]);
     let all = Misery { troubles: if troubles == 0 { all.troubles.clone() } else { slow }, ..all };
     match random.within(&(0..4)) {
-        0 => Misery { loss: 0, duplicate: 0, echo: 0, ancient: 0, ..all },
-        1 => Misery { start_fails: 0, stop_fails: 0, ..all },
-        2 => Misery { fence_fails: 0, fence_lies: 0, fence_late: 0, fence_mute: 0, ..all },
+        0 => all.without(&Mishap::ON_THE_WAY),
+        1 => all.without(&[Mishap::StartFails, Mishap::StopFails]),
+        2 => all.without(&[
+            Mishap::FenceFails,
+            Mishap::FenceLies,
+            Mishap::FenceLate,
+            Mishap::FenceMute,
+        ]),
         _ => all,
     }
 }

@@ -7,7 +7,7 @@ use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::heartbeat::{Fingerprint, Priority};
 use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::recovery::{OnFailure, Policy};
-use firmware_agnostic::settings::{Settings, Times, Timing};
+use firmware_agnostic::settings::{AtBoot, Settings, Times, Timing};
 
 use super::random::Random;
 
@@ -32,10 +32,13 @@ pub fn pair() -> [Settings; 2] {
         auto_failback: AutoFailback::On,
         failback_hold: Duration::from_secs(30),
         require: Require::Fenced,
+        dark_time: Duration::from_secs(10),
+        at_boot: AtBoot::Wait,
         timing: Timing::new(times).expect("the default times are in order"),
         links: 3,
         resources: [policy; 2].into_iter().collect(),
         config: Fingerprint::default(),
+        system: Fingerprint::default(),
     };
     BoxId::BOTH.map(settings)
 }
@@ -56,6 +59,7 @@ pub fn any_pair(random: &mut Random) -> [Settings; 2] {
     let require =
         random.one_of(&[Require::Fenced, Require::Fenced, Require::Fenced, Require::Silence]);
     let timing = any_timing(random);
+    let at_boot = random.one_of(&[AtBoot::Wait, AtBoot::Wait, AtBoot::Fence]);
     let mut pair = pair();
     for (settings, priority) in pair.iter_mut().zip(priorities) {
         settings.priority = Priority(priority);
@@ -63,6 +67,7 @@ pub fn any_pair(random: &mut Random) -> [Settings; 2] {
         settings.failback_hold = Duration::from_secs(hold);
         settings.links = links;
         settings.require = require;
+        settings.at_boot = at_boot;
         settings.timing = timing;
         settings.resources = policies.into_iter().collect();
     }
@@ -87,12 +92,13 @@ fn set_up_differently(settings: &mut Settings, random: &mut Random) {
 
 /// Times in the right order, from a pair in a hurry to a patient one.
 fn any_timing(random: &mut Random) -> Timing {
+    // Round numbers, as people write them: two boxes that differ soon speak in the same rhythm again.
+    let keepalive = Duration::from_millis(50) * random.within(&(1..21)) as u32;
     let mut more = |time: Duration, percent: std::ops::Range<u64>| {
         time * u32::try_from(100 + random.within(&percent)).unwrap_or(100) / 100
     };
-    let keepalive = more(Duration::from_millis(50), 0..1_900);
     let warntime = more(keepalive * 2, 10..200);
-    let deadtime = more(warntime, 10..300);
+    let deadtime = more(warntime + keepalive, 10..300);
     let fence_time = more(Duration::from_secs(4), 0..200);
     let initdead = more(deadtime + keepalive * 3 + fence_time * 2, 1..100);
     let times = Times { keepalive, warntime, deadtime, initdead, fence_time, baud: None };

@@ -1,7 +1,11 @@
 //! What is one run of the simulation? Misery and calm by turns, and after each calm somebody must serve.
 
+use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::ops::AddAssign;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use std::{iter, panic, thread};
 
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::identity::BoxId;
@@ -16,7 +20,7 @@ use super::trace::Trace;
 use super::{World, sample};
 
 /// What was seen in a run: a run that has seen nothing has shown nothing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// Microseconds that were simulated.
     pub time: u64,
@@ -28,6 +32,8 @@ pub struct Outcome {
     pub shots: u64,
     /// Orders that were taken.
     pub orders: u64,
+    /// What went wrong, and how often.
+    pub seen: BTreeMap<&'static str, u64>,
 }
 
 impl AddAssign for Outcome {
@@ -37,7 +43,35 @@ impl AddAssign for Outcome {
         self.takeovers += other.takeovers;
         self.shots += other.shots;
         self.orders += other.orders;
+        for (what, times) in other.seen {
+            *self.seen.entry(what).or_default() += times;
+        }
     }
+}
+
+/// What is seen in the runs below `count`, on all cores.
+///
+/// # Panics
+///
+/// If one of them does.
+pub fn sum(count: u64, run: impl Fn(u64) -> Outcome + Sync) -> Outcome {
+    let next = AtomicU64::new(0);
+    let some = || {
+        let numbers = iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        let runs = numbers.take_while(|number| *number < count).map(&run);
+        runs.fold(Outcome::default(), |mut sum, outcome| {
+            sum += outcome;
+            sum
+        })
+    };
+    thread::scope(|scope| {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(some)).collect();
+        threads.into_iter().fold(Outcome::default(), |mut sum, thread| {
+            sum += thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+            sum
+        })
+    })
 }
 
 /// Runs the world that grows from `seed`.
@@ -71,6 +105,7 @@ pub fn tell(plan: &Plan, leaps: bool) -> (Vec<String>, Result<Outcome, Broken>) 
 
 fn world(plan: &Plan, trace: Trace) -> World {
     let mut world = World::new(plan.pair.clone(), Misery::calm(), plan.seed, trace);
+    world.bytes_travel = plan.bytes_travel;
     for id in BoxId::BOTH {
         world.clock_rate(id, plan.clocks[id.place()]);
         if plan.on[id.place()] {
@@ -82,6 +117,9 @@ fn world(plan: &Plan, trace: Trace) -> World {
 
 fn play(plan: &Plan, world: &mut World) -> Result<(), Broken> {
     let bound = plan.pair.iter().map(bound).max().unwrap_or_default();
+    if plan.pair[0].config != plan.pair[1].config {
+        world.saw("the configurations differ");
+    }
     for turn in &plan.turns {
         world.stir_up(turn.misery.clone(), &turn.faults);
         world.run(turn.length)?;
@@ -120,8 +158,11 @@ impl Calm {
 pub fn one_fault(seed: u64, trace: Trace) -> Result<Outcome, Broken> {
     let mut random = Random::new(seed);
     let mut settings = sample::any_pair(&mut random);
+    let timing = settings[0].timing;
     for it in &mut settings {
         it.require = Require::Fenced;
+        // Who shoots first is a matter of times: where they differ, so may the outcome.
+        it.timing = timing;
         it.failback_hold = Duration::from_secs(3_600);
     }
     let bound = settings.iter().map(bound).max().unwrap_or_default();

@@ -1,0 +1,122 @@
+//! Fencing by several devices that only together cut the power of a box, such as the outlets of two power supplies.
+//!
+//! Each gets every order, all at the same time. The box is off when every device says so, and on as soon as one does,
+//! whatever the others say.
+
+use std::io;
+use std::thread;
+
+use super::ladder::{Reasons, Rung};
+use super::{Fence, Power};
+use crate::need::Need;
+use crate::patience::Patience;
+use crate::table::Table;
+
+/// `kind = "together"`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Config {
+    parts: Vec<super::Config>,
+}
+
+impl Config {
+    /// Reads the list of devices.
+    pub fn read(table: &mut Table<'_>) -> Option<Self> {
+        let tables = table.tables("devices");
+        let said = tables.len();
+        let parts = tables.into_iter().filter_map(|mut part| {
+            if part.has("action") {
+                part.complain("", "has an `action` of its own: say it once, for all together");
+            }
+            let config = super::Config::read(&mut part)?;
+            part.finish();
+            Some(config)
+        });
+        let parts: Vec<_> = parts.collect();
+        if said < 2 {
+            table.complain(
+                "devices",
+                "is a list of the two or more that must all show the power off",
+            );
+        }
+        let twice = |(place, part): (usize, &super::Config)| {
+            parts.iter().take(place).any(|other| part.is_same_as(other))
+        };
+        if parts.iter().enumerate().any(twice) {
+            table.complain("devices", "has one device twice: name the outlet of each supply");
+        }
+        (parts.len() == said).then_some(Self { parts })
+    }
+
+    /// What must be there: whatever its devices need.
+    pub fn needs(&self) -> Vec<Need> {
+        self.parts.iter().flat_map(super::Config::needs).collect()
+    }
+
+    /// The devices that it is made of.
+    pub fn parts(&self) -> &[super::Config] {
+        &self.parts
+    }
+
+    /// The device; nothing is asked of its parts yet.
+    pub fn open(&self) -> Together {
+        Together { parts: self.parts.iter().map(Rung::open).collect() }
+    }
+}
+
+/// Devices that hold the power of a box together.
+pub struct Together {
+    parts: Vec<Rung>,
+}
+
+impl Together {
+    /// Asks all parts at once, each in its own time, and tells what they answered, and why the others did not.
+    fn all<T: Send>(
+        &mut self,
+        patience: &Patience,
+        verb: impl Fn(&mut dyn Fence, &Patience) -> io::Result<T> + Sync,
+    ) -> (Vec<T>, Reasons) {
+        let verb = &verb;
+        let ask = |part: &mut Rung| part.ask(patience, |device, patience| verb(device, patience));
+        let ask = &ask;
+        let answers: Vec<_> = thread::scope(|scope| {
+            let asked = self.parts.iter_mut().map(|part| {
+                let name = part.name().to_owned();
+                (name, scope.spawn(move || ask(part)))
+            });
+            let asked: Vec<_> = asked.collect();
+            let joined = asked.into_iter().map(|(name, thread)| {
+                let answer = thread.join();
+                (name, answer.unwrap_or_else(|_| Err(io::Error::other("its driver has failed"))))
+            });
+            joined.collect()
+        });
+        let (mut given, mut reasons) = (Vec::new(), Reasons::default());
+        for (name, answer) in answers {
+            match answer {
+                Ok(answer) => given.push(answer),
+                Err(error) => reasons.add(&name, &error),
+            }
+        }
+        (given, reasons)
+    }
+}
+
+impl Fence for Together {
+    fn set_power(&mut self, power: Power, patience: &Patience) -> io::Result<()> {
+        let (taken, reasons) =
+            self.all(patience, |device, patience| device.set_power(power, patience));
+        if taken.len() == self.parts.len() { Ok(()) } else { Err(reasons.into_error()) }
+    }
+
+    fn power(&mut self, patience: &Patience) -> io::Result<Power> {
+        let (seen, reasons) = self.all(patience, |device, patience| device.power(patience));
+        if seen.contains(&Power::On) {
+            return Ok(Power::On);
+        }
+        if seen.len() == self.parts.len() { Ok(Power::Off) } else { Err(reasons.into_error()) }
+    }
+
+    fn rest(&self) -> std::time::Duration {
+        self.parts.iter().map(Rung::rest).min().unwrap_or(super::REST)
+    }
+}

@@ -1,0 +1,178 @@
+//! The watchdog of the machine: `/dev/watchdog` (the kernel's `Documentation/watchdog/watchdog-api.rst`).
+//!
+//! It counts from the moment in which it is opened. Whoever closes it without having written a `V` before (the magic
+//! close) leaves it counting, and that is what a supervisor does that dies.
+
+use std::ffi::c_int;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::ioctl::{Getter, Opcode, Updater, ioctl, opcode};
+
+use super::Watchdog;
+
+/// A device, and the patience that is asked of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Config {
+    /// Usually `/dev/watchdog`.
+    pub path: PathBuf,
+    /// In whole seconds.
+    pub timeout: Duration,
+}
+
+impl Config {
+    /// Opens the device, which begins to count, and asks it for its timeout.
+    ///
+    /// # Errors
+    ///
+    /// When it is no watchdog, somebody else has it, or it does not say how long it waits: with the remedy.
+    pub fn open(&self) -> io::Result<Device> {
+        let path = self.path.display();
+        let failed = |error: io::Error, remedy: &str| {
+            io::Error::new(error.kind(), format!("watchdog {path}: {error}: {remedy}"))
+        };
+        let file = OpenOptions::new().write(true).open(&self.path).map_err(|error| {
+            let remedy = match Errno::from_io_error(&error) {
+                Some(Errno::BUSY) => {
+                    "another program feeds it; end that, or let it watch this one (WatchdogSec= of systemd) and name no device"
+                }
+                _ => "load its driver, and start this as root; or name no device in [watchdog]",
+            };
+            failed(error, remedy)
+        })?;
+        let support = support(&file).map_err(|error| failed(error.into(), "is it a watchdog?"))?;
+        let mut device = Device { file, name: path.to_string(), timeout: self.timeout };
+        // One whose timeout is fixed refuses, and says below what that is.
+        let asked = self.timeout.as_secs().try_into().unwrap_or(c_int::MAX);
+        let _ = set_timeout(&device.file, asked);
+        match timeout(&device.file) {
+            Ok(seconds) => device.timeout = Duration::from_secs(seconds.unsigned_abs().into()),
+            Err(error) => {
+                let _ = device.let_go();
+                return Err(failed(error.into(), "it does not say how long it waits"));
+            }
+        }
+        let identity = identity(&support);
+        log::info!("watchdog {path} ({identity}): waits {:?} for each feeding", device.timeout);
+        if support.options & MAGICCLOSE == 0 {
+            log::warn!("watchdog {path} ({identity}) stops watching when the supervisor dies");
+        }
+        if boot_status(&device.file).is_ok_and(|status| status & CARDRESET != 0) {
+            log::warn!("watchdog {path} ({identity}): this box has booted because it was not fed");
+        }
+        Ok(device)
+    }
+}
+
+/// A watchdog that counts.
+#[derive(Debug)]
+pub struct Device {
+    file: File,
+    name: String,
+    timeout: Duration,
+}
+
+impl Device {
+    /// The magic close, but for the closing.
+    fn let_go(&mut self) -> io::Result<()> {
+        self.file.write_all(b"V")
+    }
+}
+
+impl Watchdog for Device {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn resets(&self) -> bool {
+        true
+    }
+
+    fn feed(&mut self) -> io::Result<()> {
+        // Every byte but a V feeds, with every driver; the ioctl is not known to all of them.
+        self.file.write_all(b"\0")
+    }
+
+    fn bite(&mut self) {
+        // Refused by some, whose timeout then ends as it would have ended.
+        let _ = set_timeout(&self.file, 1);
+    }
+
+    fn release(mut self: Box<Self>) -> io::Result<()> {
+        self.let_go()
+    }
+}
+
+/// `struct watchdog_info` of `linux/watchdog.h`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Info {
+    options: u32,
+    firmware: u32,
+    identity: [u8; 32],
+}
+
+fn identity(info: &Info) -> String {
+    let text = info.identity.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
+
+#[allow(unsafe_code)]
+fn support(file: &File) -> Result<Info, Errno> {
+    // SAFETY: WDIOC_GETSUPPORT writes a `struct watchdog_info`, whose layout `Info` has; any bytes are one.
+    unsafe { ioctl(file, Getter::<GETSUPPORT, Info>::new()) }
+}
+
+#[allow(unsafe_code)]
+fn timeout(file: &File) -> Result<c_int, Errno> {
+    // SAFETY: WDIOC_GETTIMEOUT writes an int.
+    unsafe { ioctl(file, Getter::<GETTIMEOUT, c_int>::new()) }
+}
+
+#[allow(unsafe_code)]
+fn boot_status(file: &File) -> Result<c_int, Errno> {
+    // SAFETY: WDIOC_GETBOOTSTATUS writes an int.
+    unsafe { ioctl(file, Getter::<GETBOOTSTATUS, c_int>::new()) }
+}
+
+#[allow(unsafe_code)]
+fn set_timeout(file: &File, mut seconds: c_int) -> Result<(), Errno> {
+    // SAFETY: WDIOC_SETTIMEOUT reads an int, and writes what it has made of it.
+    unsafe { ioctl(file, Updater::<SETTIMEOUT, c_int>::new(&mut seconds)) }
+}
+
+/// `WDIOC_*` and `WDIOF_*` of `linux/watchdog.h`.
+const GETSUPPORT: Opcode = opcode::read::<Info>(b'W', 0);
+const GETBOOTSTATUS: Opcode = opcode::read::<c_int>(b'W', 2);
+const SETTIMEOUT: Opcode = opcode::read_write::<c_int>(b'W', 6);
+const GETTIMEOUT: Opcode = opcode::read::<c_int>(b'W', 7);
+const MAGICCLOSE: u32 = 0x0100;
+const CARDRESET: c_int = 0x0020;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_those_of_the_kernel() {
+        assert_eq!(GETSUPPORT, 0x8028_5700);
+        assert_eq!((SETTIMEOUT, GETTIMEOUT), (0xc004_5706, 0x8004_5707));
+        assert_eq!(GETBOOTSTATUS, 0x8004_5702);
+    }
+
+    #[test]
+    fn what_is_no_watchdog_is_told() {
+        for (path, told) in [("/dev/null", "is it a watchdog?"), ("/dev/watchdog77", "driver")] {
+            let config = Config { path: path.into(), timeout: Duration::from_secs(10) };
+            let error = config.open().unwrap_err().to_string();
+            assert!(error.contains(path) && error.contains(told), "{error}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Have the peer and its BMC lost their power together?
+//!
+//! A box whose BMC hangs on the same feed cannot be seen off: nothing answers any more. What can be seen is that the
+//! control lines of the serial cable that were high have dropped, that every direct Ethernet cable has lost its
+//! carrier, and that the BMC is silent. If all of that lasts for `dark_time`, the peer is *dark*: evidence where
+//! `takeover.require` is `dark`, and something to show to an operator where it is `fenced`.
+//!
+//! Dropped lines alone are none: somebody may have pulled every cable, and then the BMC answers.
+
+use core::time::Duration;
+
+use crate::evidence::Evidence;
+use crate::heartbeat::{Links, Role};
+use crate::node::{Actions, Node};
+use crate::peer::Health;
+use crate::shot::Shot;
+use crate::time::{Instant, Timer};
+
+/// What is known of the peer's darkness.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Dark {
+    /// The peer's BMC gave no answer when it was last asked.
+    pub(crate) mute: bool,
+    /// It was so for `dark_time`, and is asked about once more.
+    ripe: bool,
+}
+
+/// What there is to be seen of a silent peer while evidence is collected, and shown to people.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Signs {
+    /// How long it has been silent on every link.
+    pub silence: Duration,
+    /// The links whose line or carrier is there.
+    pub up: Links,
+    /// The links whose line or carrier was there and is gone.
+    pub down: Links,
+    /// The peer's BMC gives no answer.
+    pub mute: bool,
+    /// When all of it will have lasted long enough, if nothing changes.
+    pub dark_at: Option<Instant>,
+}
+
+impl Node {
+    /// Keeps the time for which the peer has been dark, and looks once more at its end.
+    pub(crate) fn watch_dark(&mut self, now: Instant, actions: &mut Actions) {
+        let dark = self.role == Role::Fencing
+            && self.dark.mute
+            && self.peer.lines_dropped()
+            && self.peer.health(now) == Health::Dead;
+        if !dark {
+            self.timers.stop(Timer::Dark);
+            self.dark.ripe = false;
+        } else if self.timers.expired(Timer::Dark, now) {
+            self.dark.ripe = true;
+            if matches!(self.shot, Shot::Waiting | Shot::Aimed) {
+                self.look(actions);
+            }
+        } else if self.timers.get(Timer::Dark).is_none() && !self.dark.ripe {
+            self.timers.set(Timer::Dark, now + self.settings.dark_time);
+        }
+    }
+
+    /// Whether the peer has been dark long enough for this box to take over.
+    pub(crate) fn darkness_suffices(&self) -> bool {
+        self.dark.ripe && self.dark.mute && Evidence::Dark.suffices(self.settings.require)
+    }
+
+    /// What there is to be seen of a silent peer.
+    pub fn signs(&self, now: Instant) -> Signs {
+        let (up, down) = self.peer.lines();
+        Signs {
+            silence: self.peer.silence(now),
+            up,
+            down,
+            mute: self.dark.mute,
+            dark_at: self.timers.get(Timer::Dark),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What does a box see besides heartbeats? The lines of its cables, its witness, and what its BMC knows of its death.
+
+use firmware_agnostic::identity::{BoxId, LinkId};
+use firmware_agnostic::node::Event;
+
+use super::World;
+use super::appliance::Lost;
+use super::misery::Mishap;
+
+impl World {
+    /// The line or carrier of one cable comes or goes, as `id` sees it.
+    pub fn line(&mut self, id: BoxId, link: LinkId, up: bool) {
+        let state = if up { "up" } else { "down" };
+        self.note(
+            id,
+            format_args!("* its line of {} is {state}", super::trace::link(link.place())),
+        );
+        self.sense(id, Event::Line(link, up));
+    }
+
+    /// The witness of a box answers, or does not.
+    pub fn witness(&mut self, id: BoxId, answers: bool) {
+        if self.boxes[id.place()].witness != answers {
+            self.boxes[id.place()].witness = answers;
+            let state = if answers { "answers" } else { "is silent" };
+            self.note(id, format_args!("* its witness {state}"));
+            self.sense(id, Event::Witness(answers));
+        }
+    }
+
+    /// What a supervisor learns soon after its start.
+    pub(super) fn look_around(&mut self, id: BoxId) {
+        let appliance = &self.boxes[id.place()];
+        let (witness, shot) = (appliance.witness, appliance.lost != Lost::ByItself);
+        if !witness {
+            self.sense(id, Event::Witness(false));
+        }
+        // Where the BMC cannot be asked, it is not known.
+        if !self.suffers(Mishap::Unreachable) {
+            self.sense(id, Event::WasShot(shot));
+        }
+    }
+
+    fn sense(&mut self, id: BoxId, event: Event) {
+        let life = self.boxes[id.place()].life;
+        self.deliver(id, life, event);
+    }
+}

@@ -1,0 +1,167 @@
+//! What stands on the wire? A heartbeat, and in some worlds its very bytes, which can be damaged.
+//!
+//! Where nothing damages a byte the heartbeat stands for its bytes, which saves time, and rounds that are like each other
+//! can be left out. Where bytes travel they are those of the product's own codec, numbered and signed.
+
+use std::fmt;
+
+use firmware_agnostic::frame::{self, FRAME_MAX, FrameError, Key, Keys, PairId, Version, Word};
+use firmware_agnostic::heartbeat::Heartbeat;
+use firmware_agnostic::identity::LinkId;
+use firmware_agnostic::reception::Reception;
+use firmware_agnostic::time::Instant;
+
+use super::random::Random;
+
+/// Which supervisor a box has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Release {
+    /// The one before: it knows only the first version of the protocol.
+    Before,
+    /// This one.
+    Present,
+    /// One that is so far away that the two have no version in common.
+    Foreign,
+}
+
+/// What was said, and what became of it on its way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Said {
+    /// What can be heard of what was said.
+    pub heartbeat: Heartbeat,
+    /// Nobody but a supervisor of this release understands it, if there is one.
+    only: Option<Release>,
+    /// It is not as it was said any more.
+    pub damaged: bool,
+    bytes: Option<Bytes>,
+}
+
+impl Said {
+    /// Turns some bits over, or cuts the end off, or adds to it.
+    pub fn damage(&mut self, random: &mut Random) {
+        self.damaged = true;
+        if let Some(bytes) = &mut self.bytes {
+            bytes.damage(random);
+        }
+    }
+}
+
+/// One end of all cables: what a supervisor writes, and how it reads.
+pub struct Mailbox {
+    release: Release,
+    keys: Keys,
+    pair: PairId,
+    reception: Reception,
+    number: u32,
+}
+
+impl Mailbox {
+    /// The end of a supervisor of `release`.
+    pub fn new(release: Release) -> Self {
+        let key = Key::new(1, b"a secret of the simulated pair");
+        let keys = Keys::new([key]).expect("one key is a ring");
+        let pair = PairId::of("simulated");
+        Self { release, reception: Reception::new(keys.clone(), pair), keys, pair, number: 0 }
+    }
+
+    /// Whether `said` is of a version that is understood here.
+    pub fn understands(&self, said: &Said) -> bool {
+        let old = said.bytes.is_none_or(|bytes| bytes.text[0] == Version::One as u8);
+        match self.release {
+            Release::Present => said.only != Some(Release::Foreign),
+            Release::Before => said.only != Some(Release::Foreign) && old,
+            Release::Foreign => said.only == Some(Release::Foreign),
+        }
+    }
+
+    /// Puts `heartbeat` into words, in one version or two; `bytes` tells whether bytes travel.
+    pub fn write(&mut self, heartbeat: Heartbeat, bytes: bool) -> Vec<Said> {
+        let only = Some(self.release).filter(|release| *release == Release::Foreign);
+        if !bytes {
+            return vec![Said { heartbeat, only, damaged: false, bytes: None }];
+        }
+        // Only what has bytes has a number, so that rounds without bytes can be left out.
+        self.number = self.number.wrapping_add(1);
+        let versions: Vec<Version> = match self.release {
+            Release::Before => vec![Version::One],
+            Release::Present => self.reception.speaks().to_say(self.number).collect(),
+            Release::Foreign => vec![Version::NEWEST],
+        };
+        let words = versions.into_iter().map(|version| {
+            let word = Word { version, number: self.number, heartbeat };
+            let frame = frame::encode(&word, &self.keys, self.pair);
+            // What a version has no words for is not heard.
+            let heard = frame::decode(&frame, &self.keys, self.pair);
+            let heartbeat = heard.expect("what is written can be read").heartbeat;
+            Said { heartbeat, only, damaged: false, bytes: Some(Bytes::of(&frame)) }
+        });
+        words.collect()
+    }
+
+    /// Reads what came by `link`.
+    ///
+    /// # Errors
+    ///
+    /// The cause for which it is dropped; a damaged heartbeat that has no bytes counts as not signed.
+    pub fn read(
+        &mut self,
+        link: LinkId,
+        said: &Said,
+        now: Instant,
+    ) -> Result<Heartbeat, FrameError> {
+        let understood = self.understands(said);
+        match said.bytes {
+            Some(mut bytes) => {
+                if !understood {
+                    bytes.text[0] = u8::MAX;
+                }
+                self.reception.receive(link, bytes.get(), now)
+            }
+            None if !understood => Err(FrameError::Version),
+            None if said.damaged => Err(FrameError::WrongKey),
+            None => Ok(said.heartbeat),
+        }
+    }
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox").field("release", &self.release).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Bytes {
+    text: [u8; ROOM],
+    length: usize,
+}
+
+impl Bytes {
+    fn of(frame: &[u8]) -> Self {
+        let mut text = [0; ROOM];
+        text[..frame.len()].copy_from_slice(frame);
+        Self { text, length: frame.len() }
+    }
+
+    fn get(&self) -> &[u8] {
+        &self.text[..self.length]
+    }
+
+    fn damage(&mut self, random: &mut Random) {
+        match random.within(&(0..4)) {
+            0 => self.length = random.within(&(0..self.length as u64)) as usize,
+            1 => self.length += 1 + random.within(&(0..(ROOM - self.length) as u64)) as usize,
+            _ => {
+                // Each bit once, so that none turns back.
+                let first = random.within(&(0..self.length as u64 * 8)) as usize;
+                let count = 1 + random.within(&(0..4)) as usize;
+                for bit in (first..self.length * 8).step_by(7).take(count) {
+                    self.text[bit / 8] ^= 1 << (bit % 8);
+                }
+            }
+        }
+    }
+}
+
+/// The longest frame, and what a damaged one has too many.
+const ROOM: usize = FRAME_MAX + 8;
