@@ -7,3 +7,4 @@ mod pyghmi;
 mod recorded;
 mod relay;
 mod scene;
+mod words;
