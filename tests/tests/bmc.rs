@@ -159,6 +159,21 @@ fn a_bmc_that_forgets_its_sessions_is_asked_for_a_new_one() {
 }
 
 #[test]
+fn a_handshake_that_the_bmc_has_forgotten_is_begun_again() {
+    // The fourth packet is the last but one of the handshake.
+    let bmc = bmc(Character { forgets_after: Some(4), ..Character::default() });
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while bmc.packets() < 4 {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            bmc.set(|character| character.forgets_after = None);
+        });
+        assert_eq!(device(&bmc, "").power(&seconds(8)).unwrap(), Power::On);
+    });
+}
+
+#[test]
 fn a_bmc_that_is_busy_is_asked_again() {
     let bmc = bmc(Character::default());
     let mut device = device(&bmc, "");
