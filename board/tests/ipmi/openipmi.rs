@@ -175,15 +175,32 @@ fn answers_that_are_lost_doubled_late_or_forged_change_nothing() {
 }
 
 #[test]
+fn an_answer_from_another_address_is_none() {
+    let bmc = Bmc::new();
+    let relay = Relay::strange(bmc.address);
+    let mut device = bmc.scene.device(relay.address, "twobox", "secret", "");
+    let text = device.power(&Patience::new(Duration::from_millis(600))).unwrap_err().to_string();
+    assert!(text.contains("does not answer") && relay.questions() > 1, "{text}");
+}
+
+#[test]
+fn a_port_where_nobody_listens_is_told() {
+    let scene = Scene::new();
+    let mut device = scene.device(loopback(), "twobox", "secret", "");
+    let text = device.power(&Patience::new(Duration::from_millis(600))).unwrap_err().to_string();
+    assert!(text.contains("nobody listens there"), "{text}");
+}
+
+#[test]
 fn a_late_answer_to_an_earlier_question_is_none_to_this_one() {
     let bmc = Bmc::new();
     let relay = Relay::new(bmc.address);
     let mut device = bmc.scene.device(relay.address, "twobox", "secret", "");
     device.power(&seconds(5)).unwrap();
     let held = Arc::new(Mutex::new(Vec::new()));
-    let hold = held.clone();
+    let store = held.clone();
     relay.set(move |answer| {
-        hold.lock().unwrap().push(answer.to_vec());
+        store.lock().unwrap().push(answer.to_vec());
         Vec::new()
     });
     let cord = Cord::new().unwrap();
