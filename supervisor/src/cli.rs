@@ -42,6 +42,15 @@ pub enum Command {
         /// Whether to look at the interfaces, devices and programs of this machine too.
         here: bool,
     },
+    /// Show what has happened.
+    History {
+        /// The history of the other box, to be shown together with that of this one.
+        with: Option<PathBuf>,
+        /// How many records at the most.
+        count: usize,
+        /// For a program.
+        json: bool,
+    },
     /// Ask the supervisor that runs, in its words.
     Ask(String),
     /// Show this text.
@@ -106,6 +115,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Short('V') | Long("version") => said.words = vec!["version".to_owned()],
             Long("box") => said.who = Some(parser.value()?.string()?),
             Long("here") => said.here = true,
+            Short('n') => said.count = Some(parser.value()?.parse()?),
+            Long("with") => said.with = Some(parser.value()?.into()),
             Long("json") => said.json = true,
             Long("for") => said.time = Some(parser.value()?.string()?),
             Long("persistent") => said.persistent = true,
@@ -127,6 +138,8 @@ struct Said {
     help: bool,
     here: bool,
     json: bool,
+    count: Option<usize>,
+    with: Option<PathBuf>,
     time: Option<String>,
     persistent: bool,
     words: Vec<String>,
@@ -152,7 +165,9 @@ impl Said {
         let misplaced = [
             ("--box", who.is_some() && !["run", "check"].contains(&topic.word)),
             ("--here", here && topic.word != "check"),
-            ("--json", json && topic.word != "status"),
+            ("--json", json && !["status", "history"].contains(&topic.word)),
+            ("-n", self.count.is_some() && topic.word != "history"),
+            ("--with", self.with.is_some() && topic.word != "history"),
             ("--for", self.time.is_some() && !ORDERS.contains(&topic.word)),
             ("--persistent", self.persistent && !["standby", "maintenance"].contains(&topic.word)),
         ];
@@ -166,6 +181,11 @@ impl Said {
                 self.config = Some(file.into());
                 Ok(Command::Check { who, here })
             }
+            ("history", []) => Ok(Command::History {
+                with: self.with.take(),
+                count: self.count.unwrap_or(usize::MAX),
+                json,
+            }),
             ("status", []) if json => Ok(Command::Ask("status json".to_owned())),
             ("log", [level]) if !LEVELS.iter().any(|(word, _)| word == level) => {
                 let levels = LEVELS.map(|(word, _)| word).join(", ");
@@ -246,6 +266,9 @@ mod tests {
             ("log loud", "is no level"),
             ("standby --json", "--json is no option of standby"),
             ("status --box a", "--box is no option of status"),
+            ("status -n 3", "-n is no option of status"),
+            ("history -n all", "all"),
+            ("history server1", "say `twobox history [--json]"),
             ("run fast", "say `twobox run"),
             ("--colour", "--colour"),
             ("--config", "missing argument"),

@@ -17,7 +17,6 @@ use board::link::Port;
 use firmware_agnostic::frame::{self, Keys, PairId, Word};
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::identity::ResourceId;
-use firmware_agnostic::news::{News, Weight};
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
 use firmware_agnostic::order::Refusal;
 use firmware_agnostic::reception::Reception;
@@ -25,6 +24,7 @@ use firmware_agnostic::time::Instant;
 use smol::channel::Sender;
 use smol::{LocalExecutor, Task, Timer};
 
+use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::labels::Labels;
 use crate::ready::Ready;
@@ -51,6 +51,7 @@ pub(crate) struct Effects {
     /// Where something watches this box.
     pub(crate) keeper: Option<Keeper>,
     pub(crate) ready: Ready,
+    pub(crate) chronicle: Chronicle,
     /// The number of the next frame.
     pub(crate) number: u32,
     /// What the peer has told of the machine that it is.
@@ -72,6 +73,7 @@ pub(crate) struct Overdue {
 impl Effects {
     /// Does what the node ordered. Breaks when the supervisor is to end.
     pub(crate) fn perform(&mut self, action: Action) -> ControlFlow<()> {
+        self.chronicle.acts(&action);
         match action {
             Action::Send(heartbeat) => {
                 let speaks = self.reception.borrow().speaks();
@@ -113,6 +115,7 @@ impl Effects {
                 if let Some(keeper) = &self.keeper {
                     keeper.bite();
                 }
+                self.chronicle.flush();
                 crate::logging::flush();
                 let Err(error) = board::power::reset();
                 log::error!("{error}; the peer has been asked to fence it");
@@ -122,7 +125,7 @@ impl Effects {
                 return ControlFlow::Break(());
             }
             Action::Reply(verdict) => self.reply(verdict),
-            Action::Tell(news) => self.tell(&news),
+            Action::Tell(news) => self.chronicle.tell(&news, self.group.announced()),
         }
         ControlFlow::Continue(())
     }
@@ -176,8 +179,9 @@ impl Effects {
         None
     }
 
-    /// Tells init how this box is doing.
-    pub(crate) fn note(&mut self, node: &Node, now: Instant) {
+    /// Tells init how this box is doing, and keeps what has happened.
+    pub(crate) fn note(&mut self, node: &Node, event: &Event, now: Instant) {
+        self.chronicle.note(node, event, now);
         self.ready.note(node, now, &self.labels);
         let system = node.peer().last_word().map(|word| word.system).unwrap_or_default();
         if std::mem::replace(&mut self.peer_is, system) != system {
@@ -193,15 +197,6 @@ impl Effects {
             };
             let _ = asking.try_send(text);
         }
-    }
-
-    fn tell(&self, news: &News) {
-        let level = match news.weight() {
-            Weight::Error => log::Level::Error,
-            Weight::Warning => log::Level::Warn,
-            Weight::Info => log::Level::Info,
-        };
-        log::log!(level, "{}", news.line(&self.labels.names()));
     }
 
     /// Makes `answer` of the silence of whoever was asked under `tag`.

@@ -38,9 +38,10 @@ pub(crate) async fn run(mut node: Node, inputs: Receiver<Input>, mut effects: Ef
         };
         log::trace!("{} {event:?}", now.as_micros());
         let actions = node.step(event, now);
-        effects.note(&node, now);
+        effects.note(&node, &event, now);
         for action in actions {
             if effects.perform(action) == ControlFlow::Break(()) {
+                effects.chronicle.end();
                 return;
             }
         }

@@ -23,9 +23,13 @@ use smol::future::{block_on, yield_now};
 use smol::stream::StreamExt;
 use smol::{LocalExecutor, Timer};
 
+use crate::black_box::BlackBox;
+use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::control::Socket;
 use crate::effects::{Effects, Group, Gun, Keeper, Overdue};
+use crate::history::History;
+use crate::hooks::Hooks;
 use crate::labels::Labels;
 use crate::logging;
 use crate::ready::Ready;
@@ -51,7 +55,8 @@ pub(crate) fn start(mut config: Config) -> io::Result<()> {
         .map_err(|error| io::Error::new(error.kind(), format!("cannot take signals: {error}")))?;
     let (inputs, queue) = bounded(INPUTS_MAX);
     let (socket, _place) = Socket::open(&config.control)?;
-    logging::start(config.log.to, config.log.level)?;
+    let hooks = Hooks::open(&config.hooks, config.name(me))?;
+    logging::start(config.log.to, config.log.level, hooks.clone())?;
     let (store, journal) = Store::open(&config.journal);
     let group = Group::open(&config.resources, me, store, inputs.clone())?;
     let gun = Gun::open(config.fence_of(me.other()), inputs.clone())?;
@@ -71,6 +76,9 @@ pub(crate) fn start(mut config: Config) -> io::Result<()> {
     executor.spawn(socket.serve(executor.clone(), labels.clone(), inputs.clone())).detach();
     executor.spawn(leave_on_signal(signals, inputs.clone())).detach();
     let boot = boot()?;
+    let (history, black_box) =
+        (History::open(&config.history)?, BlackBox::new(&config.history.file));
+    let chronicle = Chronicle::new(labels.clone(), history, hooks, black_box, boot);
     // Last of all: from now on whatever ends without a stop in order ends the box.
     let keeper = Keeper::open(&config.watchdog, &config.settings, &config.journal)?;
     let node = Node::new(config.settings.clone(), boot, journal, Clock.now());
@@ -78,6 +86,7 @@ pub(crate) fn start(mut config: Config) -> io::Result<()> {
         executor: executor.clone(),
         inputs,
         ready: Ready::new(config.ready_file.clone()),
+        chronicle,
         config: Rc::new(config),
         labels,
         keys,

@@ -75,6 +75,23 @@ fn what_is_not_understood_is_2_and_a_wrong_file_1() {
 }
 
 #[test]
+fn the_history_is_shown_without_a_supervisor() {
+    let directory = tempfile::tempdir().unwrap();
+    let room = directory.path();
+    let config = room.join("twobox.toml");
+    fs::write(&config, format!("[history]\nfile = \"{}/history\"\n", room.display())).unwrap();
+    let words = format!("history --config {}", config.display());
+    let nowhere = Path::new("/nowhere/socket");
+    let (number, _, err) = told(&twobox(nowhere, &words).output().unwrap());
+    assert_eq!(number, Some(1));
+    assert!(err.contains("no supervisor has run"), "{err}");
+    fs::write(room.join("history"), "what=role torn off").unwrap();
+    let (number, out, _) = told(&twobox(nowhere, &words).output().unwrap());
+    assert_eq!(number, Some(0));
+    assert_eq!(out, "nothing has happened yet\n1 lines are not whole, and left out\n");
+}
+
+#[test]
 fn what_this_machine_does_not_have_is_told_before_anything_is_begun() {
     let directory = tempfile::tempdir().unwrap();
     let room = directory.path().display().to_string();

@@ -35,6 +35,7 @@ stories! {
     standby_stalls: "standby-stalls",
     shut_down_in_order: "shut-down-in-order",
     planned_switch: "planned-switch",
+    what_happened_is_kept: "what-happened-is-kept",
     alone_at_boot: "alone-at-boot",
     peer_unknown_at_boot: "peer-unknown-at-boot",
     site_loses_power: "site-loses-power",

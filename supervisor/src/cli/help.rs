@@ -69,7 +69,7 @@ Examples
 ";
 
 /// Every command, in the order in which they are needed.
-pub const COMMANDS: [Topic; 12] = [
+pub const COMMANDS: [Topic; 13] = [
     Topic {
         word: "run",
         operands: "",
@@ -104,6 +104,18 @@ Shows the role of this box and why it has it, the other box and how old that
 news is, each link and each resource. Ends with 0 when all is well, and with
 10 when the pair is degraded: one more failure may end the service. --json is
 for programs; its words only ever become more.",
+    },
+    Topic {
+        word: "history",
+        operands: "",
+        options: "[--json] [-n N] [--with FILE]",
+        line: "what has happened to this box, kept over reboots",
+        text: "\
+Shows every change of role and every shot, the newest last, and of a takeover
+how long each part of it took. Reads the file of [history], whether or not the
+supervisor runs; -n N shows the last N only. --with FILE shows the file of the
+other box, copied here, together with that of this one, in the order of the
+terms. The time of day is for people: nothing is decided by it.",
     },
     Topic {
         word: "standby",

@@ -6,7 +6,8 @@ use std::path::Path;
 use super::{Command, Exit, Invocation};
 use crate::check::{check, load};
 use crate::client::{Verdict, ask};
-use crate::config::{Config, socket};
+use crate::config::{self, Config, socket};
+use crate::history;
 
 /// Does what a person has said, `run` by the function of this name, and tells how it ended.
 pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit {
@@ -24,6 +25,12 @@ pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit
             }),
             Err(error) => complain(Exit::Refused, &error.to_string()),
         },
+        Command::History { with, count, json } => {
+            match history::show(&config::history(&path), with.as_deref(), count, json) {
+                Ok(text) => show(&text),
+                Err(error) => complain(Exit::Refused, &error.to_string()),
+            }
+        }
         Command::Ask(request) => put(&told.unwrap_or_else(|| socket(&path)), &request),
     }
 }

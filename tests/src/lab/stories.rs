@@ -13,7 +13,7 @@ use super::failure::{Failure, expect};
 use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
-use super::{Cable, Lab, Way, name};
+use super::{Cable, Lab, Way, kept, name};
 
 /// Tells one story, and prints how it ended.
 ///
@@ -56,7 +56,7 @@ const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) ->
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 30] = [
+const STORIES: [Story; 31] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -77,6 +77,7 @@ const STORIES: [Story; 30] = [
     story("standby-stalls", standby_stalls),
     story("shut-down-in-order", shut_down),
     story("planned-switch", planned_switch),
+    story("what-happened-is-kept", kept::history),
     story("alone-at-boot", alone_at_boot),
     story("peer-unknown-at-boot", peer_unknown),
     story("site-loses-power", site_loses_power),
