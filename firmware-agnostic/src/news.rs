@@ -34,6 +34,8 @@ pub enum News {
         /// This box serves meanwhile.
         serves: bool,
     },
+    /// The peer's power could not be seen off, as an operator wants, and the peer talks.
+    NotFenced,
     /// The peer says that it has ordered the power of this box off.
     ShotAt,
     /// The witness answers, or does not.
@@ -181,6 +183,7 @@ impl News {
     pub const fn weight(&self) -> Weight {
         match self {
             Self::FenceFailed { .. }
+            | Self::NotFenced
             | Self::NobodyServes
             | Self::Insisting(_)
             | Self::LockedOut
@@ -260,6 +263,7 @@ impl Display for Line<'_> {
                 }
                 write!(f, "; nothing starts here: say twobox confirm {peer} if it is off")
             }
+            News::NotFenced => write!(f, "{peer} is not fenced, and talks: look at its device"),
             News::ShotAt => {
                 write!(f, "{peer} is cutting the power of this box: this box resets itself at once")
             }
