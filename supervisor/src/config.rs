@@ -30,7 +30,7 @@ use boxes::Boxes;
 pub use error::Error;
 pub use identity::Identity;
 use observers::HISTORY;
-pub use observers::{HAPPENINGS, History, Hook};
+pub use observers::{HAPPENINGS, History, Hook, Metrics};
 use words::Pair;
 pub use words::{Control, LEVELS, Log, LogTo, SOCKET};
 
@@ -63,6 +63,8 @@ pub struct Config {
     pub history: History,
     /// Who is told of what happens.
     pub hooks: Vec<Hook>,
+    /// Where figures are written, if anywhere.
+    pub metrics: Option<Metrics>,
     /// A file that is there while this box is ready to do its part.
     pub ready_file: Option<PathBuf>,
     /// What resets this box when it is stuck.
@@ -176,6 +178,7 @@ impl Config {
         let log = Log::read(root.section("log"));
         let journal = words::read_journal(root.section("journal"));
         let history = History::read(root.section("history"));
+        let metrics = Metrics::read(root.section("metrics"));
         let (hooks, hooks_place) = observers::read_hooks(&mut root);
         let ready_file = words::read_ready(root.section("ready"));
         let (watchdog, watchdog_place) =
@@ -227,6 +230,7 @@ impl Config {
             journal,
             history,
             hooks,
+            metrics,
             ready_file,
             watchdog,
             places,

@@ -27,8 +27,9 @@ use smol::{LocalExecutor, Task, Timer};
 use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::labels::Labels;
+use crate::pace::Pace;
 use crate::ready::Ready;
-use crate::request::Request;
+use crate::request::{Form, Request};
 use crate::run::Input;
 use crate::status::Status;
 
@@ -52,6 +53,7 @@ pub(crate) struct Effects {
     pub(crate) keeper: Option<Keeper>,
     pub(crate) ready: Ready,
     pub(crate) chronicle: Chronicle,
+    pub(crate) pace: Pace,
     /// The number of the next frame.
     pub(crate) number: u32,
     /// What the peer has told of the machine that it is.
@@ -154,20 +156,23 @@ impl Effects {
                 self.asking = Some(reply);
                 return Some(Event::Order(order));
             }
-            Request::Status { json } => {
-                let status = Status {
-                    node,
-                    now,
-                    labels: &self.labels,
-                    config: &self.config,
-                    ports: &self.ports,
-                    reception: &self.reception.borrow(),
-                    resources: self.group.states(),
-                    devices: self.gun.devices(),
-                    watchdog: self.keeper.as_ref().map(Keeper::state),
-                };
+            Request::Status(form) => {
+                let status = self.status(node, now);
                 let verdict = if status.redundant() { "ok" } else { "degraded" };
-                (verdict, if json { status.json() } else { status.text() })
+                match form {
+                    Form::Text => (verdict, status.text()),
+                    Form::Json => (verdict, status.json()),
+                    Form::Metrics => (verdict, status.metrics()),
+                }
+            }
+            Request::Evidence => match self.status(node, now).testimony() {
+                Ok(testimony) => ("ok", testimony),
+                Err(refusal) => ("refused", format!("{refusal}\n")),
+            },
+            Request::Progress => ("ok", self.status(node, now).progress()),
+            Request::PowerOn => {
+                self.gun.on();
+                ("ok", String::new())
             }
             Request::Log(level) => {
                 log::set_max_level(level);
@@ -177,6 +182,21 @@ impl Effects {
         // Somebody who has hung up wants no answer.
         let _ = reply.try_send(format!("{verdict}\n{text}"));
         None
+    }
+
+    fn status<'a>(&'a self, node: &'a Node, now: Instant) -> Status<'a> {
+        Status {
+            node,
+            now,
+            labels: &self.labels,
+            config: &self.config,
+            ports: &self.ports,
+            reception: self.reception.borrow(),
+            resources: self.group.states(),
+            devices: self.gun.devices(),
+            watchdog: self.keeper.as_ref().map(Keeper::state),
+            pace: self.pace,
+        }
     }
 
     /// Tells init how this box is doing, and keeps what has happened.

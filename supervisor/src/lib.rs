@@ -16,6 +16,8 @@ mod hooks;
 mod json;
 mod labels;
 mod logging;
+mod metrics;
+mod pace;
 mod phases;
 mod ready;
 mod record;

@@ -1,4 +1,4 @@
-//! Something that happened, in words and values: the one form of it for the history, the hooks and programs.
+//! Something that happened, in words and values: the one form of it for the history, the hooks and the commands.
 //!
 //! A record is a line that a person can read and a program can take apart: `word=value` and so on, where a value with
 //! blanks stands in quotes. The last word is a checksum, so that a line which a power cut has torn, or a disk has
@@ -110,7 +110,7 @@ fn sum(said: &str) -> String {
 }
 
 /// Every word, in the order in which they stand.
-const WORDS: [&str; 18] = [
+const WORDS: [&str; 28] = [
     "time",
     "up",
     "box",
@@ -129,6 +129,17 @@ const WORDS: [&str; 18] = [
     "fence_ms",
     "start_ms",
     "announce_ms",
+    // Where things stand, for a command that waits.
+    "summary",
+    "redundant",
+    "serves",
+    "shoots",
+    "peer",
+    "peer_boot",
+    "heard",
+    "fenced",
+    "power",
+    "failure",
 ];
 
 /// Those whose values are numbers.

@@ -37,6 +37,7 @@ pub(crate) async fn run(mut node: Node, inputs: Receiver<Input>, mut effects: Ef
             },
         };
         log::trace!("{} {event:?}", now.as_micros());
+        effects.pace.begin(&node, &event, now);
         let actions = node.step(event, now);
         effects.note(&node, &event, now);
         for action in actions {
@@ -45,6 +46,7 @@ pub(crate) async fn run(mut node: Node, inputs: Receiver<Input>, mut effects: Ef
                 return;
             }
         }
+        effects.pace.end(now);
     }
 }
 

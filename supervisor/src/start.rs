@@ -31,10 +31,11 @@ use crate::effects::{Effects, Group, Gun, Keeper, Overdue};
 use crate::history::History;
 use crate::hooks::Hooks;
 use crate::labels::Labels;
-use crate::logging;
+use crate::pace::Pace;
 use crate::ready::Ready;
 use crate::run::{Input, run};
 use crate::senses;
+use crate::{logging, metrics};
 
 /// Runs the supervisor that `config` describes until it has left.
 ///
@@ -75,6 +76,7 @@ pub(crate) fn start(mut config: Config) -> io::Result<()> {
     }
     executor.spawn(socket.serve(executor.clone(), labels.clone(), inputs.clone())).detach();
     executor.spawn(leave_on_signal(signals, inputs.clone())).detach();
+    metrics::publish(config.metrics.clone(), &inputs)?;
     let boot = boot()?;
     let (history, black_box) =
         (History::open(&config.history)?, BlackBox::new(&config.history.file));
@@ -87,6 +89,7 @@ pub(crate) fn start(mut config: Config) -> io::Result<()> {
         inputs,
         ready: Ready::new(config.ready_file.clone()),
         chronicle,
+        pace: Pace::default(),
         config: Rc::new(config),
         labels,
         keys,

@@ -25,7 +25,7 @@
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
-//! | `kept` | what can be read of it afterwards? |
+//! | `by_hand`, `kept` | what if a person cuts the power, and what can be read afterwards? |
 //! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
 //! | `expectations`, [`failure`] | what does one expect of a pair, and what is said when it is not so? |
 //! | [`selftest`] | does the lab itself tell the truth? |
@@ -53,6 +53,7 @@ pub use faults::{Cable, Way};
 pub use machine::name;
 
 pub mod bmc;
+mod by_hand;
 pub mod character;
 pub mod client;
 pub mod config;

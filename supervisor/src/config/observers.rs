@@ -27,6 +27,31 @@ impl History {
     }
 }
 
+/// `[metrics]`: a file with figures.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Metrics {
+    /// The file.
+    pub file: PathBuf,
+    /// How often it is written.
+    pub every: Duration,
+}
+
+impl Metrics {
+    pub(super) fn read(mut table: Table<'_>) -> Option<Self> {
+        let said = table.has("file");
+        let file = table.take("file");
+        let every: Option<Duration> = table.take("every");
+        if every.is_some_and(|every| every < METRICS_MIN) {
+            table.complain("every", "is shorter than a second");
+        }
+        if every.is_some() && !said {
+            table.complain("every", "goes with `file`, where the figures are written");
+        }
+        table.finish();
+        Some(Self { file: file?, every: every.unwrap_or(METRICS_EVERY) })
+    }
+}
+
 /// A `[[hook]]`: a program that is run when something happens.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Hook {
@@ -78,6 +103,11 @@ pub(super) const HISTORY: &str = "/var/lib/twobox.history";
 const HISTORY_SIZE: u32 = 64 * 1024;
 /// From what a busy day has to what a small disk bears.
 const HISTORY_SIZES: std::ops::RangeInclusive<u32> = 16 * 1024..=16 * 1024 * 1024;
+
+/// As often as collectors look.
+const METRICS_EVERY: Duration = Duration::from_secs(15);
+/// A file is no stream.
+const METRICS_MIN: Duration = Duration::from_secs(1);
 
 /// Enough to send a message; the one after it waits meanwhile.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(10);

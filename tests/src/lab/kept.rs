@@ -5,6 +5,7 @@ use std::fs;
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 
 use super::Lab;
+use super::config::Choices;
 use super::expectations::{PATIENCE, served_by, whole};
 use super::failure::{Failure, expect};
 
@@ -38,6 +39,36 @@ pub(super) fn history(lab: &Lab) -> Result<String, Failure> {
         expect(both.contains(super::name(id)), format!("{} is not in\n{both}", super::name(id)))?;
     }
     Ok(json.trim().to_owned())
+}
+
+/// The integrator's program is told, and the figures are there.
+pub(super) fn programs(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let told = |lab: &Lab| fs::read_to_string(lab.disk(First).join("told")).unwrap_or_default();
+    let active = |lab: &Lab| told(lab).contains("role server1 active");
+    expect(lab.wait_for(PATIENCE, active), "the hook was not told that server1 is active")?;
+    let roles: Vec<_> = told(lab).lines().map(str::to_owned).collect();
+    let order = ["standby", "starting", "active"].map(|role| format!("role server1 {role}"));
+    expect(roles.ends_with(&order), format!("not in order: {roles:?}"))?;
+    let figures =
+        |lab: &Lab| fs::read_to_string(lab.disk(First).join("figures")).unwrap_or_default();
+    let active = |lab: &Lab| figures(lab).contains("\ntwobox_role{role=\"active\"} 1\n");
+    expect(lab.wait_for(PATIENCE, active), "the figures do not say that server1 is active")?;
+    let asked = said(lab, First, &["status", "--metrics"]);
+    let names = |page: &str| {
+        let samples = page.lines().filter_map(|line| line.split_once(' '));
+        samples.map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+    };
+    expect(names(&asked) == names(&figures(lab)), "the figures in the file are others")?;
+    Ok(format!("{} figures, {} roles", names(&asked).len(), roles.len()))
+}
+
+/// Where the story looks for them.
+pub(super) fn told() -> Choices {
+    let extra = "[metrics]\nfile = \"/var/lib/figures\"\nevery = \"1s\"\n\n\
+                 [[hook]]\non = [\"role\"]\ncommand = [\"/bin/sh\", \"-c\", \
+                 \"echo $TWOBOX_WHAT $TWOBOX_BOX $TWOBOX_TO >> /var/lib/told\"]\n";
+    Choices { extra: extra.to_owned(), ..Choices::default() }
 }
 
 fn said(lab: &Lab, id: BoxId, words: &[&str]) -> String {
