@@ -38,6 +38,8 @@ pub enum News {
     NotFenced,
     /// The peer says that it has ordered the power of this box off.
     ShotAt,
+    /// The peer talks, and a device says that its power is off.
+    OffAndTalks,
     /// The witness answers, or does not.
     Witness(bool),
     /// The line or carrier of a link came, or went.
@@ -190,6 +192,7 @@ impl News {
             | Self::Frozen(_)
             | Self::Waiting
             | Self::ShotAt
+            | Self::OffAndTalks
             | Self::TooOften(_)
             | Self::StopFailed(_)
             | Self::Leftover(_)
@@ -238,19 +241,7 @@ impl Display for Line<'_> {
             News::Late(time) => {
                 write!(f, "{peer} is late: silent on every link for {}", Time(*time))
             }
-            News::Link(link, Carries::Nothing) => {
-                write!(f, "link {} is silent: {peer} is not heard by it", names.link(*link))
-            }
-            News::Link(link, Carries::OneWay) => {
-                write!(
-                    f,
-                    "link {} carries one way only: {peer} does not hear us by it",
-                    names.link(*link)
-                )
-            }
-            News::Link(link, Carries::BothWays) => {
-                write!(f, "link {} carries again", names.link(*link))
-            }
+            News::Link(link, carries) => self.link(names.link(*link), *carries, f),
             News::Stalled(time) => {
                 write!(f, "this box did not run for {}: listening again before acting", Time(*time))
             }
@@ -267,6 +258,11 @@ impl Display for Line<'_> {
             News::ShotAt => {
                 write!(f, "{peer} is cutting the power of this box: this box resets itself at once")
             }
+            News::OffAndTalks => write!(
+                f,
+                "the power of {peer} is said to be off, and {peer} talks: its fence device holds something else; \
+                 correct it"
+            ),
             News::Witness(true) => f.write_str("the witness answers again"),
             News::Witness(false) => {
                 f.write_str("no witness answers: the network of this box is in doubt")
@@ -328,6 +324,18 @@ impl Display for Line<'_> {
 }
 
 impl Line<'_> {
+    /// What a link carries from now on.
+    fn link(&self, link: &str, carries: Carries, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let peer = self.names.peer();
+        match carries {
+            Carries::Nothing => write!(f, "link {link} is silent: {peer} is not heard by it"),
+            Carries::OneWay => {
+                write!(f, "link {link} carries one way only: {peer} does not hear us by it")
+            }
+            Carries::BothWays => write!(f, "link {link} carries again"),
+        }
+    }
+
     /// What becomes of a resource.
     fn fate(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let peer = self.names.peer();

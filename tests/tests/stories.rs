@@ -303,6 +303,26 @@ fn active_is_isolated() {
     story.end("active_is_isolated", Some(AWAY));
 }
 
+/// Its power goes, and the device happens to be asked before the silence counts.
+#[test]
+fn power_loss_is_seen_by_the_poll() {
+    let mut story = Story::serving();
+    story.misery.poll = 600 * MILLI..600 * MILLI + 1;
+    story.power_off(HOME, "loses its power");
+    story.run(30 * SECOND);
+    story.end("power_loss_is_seen_by_the_poll", Some(AWAY));
+}
+
+/// The device of the active box shows another one's power.
+#[test]
+fn a_device_says_off_while_its_box_talks() {
+    let mut story = Story::serving();
+    story.see_off(AWAY);
+    story.see_off(AWAY);
+    story.run(5 * SECOND);
+    story.end("a_device_says_off_while_its_box_talks", Some(HOME));
+}
+
 /// The active box is not heard, but hears that it is being shot.
 #[test]
 fn poison_pill() {

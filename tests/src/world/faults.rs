@@ -39,6 +39,10 @@ impl World {
         if self.suffers(Mishap::JournalLost) {
             self.lose_journal(id);
         }
+        if !self.misery.poll.is_empty() {
+            let time = self.random.within(&self.misery.poll);
+            self.after(time, What::PowerIsPolled(id));
+        }
         self.await_rescue(id);
     }
 
