@@ -243,7 +243,7 @@ impl Node {
 
     /// Whether to tell the peer that it is being shot.
     pub(crate) const fn shoots(&self) -> bool {
-        matches!(self.shot, Shot::Ordered(_)) && self.tries == 0 && !self.dark.mute
+        matches!(self.shot, Shot::Ordered(_)) && self.tries == 0 && !self.dark.unseen
     }
 
     pub(crate) fn look(&mut self, actions: &mut Actions) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use firmware_agnostic::heartbeat::Fingerprint;
 
-use super::{Config, Fence, Fenced, Guid, Power, Whose, fence};
+use super::{Config, Fence, Fenced, Guid, Power, Whose, fence, is_silent};
 use crate::patience::Patience;
 
 /// The devices of one box, in the order in which they are asked.
@@ -194,23 +194,46 @@ impl Rung {
 #[derive(Default)]
 pub(super) struct Reasons {
     texts: Vec<String>,
-    last: Option<io::ErrorKind>,
+    /// Of the last of them, but silence only if all were silent.
+    kind: Option<io::ErrorKind>,
 }
 
 impl Reasons {
     pub(super) fn add(&mut self, name: &str, error: &io::Error) {
         self.texts.push(format!("{name}: {error}"));
-        self.last = Some(error.kind());
+        if self.kind.is_none() || !is_silent(error) {
+            self.kind = Some(error.kind());
+        }
     }
 
     fn called_off(&self) -> bool {
-        self.last == Some(io::ErrorKind::Interrupted)
+        self.kind == Some(io::ErrorKind::Interrupted)
     }
 
     pub(super) fn into_error(self) -> io::Error {
-        match self.last {
+        match self.kind {
             None => io::Error::new(io::ErrorKind::Unsupported, "the box has no fence device"),
             Some(kind) => io::Error::new(kind, self.texts.join("; ")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_silent_only_if_all_are() {
+        let kinds = |kinds: &[io::ErrorKind]| {
+            let mut reasons = Reasons::default();
+            for kind in kinds {
+                reasons.add("device", &(*kind).into());
+            }
+            is_silent(&reasons.into_error())
+        };
+        let (silent, refuses) = (io::ErrorKind::TimedOut, io::ErrorKind::PermissionDenied);
+        assert!(kinds(&[silent]) && kinds(&[silent, io::ErrorKind::HostUnreachable]));
+        assert!(!kinds(&[silent, refuses]) && !kinds(&[refuses, silent]));
+        assert!(!kinds(&[]), "there is none that could be silent");
     }
 }
