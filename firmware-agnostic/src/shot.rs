@@ -19,7 +19,7 @@ use core::time::Duration;
 
 use crate::dark::Dark;
 use crate::evidence::Evidence;
-use crate::heartbeat::{Asks, Role};
+use crate::heartbeat::{Asks, Heartbeat, Role};
 use crate::journal::Journal;
 use crate::news::{Cause, News};
 use crate::node::{Action, Actions, Node, Tag, act, tell};
@@ -76,7 +76,7 @@ impl Node {
             return;
         }
         match self.peer.word(now) {
-            Some(word) if word.asks != Asks::Fence => {
+            Some(word) if !self.wants_to_be_shot(word, now) => {
                 let first = matches!(self.cause, Cause::NotHeard(_));
                 let cause = if first { Cause::Heard } else { Cause::HeardAgain };
                 self.enter(Role::Standby, cause, now, actions);
@@ -97,9 +97,10 @@ impl Node {
             // and then it will say so. One that hears this box again has shot already, and another shot would leave
             // nobody. One that has not heard this box since it booted cannot shoot.
             Some(word) if word.role == Role::Fencing => {
-                (word.heard.is_some() && word.hears.is_empty(), true)
+                let deaf = word.heard.is_some() && word.hears.is_empty();
+                (deaf && self.peer.is_present(now), true)
             }
-            Some(word) => (word.asks == Asks::Fence, false),
+            Some(word) => (self.wants_to_be_shot(word, now), false),
             // Where silence is enough the peer may serve as well, and a shot would not make that better.
             None => {
                 let dead = self.peer.health(now) == Health::Dead && !self.silence_suffices(now);
@@ -217,6 +218,11 @@ impl Node {
         Evidence::Silence.suffices(self.settings.require) && self.peer.health(now) == Health::Dead
     }
 
+    /// Whether the peer asks to be shot, and it is no recording that does.
+    pub(crate) fn wants_to_be_shot(&self, word: &Heartbeat, now: Instant) -> bool {
+        word.asks == Asks::Fence && self.peer.is_present(now)
+    }
+
     /// How long the other box may shoot first: it goes before if it serves, or else if it ranks higher; and whatever it
     /// is, if no witness answers here. Two boxes never have the same turn.
     fn turn(&self) -> Duration {
@@ -245,7 +251,7 @@ impl Node {
     pub(crate) const fn shoots(&self) -> bool {
         matches!(self.shot, Shot::Ordered(_))
             && self.tries == 0
-            && !self.dark.mute
+            && !self.dark.unseen
             && !self.by_order
     }
 

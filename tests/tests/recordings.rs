@@ -33,6 +33,33 @@ fn the_farewell_of_an_earlier_boot_says_nothing_of_the_present_one() {
     assert_eq!(away.node.role(), Role::Standby, "a sign of life, and no release");
 }
 
+/// Home once could not stop a resource, and asked to be shot.
+#[test]
+fn what_an_earlier_boot_asked_gets_nobody_shot() {
+    let mut away = Away::standby();
+    let stuck = Heartbeat {
+        role: Role::Stopping,
+        asks: Asks::Fence,
+        heard: Some(away.node.epoch()),
+        ..home(OLD, 5)
+    };
+    away.hears_the_next_boot_serve();
+    away.waits(700);
+    away.hears(stuck);
+    away.step(Event::Timeout);
+    assert_eq!(away.node.role(), Role::Standby, "a sign of life, and no wish");
+    // The same word, while it is true; and from a boot that hears nothing, as soon as that is sure.
+    for heard in [Some(away.node.epoch()), None] {
+        let mut away = Away::standby();
+        let stuck = Heartbeat { heard: heard.map(|_| away.node.epoch()), ..stuck };
+        for _ in 0..20 {
+            away.hears(stuck);
+            away.waits(200);
+        }
+        assert_eq!(away.node.role(), Role::Fencing, "{heard:?}");
+    }
+}
+
 /// The same words, while they are true: or the two above would show nothing.
 #[test]
 fn what_the_present_boot_says_is_believed() {
