@@ -27,9 +27,11 @@ mod ladder;
 pub mod redfish;
 pub mod serial_reset;
 pub mod together;
+mod trial;
 
 pub use guid::{Guid, Whose};
 pub use ladder::Ladder;
+pub use trial::{Step, trial};
 
 /// A device that can cut the power of one box, as the configuration file says it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -100,6 +102,15 @@ impl Config {
             }
             (_, Kind::Together(_)) => other.is_same_as(self),
             (kind, other) => kind == other,
+        }
+    }
+
+    /// Whether to open it is to do something to the box.
+    fn moves_when_opened(&self) -> bool {
+        match &self.kind {
+            Kind::SerialReset(_) => true,
+            Kind::Together(together) => together.parts().iter().any(Self::moves_when_opened),
+            _ => false,
         }
     }
 

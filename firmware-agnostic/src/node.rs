@@ -17,6 +17,7 @@
 //! | starting, active | something failed (too often), and the peer can serve | stopping | stop |
 //! | active | home is ready long enough; an operator, here or there, wants it | stopping | stop |
 //! | active | silence, or the peer is about to shoot | | fence, at once |
+//! | standby, fencing, active | an operator wants the peer off | fencing, or as it was | fence, at once |
 //! | stopping | everything is stopped | standby or failed | |
 //! | stopping | something cannot be stopped | | asks to be fenced, and resets itself |
 //! | failed | no failure is left | standby | |
@@ -158,6 +159,8 @@ pub struct Node {
     /// The resources were told to start or stop, and have not answered.
     pub(crate) asked: Option<Tag>,
     pub(crate) shot: Shot,
+    /// The shot under way is an operator's.
+    pub(crate) by_order: bool,
     pub(crate) tries: u8,
     pub(crate) dark: Dark,
     /// Whether the network of this box is fine, as far as its witnesses tell.
@@ -204,6 +207,7 @@ impl Node {
             clean: false,
             asked: None,
             shot: Shot::None,
+            by_order: false,
             tries: 0,
             dark: Dark::default(),
             witness: true,
@@ -590,7 +594,8 @@ impl Node {
             return;
         }
         self.decide_shot(now, actions);
-        if self.role != Role::Active {
+        // Nothing is given to a peer whose power is being cut.
+        if self.role != Role::Active || matches!(self.shot, Shot::Ordered(_)) {
             return;
         }
         if let Some(word) = word

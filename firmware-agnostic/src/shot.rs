@@ -12,6 +12,8 @@
 //! - While the first shot is under way every heartbeat says so: a peer that hears it resets itself at once. Not if the
 //!   device did not answer, and not again after a failure: a peer that serves would be lost, and nothing won.
 //! - A box whose witness does not answer lets the other one go before, whatever it is.
+//! - An operator may order a shot at a peer that is well. Such a shot is announced to nobody, and not tried again as long
+//!   as the peer is heard.
 
 use core::time::Duration;
 
@@ -152,6 +154,7 @@ impl Node {
             // What this box says of its shot has changed.
             self.change += 1;
         }
+        let by_order = core::mem::take(&mut self.by_order);
         if off && self.role == Role::Fencing && self.relistens(now) {
             // Seen before this box stalled: the peer may have come up since, and serve. It is looked at again.
             self.shot = Shot::None;
@@ -164,6 +167,9 @@ impl Node {
             } else {
                 tell(actions, News::Fenced);
             }
+        } else if by_order && self.peer.word(now).is_some() {
+            self.shot = Shot::None;
+            tell(actions, News::NotFenced);
         } else {
             let pause = self.pause();
             self.wait_for(now + pause);
@@ -248,7 +254,10 @@ impl Node {
 
     /// Whether to tell the peer that it is being shot.
     pub(crate) const fn shoots(&self) -> bool {
-        matches!(self.shot, Shot::Ordered(_)) && self.tries == 0 && !self.dark.unseen
+        matches!(self.shot, Shot::Ordered(_))
+            && self.tries == 0
+            && !self.dark.unseen
+            && !self.by_order
     }
 
     pub(crate) fn look(&mut self, actions: &mut Actions) {
@@ -275,6 +284,14 @@ impl Node {
         self.shot = Shot::Ordered(self.change);
         tell(actions, News::Shooting);
         act(actions, Action::Fence(self.change));
+    }
+
+    /// Shoots because an operator wants it, whatever the peer is.
+    pub(crate) fn shoot_by_order(&mut self, actions: &mut Actions) {
+        self.tries = 0;
+        self.dark = Dark::default();
+        self.by_order = true;
+        self.shoot(actions);
     }
 
     pub(crate) fn pause(&mut self) -> Duration {

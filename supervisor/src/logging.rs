@@ -15,13 +15,14 @@ use board::clock::Clock;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::config::LogTo;
+use crate::hooks::Hooks;
 
 /// Starts the thread that writes, and takes over what is logged from now on.
 ///
 /// # Errors
 ///
 /// When there can be no thread, or logging was started before.
-pub(crate) fn start(to: LogTo, level: LevelFilter) -> io::Result<()> {
+pub(crate) fn start(to: LogTo, level: LevelFilter, hooks: Hooks) -> io::Result<()> {
     let (queue, lines) = sync_channel(LINES_MAX);
     let form = match to {
         LogTo::Syslog => Form::Syslog,
@@ -33,7 +34,7 @@ pub(crate) fn start(to: LogTo, level: LevelFilter) -> io::Result<()> {
         .name("log".to_owned())
         .stack_size(128 * 1024)
         .spawn(move || write_all(form, &lines))?;
-    let logger = Logger { form, queue, dropped: AtomicUsize::new(0) };
+    let logger = Logger { form, queue, dropped: AtomicUsize::new(0), hooks };
     log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)?;
     log::set_max_level(level);
     Ok(())
@@ -60,6 +61,8 @@ struct Logger {
     form: Form,
     queue: SyncSender<Line>,
     dropped: AtomicUsize,
+    /// Who is told of errors.
+    hooks: Hooks,
 }
 
 impl Log for Logger {
@@ -70,6 +73,9 @@ impl Log for Logger {
     fn log(&self, record: &Record<'_>) {
         if !self.enabled(record.metadata()) {
             return;
+        }
+        if record.level() == Level::Error {
+            self.hooks.alarm(&record.args().to_string());
         }
         let dropped = self.dropped.swap(0, Ordering::Relaxed);
         let mut line = self.line(record);

@@ -23,14 +23,19 @@ use smol::future::{block_on, yield_now};
 use smol::stream::StreamExt;
 use smol::{LocalExecutor, Timer};
 
+use crate::black_box::BlackBox;
+use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::control::Socket;
 use crate::effects::{Effects, Group, Gun, Keeper, Overdue};
+use crate::history::History;
+use crate::hooks::Hooks;
 use crate::labels::Labels;
-use crate::logging;
+use crate::pace::Pace;
 use crate::ready::Ready;
 use crate::run::{Input, run};
 use crate::senses;
+use crate::{logging, metrics};
 
 /// Runs the supervisor that `config` describes until it has left.
 ///
@@ -51,7 +56,8 @@ pub(crate) fn start(mut config: Config) -> io::Result<()> {
         .map_err(|error| io::Error::new(error.kind(), format!("cannot take signals: {error}")))?;
     let (inputs, queue) = bounded(INPUTS_MAX);
     let (socket, _place) = Socket::open(&config.control)?;
-    logging::start(config.log.to, config.log.level)?;
+    let hooks = Hooks::open(&config.hooks, config.name(me))?;
+    logging::start(config.log.to, config.log.level, hooks.clone())?;
     let (store, journal) = Store::open(&config.journal);
     let group = Group::open(&config.resources, me, store, inputs.clone())?;
     let gun = Gun::open(config.fence_of(me.other()), inputs.clone())?;
@@ -70,7 +76,11 @@ pub(crate) fn start(mut config: Config) -> io::Result<()> {
     }
     executor.spawn(socket.serve(executor.clone(), labels.clone(), inputs.clone())).detach();
     executor.spawn(leave_on_signal(signals, inputs.clone())).detach();
+    metrics::publish(config.metrics.clone(), &inputs)?;
     let boot = boot()?;
+    let (history, black_box) =
+        (History::open(&config.history)?, BlackBox::new(&config.history.file));
+    let chronicle = Chronicle::new(labels.clone(), history, hooks, black_box, boot);
     // Last of all: from now on whatever ends without a stop in order ends the box.
     let keeper = Keeper::open(&config.watchdog, &config.settings, &config.journal)?;
     let node = Node::new(config.settings.clone(), boot, journal, Clock.now());
@@ -78,6 +88,8 @@ pub(crate) fn start(mut config: Config) -> io::Result<()> {
         executor: executor.clone(),
         inputs,
         ready: Ready::new(config.ready_file.clone()),
+        chronicle,
+        pace: Pace::default(),
         config: Rc::new(config),
         labels,
         keys,

@@ -110,6 +110,22 @@ fn each_mistake_is_told_with_its_place_and_remedy() {
             "is not a full path",
         ),
         ("[control]", "[log]\nlevel = \"loud\"", "46:9", "log.level", "none of error, warn, info"),
+        (
+            "[control]",
+            "[history]\nsize = 100",
+            "46:8",
+            "history.size",
+            "not between 16384 and 16777216",
+        ),
+        ("[control]", "[[hook]]\ncommand = [\"logger\"]", "46:11", "hook[0].command", "full path"),
+        (
+            "[control]",
+            "[[hook]]\ncommand = [\"/x\"]\non = [\"rule\"]",
+            "47:6",
+            "hook[0].on",
+            "\"rule\" is none of role, fence, alarm",
+        ),
+        ("[control]", "[metrics]\nevery = \"1s\"", "46:9", "metrics.every", "goes with `file`"),
         ("[control]", "[log]\nto = 1", "46:6", "log.to", "not a text in quotes"),
         ("hostname = \"server1\"", "mac = \"52:54:00\"", "13:7", "box.server1.mac", "such as"),
         (
@@ -209,6 +225,10 @@ fn what_the_sample_leaves_out_is_understood_and_true() {
     assert_eq!(everything.settings.resources, defaults.settings.resources);
     assert_eq!(everything.links, defaults.links);
     assert_eq!(everything.log, defaults.log);
+    assert_eq!(everything.history, defaults.history);
+    assert_eq!(everything.hooks, defaults.hooks);
+    let every = everything.metrics.map(|metrics| metrics.every);
+    assert_eq!(every, Some(Duration::from_secs(15)), "the default of `every`");
     let timeout = everything.watchdog.device.as_ref().map(|device| device.timeout);
     assert_eq!(timeout, Some(Duration::from_secs(10)), "the default of `timeout`");
     assert_eq!(board::watchdog::Config { device: None, ..everything.watchdog }, defaults.watchdog);

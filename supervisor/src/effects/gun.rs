@@ -53,6 +53,8 @@ struct Job {
 enum Verb {
     Look,
     Fence,
+    /// The power is to come back: an operator wants it. Nobody waits for an answer.
+    On,
 }
 
 impl Gun {
@@ -90,6 +92,11 @@ impl Gun {
     /// Orders the peer's power off.
     pub(crate) fn fence(&self, tag: Tag) {
         self.give(Verb::Fence, tag);
+    }
+
+    /// Orders the peer's power on.
+    pub(crate) fn on(&self) {
+        self.give(Verb::On, 0);
     }
 
     /// Notes what the peer has told of the machine that it is; no news if it is nothing but zeros.
@@ -208,6 +215,11 @@ impl Hands {
     }
 
     fn take(&mut self, job: &Job) {
+        if matches!(job.verb, Verb::On) {
+            self.on = None;
+            self.power_on();
+            return self.look();
+        }
         let seen = self.ask(job);
         let answer = match (job.verb, &seen) {
             (Verb::Look, Ok(Power::Off)) => Answer::PowerOff,
@@ -215,7 +227,7 @@ impl Hands {
             (Verb::Look, Err(error)) if fence::is_silent(error) => Answer::PowerSilent,
             (Verb::Look, Err(_)) => Answer::PowerUnknown,
             (Verb::Fence, Ok(Power::Off)) => Answer::Fenced,
-            (Verb::Fence, _) => Answer::FenceFailed,
+            (Verb::Fence | Verb::On, _) => Answer::FenceFailed,
         };
         if let Err(error) = &seen {
             log::error!("fence: {error}");
@@ -230,7 +242,7 @@ impl Hands {
             return Err(io::Error::other("not asked: the question before took all the time"));
         }
         match verb {
-            Verb::Look => self.ladder.power(patience),
+            Verb::Look | Verb::On => self.ladder.power(patience),
             Verb::Fence => {
                 if let Some(after) = self.ladder.fence(patience)? {
                     self.on = Some(Patience::new(after));

@@ -187,7 +187,10 @@ pub fn one_fault(seed: u64, trace: Trace) -> Result<Outcome, Broken> {
 /// Somebody serves: what was left in the air has landed, the operators have taken everything back, and then
 /// one box must serve within the bound, and go on serving without a stir.
 fn settle(world: &mut World, bound: u64) -> Result<(), Broken> {
-    for _ in 0..LANDING / SECOND {
+    // Of a peer that is in maintenance, or was when it went away, only its silence is an end.
+    let deadtime = |it: &super::Appliance| it.settings.timing.deadtime().as_micros() as u64;
+    let silent = world.boxes.iter().map(deadtime).max().unwrap_or_default() + SECOND;
+    for _ in 0..LANDING.max(silent).div_ceil(SECOND) {
         for id in BoxId::BOTH {
             world.order(id, Order::Resume);
             world.order(id, Order::Clear);

@@ -1,0 +1,77 @@
+//! Can one read afterwards what has happened?
+
+use std::fs;
+
+use firmware_agnostic::identity::BoxId::{self, First, Second};
+
+use super::Lab;
+use super::config::Choices;
+use super::expectations::{PATIENCE, served_by, whole};
+use super::failure::{Failure, expect};
+
+/// A takeover, with the time of each of its parts, is there after reboots, and on both boxes as one.
+pub(super) fn history(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    lab.power_off(First);
+    served_by(lab, Second)?;
+    let kept = |lab: &Lab| said(lab, Second, &["history"]).contains("starting -> active");
+    expect(lab.wait_for(PATIENCE, kept), "the takeover is not in the history of server2")?;
+    let json = said(lab, Second, &["history", "--json", "-n", "1"]);
+    for word in
+        ["\"to\":\"active\"", "detect_ms\":", "fence_ms\":", "start_ms\":", "announce_ms\":"]
+    {
+        expect(json.contains(word), format!("no {word} in {json}"))?;
+    }
+    let black_box =
+        fs::read_to_string(lab.disk(Second).join("twobox.blackbox")).unwrap_or_default();
+    expect(
+        black_box.contains("< Heartbeat") || !json.contains("delay_ms"),
+        "it shot, and left no black box",
+    )?;
+    lab.power_on(First)?;
+    served_by(lab, First)?;
+    let boots = said(lab, First, &["history"]).matches("init -> ").count();
+    expect(boots >= 2, format!("{boots} of 2 lives are in the history of server1"))?;
+    // Carried over by a person.
+    fs::copy(lab.disk(First).join("twobox.history"), lab.disk(Second).join("other"))?;
+    let both = said(lab, Second, &["history", "--with", "/var/lib/other"]);
+    for id in BoxId::BOTH {
+        expect(both.contains(super::name(id)), format!("{} is not in\n{both}", super::name(id)))?;
+    }
+    Ok(json.trim().to_owned())
+}
+
+/// The integrator's program is told, and the figures are there.
+pub(super) fn programs(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let told = |lab: &Lab| fs::read_to_string(lab.disk(First).join("told")).unwrap_or_default();
+    let active = |lab: &Lab| told(lab).contains("role server1 active");
+    expect(lab.wait_for(PATIENCE, active), "the hook was not told that server1 is active")?;
+    let roles: Vec<_> = told(lab).lines().map(str::to_owned).collect();
+    let order = ["standby", "starting", "active"].map(|role| format!("role server1 {role}"));
+    expect(roles.ends_with(&order), format!("not in order: {roles:?}"))?;
+    let figures =
+        |lab: &Lab| fs::read_to_string(lab.disk(First).join("figures")).unwrap_or_default();
+    let active = |lab: &Lab| figures(lab).contains("\ntwobox_role{role=\"active\"} 1\n");
+    expect(lab.wait_for(PATIENCE, active), "the figures do not say that server1 is active")?;
+    let asked = said(lab, First, &["status", "--metrics"]);
+    let names = |page: &str| {
+        let samples = page.lines().filter_map(|line| line.split_once(' '));
+        samples.map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+    };
+    expect(names(&asked) == names(&figures(lab)), "the figures in the file are others")?;
+    Ok(format!("{} figures, {} roles", names(&asked).len(), roles.len()))
+}
+
+/// Where the story looks for them.
+pub(super) fn told() -> Choices {
+    let extra = "[metrics]\nfile = \"/var/lib/figures\"\nevery = \"1s\"\n\n\
+                 [[hook]]\non = [\"role\"]\ncommand = [\"/bin/sh\", \"-c\", \
+                 \"echo $TWOBOX_WHAT $TWOBOX_BOX $TWOBOX_TO >> /var/lib/told\"]\n";
+    Choices { extra: extra.to_owned(), ..Choices::default() }
+}
+
+fn said(lab: &Lab, id: BoxId, words: &[&str]) -> String {
+    let output = lab.twobox(id, words);
+    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+}
