@@ -83,6 +83,7 @@ impl Node {
             }
             _ if !self.eligible() => self.enter(Role::Standby, Cause::NotEligible, now, actions),
             _ if self.silence_suffices(now) => self.start(Evidence::Silence, now, actions),
+            _ if self.shot == Shot::None && self.relistens(now) => {}
             _ if self.shot == Shot::None => self.look(actions),
             _ if self.shot == Shot::Waiting && self.is_due(now) => self.try_again(actions),
             _ if self.shot == Shot::Aimed && self.is_due(now) => self.shoot(actions),
@@ -129,7 +130,8 @@ impl Node {
             self.on_shot(true, now, actions);
             return;
         }
-        if self.darkness_suffices() && self.role == Role::Fencing && self.eligible() {
+        let listens = self.relistens(now) || !self.eligible();
+        if self.darkness_suffices() && self.role == Role::Fencing && !listens {
             self.start(Evidence::Dark, now, actions);
             return;
         }
@@ -153,7 +155,10 @@ impl Node {
             self.change += 1;
         }
         let by_order = core::mem::take(&mut self.by_order);
-        if off {
+        if off && self.role == Role::Fencing && self.relistens(now) {
+            // Seen before this box stalled: the peer may have come up since, and serve. It is looked at again.
+            self.shot = Shot::None;
+        } else if off {
             self.shot = Shot::None;
             self.tries = 0;
             self.peer.seen_off();

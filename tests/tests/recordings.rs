@@ -5,6 +5,7 @@ use firmware_agnostic::heartbeat::{
 };
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
+use firmware_agnostic::shot::Shot;
 use firmware_agnostic::time::Instant;
 
 use tests::world::sample;
@@ -84,6 +85,21 @@ fn a_late_answer_is_no_answer() {
     assert_eq!(away.node.role(), Role::Fencing);
     let asked = away.looked.expect("it is looked at again");
     away.step(Event::Answer(asked, Answer::PowerOff));
+    assert_eq!(away.node.role(), Role::Starting);
+}
+
+/// This box is suspended while the answer comes; the peer may have found it off, and serve.
+#[test]
+fn what_was_seen_before_a_stall_is_looked_at_again() {
+    let mut away = Away::standby();
+    away.waits(5_000);
+    let looked = away.looked.expect("a silent peer's power is looked at");
+    away.millis += 60_000;
+    away.step(Event::Answer(looked, Answer::PowerOff));
+    assert_eq!(away.node.role(), Role::Fencing, "it listens first");
+    away.waits(1_000);
+    let Shot::Looking(again) = away.node.shot() else { panic!("it is looked at again") };
+    away.step(Event::Answer(again, Answer::PowerOff));
     assert_eq!(away.node.role(), Role::Starting);
 }
 
