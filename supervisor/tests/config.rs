@@ -126,6 +126,13 @@ fn each_mistake_is_told_with_its_place_and_remedy() {
             "\"rule\" is none of role, fence, alarm",
         ),
         ("[control]", "[metrics]\nevery = \"1s\"", "46:9", "metrics.every", "goes with `file`"),
+        (
+            "[control]",
+            "[log]\nto = \"syslog-5425\"",
+            "46:6",
+            "log.to",
+            "none of stderr, syslog, syslog-5424",
+        ),
         ("[control]", "[log]\nto = 1", "46:6", "log.to", "not a text in quotes"),
         ("hostname = \"server1\"", "mac = \"52:54:00\"", "13:7", "box.server1.mac", "such as"),
         (
