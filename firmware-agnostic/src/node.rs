@@ -41,7 +41,7 @@ use crate::order::{Order, Refusal};
 use crate::peer::Peer;
 use crate::recovery::{OnFailure, Recovery, Verdict};
 use crate::settings::Settings;
-use crate::shot::{Past, Shot};
+use crate::shot::{Belief, Past, Shot};
 use crate::takeover::will_serve;
 use crate::time::{Instant, Timer, Timers};
 
@@ -67,6 +67,8 @@ pub enum Event {
     Line(LinkId, bool),
     /// The peer's power was seen off, twice, though nobody had asked.
     SeenOff,
+    /// After that it was seen on.
+    SeenOn,
     /// A witness answers, or none does.
     Witness(bool),
     /// This box's own BMC knows whether its power was last cut by an order.
@@ -176,8 +178,8 @@ pub struct Node {
     last_life: Option<Journal>,
     /// The machine with this box's name that was told of last.
     impostor: Option<Boot>,
-    /// The boot of the peer that talked while its power was seen off.
-    pub(crate) contradiction: Option<Boot>,
+    /// Whether a fence device is believed that says off.
+    pub(crate) belief: Belief,
 }
 
 impl Node {
@@ -218,7 +220,7 @@ impl Node {
             recorded: None,
             last_life: journal,
             impostor: None,
-            contradiction: None,
+            belief: Belief::default(),
         }
     }
 
@@ -243,6 +245,7 @@ impl Node {
             Event::Gate { closed } => self.failback.set_gate(closed),
             Event::Line(link, up) => self.on_line(link, up, &mut actions),
             Event::SeenOff => self.on_seen_off(now, &mut actions),
+            Event::SeenOn => self.belief = Belief::Whole,
             Event::Witness(answers) => self.on_witness(answers, &mut actions),
             Event::WasShot(shot) => self.past.set_shot(shot),
             Event::Timeout => {}

@@ -42,6 +42,18 @@ pub enum Shot {
     Ordered(Tag),
 }
 
+/// Whether a fence device is believed that says off.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Belief {
+    /// It is.
+    #[default]
+    Whole,
+    /// It said so while the peer talked, at first then: the peer may just have lost its power.
+    Doubted(Instant),
+    /// The peer talked on: the device holds something else, until it has said on.
+    Lost,
+}
+
 /// How the last life of this box ended.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Past {
@@ -126,7 +138,7 @@ impl Node {
     }
 
     pub(crate) fn on_power(&mut self, off: bool, now: Instant, actions: &mut Actions) {
-        if off {
+        if off && self.belief != Belief::Lost {
             self.on_shot(true, now, actions);
             return;
         }
@@ -155,6 +167,7 @@ impl Node {
             self.change += 1;
         }
         let by_order = core::mem::take(&mut self.by_order);
+        let off = off && self.belief != Belief::Lost;
         if off && self.role == Role::Fencing && self.relistens(now) {
             // Seen before this box stalled: the peer may have come up since, and serve. It is looked at again.
             self.shot = Shot::None;
@@ -180,11 +193,16 @@ impl Node {
 
     /// Takes it that the peer is off, unless it talks: then the device is wrong, and people are told.
     pub(crate) fn on_seen_off(&mut self, now: Instant, actions: &mut Actions) {
-        if self.peer.health(now) == Health::Alive || self.relistens(now) {
-            let talks = self.peer.word(now).map(|word| word.epoch.boot);
-            if talks.is_some() && core::mem::replace(&mut self.contradiction, talks) != talks {
+        let talks = self.peer.health(now) == Health::Alive && self.peer.word(now).is_some();
+        match self.belief {
+            Belief::Whole if talks => self.belief = Belief::Doubted(now),
+            Belief::Doubted(at) if talks && now - at >= self.settings.timing.deadtime() => {
+                self.belief = Belief::Lost;
                 tell(actions, News::OffAndTalks);
             }
+            _ => {}
+        }
+        if talks || self.relistens(now) || self.belief == Belief::Lost {
             return;
         }
         match (self.role, self.shot) {

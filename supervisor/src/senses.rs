@@ -48,7 +48,7 @@ pub(crate) fn ask_how_it_ended(
     let (mut ladder, inputs) = (Ladder::open(own), inputs.clone());
     if system != Fingerprint::default() {
         // The BMC of another box knows nothing of this one.
-        ladder.expect(system);
+        ladder.expect(Some(system));
     }
     thread::Builder::new().name("past".to_owned()).stack_size(STACK).spawn(move || {
         // A BMC that was without power with its box takes a minute to come up.

@@ -333,8 +333,15 @@ fn power_loss_is_seen_by_the_poll() {
 fn a_device_says_off_while_its_box_talks() {
     let mut story = Story::serving();
     story.see_off(AWAY);
-    story.see_off(AWAY);
     story.run(5 * SECOND);
+    story.see_off(AWAY);
+    // Nothing starts on its word any more.
+    story.device(AWAY, Device::Unreachable);
+    story.cables(false);
+    story.run(800 * MILLI);
+    story.see_off(AWAY);
+    story.run(3 * SECOND);
+    assert_eq!(story.role(AWAY), Some(Role::Fencing));
     story.end("a_device_says_off_while_its_box_talks", Some(HOME));
 }
 

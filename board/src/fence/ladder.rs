@@ -60,10 +60,10 @@ impl Ladder {
 
     /// Notes what the box has told of its GUID: a device that says another one is not used. What the configuration says of
     /// a device stands before that.
-    pub fn expect(&mut self, told: Fingerprint) {
+    pub fn expect(&mut self, told: Option<Fingerprint>) {
         for rung in &mut self.rungs {
             if !matches!(rung.whose, Some(Whose::Of(_))) {
-                rung.whose = Some(Whose::Told(told));
+                rung.whose = told.map(Whose::Told);
             }
         }
     }

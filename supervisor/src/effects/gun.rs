@@ -76,6 +76,7 @@ impl Gun {
             inputs,
             cord: cord.clone(),
             on: None,
+            said_off: false,
             expected: expected.clone(),
         };
         let thread = thread::Builder::new().name("fence".to_owned()).stack_size(STACK);
@@ -129,6 +130,8 @@ struct Hands {
     cord: Cord,
     /// Until the box that was shot is powered on again.
     on: Option<Patience>,
+    /// The last look that nobody had asked for has seen the power off.
+    said_off: bool,
     expected: Arc<Mutex<Option<Fingerprint>>>,
 }
 
@@ -156,9 +159,7 @@ impl Hands {
     /// Takes over what the peer has told of itself.
     fn learn(&mut self) {
         let told = *self.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(told) = told {
-            self.ladder.expect(told);
-        }
+        self.ladder.expect(told);
     }
 
     fn idle(&mut self) {
@@ -201,9 +202,15 @@ impl Hands {
         self.note(seen);
         // Once may be a slip of the device.
         let again = Patience::with_cord(self.ladder.timeout(), &self.cord);
-        if off && matches!(self.ladder.power(&again), Ok(Power::Off)) {
-            let _ = self.inputs.send_blocking(Input::Event(Event::SeenOff));
-        }
+        let twice = off
+            && again.sleep(BETWEEN_LOOKS).is_ok()
+            && matches!(self.ladder.power(&again), Ok(Power::Off));
+        let event = match (twice, std::mem::replace(&mut self.said_off, twice)) {
+            (true, _) => Event::SeenOff,
+            (false, true) if !off => Event::SeenOn,
+            _ => return,
+        };
+        let _ = self.inputs.send_blocking(Input::Event(event));
     }
 
     fn note(&self, seen: io::Result<Power>) {
@@ -255,6 +262,8 @@ impl Hands {
 
 /// Soon after the start, and yet not while everything begins.
 const FIRST_LOOK: Duration = Duration::from_millis(500);
+/// A power that is seen off twice, so long apart, was not off for a moment only.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 /// Some clocks cannot count to the end of time.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// As for the resources' thread.

@@ -26,6 +26,8 @@ pub enum Error {
     OldOnly,
     /// It does not let anybody in by that kind of IPMI 1.5.
     Kind,
+    /// The BMC does not sign what it says in an IPMI 1.5 session.
+    Unsigned,
     /// It does not know the command.
     Unknown,
     /// It cannot do that as things are.
@@ -96,6 +98,10 @@ impl fmt::Display for Error {
                 );
             }
             Self::OldOnly => "the BMC does not speak IPMI 2.0: say auth = \"md5\" for IPMI 1.5",
+            Self::Unsigned => {
+                "the BMC wants to go on without signatures, so that anybody could answer for it: switch its per-message \
+                 authentication on, or say auth = \"none\" if its network is yours alone"
+            }
             Self::Kind => "the BMC lets nobody in by this auth: say another, or leave the word out for IPMI 2.0",
             Self::Unknown => "the BMC does not know the command",
             Self::State => "the BMC cannot do that in its present state",
