@@ -77,7 +77,9 @@ fn a_resource_fails_too_often() {
 fn both_boxes_boot() {
     let config = config("");
     begin("both boxes boot", &config, |world| {
-        BoxId::BOTH.into_iter().for_each(|id| world.power_on(id));
+        for id in BoxId::BOTH {
+            world.power_on(id);
+        }
         HOME
     });
 }
@@ -118,7 +120,7 @@ fn holds_but(
     but: Duration,
     happen: impl Fn(&mut World) -> BoxId,
 ) {
-    let bound = bound(what, &config[0]) - but;
+    let bound = bound(what, &config[0]).saturating_sub(but);
     for seed in 0..SEEDS {
         let mut world = serving(config, seed);
         let serves = happen(&mut world);
@@ -154,7 +156,9 @@ fn bound(what: &str, config: &Config) -> Duration {
 
 fn serving(config: &[Config; 2], seed: u64) -> World {
     let mut world = World::new(settings(config), misery(&config[0]), seed, Trace::Off);
-    BoxId::BOTH.into_iter().for_each(|id| world.power_on(id));
+    for id in BoxId::BOTH {
+        world.power_on(id);
+    }
     world.run(300 * SECOND).unwrap();
     assert_eq!(world.serving(), Some(HOME));
     world.run(Random::new(seed).within(&(0..SECOND))).unwrap();
