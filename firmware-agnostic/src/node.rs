@@ -5,6 +5,7 @@
 //!
 //! | role | when | becomes | and does |
 //! |---|---|---|---|
+//! | init | it was active, and everything there runs on | active | |
 //! | init | leftovers are gone, then the peer is heard | standby | |
 //! | init | leftovers are gone, then nothing for `initdead` | fencing | looks at the peer's power |
 //! | init | leftovers cannot be removed | | asks to be fenced, and tries again |
@@ -77,6 +78,10 @@ pub enum Answer {
     Started,
     /// To [`Action::Start`]: this resource does not.
     StartFailed(ResourceId),
+    /// To [`Action::Adopt`]: everything runs, and is watched again.
+    Adopted,
+    /// To [`Action::Adopt`]: something is missing, or not to be known.
+    NotAdopted,
     /// To [`Action::Stop`]: nothing runs that must run on one box only.
     Stopped,
     /// To [`Action::Stop`]: this resource may still run.
@@ -100,6 +105,8 @@ pub enum Action {
     Send(Heartbeat),
     /// Start, in order, what runs on the active box. Asks.
     Start(Tag),
+    /// Look whether everything that runs on the active box was left running by the last life, and watch it on. Asks.
+    Adopt(Tag),
     /// Stop, in reverse order, what runs on the active box only, whoever started it. Asks.
     Stop(Tag),
     /// Start this one resource again.
@@ -149,7 +156,9 @@ pub struct Node {
     pub(crate) echoed: Option<Epoch>,
     pub(crate) recovery: Recovery,
     pub(crate) failback: Failback,
-    /// What an earlier life of the supervisor may have left is gone.
+    /// What the last life may have left is to run on, if it is whole.
+    pub(crate) adopts: bool,
+    /// What an earlier life of the supervisor may have left is gone, or known.
     pub(crate) clean: bool,
     /// The resources were told to start or stop, and have not answered.
     pub(crate) asked: Option<Tag>,
@@ -172,7 +181,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// A box that has just been born, and asks for its leftovers to be removed at its first step.
+    /// A box that has just been born, and asks at its first step for its leftovers: to be removed, or to run on.
     ///
     /// `journal` is what its last life has left, if that can be read.
     pub fn new(settings: Settings, boot: Boot, journal: Option<Journal>, now: Instant) -> Self {
@@ -195,6 +204,7 @@ impl Node {
             echoed: None,
             recovery,
             failback: Failback::default(),
+            adopts: journal.is_some_and(|journal| journal.left_services()),
             clean: false,
             asked: None,
             shot: Shot::None,
@@ -380,7 +390,8 @@ impl Node {
             // Whoever was told last by the peer must be told again.
             act(actions, Action::Announce);
         }
-        if !self.role.holds_resources() {
+        // Whoever may hold from before the peer's last takeover must not take that for its own.
+        if !self.role.holds_resources() && !self.adopts {
             self.term = self.term.max(heartbeat.term);
         }
         if self.config_differs() && !differs {
@@ -433,7 +444,12 @@ impl Node {
     fn on_answer(&mut self, tag: Tag, answer: Answer, now: Instant, actions: &mut Actions) {
         // The late answer to a question that an earlier role asked is no answer.
         match answer {
-            Answer::Started | Answer::StartFailed(_) | Answer::Stopped | Answer::StopFailed(_) => {
+            Answer::Started
+            | Answer::StartFailed(_)
+            | Answer::Adopted
+            | Answer::NotAdopted
+            | Answer::Stopped
+            | Answer::StopFailed(_) => {
                 if self.asked == Some(tag) {
                     self.asked = None;
                     self.on_group(answer, now, actions);
@@ -455,6 +471,7 @@ impl Node {
 
     fn on_group(&mut self, answer: Answer, now: Instant, actions: &mut Actions) {
         match (self.role, answer) {
+            (Role::Init, answer) if self.adopts => self.on_adopted(answer, now, actions),
             (Role::Init, Answer::Stopped) => {
                 self.clean = true;
                 self.come_loose();
@@ -704,6 +721,10 @@ impl Node {
 
     /// Writes down what has changed, if it is worth a write.
     fn record(&mut self, actions: &mut Actions) {
+        if self.adopts {
+            // A life that ends before it knows has changed nothing.
+            return;
+        }
         let journal = self.journal();
         let worth = |journal: Journal| (journal.role, journal.clean, journal.order);
         if self.recorded.map(worth) != Some(worth(journal)) {

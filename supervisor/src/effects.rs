@@ -5,6 +5,7 @@
 //! silence is the answer, and what it says later is dropped by the node.
 
 mod group;
+mod guarded;
 mod gun;
 mod keeper;
 
@@ -33,6 +34,7 @@ use crate::run::Input;
 use crate::status::Status;
 
 pub(crate) use group::{Group, States};
+pub(crate) use guarded::Guarded;
 pub(crate) use gun::{Devices, Gun};
 pub(crate) use keeper::Keeper;
 
@@ -48,6 +50,7 @@ pub(crate) struct Effects {
     pub(crate) reception: Rc<RefCell<Reception>>,
     pub(crate) group: Group,
     pub(crate) gun: Gun,
+    pub(crate) guarded: Guarded,
     /// Where something watches this box.
     pub(crate) keeper: Option<Keeper>,
     pub(crate) ready: Ready,
@@ -97,6 +100,11 @@ impl Effects {
                 self.overdue.group =
                     Some(self.expect(tag, Answer::StopFailed(FIRST), self.group.stop_time()));
             }
+            Action::Adopt(tag) => {
+                self.group.adopt(tag);
+                self.overdue.group =
+                    Some(self.expect(tag, Answer::NotAdopted, self.group.stop_time()));
+            }
             Action::Record(journal) => self.group.record(journal),
             Action::Announce => self.group.announce(),
             Action::Restart(resource) => self.group.restart(resource),
@@ -133,6 +141,9 @@ impl Effects {
             keeper.leave(self.group.stop_time());
         }
         let clean = self.group.end();
+        if clean {
+            self.guarded.dismiss();
+        }
         if let Some(keeper) = &self.keeper {
             keeper.end(clean);
         }

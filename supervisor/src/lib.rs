@@ -9,6 +9,7 @@ pub mod client;
 pub mod config;
 mod control;
 mod effects;
+mod guard;
 mod json;
 mod labels;
 mod logging;
@@ -27,6 +28,10 @@ use cli::Exit;
 
 /// Does what the command line says.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    if board::guard::is_this() {
+        let ended = guard::run();
+        return ended.map_or_else(|error| failed(Exit::Refused, &error), |()| Exit::Done).into();
+    }
     let exit = match cli::parse(arguments) {
         Ok(invocation) => cli::perform(invocation, run),
         Err(error) => failed(Exit::Usage, &error),

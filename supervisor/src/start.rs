@@ -9,6 +9,7 @@ use async_signal::{Signal, Signals};
 use board::clock::Clock;
 use board::fence::Guid;
 use board::journal::Store;
+use board::lease::Lease;
 use board::link::{Port, Seen};
 use firmware_agnostic::frame::FRAME_MAX;
 use firmware_agnostic::heartbeat::{Boot, Fingerprint};
@@ -25,7 +26,8 @@ use smol::{LocalExecutor, Timer};
 
 use crate::config::Config;
 use crate::control::Socket;
-use crate::effects::{Effects, Group, Gun, Keeper, Overdue};
+use crate::effects::{Effects, Group, Guarded, Gun, Keeper, Overdue};
+use crate::guard::Brief;
 use crate::labels::Labels;
 use crate::logging;
 use crate::ready::Ready;
@@ -53,7 +55,10 @@ pub(crate) fn start(mut config: Config) -> io::Result<()> {
     let (socket, _place) = Socket::open(&config.control)?;
     logging::start(config.log.to, config.log.level)?;
     let (store, journal) = Store::open(&config.journal);
-    let group = Group::open(&config.resources, me, store, inputs.clone())?;
+    let mut lease = config.control.socket.clone().into_os_string();
+    lease.push(".lease");
+    let group =
+        Group::open(&config.resources, me, Lease::open(lease.as_ref())?, store, inputs.clone())?;
     let gun = Gun::open(config.fence_of(me.other()), inputs.clone())?;
     let pair = config.pair_id();
     let reception = Rc::new(RefCell::new(Reception::new(keys.clone(), pair)));
@@ -71,6 +76,13 @@ pub(crate) fn start(mut config: Config) -> io::Result<()> {
     executor.spawn(socket.serve(executor.clone(), labels.clone(), inputs.clone())).detach();
     executor.spawn(leave_on_signal(signals, inputs.clone())).detach();
     let boot = boot()?;
+    let brief = Brief {
+        name: config.name(me).to_owned(),
+        lease: lease.into(),
+        patience: config.restart_time,
+        config: config.text.clone(),
+    };
+    let guarded = Guarded::start(brief, &executor)?;
     // Last of all: from now on whatever ends without a stop in order ends the box.
     let keeper = Keeper::open(&config.watchdog, &config.settings, &config.journal)?;
     let node = Node::new(config.settings.clone(), boot, journal, Clock.now());
@@ -86,6 +98,7 @@ pub(crate) fn start(mut config: Config) -> io::Result<()> {
         reception,
         group,
         gun,
+        guarded,
         keeper,
         number: 0,
         peer_is: Fingerprint::default(),

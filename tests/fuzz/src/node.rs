@@ -105,7 +105,7 @@ struct Questions {
 impl Questions {
     fn note(&mut self, action: &Action) {
         match action {
-            Action::Start(tag) | Action::Stop(tag) => self.group = Some(*tag),
+            Action::Adopt(tag) | Action::Start(tag) | Action::Stop(tag) => self.group = Some(*tag),
             Action::LookAtPower(tag) => self.look = Some(*tag),
             Action::Fence(tag) => self.shot = Some(*tag),
             _ => {}
@@ -137,6 +137,8 @@ fn event(life: &mut Unstructured<'_>, node: &Node, questions: &Questions) -> Res
             let resource = resource(life)?;
             let answer = *life.choose(&[
                 Answer::Started,
+                Answer::Adopted,
+                Answer::NotAdopted,
                 Answer::Stopped,
                 Answer::PowerOff,
                 Answer::PowerOn,

@@ -24,6 +24,9 @@ pub fn play(words: &[OsString]) -> Option<Result<ExitCode, String>> {
         ["serve", address] => serve(address),
         ["hold"] => selftest::hold().map_err(|error| error.to_string()),
         ["kill", word] => init::kill(word).map_err(|error| error.to_string()),
+        ["find", word] => {
+            init::find(word).map(|pids| println!("{pids}")).map_err(|error| error.to_string())
+        }
         ["freeze"] => init::freeze().map_err(|error| error.to_string()),
         ["reset"] => selftest::reset().map_err(|error| error.to_string()),
         ["switch", target, verb] => power_switch::ask(target, verb)

@@ -3,6 +3,7 @@
 //! A story is a small function that does something to the pair and says what must come of it. At the end of each of
 //! them the watch must not have seen the address on both boxes at the same time.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId::{self, First, Second};
@@ -11,6 +12,7 @@ use super::config::Choices;
 use super::expectations::{PATIENCE, is, one_holder, order, served_by, silence_below, whole};
 use super::failure::{Failure, expect};
 use super::init::Order;
+use super::machine::Machine;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
 use super::{Cable, Lab, Way, name};
@@ -56,7 +58,7 @@ const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) ->
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 26] = [
+const STORIES: [Story; 29] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -72,6 +74,9 @@ const STORIES: [Story; 26] = [
     story("switch-lies", switch_lies),
     story("switch-slow", switch_slow),
     story("supervisor-dies", supervisor_dies),
+    story("supervisor-stays-away", supervisor_stays_away),
+    story("unwatched-address-goes", supervisor_stays_away_and_cannot_be_shot),
+    story("guard-dies", guard_dies),
     story("active-resets", active_resets),
     story("active-stalls", active_stalls),
     story("standby-stalls", standby_stalls),
@@ -250,11 +255,90 @@ fn switch_slow(lab: &Lab) -> Result<String, Failure> {
 fn supervisor_dies(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     let start = Instant::now();
-    lab.crash_supervisor(First)?;
+    for order in [Order::Crash, Order::Abort, Order::Crash] {
+        runs_on(lab, First, |machine| machine.order(order))?;
+    }
+    // What was adopted is watched as before.
+    lab.kill(First, "serve")?;
+    let noticed = |lab: &Lab| lab.log(First).contains("resource service failed");
+    expect(lab.wait_for(LONG, noticed), "nobody noticed that the service died")?;
+    served_by(lab, First)?;
+    silence_below(lab, start, NOTHING)
+}
+
+/// The supervisor of `id` ends and is started again, and nobody outside notices.
+fn runs_on(
+    lab: &Lab,
+    id: BoxId,
+    end: impl FnOnce(&Machine) -> io::Result<()>,
+) -> Result<(), Failure> {
+    let (term, lives) = (term(lab, id)?, adopted(lab, id));
+    let service = service(lab, id)?;
+    let begun = Instant::now();
+    end(lab.machine(id))?;
+    let back = |lab: &Lab| adopted(lab, id) > lives;
+    expect(lab.wait_for(PATIENCE, back), "its services were not adopted")?;
     std::thread::sleep(LONG);
-    let settled = |lab: &Lab| lab.serving().is_some();
-    expect(lab.wait_for(PATIENCE, settled), "nobody serves")?;
-    Ok(format!("served again, longest silence {}", millis(lab.client().since(start).silence)))
+    is(lab, id, "active")?;
+    served_by(lab, id)?;
+    let seen = lab.client().since(begun);
+    expect(seen.lost == 0, format!("{} of {} requests failed", seen.lost, seen.asked))?;
+    expect(self::term(lab, id)? == term, "the term has changed")?;
+    expect(self::service(lab, id)? == service, "the service was started again")?;
+    expect(!lab.log(id.other()).contains("ordering the power"), "it was shot at")
+}
+
+fn service(lab: &Lab, id: BoxId) -> io::Result<String> {
+    lab.find(id, "serve")
+}
+
+fn term(lab: &Lab, id: BoxId) -> io::Result<String> {
+    let output = lab.twobox(id, &["status", "--json"])?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // The first term of the text is the box's own.
+    let term = text.split_once("\"term\":").map(|(_, rest)| rest.trim_start());
+    Ok(term.unwrap_or_default().chars().take_while(char::is_ascii_digit).collect())
+}
+
+fn adopted(lab: &Lab, id: BoxId) -> usize {
+    lab.log(id).matches("init -> active: its services run on").count()
+}
+
+fn supervisor_stays_away(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    lab.machine(First).order(Order::Abandon)?;
+    served_by(lab, Second)?;
+    expect(!lab.is_on(First), "server2 took over from a box with power")?;
+    silence_below(lab, start, TAKEOVER)
+}
+
+fn supervisor_stays_away_and_cannot_be_shot(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    lab.set_switch(First, Switch::Unreachable);
+    lab.machine(First).order(Order::Abandon)?;
+    let begun = Instant::now();
+    let gone = |lab: &Lab| lab.holders().is_empty();
+    expect(lab.wait_for(PATIENCE, gone), "an address is held that nobody watches")?;
+    let held = begun.elapsed();
+    expect(held < RESTART + LATE, format!("it was held for {}", millis(held)))?;
+    expect(service(lab, First).is_err(), "a service runs that nobody watches")?;
+    std::thread::sleep(LONG);
+    expect(lab.holders().is_empty(), "server2 took over from a box that may live")?;
+    lab.set_switch(First, Switch::Sound);
+    served_by(lab, Second)?;
+    Ok(format!("the address was gone after {}", millis(held)))
+}
+
+fn guard_dies(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    lab.kill(First, "twobox-guard")?;
+    let told = |lab: &Lab| lab.log(First).contains("starting another");
+    expect(lab.wait_for(LONG, told), "nobody noticed that the guard died")?;
+    std::thread::sleep(Duration::from_secs(1));
+    silence_below(lab, start, NOTHING)?;
+    supervisor_stays_away_and_cannot_be_shot(lab)
 }
 
 fn active_resets(lab: &Lab) -> Result<String, Failure> {
@@ -412,6 +496,10 @@ const NOTHING: Duration = Duration::from_millis(700);
 
 /// How long a box waits for a sign of life, where it does.
 const WATCHDOG: Duration = Duration::from_millis(1_500);
+
+/// How long services run on whose supervisor has died: deadtime, the turn of the active box with its switch, and the
+/// order to them.
+const RESTART: Duration = Duration::from_millis(1_000 + 1_600 + 200);
 
 /// How long its disk may take no write.
 const DISK: Duration = Duration::from_secs(1);

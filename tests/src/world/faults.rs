@@ -33,7 +33,7 @@ impl World {
         }
         appliance.power = Power::Off;
         appliance.lost = Lost::ByItself;
-        appliance.holds = false;
+        appliance.let_go();
         self.die(id);
         self.note(id, format_args!("* {why}"));
         if self.suffers(Mishap::JournalLost) {
@@ -67,7 +67,7 @@ impl World {
             self.hang(id);
         } else if self.boxes[id.place()].power != Power::Off {
             self.note(id, format_args!("* resets"));
-            self.boxes[id.place()].holds = false;
+            self.boxes[id.place()].let_go();
             self.boxes[id.place()].power = Power::On;
             self.boot(id);
         }
