@@ -89,6 +89,11 @@ impl Failback {
         self.trouble_at.as_mut()
     }
 
+    /// All that it remembers the time of.
+    pub(crate) fn instants(&mut self) -> impl Iterator<Item = &mut Instant> {
+        self.trouble_at.iter_mut().chain(&mut self.gave_back_at)
+    }
+
     const fn gave_back(&mut self, now: Instant) {
         self.gave_back_at = Some(now);
     }
@@ -100,6 +105,7 @@ impl Failback {
         if now - at >= long {
             self.failed_stays = 0;
         } else if failed {
+            self.trouble_at = Some(now);
             self.failed_stays = self.failed_stays.saturating_add(1).min(STAYS_MAX);
         }
     }

@@ -36,6 +36,8 @@ pub enum News {
     },
     /// The peer says that it has ordered the power of this box off.
     ShotAt,
+    /// The peer talks, and a device says that its power is off.
+    OffAndTalks,
     /// The witness answers, or does not.
     Witness(bool),
     /// The line or carrier of a link came, or went.
@@ -189,6 +191,7 @@ impl News {
             | Self::Frozen(_)
             | Self::Waiting
             | Self::ShotAt
+            | Self::OffAndTalks
             | Self::TooOften(_)
             | Self::StopFailed(_)
             | Self::Leftover(_)
@@ -265,6 +268,11 @@ impl Display for Line<'_> {
             News::ShotAt => {
                 write!(f, "{peer} is cutting the power of this box: this box resets itself at once")
             }
+            News::OffAndTalks => write!(
+                f,
+                "the power of {peer} is said to be off, and {peer} talks: its fence device holds something else; \
+                 correct it"
+            ),
             News::Witness(true) => f.write_str("the witness answers again"),
             News::Witness(false) => {
                 f.write_str("no witness answers: the network of this box is in doubt")

@@ -65,6 +65,8 @@ pub enum Event {
     Order(Order),
     /// The line or carrier of a link is there, or is gone.
     Line(LinkId, bool),
+    /// The peer's power was seen off, twice, though nobody had asked.
+    SeenOff,
     /// A witness answers, or none does.
     Witness(bool),
     /// This box's own BMC knows whether its power was last cut by an order.
@@ -178,6 +180,8 @@ pub struct Node {
     last_life: Option<Journal>,
     /// The machine with this box's name that was told of last.
     impostor: Option<Boot>,
+    /// The boot of the peer that talked while its power was seen off.
+    pub(crate) contradiction: Option<Boot>,
 }
 
 impl Node {
@@ -218,6 +222,7 @@ impl Node {
             recorded: None,
             last_life: journal,
             impostor: None,
+            contradiction: None,
         }
     }
 
@@ -241,6 +246,7 @@ impl Node {
             }
             Event::Gate { closed } => self.failback.set_gate(closed),
             Event::Line(link, up) => self.on_line(link, up, &mut actions),
+            Event::SeenOff => self.on_seen_off(now, &mut actions),
             Event::Witness(answers) => self.on_witness(answers, &mut actions),
             Event::WasShot(shot) => self.past.set_shot(shot),
             Event::Timeout => {}

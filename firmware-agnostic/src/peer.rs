@@ -293,9 +293,13 @@ impl Peer {
 
     /// The instants that move with the heartbeats.
     pub(crate) fn moments(&mut self) -> impl Iterator<Item = &mut Instant> {
-        self.ways
-            .iter_mut()
-            .flat_map(|way| way.heard_at.as_mut().into_iter().chain([&mut way.echoed_at]))
+        self.ways.iter_mut().flat_map(Way::instants)
+    }
+
+    /// All that it knows the time of.
+    pub(crate) fn instants(&mut self) -> impl Iterator<Item = &mut Instant> {
+        let own = [&mut self.since, &mut self.met_at];
+        self.ways.iter_mut().flat_map(Way::instants).chain(own)
     }
 
     /// Whether nothing more comes of the instants that do not.
@@ -329,6 +333,10 @@ enum Line {
 }
 
 impl Way {
+    fn instants(&mut self) -> impl Iterator<Item = &mut Instant> {
+        self.heard_at.iter_mut().chain([&mut self.echoed_at])
+    }
+
     fn look(&self, since: Instant, deadtime: Duration, now: Instant) -> Carries {
         if now - self.heard_at.unwrap_or(since) >= deadtime {
             Carries::Nothing

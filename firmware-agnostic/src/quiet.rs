@@ -41,6 +41,25 @@ impl Node {
         self.timers.next_but(Timer::Keepalive)
     }
 
+    /// This box as if all of its life had come `time` earlier, so that what differs by nothing but the hour becomes alike.
+    ///
+    /// No instant lies before the start of the clock: ages that reach so far back become one.
+    #[must_use]
+    pub fn earlier(&self, time: Duration) -> Self {
+        let mut earlier = self.clone();
+        for instant in earlier.instants() {
+            let since_start = *instant - Instant::default();
+            *instant = Instant::default() + since_start.saturating_sub(time);
+        }
+        earlier
+    }
+
+    fn instants(&mut self) -> impl Iterator<Item = &mut Instant> {
+        let (failback, recovery) = (self.failback.instants(), self.recovery.instants());
+        let others = self.timers.instants().chain(failback).chain(recovery);
+        self.peer.instants().chain(others).chain([&mut self.since])
+    }
+
     fn moments(&mut self) -> impl Iterator<Item = &mut Instant> {
         let keepalive = self.timers.get_mut(Timer::Keepalive);
         self.peer.moments().chain(keepalive).chain(self.failback.trouble_at())

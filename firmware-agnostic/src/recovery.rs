@@ -154,6 +154,11 @@ impl Recovery {
             .min()
     }
 
+    /// All that it knows the time of.
+    pub(crate) fn instants(&mut self) -> impl Iterator<Item = &mut Instant> {
+        self.resources.iter_mut().flat_map(|it| it.last.iter_mut().chain(&mut it.restart))
+    }
+
     /// How often `resource` has failed, as far as that is not forgotten.
     pub fn count(&self, resource: ResourceId) -> u8 {
         self.resources.get(resource.place()).map_or(0, |failures| failures.count)

@@ -221,10 +221,11 @@ impl Timing {
                 right: warntime,
                 remedy: "raise warntime or lower keepalive",
             },
+            // A peer that has booted anew and hears nothing is believed when the old one is late: before it counts as dead.
             Inequality {
                 word: "deadtime",
-                rule: "warntime < deadtime",
-                left: warntime,
+                rule: "warntime + keepalive < deadtime",
+                left: warntime.saturating_add(keepalive),
                 right: deadtime,
                 remedy: "raise deadtime or lower warntime",
             },

@@ -166,6 +166,27 @@ impl Node {
         }
     }
 
+    /// Takes it that the peer is off, unless it talks: then the device is wrong, and people are told.
+    pub(crate) fn on_seen_off(&mut self, now: Instant, actions: &mut Actions) {
+        if self.peer.health(now) == Health::Alive || self.relistens(now) {
+            let talks = self.peer.word(now).map(|word| word.epoch.boot);
+            if talks.is_some() && core::mem::replace(&mut self.contradiction, talks) != talks {
+                tell(actions, News::OffAndTalks);
+            }
+            return;
+        }
+        match (self.role, self.shot) {
+            // Nobody listens yet; or the answer to the order comes.
+            (Role::Init, _) | (_, Shot::Ordered(_)) => {}
+            _ if self.peer.fenced() => {}
+            (Role::Standby, _) if self.eligible() && !self.peer.in_maintenance() => {
+                self.peer.seen_off();
+                self.start(Evidence::Fenced, now, actions);
+            }
+            _ => self.on_shot(true, now, actions),
+        }
+    }
+
     /// Makes sure of the peer before taking over.
     pub(crate) fn doubt(&mut self, cause: Cause, now: Instant, actions: &mut Actions) {
         self.tries = 0;

@@ -104,11 +104,9 @@ impl Node {
         );
         let word = self.peer.last_word();
         let failed = word.is_none_or(|word| {
-            evidence != Evidence::Released
-                || word.role == Role::Failed
-                || !word.fit
-                // Home has lost its network, if nobody here has claimed the resources.
-                || word.asks == Asks::HandOver && self.asks != Asks::Claim
+            // Home that hands over, and was not asked to, gives up; and may have no words for why.
+            let gives_up = word.asks == Asks::HandOver && self.asks != Asks::Claim;
+            evidence != Evidence::Released || word.role == Role::Failed || !word.fit || gives_up
         });
         let heard = word.map(|word| word.term).unwrap_or_default();
         self.failback.took_over(failed, self.settings.failback_hold, now);

@@ -97,6 +97,11 @@ impl Timers {
         self.0[timer as usize].as_mut()
     }
 
+    /// All that run, to be moved.
+    pub(crate) fn instants(&mut self) -> impl Iterator<Item = &mut Instant> {
+        self.0.iter_mut().flatten()
+    }
+
     /// Whether `timer` has run out.
     pub fn expired(&self, timer: Timer, now: Instant) -> bool {
         self.get(timer).is_some_and(|at| at <= now)

@@ -49,7 +49,7 @@ fn each_mistake_is_told_with_its_place_and_remedy() {
         ("\"200ms\"", "200", "6:13", "timing.keepalive", "has no unit: say a time with its unit"),
         ("\"200ms\"", "\"200 parsecs\"", "6:13", "timing.keepalive", "such as \"200ms\""),
         ("\"500ms\"", "\"300ms\"", "7:12", "timing.warntime", "400ms < 300ms does not hold: raise"),
-        ("\"1s\"", "\"500ms\"", "8:12", "timing.deadtime", "500ms < 500ms does not hold: raise"),
+        ("\"1s\"", "\"500ms\"", "8:12", "timing.deadtime", "700ms < 500ms does not hold: raise"),
         ("\"15s\"", "\"5s\"", "9:12", "timing.initdead", "does not hold: raise initdead"),
         ("\"200ms\"", "\"0ms\"", "6:13", "timing.keepalive", "raise keepalive"),
         ("115200", "9600", "6:13", "timing.keepalive", "raise baud or keepalive"),

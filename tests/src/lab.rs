@@ -25,7 +25,7 @@
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
-//! | [`stories`], [`storm`] | which promises are tried out, one by one, and all at once? |
+//! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
 //! | `expectations`, [`failure`] | what does one expect of a pair, and what is said when it is not so? |
 //! | [`selftest`] | does the lab itself tell the truth? |
 
@@ -37,6 +37,7 @@ use std::time::{Duration, Instant};
 use firmware_agnostic::identity::BoxId;
 use rustix::thread::UnshareFlags;
 
+use bmc::Bmc;
 use client::{Client, Question};
 use config::Choices;
 use ethernet::{Ethernet, Segment, Station};
@@ -53,6 +54,7 @@ pub mod bmc;
 pub mod character;
 pub mod client;
 pub mod config;
+pub mod cuts;
 mod ethernet;
 pub(crate) mod expectations;
 pub mod failure;
@@ -62,6 +64,7 @@ pub mod isolation;
 mod kernel;
 pub mod ldap;
 mod machine;
+mod management;
 pub mod null_modem;
 pub mod play;
 pub mod power_switch;
@@ -82,6 +85,8 @@ pub struct Lab {
     switches: Switches,
     watch: Watch,
     client: Client,
+    /// There are none where the switches do their work.
+    bmcs: Vec<Bmc>,
 }
 
 impl Lab {
@@ -103,8 +108,15 @@ impl Lab {
         files.push(("twobox.toml".to_owned(), config::text(choices)));
         files.push(("twobox.key".to_owned(), config::KEY.to_owned()));
         let program = program.into_iter().map(str::to_owned).collect();
+        if choices.bmcs {
+            files.push(("bmc.pw".to_owned(), "secret\n".to_owned()));
+        }
         let installation = Installation { program, files, watchdog: choices.watchdog };
-        Self::with(&installation, choices.baud, choices.question)
+        let mut lab = Self::with(&installation, choices.baud, choices.question)?;
+        if choices.bmcs {
+            lab.bmcs = management::serve(&lab.ethernet, &lab.boxes)?.into();
+        }
+        Ok(lab)
     }
 
     fn with(installation: &Installation, baud: u32, question: Question) -> io::Result<Self> {
@@ -129,7 +141,7 @@ impl Lab {
         let (client, tap) = std::thread::scope(|scope| scope.spawn(start).join())
             .map_err(|_| io::Error::other("the thread that starts the client has panicked"))??;
         ethernet.plug(Segment::Lan, Station::Client, tap)?;
-        Ok(Self { boxes, ethernet, null_modem, switches, watch, client })
+        Ok(Self { boxes, ethernet, null_modem, switches, watch, client, bmcs: Vec::new() })
     }
 
     /// Gives a box its power; it boots.
@@ -233,6 +245,11 @@ impl Lab {
     /// When it cannot be put in the file's place.
     pub fn stick(&self, id: BoxId, file: &str) -> io::Result<()> {
         self.machine(id).stick(file)
+    }
+
+    /// The BMCs of the boxes, in their order, where there are any.
+    pub fn bmcs(&self) -> &[Bmc] {
+        &self.bmcs
     }
 
     /// The client, which asks for the service all the time.

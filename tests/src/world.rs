@@ -20,6 +20,7 @@
 //! | [`shrink`] | what was needed? |
 //! | [`misery`] | how often, and for how long? |
 //! | [`checks`] | was a promise broken? |
+//! | [`story`] | what is told when something happens? |
 //! | [`trace`] | what is written down? |
 
 use std::cmp::Reverse;
@@ -57,6 +58,7 @@ pub mod sample;
 pub mod senses;
 pub mod shrink;
 pub mod simulation;
+pub mod story;
 pub mod trace;
 pub mod wire;
 
@@ -205,6 +207,7 @@ impl World {
             What::GroupDone(id, life) => self.group_done(id, life),
             What::Restarted(id, life, resource) => self.restarted(id, life, resource),
             What::PowerIsRead(reading) => self.power_is_read(reading),
+            What::PowerIsPolled(of) => self.poll(of),
             What::PowerGoesOff(id) => self.cut_power(id),
             What::Starts(id, life) => self.start_supervisor(id, life),
             What::StallEnds(id, life) => self.stall_ends(id, life),
@@ -243,7 +246,7 @@ impl World {
         let appliance = &mut self.boxes[id.place()];
         let Some(supervisor) = appliance.supervisor.as_mut() else { return };
         supervisor.seen.note(id, &event, &supervisor.node, self.now);
-        if supervisor.seen.has_heard() && appliance.lost == Lost::Shot {
+        if appliance.lost == Lost::Shot && supervisor.seen.has_heard() {
             appliance.lost = Lost::ShotBefore;
         }
         let actions = supervisor.node.step(event, local);
@@ -293,6 +296,7 @@ enum What {
     GroupDone(BoxId, u32),
     Restarted(BoxId, u32, ResourceId),
     PowerIsRead(device::Reading),
+    PowerIsPolled(BoxId),
     PowerGoesOff(BoxId),
     Starts(BoxId, u32),
     StallEnds(BoxId, u32),

@@ -101,6 +101,22 @@ fn a_bmc_of_another_box_is_not_believed() {
 }
 
 #[test]
+fn a_bmc_that_comes_to_the_address_of_another_is_not_told_to_shoot() {
+    let bmc = bmc(Character::default());
+    let mut device = device(&bmc, "");
+    device.power(&seconds(5)).unwrap();
+    // From the next packet on it is one that knows nothing of the session, in another box.
+    let next = bmc.packets() + 1;
+    bmc.set(|character| (character.guid, character.forgets_after) = (Guid([9; 16]), Some(next)));
+    let text = device.set_power(Power::Off, &seconds(5)).unwrap_err().to_string();
+    assert!(text.contains("another BMC"), "{text}");
+    assert!(bmc.orders().is_empty());
+    // It is known from now on, and held to its GUID where one was said.
+    bmc.set(|character| character.forgets_after = None);
+    device.power(&seconds(5)).unwrap();
+}
+
+#[test]
 fn a_bmc_that_loses_two_packets_of_three_is_understood() {
     let bmc = bmc(Character { answers_every: 3, ..Character::default() });
     let mut device = device(&bmc, "");
@@ -140,6 +156,21 @@ fn a_bmc_that_forgets_its_sessions_is_asked_for_a_new_one() {
         device.set_power(Power::On, &seconds(20)).unwrap();
         assert_eq!(fence(&mut device, &seconds(20)).unwrap(), Fenced::Shot);
     }
+}
+
+#[test]
+fn a_handshake_that_the_bmc_has_forgotten_is_begun_again() {
+    // The fourth packet is the last but one of the handshake.
+    let bmc = bmc(Character { forgets_after: Some(4), ..Character::default() });
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while bmc.packets() < 4 {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            bmc.set(|character| character.forgets_after = None);
+        });
+        assert_eq!(device(&bmc, "").power(&seconds(8)).unwrap(), Power::On);
+    });
 }
 
 #[test]
@@ -206,8 +237,8 @@ fn a_ladder_tells_when_a_box_is_to_be_powered_on_again() {
     assert_eq!(ladder.fence(&seconds(5)).unwrap(), Some(Duration::ZERO));
     ladder.on(&seconds(5)).unwrap();
     assert!(bmc.is_on());
-    ladder.expect(Guid([1; 16]));
-    assert!(ladder.fence(&seconds(5)).unwrap_err().to_string().contains("01010101"));
+    ladder.expect(Guid([1; 16]).fingerprint());
+    assert!(ladder.fence(&seconds(5)).unwrap_err().to_string().contains("another box"));
 }
 
 /// A box without anything in it.

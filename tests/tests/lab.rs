@@ -44,11 +44,25 @@ stories! {
     stuck_loop_is_reset: "stuck-loop-is-reset",
     stuck_disk_is_reset: "stuck-disk-is-reset",
     well_box_is_not_reset: "well-box-is-not-reset",
+    network_lost: "network-lost",
+    gate_closed: "gate-closed",
+    peer_goes_dark: "peer-goes-dark",
+    shot_by_bmc: "shot-by-bmc",
 }
 
 #[test]
 fn one_holder_in_a_storm() {
     demo(&["storm", "1", "30"]);
+}
+
+/// `cargo demo cuts SEED RUNS` does as many as one likes.
+#[test]
+fn the_standby_is_shot_whenever_every_cable_is_cut() {
+    std::thread::scope(|scope| {
+        for seed in ["1", "2", "3", "4"] {
+            scope.spawn(move || demo(&["cuts", seed, "2"]));
+        }
+    });
 }
 
 #[test]

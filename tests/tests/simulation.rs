@@ -103,7 +103,7 @@ fn run_all(
 }
 
 /// What people and fate bring about, and what must come of it sooner or later.
-const SEEN: [&str; 29] = [
+const SEEN: [&str; 30] = [
     "cables are cut",
     "cables are mended",
     "a cable is noisy",
@@ -114,6 +114,7 @@ const SEEN: [&str; 29] = [
     "a box does not run",
     "a resource dies",
     "a gate moves",
+    "a witness comes or goes",
     "a journal is lost",
     "a journal rots",
     "a journal is locked",

@@ -4,9 +4,7 @@
 //! the line of its log; a line with a star is what happened to it. `TWOBOX_WRITE=1 cargo test -p tests --test
 //! stories` writes the traces anew: read every difference as a user would before it is committed.
 
-use std::path::Path;
 use std::time::Duration;
-use std::{env, fs};
 
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::failback::AutoFailback;
@@ -16,13 +14,12 @@ use firmware_agnostic::heartbeat::{
 use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::node::Node;
 use firmware_agnostic::order::{Order, Refusal, Until};
-use firmware_agnostic::settings::{AtBoot, Settings};
+use firmware_agnostic::settings::AtBoot;
 
 use tests::world::appliance::Verb;
 use tests::world::device::Device;
-use tests::world::misery::{MILLI, Misery, Mishap, SECOND};
-use tests::world::trace::Trace;
-use tests::world::{World, sample};
+use tests::world::misery::{MILLI, Mishap, SECOND};
+use tests::world::story::Story;
 
 #[test]
 fn cold_boot() {
@@ -304,6 +301,26 @@ fn active_is_isolated() {
     story.run(30 * SECOND);
     assert_eq!(story.serving(), Some(AWAY));
     story.end("active_is_isolated", Some(AWAY));
+}
+
+/// Its power goes, and the device happens to be asked before the silence counts.
+#[test]
+fn power_loss_is_seen_by_the_poll() {
+    let mut story = Story::serving();
+    story.misery.poll = 600 * MILLI..600 * MILLI + 1;
+    story.power_off(HOME, "loses its power");
+    story.run(30 * SECOND);
+    story.end("power_loss_is_seen_by_the_poll", Some(AWAY));
+}
+
+/// The device of the active box shows another one's power.
+#[test]
+fn a_device_says_off_while_its_box_talks() {
+    let mut story = Story::serving();
+    story.see_off(AWAY);
+    story.see_off(AWAY);
+    story.run(5 * SECOND);
+    story.end("a_device_says_off_while_its_box_talks", Some(HOME));
 }
 
 /// The active box is not heard, but hears that it is being shot.
@@ -710,74 +727,6 @@ fn fence_shoots_the_wrong_box() {
     }
     story.run(10 * SECOND);
     story.end("fence_shoots_the_wrong_box", Some(AWAY));
-}
-
-/// A story that is being told.
-struct Story(World);
-
-impl Story {
-    fn begin() -> Self {
-        Self::with(|_| {})
-    }
-
-    fn with(change: impl Fn(&mut Settings)) -> Self {
-        let mut pair = sample::pair();
-        pair.iter_mut().for_each(change);
-        Self(World::new(pair, Misery::none(), 1, Trace::Kept(Vec::new())))
-    }
-
-    fn serving() -> Self {
-        Self::serving_with(|_| {})
-    }
-
-    fn serving_with(change: impl Fn(&mut Settings)) -> Self {
-        let mut story = Self::with(change);
-        story.power_on(HOME);
-        story.power_on(AWAY);
-        story.run(20 * SECOND);
-        assert_eq!(story.0.serving(), Some(HOME));
-        story.0.forget_lines();
-        story
-    }
-
-    fn run(&mut self, micros: u64) {
-        self.0
-            .run(micros)
-            .unwrap_or_else(|broken| panic!("{broken}\n{}", self.0.lines().join("\n")));
-    }
-
-    fn cables(&mut self, work: bool) {
-        (0..3).for_each(|link| self.plug(link, work));
-    }
-
-    fn end(self, name: &str, serving: Option<BoxId>) {
-        let told = self.0.lines().join("\n") + "\n";
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("stories/{name}.trace"));
-        if env::var_os("TWOBOX_WRITE").is_some() {
-            fs::write(&path, &told).expect("the folder of the stories can be written");
-        }
-        let expected = fs::read_to_string(&path).unwrap_or_default();
-        let difference =
-            told.lines().zip(expected.lines()).find(|(told, expected)| told != expected);
-        assert!(told == expected, "{name}: the first difference is {difference:?} in\n{told}");
-        if serving.is_some() {
-            assert_eq!(self.0.serving(), serving, "\n{told}");
-        }
-    }
-}
-
-impl std::ops::Deref for Story {
-    type Target = World;
-
-    fn deref(&self) -> &World {
-        &self.0
-    }
-}
-
-impl std::ops::DerefMut for Story {
-    fn deref_mut(&mut self) -> &mut World {
-        &mut self.0
-    }
 }
 
 const HOME: BoxId = BoxId::First;

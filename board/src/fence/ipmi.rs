@@ -144,6 +144,8 @@ pub struct Ipmi {
 struct Line {
     socket: UdpSocket,
     exchange: Exchange,
+    /// What the network said of a datagram, last.
+    trouble: Option<io::Error>,
 }
 
 /// A login that was refused, and until when there is no other.
@@ -250,12 +252,10 @@ impl Line {
         };
         let socket = UdpSocket::bind((near, 0))?;
         // From now on the kernel drops what comes from any other address.
-        socket.connect(config.to).map_err(|error| {
-            io::Error::new(error.kind(), format!("there is no way to it: {error}"))
-        })?;
+        socket.connect(config.to).map_err(|error| unreachable(&error))?;
         socket.set_nonblocking(true)?;
         let exchange = Exchange::new(config.login()?, config.way, random);
-        Ok(Self { socket, exchange })
+        Ok(Self { socket, exchange, trouble: None })
     }
 
     /// The outer error is ours or the network's, the inner one the BMC's.
@@ -263,13 +263,16 @@ impl Line {
         let now = Clock.now();
         let mut step = self.exchange.ask(request, now, now + patience.left());
         let mut buffer = [0; DATAGRAM_MAX];
+        self.trouble = None;
         loop {
             if let Some(datagram) = step.send {
                 // What cannot be sent now is sent again, as what was lost.
-                let _ = self.socket.send(&datagram);
+                self.trouble = self.socket.send(&datagram).err().or(self.trouble.take());
             }
-            if let Some(end) = step.end {
-                return Ok(end);
+            match (step.end, self.trouble.take()) {
+                (Some(Err(Error::Silent(_))), Some(trouble)) => return Err(unreachable(&trouble)),
+                (Some(end), _) => return Ok(end),
+                (None, trouble) => self.trouble = trouble,
             }
             step = self.next(&mut buffer, patience)?;
         }
@@ -284,7 +287,10 @@ impl Line {
                     Ok(self.exchange.heard(datagram, Clock.now()))
                 }
                 // Nobody listens there, yet: a BMC that starts says so too.
-                Err(_) => Ok(self.exchange.late(Clock.now())),
+                Err(error) => {
+                    self.trouble = Some(error);
+                    Ok(self.exchange.late(Clock.now()))
+                }
             },
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Ok(self.exchange.late(Clock.now()))
@@ -313,6 +319,16 @@ impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.port() == PORT { self.0.ip().fmt(f) } else { self.0.fmt(f) }
     }
+}
+
+fn unreachable(error: &io::Error) -> io::Error {
+    let reason = if error.kind() == io::ErrorKind::ConnectionRefused {
+        "nobody listens there: see whether IPMI over LAN is switched on, and at this port"
+            .to_owned()
+    } else {
+        format!("there is no way to it: {error}; look at the network of this box")
+    };
+    io::Error::new(error.kind(), reason)
 }
 
 fn random(bytes: &mut [u8]) {

@@ -5,9 +5,10 @@
 
 use std::io;
 use std::thread;
+use std::time::Duration;
 
 use super::ladder::{Reasons, Rung};
-use super::{Fence, Power};
+use super::{Fence, Guid, Power};
 use crate::need::Need;
 use crate::patience::Patience;
 use crate::table::Table;
@@ -116,7 +117,18 @@ impl Fence for Together {
         if seen.len() == self.parts.len() { Ok(Power::Off) } else { Err(reasons.into_error()) }
     }
 
-    fn rest(&self) -> std::time::Duration {
+    /// What the first of its parts says that can tell.
+    fn guid(&mut self, patience: &Patience) -> io::Result<Option<Guid>> {
+        for part in &mut self.parts {
+            let guid = part.ask(patience, |device, patience| device.guid(patience))?;
+            if guid.is_some() {
+                return Ok(guid);
+            }
+        }
+        Ok(None)
+    }
+
+    fn rest(&self) -> Duration {
         self.parts.iter().map(Rung::rest).min().unwrap_or(super::REST)
     }
 }

@@ -4,5 +4,7 @@
 
 mod openipmi;
 mod pyghmi;
+mod recorded;
 mod relay;
 mod scene;
+mod words;

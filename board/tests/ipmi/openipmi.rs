@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -171,6 +172,54 @@ fn answers_that_are_lost_doubled_late_or_forged_change_nothing() {
             assert_eq!(device.power(&seconds(30)).unwrap(), Power::On, "an old answer was taken");
         }
     }
+}
+
+#[test]
+fn an_answer_from_another_address_is_none() {
+    let bmc = Bmc::new();
+    let relay = Relay::strange(bmc.address);
+    let mut device = bmc.scene.device(relay.address, "twobox", "secret", "");
+    let text = device.power(&Patience::new(Duration::from_millis(600))).unwrap_err().to_string();
+    assert!(text.contains("does not answer") && relay.questions() > 1, "{text}");
+}
+
+#[test]
+fn a_port_where_nobody_listens_is_told() {
+    let scene = Scene::new();
+    let mut device = scene.device(loopback(), "twobox", "secret", "");
+    let text = device.power(&Patience::new(Duration::from_millis(600))).unwrap_err().to_string();
+    assert!(text.contains("nobody listens there"), "{text}");
+}
+
+#[test]
+fn a_late_answer_to_an_earlier_question_is_none_to_this_one() {
+    let bmc = Bmc::new();
+    let relay = Relay::new(bmc.address);
+    let mut device = bmc.scene.device(relay.address, "twobox", "secret", "");
+    device.power(&seconds(5)).unwrap();
+    let held = Arc::new(Mutex::new(Vec::new()));
+    let store = held.clone();
+    relay.set(move |answer| {
+        store.lock().unwrap().push(answer.to_vec());
+        Vec::new()
+    });
+    let cord = Cord::new().unwrap();
+    cord.pull();
+    let patience = Patience::with_cord(Duration::from_secs(60), &cord);
+    device.power(&patience).unwrap_err();
+    let start = Instant::now();
+    while held.lock().unwrap().is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(30));
+        thread::sleep(Duration::from_millis(5));
+    }
+    // What it said then is no longer so.
+    bmc.scene.write("power", "0\n", 0o644);
+    relay.set(move |answer| {
+        let mut arrive = std::mem::take(&mut *held.lock().unwrap());
+        arrive.push(answer.to_vec());
+        arrive
+    });
+    assert_eq!(device.power(&seconds(5)).unwrap(), Power::Off);
 }
 
 #[test]

@@ -59,14 +59,14 @@ fn a_bmc_that_knows_no_ipmi_1_5_says_nothing_about_it() {
     assert!(text.to_string().contains("BMC"), "{text}");
 }
 
-struct Bmc {
+pub(crate) struct Bmc {
     scene: Scene,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     process: Child,
 }
 
 impl Bmc {
-    fn new(suite: u8) -> Self {
+    pub(crate) fn new(suite: u8) -> Self {
         let (scene, address) = (Scene::new(), loopback());
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ipmi/server.py");
         let mut process = Command::new(python())

@@ -17,6 +17,17 @@ pub(crate) struct Relay {
 impl Relay {
     pub(crate) fn new(bmc: SocketAddr) -> Self {
         let front = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        let same = front.try_clone().unwrap();
+        Self::answering_by(bmc, front, same)
+    }
+
+    /// One whose answers come from another address than the questions went to.
+    pub(crate) fn strange(bmc: SocketAddr) -> Self {
+        let front = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        Self::answering_by(bmc, front, UdpSocket::bind(("127.0.0.1", 0)).unwrap())
+    }
+
+    fn answering_by(bmc: SocketAddr, front: UdpSocket, to_asker: UdpSocket) -> Self {
         let back = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
         back.connect(bmc).unwrap();
         let address = front.local_addr().unwrap();
@@ -25,7 +36,6 @@ impl Relay {
             Arc::new(Mutex::new(Box::new(|answer: &[u8]| vec![answer.to_vec()])));
         let asker = Arc::new(Mutex::new(None));
         let (count, whom, answers) = (questions.clone(), asker.clone(), back.try_clone().unwrap());
-        let to_asker = front.try_clone().unwrap();
         thread::spawn(move || {
             let mut buffer = [0; 2048];
             while let Ok((length, from)) = front.recv_from(&mut buffer) {

@@ -190,7 +190,13 @@ impl Hands {
             Ok(_) if known => log::info!("fence: the device answers again"),
             _ => {}
         }
+        let off = matches!(seen, Ok(Power::Off));
         self.note(seen);
+        // Once may be a slip of the device.
+        let again = Patience::with_cord(self.ladder.timeout(), &self.cord);
+        if off && matches!(self.ladder.power(&again), Ok(Power::Off)) {
+            let _ = self.inputs.send_blocking(Input::Event(Event::SeenOff));
+        }
     }
 
     fn note(&self, seen: io::Result<Power>) {
@@ -277,5 +283,45 @@ mod tests {
         assert_eq!(answer(), Event::Answer(1, Answer::PowerUnknown));
         assert_eq!(answer(), Event::Answer(2, Answer::FenceFailed));
         assert!(!shots.exists(), "a shot that came too late was fired");
+    }
+
+    #[test]
+    fn a_box_that_was_shot_is_powered_on_again_and_one_that_was_off_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let (switch, power) = (directory.path().join("switch"), directory.path().join("power"));
+        let script = format!(
+            "#!/bin/sh\ncase $1 in status) cat {0};; *) echo $1 > {0};; esac\n",
+            power.display()
+        );
+        fs::write(&switch, script).unwrap();
+        fs::write(&power, "on\n").unwrap();
+        fs::set_permissions(&switch, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!(
+            "kind = \"command\"\ncommand = [\"{}\"]\ntimeout = \"60s\"\naction = \"cycle\"\n",
+            switch.display()
+        );
+        let config = Config::read(&mut Source::new(&text).parse()).unwrap();
+        let (inputs, answers) = smol::channel::bounded(8);
+        let gun = Gun::open(&[config], inputs).unwrap();
+        let shoot = |tag| {
+            gun.fence(tag);
+            match answers.recv_blocking() {
+                Ok(Input::Event(event)) => assert_eq!(event, Event::Answer(tag, Answer::Fenced)),
+                _ => panic!("the thread answers"),
+            }
+        };
+        let is_on = || fs::read_to_string(&power).unwrap().trim() == "on";
+        shoot(1);
+        for _ in 0..3000 {
+            if is_on() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(is_on(), "it was shot, and is on again");
+        fs::write(&power, "off\n").unwrap();
+        shoot(2);
+        thread::sleep(Duration::from_millis(300));
+        assert!(!is_on(), "somebody else had switched it off");
     }
 }

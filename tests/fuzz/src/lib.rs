@@ -3,9 +3,11 @@
 //! A target panics where a promise is broken; the fuzzer looks for the bytes that bring it there.
 
 mod bytes;
+mod ipmi;
 mod node;
 mod words;
 
 pub use bytes::{deframer, frame_decode, journal, neighbour, netlink};
+pub use ipmi::ipmi;
 pub use node::node;
 pub use words::{config, control, table};

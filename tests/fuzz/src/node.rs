@@ -80,6 +80,7 @@ fn starts_on_evidence(
         Evidence::Fenced => match event {
             Event::Answer(tag, Answer::PowerOff) => questions.look == Some(tag),
             Event::Answer(tag, Answer::Fenced) => questions.shot == Some(tag),
+            Event::SeenOff => true,
             _ => false,
         },
         Evidence::Dark => {
@@ -130,7 +131,7 @@ fn later(life: &mut Unstructured<'_>, now: Instant, deadline: Instant) -> Result
 }
 
 fn event(life: &mut Unstructured<'_>, node: &Node, questions: &Questions) -> Result<Event> {
-    Ok(match life.int_in_range(0..=10)? {
+    Ok(match life.int_in_range(0..=11)? {
         0 | 1 => Event::Heartbeat(link(life)?, heartbeat(life, node)?),
         2 => Event::Timeout,
         3 | 4 => {
@@ -155,6 +156,7 @@ fn event(life: &mut Unstructured<'_>, node: &Node, questions: &Questions) -> Res
         7 => Event::Line(link(life)?, life.arbitrary()?),
         8 => Event::Witness(life.arbitrary()?),
         9 => Event::WasShot(life.arbitrary()?),
+        10 => Event::SeenOff,
         _ => Event::Order(order(life)?),
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tests::lab::config::Choices;
 use tests::lab::failure::Failure;
-use tests::lab::{character, isolation, ldap, play, selftest, stories, storm, tour};
+use tests::lab::{character, cuts, isolation, ldap, play, selftest, stories, storm, tour};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).peekable();
@@ -60,6 +60,7 @@ fn play(words: &[&str]) -> Result<(), String> {
         }
         ["storm", seed, seconds] => storm(seed, seconds),
         ["story", name] => stories::tell(name),
+        ["cuts", seed, runs] => cuts(seed, runs),
         _ => Err(Failure(format!("{HELP}\n\nno such play: {}", words.join(" ")))),
     };
     played.map_err(|Failure(reason)| reason)
@@ -67,6 +68,10 @@ fn play(words: &[&str]) -> Result<(), String> {
 
 fn storm(seed: &str, seconds: &str) -> Result<(), Failure> {
     storm::run(seed.parse()?, Duration::from_secs(seconds.parse()?))
+}
+
+fn cuts(seed: &str, runs: &str) -> Result<(), Failure> {
+    cuts::run(seed.parse()?, runs.parse()?)
 }
 
 const HELP: &str = "\
@@ -79,4 +84,6 @@ all on this machine.
     cargo demo story NAME     one promise, tried out; without NAME, their list
     cargo demo storm SEED SECONDS
                               everything at once, by chance
+    cargo demo cuts SEED RUNS
+                              every cable is cut, again and again
     cargo demo selftest       does the lab itself tell the truth?";

@@ -185,6 +185,12 @@ impl Bmc {
     }
 }
 
+impl std::fmt::Debug for Bmc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bmc").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Bmc {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);

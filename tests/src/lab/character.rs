@@ -4,7 +4,10 @@
 //! their service, and the hand on the power switch. So a lab needs one file, and nothing that is installed.
 
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
+
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use super::{init, power_switch, selftest, service};
 
@@ -17,6 +20,10 @@ pub fn play(words: &[OsString]) -> Option<Result<ExitCode, String>> {
     let texts: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
     let done = match texts.as_slice() {
         ["twobox", ..] => return Some(Ok(supervisor::main(words.iter().skip(1).cloned()))),
+        ["unarmed", ..] => match disarm() {
+            Ok(()) => return Some(Ok(supervisor::main(words.iter().skip(1).cloned()))),
+            Err(error) => Err(error.to_string()),
+        },
         [init::CHARACTER, own, room, program @ ..] => {
             let program: Vec<String> = program.iter().copied().map(str::to_owned).collect();
             init::run(own, room.as_ref(), &program).map_err(|error| format!("{own}: {error}"))
@@ -26,6 +33,10 @@ pub fn play(words: &[OsString]) -> Option<Result<ExitCode, String>> {
         ["kill", word] => init::kill(word).map_err(|error| error.to_string()),
         ["find", word] => {
             init::find(word).map(|pids| println!("{pids}")).map_err(|error| error.to_string())
+        }
+        ["touch", file] => std::fs::write(file, "").map_err(|error| format!("{file}: {error}")),
+        ["exists", file] => {
+            std::fs::metadata(file).map(drop).map_err(|error| format!("{file}: {error}"))
         }
         ["freeze"] => init::freeze().map_err(|error| error.to_string()),
         ["reset"] => selftest::reset().map_err(|error| error.to_string()),
@@ -40,4 +51,13 @@ pub fn play(words: &[OsString]) -> Option<Result<ExitCode, String>> {
 fn serve(address: &str) -> Result<(), String> {
     let address = address.parse().map_err(|_| format!("{address:?} is no address"))?;
     service::serve(address).map_err(|error| format!("cannot serve {address}: {error}"))
+}
+
+/// Takes the right away from this process to reset its box.
+fn disarm() -> io::Result<()> {
+    let mut sets = capabilities(None)?;
+    for set in [&mut sets.effective, &mut sets.permitted, &mut sets.inheritable] {
+        set.remove(CapabilitySet::SYS_BOOT);
+    }
+    Ok(set_capabilities(None, sets)?)
 }

@@ -9,7 +9,7 @@ use firmware_agnostic::identity::BoxId;
 use super::client::Question;
 use super::ethernet::Segment;
 use super::machine::name;
-use super::{CLIENT_PREFIX, FLOATING, init};
+use super::{CLIENT_PREFIX, FLOATING, init, management};
 
 /// The choices of a lab that end up in the configuration.
 #[derive(Clone, Debug)]
@@ -22,6 +22,10 @@ pub struct Choices {
     pub failback_hold: String,
     /// How fast the serial cable is.
     pub baud: u32,
+    /// Whether the power is cut by the BMCs of the boxes, and not by their switches.
+    pub bmcs: bool,
+    /// Words of the direct cable.
+    pub direct: String,
     /// The resources after the address; by default the lab's own service.
     pub resources: String,
     /// Anything else.
@@ -44,6 +48,8 @@ impl Default for Choices {
             auto_failback: "true".to_owned(),
             failback_hold: "2s".to_owned(),
             baud: 115_200,
+            bmcs: false,
+            direct: String::new(),
             resources: format!(
                 "[[resource]]\nkind = \"process\"\nname = \"service\"\n\
                  command = [\"/run/demo\", \"serve\", \"{FLOATING}\"]\nready = \"notify\"\n"
@@ -71,7 +77,8 @@ pub(super) fn text(choices: &Choices) -> String {
         let _ = writeln!(
             text,
             "[box.{own}]\npriority = {priority}\nhostname = \"{own}\"\n\
-             fence = [{{ kind = \"command\", command = [\"/run/demo\", \"switch\", \"{own}\"], timeout = \"1s\" }}]\n"
+             fence = [{}]\n",
+            if choices.bmcs { management::words(id) } else { switch(own) }
         );
     }
     for place in 0..2 {
@@ -80,7 +87,8 @@ pub(super) fn text(choices: &Choices) -> String {
         let _ = writeln!(
             text,
             "[[link]]\nkind = \"udp\"\ninterface = \"{interface}\"\n\
-             address = {{ server1 = \"{first}\", server2 = \"{second}\" }}\n"
+             address = {{ server1 = \"{first}\", server2 = \"{second}\" }}\n{}",
+            if place == 1 { choices.direct.as_str() } else { "" }
         );
     }
     let _ = writeln!(
@@ -90,6 +98,12 @@ pub(super) fn text(choices: &Choices) -> String {
         choices.baud, choices.resources, choices.extra
     );
     text
+}
+
+fn switch(own: &str) -> String {
+    format!(
+        "{{ kind = \"command\", command = [\"/run/demo\", \"switch\", \"{own}\"], timeout = \"1s\" }}"
+    )
 }
 
 /// The key of the pair, `/run/twobox.key`. Everybody may know it: nobody else is in the lab.

@@ -34,14 +34,20 @@ pub(super) enum Segment {
     Lan,
     /// The cable from box to box, which loses its carrier when either end does.
     Direct,
+    /// The network of the BMCs.
+    Management,
 }
 
 impl Segment {
+    /// Every one, in the order of the names of its interfaces.
+    pub(super) const ALL: [Self; 3] = [Self::Lan, Self::Direct, Self::Management];
+
     /// What a box calls its interface to this segment.
     pub(super) const fn interface(self) -> &'static str {
         match self {
             Self::Lan => "eth0",
             Self::Direct => "eth1",
+            Self::Management => "eth2",
         }
     }
 }
@@ -190,7 +196,7 @@ impl Wiring {
                 && self.ports.values().any(|p| p.segment == port.segment && p.station == station)
         };
         match port.segment {
-            Segment::Lan => plugged(port.station),
+            Segment::Lan | Segment::Management => plugged(port.station),
             Segment::Direct => BoxId::BOTH.into_iter().all(|id| plugged(Station::Box(id))),
         }
     }

@@ -20,6 +20,7 @@ use super::ethernet::Segment;
 use super::isolation;
 use super::kernel::Interfaces;
 use super::machine::name;
+use super::management;
 use super::watchdog::Watchdog;
 
 /// What the lab asks of a box.
@@ -211,11 +212,12 @@ fn others() -> io::Result<impl Iterator<Item = (Pid, Vec<u8>)>> {
 }
 
 /// The addresses of a box that never move (RFC 5737).
-pub(super) fn addresses(id: BoxId) -> [(Segment, Ipv4Addr, u8); 2] {
+pub(super) fn addresses(id: BoxId) -> [(Segment, Ipv4Addr, u8); 3] {
     let host = id.place() as u8 + 1;
     [
         (Segment::Lan, Ipv4Addr::new(192, 0, 2, host), 24),
         (Segment::Direct, Ipv4Addr::new(198, 51, 100, host), 30),
+        (Segment::Management, Ipv4Addr::new(203, 0, 113, host), management::PREFIX),
     ]
 }
 

@@ -261,7 +261,7 @@ impl Shared {
                     | UnshareFlags::NEWNS
                     | UnshareFlags::NEWUTS,
             )?;
-            for segment in [Segment::Lan, Segment::Direct] {
+            for segment in Segment::ALL {
                 let tap = Tap::new(segment.interface())?;
                 self.surroundings.ethernet.plug(segment, Station::Box(self.id), tap)?;
             }

@@ -58,7 +58,7 @@ const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) ->
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 29] = [
+const STORIES: [Story; 33] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -88,6 +88,10 @@ const STORIES: [Story; 29] = [
     Story { choices: watched, ..story("stuck-loop-is-reset", stuck_loop) },
     Story { choices: watched, ..story("stuck-disk-is-reset", stuck_disk) },
     Story { choices: watched, ..story("well-box-is-not-reset", well_box) },
+    Story { choices: witnessed, ..story("network-lost", network_lost) },
+    Story { choices: gated, ..story("gate-closed", gate_closed) },
+    Story { choices: dark, ..story("peer-goes-dark", goes_dark) },
+    Story { choices: by_bmc, ..story("shot-by-bmc", shot_by_bmc) },
 ];
 
 fn file_checks(lab: &Lab) -> Result<String, Failure> {
@@ -473,6 +477,78 @@ fn well_box(lab: &Lab) -> Result<String, Failure> {
     silence_below(lab, start, SWITCH)
 }
 
+fn network_lost(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    lab.cut(Cable::Lan(First));
+    served_by(lab, Second)?;
+    let measured = silence_below(lab, start, TAKEOVER)?;
+    expect(lab.is_on(First) && lab.is_on(Second), "a box was shot that only lost its network")?;
+    lab.mend(Cable::Lan(First));
+    served_by(lab, First)?;
+    Ok(measured)
+}
+
+/// The client, which every box sees by the service network.
+fn witnessed() -> Choices {
+    let extra = "[[witness]]\nkind = \"ping\"\naddress = \"192.0.2.100\"\ninterface = \"eth0\"\n\
+                 every = \"200ms\"\ntimeout = \"200ms\"\n";
+    Choices { extra: extra.to_owned(), ..Choices::default() }
+}
+
+fn gate_closed(lab: &Lab) -> Result<String, Failure> {
+    active_dies(lab)?;
+    lab.power_on(First)?;
+    is(lab, First, "standby")?;
+    std::thread::sleep(LONG);
+    served_by(lab, Second)?;
+    lab.machine(Second).demo(&["touch", "/run/in-step"])?;
+    served_by(lab, First)?;
+    Ok("it waited for the data".to_owned())
+}
+
+fn gated() -> Choices {
+    let mut choices = Choices::default();
+    choices.resources += "gate = { kind = \"command\", command = [\"/run/demo\", \"exists\", \"/run/in-step\"], \
+                          every = \"200ms\", threshold = 1 }\n";
+    choices
+}
+
+/// The box and its power switch lose their power together; the carrier of the direct cable shows it.
+fn goes_dark(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    // So that the carrier was seen.
+    std::thread::sleep(LONG);
+    lab.set_switch(First, Switch::Unreachable);
+    let start = Instant::now();
+    lab.power_off(First);
+    served_by(lab, Second)?;
+    let told = lab.log(Second).contains("server1 is dark");
+    expect(told, "server2 does not say what it took over on")?;
+    expect(start.elapsed() > DARK, "server2 did not wait for long enough")?;
+    Ok(format!("served after {}", millis(start.elapsed())))
+}
+
+fn dark() -> Choices {
+    let extra = format!("[takeover]\nrequire = \"dark\"\ndark_time = \"{}ms\"\n", DARK.as_millis());
+    Choices { extra, direct: "direct = true\n".to_owned(), ..Choices::default() }
+}
+
+fn shot_by_bmc(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    lab.hang(First)?;
+    served_by(lab, Second)?;
+    expect(lab.bmcs()[0].orders() == [0], format!("orders: {:?}", lab.bmcs()[0].orders()))?;
+    silence_below(lab, start, TAKEOVER + Duration::from_secs(4))
+}
+
+fn by_bmc() -> Choices {
+    let timing =
+        "keepalive = \"200ms\"\nwarntime = \"500ms\"\ndeadtime = \"1s\"\ninitdead = \"10s\"\n";
+    Choices { bmcs: true, timing: timing.to_owned(), ..Choices::default() }
+}
+
 fn watched() -> Choices {
     let extra = format!("[watchdog]\ndisk_timeout = \"{}ms\"\n", DISK.as_millis());
     Choices { watchdog: Some(WATCHDOG), extra, ..Choices::default() }
@@ -500,6 +576,9 @@ const WATCHDOG: Duration = Duration::from_millis(1_500);
 /// How long services run on whose supervisor has died: deadtime, the turn of the active box with its switch, and the
 /// order to them.
 const RESTART: Duration = Duration::from_millis(1_000 + 1_600 + 200);
+
+/// How long a box must be dark.
+const DARK: Duration = Duration::from_secs(3);
 
 /// How long its disk may take no write.
 const DISK: Duration = Duration::from_secs(1);

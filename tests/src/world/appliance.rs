@@ -9,7 +9,7 @@ use firmware_agnostic::time::Instant;
 
 use super::checks::Seen;
 use super::disk::Disk;
-use super::wire::Mailbox;
+use super::wire::{Mailbox, Release};
 
 /// One box.
 #[derive(Debug)]
@@ -33,12 +33,12 @@ pub struct Appliance {
     pub refuses: Option<Verb>,
     /// What it remembers.
     pub disk: Disk,
+    /// The release of the supervisor that starts here next.
+    pub release: Release,
     /// Its witness answers.
     pub witness: bool,
     /// How its power last went.
     pub lost: Lost,
-    /// The release of the supervisor that starts here next, counted from that of the product.
-    pub release: i8,
     /// How much faster the clock here is, in millionths.
     pub skew: i64,
 }
@@ -57,9 +57,9 @@ impl Appliance {
             clock: 0,
             refuses: None,
             disk: Disk::new(),
+            release: Release::Present,
             witness: true,
             lost: Lost::ByItself,
-            release: 0,
             skew: 0,
         }
     }

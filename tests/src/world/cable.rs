@@ -7,7 +7,7 @@ use firmware_agnostic::node::Event;
 
 use super::misery::Mishap;
 use super::random::Random;
-use super::wire::Said;
+use super::wire::{Release, Said};
 use super::{What, World, trace};
 
 /// One cable: what it does to the heartbeats that each box sends.
@@ -56,15 +56,12 @@ impl Shape {
 
 impl World {
     pub(super) fn say(&mut self, from: BoxId, heartbeat: Heartbeat) {
+        let bytes = self.bytes();
         let Some(supervisor) = &mut self.boxes[from.place()].supervisor else { return };
-        for said in supervisor.mailbox.write(heartbeat) {
-            self.send(from, said);
-        }
-    }
-
-    fn send(&mut self, from: BoxId, said: Said) {
+        let words = supervisor.mailbox.write(heartbeat, bytes);
         let to = from.other();
-        for place in 0..self.cables.len() {
+        let places = 0..self.cables.len();
+        for (place, said) in places.flat_map(|place| words.iter().map(move |it| (place, *it))) {
             let cable = self.cables[place];
             let Some(link) = LinkId::new(place) else { continue };
             let lost = self.suffers(Mishap::Loss) || self.random.happens(cable.noise[from.place()]);
@@ -87,6 +84,11 @@ impl World {
                 self.after(delay, What::Arrives(to, link, said));
             }
         }
+    }
+
+    /// Whether the bytes of heartbeats travel: releases differ in nothing else.
+    pub(super) fn bytes(&self) -> bool {
+        self.bytes_travel || self.boxes.iter().any(|it| it.release != Release::Present)
     }
 
     pub(super) fn arrive(&mut self, id: BoxId, link: LinkId, said: &Said) {

@@ -127,7 +127,7 @@ impl World {
                 let true_ = match evidence {
                     Evidence::Released => seen.is_released(&mine),
                     Evidence::Fenced => seen.is_answered() && seen.read_off,
-                    Evidence::Dark => settings.require == Require::Dark && seen.is_answered(),
+                    Evidence::Dark => settings.require != Require::Fenced && seen.is_answered(),
                     Evidence::Operator => seen.is_confirmed(),
                     Evidence::Silence => {
                         settings.require == Require::Silence && silence * 100 > deadtime * 99
@@ -172,11 +172,10 @@ impl World {
     pub(super) fn check_recorded(&mut self, id: BoxId, action: &Action) {
         let Some(supervisor) = &self.boxes[id.place()].supervisor else { return };
         let role = supervisor.node.role();
-        // What is announced is what the box was when it heard that the other one does not serve any more.
-        let silent = matches!(
-            action,
-            Action::Record(_) | Action::Tell(_) | Action::Reply(_) | Action::Announce
-        );
+        // What the peer's word leads to at once comes before what this box becomes by it.
+        let at_once = matches!(action, Action::Announce | Action::Reset);
+        let silent =
+            at_once || matches!(action, Action::Record(_) | Action::Tell(_) | Action::Reply(_));
         let recorded = supervisor.recorded == Some(role) && supervisor.seen.told == Some(role);
         // Nobody becomes init: a box is that when it is born.
         if !silent && !recorded && role != Role::Init {

@@ -92,6 +92,22 @@ impl World {
         self.deliver(asker, life, Event::Answer(tag, answer));
     }
 
+    /// The device of a box is asked for its power though nobody needs it.
+    pub(super) fn poll(&mut self, of: BoxId) {
+        let asker = of.other();
+        let off = self.boxes[self.wired_to(of).place()].power == Power::Off;
+        if !off || self.cannot_be_reached(of) {
+            return;
+        }
+        let life = self.boxes[asker.place()].life;
+        let true_ = self.wired_to(of) != asker;
+        if let Some(supervisor) = self.boxes[asker.place()].alive(life) {
+            supervisor.seen.read_off |= true_;
+            self.saw("a power is polled, and off");
+        }
+        self.deliver(asker, life, Event::SeenOff);
+    }
+
     /// Changes what the fence device of a box does from now on.
     pub fn device(&mut self, of: BoxId, device: Device) {
         self.devices[of.place()] = device;

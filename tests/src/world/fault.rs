@@ -13,6 +13,7 @@ use super::cable::Shape;
 use super::device::Device;
 use super::misery::Misery;
 use super::random::Random;
+use super::wire::Release;
 
 /// Something that happens to the pair.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -46,7 +47,7 @@ pub enum Fault {
     /// A journal cannot be written, or can be.
     Locked(BoxId, bool),
     /// A box gets another release of the supervisor.
-    Release(BoxId, i8),
+    Release(BoxId, Release),
     /// The fence device of a box changes.
     Device(BoxId, Device),
     /// An operator orders something.
@@ -80,7 +81,7 @@ impl Fault {
             23..30 => Self::Order(id, any_order(random)),
             30 => Self::Rot(id, random.within(&(0..FILE as u64 * 8)) as usize),
             31 => Self::Locked(id, true),
-            32..34 => Self::Release(id, random.one_of(&[-1, 1])),
+            32..34 => Self::Release(id, random.one_of(&[Release::Before, Release::Foreign])),
             34..38 => Self::Ambush(id, any_order(random)),
             38..40 => Self::Witness(id, random.happens(300_000)),
             _ => Self::Confirm(id),
@@ -93,7 +94,11 @@ impl Fault {
         match random.within(&(0..8)) {
             0 => Self::Refusal(id, random.one_of(&[Some(Verb::Start), Some(Verb::Stop)])),
             1 => Self::Device(id, random.one_of(&[Device::Broken, Device::Unreachable])),
-            _ => Self::any(random, links, misery),
+            _ => match Self::any(random, links, misery) {
+                // Where releases differ bytes travel, and nothing can be left out.
+                Self::Release(id, _) => Self::Kill(id),
+                fault => fault,
+            },
         }
     }
 
@@ -111,7 +116,7 @@ impl Fault {
             Self::Death(..) => "a resource dies",
             Self::Refusal(..) => "resources refuse",
             Self::Gate(..) => "a gate moves",
-            Self::Witness(..) => "a witness is silent, or answers",
+            Self::Witness(..) => "a witness comes or goes",
             Self::Amnesia(_) => "a journal is lost",
             Self::Rot(..) => "a journal rots",
             Self::Locked(..) => "a journal is locked",
@@ -128,7 +133,7 @@ impl Fault {
         match self {
             Self::Partition(_) => Some(Self::Partition(Shape::WHOLE)),
             Self::Locked(id, _) => Some(Self::Locked(id, false)),
-            Self::Release(id, _) => Some(Self::Release(id, 0)),
+            Self::Release(id, _) => Some(Self::Release(id, Release::Present)),
             Self::Noise(link, id, _) => Some(Self::Noise(link, id, 0)),
             Self::Refusal(id, _) => Some(Self::Refusal(id, None)),
             Self::Gate(id, _) => Some(Self::Gate(id, false)),

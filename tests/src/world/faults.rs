@@ -11,7 +11,7 @@ use super::appliance::{Lost, Power, Supervisor, Verb};
 use super::fault::Fault;
 use super::misery::{MILLI, Misery, Mishap, SECOND};
 use super::random::Random;
-use super::wire::Mailbox;
+use super::wire::{Mailbox, Release};
 use super::{What, World};
 
 impl World {
@@ -38,6 +38,10 @@ impl World {
         self.note(id, format_args!("* {why}"));
         if self.suffers(Mishap::JournalLost) {
             self.lose_journal(id);
+        }
+        if !self.misery.poll.is_empty() {
+            let time = self.random.within(&self.misery.poll);
+            self.after(time, What::PowerIsPolled(id));
         }
         self.await_rescue(id);
     }
@@ -131,9 +135,9 @@ impl World {
     }
 
     /// The box gets another release of the supervisor, whose predecessor is killed.
-    pub fn install(&mut self, id: BoxId, release: i8) {
+    pub fn install(&mut self, id: BoxId, release: Release) {
         if self.boxes[id.place()].release != release {
-            self.note(id, format_args!("* gets the release {release:+}"));
+            self.note(id, format_args!("* gets another release: {release:?}"));
             self.boxes[id.place()].release = release;
             self.kill(id);
         }
@@ -191,7 +195,7 @@ impl World {
                 disk.write(&Journal { order: None, ..journal });
             }
             self.ambushes[id.place()] = None;
-            self.install(id, 0);
+            self.install(id, Release::Present);
             self.await_rescue(id);
         }
     }
@@ -260,7 +264,7 @@ impl World {
             appliance.disk.read(),
             appliance.local(now),
         );
-        let mailbox = Mailbox::new(appliance.release, self.bytes_travel);
+        let mailbox = Mailbox::new(appliance.release);
         appliance.supervisor = Some(Supervisor::new(node, mailbox));
         self.note(id, format_args!("* its supervisor starts"));
         self.step(id, Event::Timeout);

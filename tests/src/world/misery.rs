@@ -23,6 +23,8 @@ pub struct Misery {
     pub stall: Range<u64>,
     /// The time until somebody switches on a box that is off, or switches a hung one off and on.
     pub rescue: Range<u64>,
+    /// The time until the device of a box that has lost its power is asked, though nobody needs it; never if it is empty.
+    pub poll: Range<u64>,
     /// The time in which all resources start.
     pub start: Range<u64>,
     /// The time in which all resources stop.
@@ -137,6 +139,7 @@ impl Misery {
             respawn: SECOND..SECOND,
             stall: 0..0,
             rescue: 0..0,
+            poll: 0..0,
             start: 2 * SECOND..2 * SECOND,
             stop: SECOND..SECOND,
             adopt: 20 * MILLI..20 * MILLI,
@@ -153,6 +156,7 @@ impl Misery {
             boot: 2 * SECOND..20 * SECOND,
             respawn: 10 * MILLI..3 * SECOND,
             rescue: SECOND..40 * SECOND,
+            poll: MILLI..15 * SECOND,
             start: 10 * MILLI..4 * SECOND,
             stop: 10 * MILLI..3 * SECOND,
             cut: 10 * MILLI..2 * SECOND,

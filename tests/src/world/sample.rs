@@ -98,7 +98,7 @@ fn any_timing(random: &mut Random) -> Timing {
         time * u32::try_from(100 + random.within(&percent)).unwrap_or(100) / 100
     };
     let warntime = more(keepalive * 2, 10..200);
-    let deadtime = more(warntime, 10..300);
+    let deadtime = more(warntime + keepalive, 10..300);
     let fence_time = more(Duration::from_secs(4), 0..200);
     let initdead = more(deadtime + keepalive * 3 + fence_time * 2, 1..100);
     let times = Times { keepalive, warntime, deadtime, initdead, fence_time, baud: None };

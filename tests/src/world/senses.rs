@@ -28,6 +28,12 @@ impl World {
         }
     }
 
+    /// A device tells a box that the power of the other one is off, be it so or not.
+    pub fn see_off(&mut self, id: BoxId) {
+        self.note(id, format_args!("* its fence device says off"));
+        self.sense(id, Event::SeenOff);
+    }
+
     /// What a supervisor learns soon after its start.
     pub(super) fn look_around(&mut self, id: BoxId) {
         let appliance = &self.boxes[id.place()];

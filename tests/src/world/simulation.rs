@@ -158,10 +158,10 @@ impl Calm {
 pub fn one_fault(seed: u64, trace: Trace) -> Result<Outcome, Broken> {
     let mut random = Random::new(seed);
     let mut settings = sample::any_pair(&mut random);
-    // A wrong file is a fault as well.
     let timing = settings[0].timing;
     for it in &mut settings {
         it.require = Require::Fenced;
+        // Who shoots first is a matter of times: where they differ, so may the outcome.
         it.timing = timing;
         it.failback_hold = Duration::from_secs(3_600);
     }

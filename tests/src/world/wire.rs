@@ -6,20 +6,31 @@
 use std::fmt;
 
 use firmware_agnostic::frame::{self, FRAME_MAX, FrameError, Key, Keys, PairId, Version, Word};
-use firmware_agnostic::heartbeat::{Fingerprint, Heartbeat};
+use firmware_agnostic::heartbeat::Heartbeat;
 use firmware_agnostic::identity::LinkId;
 use firmware_agnostic::reception::Reception;
 use firmware_agnostic::time::Instant;
 
 use super::random::Random;
 
+/// Which supervisor a box has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Release {
+    /// The one before: it knows only the first version of the protocol.
+    Before,
+    /// This one.
+    Present,
+    /// One that is so far away that the two have no version in common.
+    Foreign,
+}
+
 /// What was said, and what became of it on its way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Said {
-    /// What was said.
+    /// What can be heard of what was said.
     pub heartbeat: Heartbeat,
-    /// The version of the protocol in which it was said.
-    version: i8,
+    /// Nobody but a supervisor of this release understands it, if there is one.
+    only: Option<Release>,
     /// It is not as it was said any more.
     pub damaged: bool,
     bytes: Option<Bytes>,
@@ -37,58 +48,54 @@ impl Said {
 
 /// One end of all cables: what a supervisor writes, and how it reads.
 pub struct Mailbox {
-    /// The newest version that is spoken and understood here; the one before is too.
-    newest: i8,
-    /// The version in which the peer last spoke.
-    speaks: i8,
-    /// Words since then, or in all where bytes travel.
-    number: u32,
-    /// There is one if bytes travel.
-    codec: Option<Codec>,
-}
-
-struct Codec {
+    release: Release,
     keys: Keys,
     pair: PairId,
     reception: Reception,
+    number: u32,
 }
 
 impl Mailbox {
-    /// The end of a supervisor of `release`, counted from that of the product; `bytes` tells whether bytes travel.
-    pub fn new(release: i8, bytes: bool) -> Self {
-        let newest = PRODUCT + release;
-        Self { newest, speaks: newest, number: 0, codec: bytes.then(Codec::new) }
+    /// The end of a supervisor of `release`.
+    pub fn new(release: Release) -> Self {
+        let key = Key::new(1, b"a secret of the simulated pair");
+        let keys = Keys::new([key]).expect("one key is a ring");
+        let pair = PairId::of("simulated");
+        Self { release, reception: Reception::new(keys.clone(), pair), keys, pair, number: 0 }
     }
 
     /// Whether `said` is of a version that is understood here.
-    pub const fn understands(&self, said: &Said) -> bool {
-        matches!(self.newest - said.version, 0 | 1)
+    pub fn understands(&self, said: &Said) -> bool {
+        let old = said.bytes.is_none_or(|bytes| bytes.text[0] == Version::One as u8);
+        match self.release {
+            Release::Present => said.only != Some(Release::Foreign),
+            Release::Before => said.only != Some(Release::Foreign) && old,
+            Release::Foreign => said.only == Some(Release::Foreign),
+        }
     }
 
-    /// Whether a word is like the one before, whatever its number.
-    pub const fn is_monotonous(&self) -> bool {
-        self.codec.is_none() && self.speaks == self.newest
-    }
-
-    /// Puts `heartbeat` into words, in the versions in which the product would.
-    pub fn write(&mut self, heartbeat: Heartbeat) -> Vec<Said> {
+    /// Puts `heartbeat` into words, in one version or two; `bytes` tells whether bytes travel.
+    pub fn write(&mut self, heartbeat: Heartbeat, bytes: bool) -> Vec<Said> {
+        let only = Some(self.release).filter(|release| *release == Release::Foreign);
+        if !bytes {
+            return vec![Said { heartbeat, only, damaged: false, bytes: None }];
+        }
+        // Only what has bytes has a number, so that rounds without bytes can be left out.
         self.number = self.number.wrapping_add(1);
-        let known = if self.speaks == self.newest { Version::NEWEST } else { Version::One };
-        let versions = known.to_say(self.number);
-        let versions = versions.map(|version| self.newest - PRODUCT + version as i8);
-        versions.map(|version| self.write_in(version, heartbeat)).collect()
-    }
-
-    fn write_in(&self, version: i8, heartbeat: Heartbeat) -> Said {
-        let real = if version >= PRODUCT { Version::Two } else { Version::One };
-        let bytes = self.codec.as_ref().map(|codec| {
-            let word = Word { version: real, number: self.number, heartbeat };
-            Bytes::of(&frame::encode(&word, &codec.keys, codec.pair))
+        let versions: Vec<Version> = match self.release {
+            Release::Before => vec![Version::One],
+            Release::Present => self.reception.speaks().to_say(self.number).collect(),
+            Release::Foreign => vec![Version::NEWEST],
+        };
+        let words = versions.into_iter().map(|version| {
+            let word = Word { version, number: self.number, heartbeat };
+            let frame = frame::encode(&word, &self.keys, self.pair);
+            // What a version has no words for is not heard.
+            let heard = frame::decode(&frame, &self.keys, self.pair);
+            let heartbeat = heard.expect("what is written can be read").heartbeat;
+            Said { heartbeat, only, damaged: false, bytes: Some(Bytes::of(&frame)) }
         });
-        let unsaid =
-            Heartbeat { witness: true, shoots: false, system: Fingerprint::default(), ..heartbeat };
-        let heartbeat = if real == Version::Two { heartbeat } else { unsaid };
-        Said { heartbeat, version, damaged: false, bytes }
+        words.collect()
     }
 
     /// Reads what came by `link`.
@@ -103,31 +110,23 @@ impl Mailbox {
         now: Instant,
     ) -> Result<Heartbeat, FrameError> {
         let understood = self.understands(said);
-        let read = match (&mut self.codec, said.bytes) {
-            (Some(codec), Some(mut bytes)) => {
+        match said.bytes {
+            Some(mut bytes) => {
                 if !understood {
-                    bytes.text[0] = UNKNOWN;
+                    bytes.text[0] = u8::MAX;
                 }
-                codec.reception.receive(link, bytes.get(), now)
+                self.reception.receive(link, bytes.get(), now)
             }
-            _ if !understood => Err(FrameError::Version),
-            _ if said.damaged => Err(FrameError::WrongKey),
-            _ => Ok(said.heartbeat),
-        };
-        if read.is_ok() && self.speaks != said.version {
-            self.speaks = said.version;
-            // As if all before had been left out.
-            if self.codec.is_none() {
-                self.number = 0;
-            }
+            None if !understood => Err(FrameError::Version),
+            None if said.damaged => Err(FrameError::WrongKey),
+            None => Ok(said.heartbeat),
         }
-        read
     }
 }
 
 impl fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailbox").field("newest", &self.newest).finish_non_exhaustive()
+        f.debug_struct("Mailbox").field("release", &self.release).finish_non_exhaustive()
     }
 }
 
@@ -164,17 +163,5 @@ impl Bytes {
     }
 }
 
-impl Codec {
-    fn new() -> Self {
-        let key = Key::new(1, b"a secret of the simulated pair");
-        let (keys, pair) = (Keys::new([key]).expect("one key is a ring"), PairId::of("simulated"));
-        Self { reception: Reception::new(keys.clone(), pair), keys, pair }
-    }
-}
-
-/// The newest version of the product.
-const PRODUCT: i8 = Version::NEWEST as i8;
-/// A version that nobody speaks.
-const UNKNOWN: u8 = 0xee;
 /// The longest frame, and what a damaged one has too many.
 const ROOM: usize = FRAME_MAX + 8;

@@ -36,6 +36,8 @@ pub enum Error {
     Login(u8),
     /// It refused the command, with that completion code.
     Refused(u8),
+    /// Another BMC has come to its address.
+    Another,
     /// Its answer is too short, or is none to the question.
     Nonsense,
 }
@@ -100,6 +102,7 @@ impl fmt::Display for Error {
             Self::Busy => "the BMC is busy and does not get round to it",
             Self::Login(status) => return write!(f, "the BMC refused the login with status {status:#04x}"),
             Self::Refused(code) => return write!(f, "the BMC refused with completion code {code:#04x}"),
+            Self::Another => "another BMC answers at its address than before: see which box it is in",
             Self::Nonsense => "the BMC's answer makes no sense",
         })
     }

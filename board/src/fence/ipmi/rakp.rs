@@ -170,6 +170,11 @@ impl Handshake {
         (self.theirs, self.ours)
     }
 
+    /// By what the BMC calls itself.
+    pub const fn guid(&self) -> [u8; 16] {
+        self.guid
+    }
+
     /// What stands behind the head that all of them have: tag, status, our id.
     fn read<'a>(&self, packet: &Packet<'a>, wanted: u8) -> Option<Result<&'a [u8], Error>> {
         let Packet::New { kind, session: 0, payload, .. } = *packet else { return None };

@@ -133,6 +133,15 @@ mod tests {
         ] {
             assert!(parse(text, true).is_err(), "{}", String::from_utf8_lossy(text));
         }
+        let good = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n0\r\n\r\n";
+        for place in 0..good.len() {
+            for byte in 0..=u8::MAX {
+                let mut text = good.to_vec();
+                text[place] = byte;
+                // Whatever comes, it is an answer, none yet, or an error.
+                let _ = parse(&text, byte % 2 == 0);
+            }
+        }
         assert!(is_path("/redfish/v1/Systems/1"));
         assert!(!is_path("redfish") && !is_path("/a b") && !is_path("/a\r\nX: y"));
     }

@@ -52,9 +52,9 @@ impl Seen {
         matches!(self.event, Some(Event::Order(Order::Confirm(_))))
     }
 
-    /// Whether this is the answer of a fence device.
+    /// Whether this is the word of a fence device.
     pub const fn is_answered(&self) -> bool {
-        matches!(self.event, Some(Event::Answer(..)))
+        matches!(self.event, Some(Event::Answer(..) | Event::SeenOff))
     }
 
     /// Whether the peer was heard in this life.
