@@ -121,6 +121,8 @@ pub enum Action {
     Reset,
     /// End: the peer knows, or is not there to know.
     Leave,
+    /// Become the next version of the supervisor, now that everything else is done.
+    Upgrade,
     /// Tell the operator what became of the order.
     Reply(Result<(), Refusal>),
     /// Write this down, and then only do what comes after it.
@@ -233,6 +235,7 @@ impl Node {
             tell(&mut actions, News::LastLife { role: journal.role, clean: journal.clean });
         }
         let (change, asked, shot_at) = (self.change, self.asks, self.is_shot_at(now));
+        let mut upgrades = false;
         self.notice_lateness(now, &mut actions);
         match event {
             Event::Heartbeat(link, heartbeat) => {
@@ -243,6 +246,7 @@ impl Node {
             Event::Order(order) => {
                 let reply = self.on_order(order, now, &mut actions);
                 act(&mut actions, Action::Reply(reply));
+                upgrades = order == Order::Upgrade && reply.is_ok();
             }
             Event::Gate { closed } => self.failback.set_gate(closed),
             Event::Line(link, up) => self.on_line(link, up, &mut actions),
@@ -274,6 +278,9 @@ impl Node {
             act(&mut actions, Action::Reset);
         }
         self.decide_leaving(now, &mut actions);
+        if upgrades {
+            act(&mut actions, Action::Upgrade);
+        }
         actions
     }
 

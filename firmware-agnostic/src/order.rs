@@ -11,6 +11,7 @@ use crate::heartbeat::{Asks, Role};
 use crate::identity::BoxId;
 use crate::news::Cause;
 use crate::node::{Actions, Node};
+use crate::shot::Shot;
 use crate::time::{Instant, Timer};
 
 /// An operator's word.
@@ -32,6 +33,8 @@ pub enum Order {
     Confirm(BoxId),
     /// Hand over and leave: the supervisor is to end.
     Leave,
+    /// Become the next version of the supervisor, while everything that runs here runs on.
+    Upgrade,
 }
 
 /// How long an order stands, unless `resume` ends it.
@@ -75,6 +78,8 @@ pub enum Refusal {
     GateClosed,
     /// The peer is in maintenance.
     Maintenance,
+    /// An order stands that the next life of the supervisor would not know.
+    OrderStands,
 }
 
 impl fmt::Display for Refusal {
@@ -96,6 +101,9 @@ impl fmt::Display for Refusal {
             Self::IsHome => "this box is home already",
             Self::GateClosed => "a resource keeps the gate closed: its data is not in step yet",
             Self::Maintenance => "the peer is in maintenance: say twobox resume there first",
+            Self::OrderStands => {
+                "an order stands until this box boots, and would be forgotten: end it by twobox resume"
+            }
             Self::NotFit => "a resource has failed here: mend the cause, then say twobox clear",
         })
     }
@@ -133,6 +141,7 @@ impl Node {
                 Ok(())
             }
             Order::Confirm(id) => self.order_confirm(id, now, actions),
+            Order::Upgrade => self.order_upgrade(),
             Order::Leave => {
                 self.ask(Asks::Leave);
                 self.let_go(order, now, actions);
@@ -213,6 +222,18 @@ impl Node {
             // A shot that is under way hits a box that is off.
             self.peer.seen_off();
             self.start(Evidence::Operator, now, actions);
+            Ok(())
+        }
+    }
+
+    fn order_upgrade(&self) -> Result<(), Refusal> {
+        let settled = matches!(self.role, Role::Standby | Role::Active | Role::Failed);
+        let stands = matches!(self.asks, Asks::Standby | Asks::Claim | Asks::Maintenance);
+        if !settled || self.asked.is_some() || matches!(self.shot, Shot::Ordered(_)) {
+            Err(Refusal::Busy)
+        } else if stands && self.lasting != Some(self.asks) {
+            Err(Refusal::OrderStands)
+        } else {
             Ok(())
         }
     }

@@ -65,6 +65,8 @@ pub struct Config {
     pub watchdog: watchdog::Config,
     /// The file as it was read.
     pub text: String,
+    /// Where that was, if it was a file.
+    pub path: PathBuf,
     /// Where in the file the things stand that are looked at later.
     pub places: Places,
 }
@@ -95,7 +97,10 @@ impl Config {
     pub fn load(path: &Path, who: Option<&str>) -> Result<Self, Error> {
         let text = text(path)?;
         let identity = Identity { told: who.map(str::to_owned), ..Identity::of_this_machine() };
+        // The supervisor does not stay where it was started.
+        let place = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self::read(&text, &identity)
+            .map(|config| Self { path: place, ..config })
             .map_err(|complaints| Error::Wrong { path: path.to_owned(), complaints })
     }
 
@@ -222,6 +227,7 @@ impl Config {
             restart_time: pair.restart_time,
             watchdog,
             text: text.to_owned(),
+            path: PathBuf::new(),
             places,
         })
     }

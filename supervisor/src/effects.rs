@@ -32,6 +32,7 @@ use crate::ready::Ready;
 use crate::request::Request;
 use crate::run::Input;
 use crate::status::Status;
+use crate::upgrade::Itself;
 
 pub(crate) use group::{Group, States};
 pub(crate) use guarded::Guarded;
@@ -54,6 +55,7 @@ pub(crate) struct Effects {
     /// Where something watches this box.
     pub(crate) keeper: Option<Keeper>,
     pub(crate) ready: Ready,
+    pub(crate) itself: Itself,
     /// The number of the next frame.
     pub(crate) number: u32,
     /// What the peer has told of the machine that it is.
@@ -129,6 +131,7 @@ impl Effects {
                 self.leave();
                 return ControlFlow::Break(());
             }
+            Action::Upgrade => self.upgrade(),
             Action::Reply(verdict) => self.reply(verdict),
             Action::Tell(news) => self.tell(&news),
         }
@@ -147,6 +150,19 @@ impl Effects {
         if let Some(keeper) = &self.keeper {
             keeper.end(clean);
         }
+    }
+
+    fn upgrade(&self) {
+        log::info!("going on as the program that lies on the disk now");
+        // The operator is told before, for nothing is afterwards that could.
+        for _ in 0..TICKS_MAX {
+            if !self.executor.try_tick() {
+                break;
+            }
+        }
+        crate::logging::flush();
+        let Err(error) = self.itself.succeed();
+        log::error!("the program on the disk cannot be executed: {error}: going on as before");
     }
 
     /// Answers a request of the control socket, or makes an event of it.
@@ -176,6 +192,10 @@ impl Effects {
                 };
                 let verdict = if status.redundant() { "ok" } else { "degraded" };
                 (verdict, if json { status.json() } else { status.text() })
+            }
+            Request::Upgrade => {
+                self.itself.try_successor(self.inputs.clone(), reply);
+                return None;
             }
             Request::Log(level) => {
                 log::set_max_level(level);
@@ -228,6 +248,9 @@ impl Effects {
 
 /// Who is named when nobody knows which resource hangs.
 const FIRST: ResourceId = ResourceId::new(0).expect("there is room for one resource");
+
+/// Far more than tasks are ready at any moment; they may make each other ready for ever.
+const TICKS_MAX: u32 = 100;
 
 /// What every operation is told to need at the most, a thread may exceed by this before it counts as stuck.
 const GRACE: Duration = Duration::from_millis(500);

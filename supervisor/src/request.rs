@@ -20,6 +20,8 @@ pub enum Request {
     Order(Order),
     /// Log more, or less.
     Log(LevelFilter),
+    /// Become the program that lies on the disk now, if that can run here.
+    Upgrade,
 }
 
 impl Request {
@@ -47,6 +49,7 @@ impl Request {
                 })?;
                 Self::Order(Order::Confirm(id))
             }
+            ["upgrade"] => Self::Upgrade,
             ["log", level] => Self::Log(level.parse().map_err(|_| {
                 format!("{level} is no log level: say error, warn, info, debug or trace")
             })?),

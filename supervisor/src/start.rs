@@ -1,6 +1,7 @@
 //! Brings the supervisor up: everything is opened before the first word is said, or it says why not.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -33,13 +34,15 @@ use crate::logging;
 use crate::ready::Ready;
 use crate::run::{Input, run};
 use crate::senses;
+use crate::upgrade::Itself;
 
-/// Runs the supervisor that `config` describes until it has left.
+/// Runs the supervisor that `config` describes until it has left. `before` is what stands before the words of its
+/// command line.
 ///
 /// # Errors
 ///
 /// When something that it needs cannot be had: with the remedy.
-pub(crate) fn start(mut config: Config) -> io::Result<()> {
+pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()> {
     config.settings.system = Guid::of_this_box().map(Guid::fingerprint).unwrap_or_default();
     let keys = config.keys()?;
     expect_files()?;
@@ -86,9 +89,11 @@ pub(crate) fn start(mut config: Config) -> io::Result<()> {
     // Last of all: from now on whatever ends without a stop in order ends the box.
     let keeper = Keeper::open(&config.watchdog, &config.settings, &config.journal)?;
     let node = Node::new(config.settings.clone(), boot, journal, Clock.now());
+    let itself = Itself { before, config: config.path.clone(), name: config.name(me).to_owned() };
     let effects = Effects {
         executor: executor.clone(),
         inputs,
+        itself,
         ready: Ready::new(config.ready_file.clone()),
         config: Rc::new(config),
         labels,

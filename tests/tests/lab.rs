@@ -30,6 +30,7 @@ stories! {
     switch_lies: "switch-lies",
     switch_slow: "switch-slow",
     supervisor_dies: "supervisor-dies",
+    supervisor_upgraded: "supervisor-upgraded",
     supervisor_stays_away: "supervisor-stays-away",
     unwatched_address_goes: "unwatched-address-goes",
     guard_dies: "guard-dies",

@@ -69,7 +69,7 @@ Examples
 ";
 
 /// Every command, in the order in which they are needed.
-pub const COMMANDS: [Topic; 12] = [
+pub const COMMANDS: [Topic; 13] = [
     Topic {
         word: "run",
         operands: "",
@@ -173,6 +173,17 @@ When the other box is silent and its power cannot be read, this box waits for
 a person. Go there, see that the box called PEER is off or pull its cord, and
 say so by its name. If it runs after all, both boxes serve at once, and data
 can be lost.",
+    },
+    Topic {
+        word: "upgrade",
+        operands: "",
+        options: "",
+        line: "go on as the twobox that is installed now",
+        text: "\
+The supervisor becomes the program that lies where it was started from, and
+the services run on. Refused if that program finds something wrong with the
+configuration, while something moves, and while an order stands that is not
+persistent: the next twobox would not know of it.",
     },
     Topic {
         word: "log",

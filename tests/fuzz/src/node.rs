@@ -47,7 +47,7 @@ fn live(life: &mut Unstructured<'_>) -> Result<()> {
         }
         actions.iter().for_each(|action| questions.note(action));
         // The supervisor ends, or the machine does.
-        if actions.iter().any(|action| matches!(action, Action::Leave | Action::Reset)) {
+        if actions.iter().any(|action| matches!(action, Action::Leave | Action::Reset | Action::Upgrade)) {
             break;
         }
     }
@@ -205,6 +205,7 @@ fn order(life: &mut Unstructured<'_>) -> Result<Order> {
         Order::Confirm(BoxId::First),
         Order::Confirm(BoxId::Second),
         Order::Leave,
+        Order::Upgrade,
     ])?)
 }
 

@@ -12,7 +12,6 @@ use super::config::Choices;
 use super::expectations::{PATIENCE, is, one_holder, order, served_by, silence_below, whole};
 use super::failure::{Failure, expect};
 use super::init::Order;
-use super::machine::Machine;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
 use super::{Cable, Lab, Way, name};
@@ -58,7 +57,7 @@ const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) ->
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 33] = [
+const STORIES: [Story; 34] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -74,6 +73,7 @@ const STORIES: [Story; 33] = [
     story("switch-lies", switch_lies),
     story("switch-slow", switch_slow),
     story("supervisor-dies", supervisor_dies),
+    story("supervisor-upgraded", supervisor_upgraded),
     story("supervisor-stays-away", supervisor_stays_away),
     story("unwatched-address-goes", supervisor_stays_away_and_cannot_be_shot),
     story("guard-dies", guard_dies),
@@ -260,7 +260,7 @@ fn supervisor_dies(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     let start = Instant::now();
     for order in [Order::Crash, Order::Abort, Order::Crash] {
-        runs_on(lab, First, |machine| machine.order(order))?;
+        runs_on(lab, First, |lab| Ok(lab.machine(First).order(order)?))?;
     }
     // What was adopted is watched as before.
     lab.kill(First, "serve")?;
@@ -270,16 +270,40 @@ fn supervisor_dies(lab: &Lab) -> Result<String, Failure> {
     silence_below(lab, start, NOTHING)
 }
 
+fn supervisor_upgraded(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    for _ in 0..2 {
+        runs_on(lab, First, |lab| order(lab, First, "upgrade"))?;
+    }
+    order(lab, Second, "upgrade")?;
+    is(lab, Second, "standby")?;
+    let measured = silence_below(lab, start, NOTHING)?;
+    // It takes signals as before, and what it has adopted is its own.
+    lab.shut_down(First)?;
+    served_by(lab, Second)?;
+    let off = |lab: &Lab| !lab.is_on(First);
+    expect(lab.wait_for(PATIENCE, off), "server1 did not leave")?;
+    expect(!lab.log(First).contains("is left of an earlier life"), "something was left")?;
+    // One that could not start does not become anything.
+    lab.machine(Second).demo(&["touch", "/run/twobox.toml"])?;
+    let socket = ["--socket", "/run/twobox.sock", "upgrade"];
+    let refused = String::from_utf8(lab.twobox(Second, &socket)?.stderr).unwrap_or_default();
+    expect(refused.contains("nothing was done") && refused.contains("is missing"), refused)?;
+    served_by(lab, Second)?;
+    Ok(measured)
+}
+
 /// The supervisor of `id` ends and is started again, and nobody outside notices.
 fn runs_on(
     lab: &Lab,
     id: BoxId,
-    end: impl FnOnce(&Machine) -> io::Result<()>,
+    end: impl FnOnce(&Lab) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let (term, lives) = (term(lab, id)?, adopted(lab, id));
     let service = service(lab, id)?;
     let begun = Instant::now();
-    end(lab.machine(id))?;
+    end(lab)?;
     let back = |lab: &Lab| adopted(lab, id) > lives;
     expect(lab.wait_for(PATIENCE, back), "its services were not adopted")?;
     std::thread::sleep(LONG);

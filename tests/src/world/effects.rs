@@ -34,6 +34,7 @@ impl World {
             }
             Action::Reset => self.reset(id),
             Action::Leave => self.leave(id),
+            Action::Upgrade => self.upgrade(id),
             Action::Reply(reply) => {
                 if let Err(refusal) = reply {
                     self.note(id, format_args!("refuses: {refusal}"));

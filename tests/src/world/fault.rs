@@ -198,6 +198,7 @@ fn any_order(random: &mut Random) -> Order {
         Order::Resume,
         Order::Clear,
         Order::Leave,
+        Order::Upgrade,
     ])
 }
 

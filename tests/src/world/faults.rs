@@ -85,6 +85,13 @@ impl World {
         }
     }
 
+    /// The supervisor becomes another; what it started runs on.
+    pub(super) fn upgrade(&mut self, id: BoxId) {
+        self.saw("a supervisor is upgraded");
+        self.note(id, format_args!("* its supervisor becomes another"));
+        self.respawn(id);
+    }
+
     /// The box does not run for `time`, and goes on as if nothing had been.
     pub fn stall(&mut self, id: BoxId, time: u64) {
         let life = self.boxes[id.place()].life;

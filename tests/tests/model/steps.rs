@@ -295,7 +295,7 @@ impl Pair {
             }
             Action::Record(journal) => machine.journal = Some(journal),
             Action::Reset => machine.fall_silent(),
-            Action::Leave => machine.die(),
+            Action::Leave | Action::Upgrade => machine.die(),
             Action::Restart(_) | Action::Reply(_) | Action::Announce | Action::Tell(_) => {}
         }
     }
