@@ -4,8 +4,9 @@
 //! `SIGCHLD`. Its group is signalled as a whole. The dead leader is left a zombie until the rest of the group is gone:
 //! as long as it is there, the kernel gives its number to nobody else, and a signal to the group cannot hit a stranger.
 //!
-//! Nothing outlives the supervisor: the kernel kills a child when *the thread that spawned it* ends
-//! (`PR_SET_PDEATHSIG`, `prctl(2)`). Spawn from a thread that lives as long as the child is to live.
+//! Nothing outlives the supervisor unless it is meant to: the kernel kills a child when *the thread that spawned it*
+//! ends (`PR_SET_PDEATHSIG`, `prctl(2)`), so spawn from a thread that lives as long as the child is to live. A service is
+//! meant to ([`Program::outlives`]), and the next life of the supervisor watches it on ([`Child::found`]).
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -48,6 +49,8 @@ pub struct Program {
     pub limits: Vec<(Resource, Option<u64>)>,
     /// The permissions that its files do not get.
     pub umask: Option<u32>,
+    /// Whether it lives on when the supervisor dies.
+    pub outlives: bool,
 }
 
 impl Program {
@@ -76,7 +79,7 @@ impl Program {
         // Nobody but this module waits for children, so the number is the child's, be it dead already.
         let pid = Pid::from_child(&spawned);
         match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Child { pid, pidfd, reaped: false }),
+            Ok(pidfd) => Ok(Child { pid, pidfd, reaped: false, found: None }),
             Err(error) => {
                 let _ = rustix::process::kill_process_group(pid, Signal::KILL);
                 let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
@@ -105,7 +108,7 @@ impl Program {
         let account = self.account.clone();
         let limits = self.limits.clone();
         let umask = self.umask;
-        let parent = rustix::process::getpid();
+        let parent = (!self.outlives).then(rustix::process::getpid);
         let in_child = move || {
             for &(resource, most) in &limits {
                 let limit = Rlimit { current: most, maximum: most };
@@ -117,6 +120,7 @@ impl Program {
             if let Some(account) = &account {
                 account.become_it()?;
             }
+            let Some(parent) = parent else { return Ok(()) };
             // A change of user takes the death signal back, so it comes last.
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
             if rustix::process::getppid() != Some(parent) {
@@ -161,9 +165,27 @@ pub struct Child {
     pid: Pid,
     pidfd: OwnedFd,
     reaped: bool,
+    /// When it was started, if by an earlier life of the supervisor: somebody else buries it then.
+    found: Option<u64>,
 }
 
 impl Child {
+    /// The leader of a group that an earlier life of the supervisor has started.
+    ///
+    /// # Errors
+    ///
+    /// When it is dead.
+    pub fn found(entry: &census::Entry) -> io::Result<Self> {
+        let pid = Pid::from_raw(entry.pid).ok_or(io::ErrorKind::NotFound)?;
+        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+        // Looked at when the descriptor holds it: the number may have been another's before.
+        let now = census::Entry::of(entry.pid).filter(|now| now.started == entry.started);
+        let now = now.filter(census::Entry::alive).ok_or(io::ErrorKind::NotFound)?;
+        // One life of the supervisor that becomes another by exec(3) has the same children.
+        let own = now.parent == rustix::process::getpid().as_raw_pid();
+        Ok(Self { pid, pidfd, reaped: false, found: (!own).then_some(now.started) })
+    }
+
     /// The number of the process, and of its group.
     pub const fn pid(&self) -> Pid {
         self.pid
@@ -171,15 +193,25 @@ impl Child {
 
     /// How it ended, or `None` while it runs.
     pub fn end(&self) -> Option<End> {
+        if self.found.is_some() {
+            let dead = Patience::new(Duration::ZERO).readable(&[self.as_fd()]).is_ok();
+            return dead.then_some(End::Unknown);
+        }
         self.wait(WaitIdOptions::NOWAIT)
     }
 
     /// Sends `signal` to the whole group.
     pub fn signal(&self, signal: Signal) {
-        if !self.reaped {
-            // Fails only when the group has no member that could take it.
-            let _ = rustix::process::kill_process_group(self.pid, signal);
+        if self.reaped {
+            return;
         }
+        if self.found.is_some() && self.end().is_some() {
+            // Its number may be another's by now, so whoever is left of the group is signalled one by one.
+            self.members().iter().for_each(|member| member.signal(signal));
+            return;
+        }
+        // Fails only when the group has no member that could take it.
+        let _ = rustix::process::kill_process_group(self.pid, signal);
     }
 
     /// Ends the whole group: by `signal`, and by `SIGKILL` after `kill_after`, or as soon as `patience` is over or
@@ -244,13 +276,22 @@ impl Child {
     /// The members of the group that are alive: a zombie holds nothing, and is its parent's to take.
     fn members(&self) -> Vec<census::Entry> {
         let group = self.pid.as_raw_pid();
-        census::take().into_iter().filter(|entry| entry.group == group && entry.alive()).collect()
+        let mut members = census::take();
+        // A number is nobody's pid while it names a group, so a new leader leads another group.
+        let gone = |found| members.iter().any(|it| it.pid == group && it.started != found);
+        if self.found.is_some_and(gone) {
+            return Vec::new();
+        }
+        members.retain(|entry| entry.group == group && entry.alive());
+        members
     }
 
     fn reap(&mut self) {
         // The last moment at which the number is ours, for members that a missing /proc has not shown.
         self.signal(Signal::KILL);
-        self.wait(WaitIdOptions::empty());
+        if self.found.is_none() {
+            self.wait(WaitIdOptions::empty());
+        }
         self.reaped = true;
     }
 

@@ -8,6 +8,7 @@
 //! | [`check`] | does something really answer? |
 //! | [`child`] | how is a program run so that nothing of it stays? |
 //! | [`clock`], [`secret`], [`power`] | what time is it; what is secret; how does this box reset itself? |
+//! | [`lease`], [`guard`] | who answers for what runs here; who does when the supervisor has died? |
 //! | [`watchdog`], [`notify`] | what makes a stuck box a dead box; how is init told? |
 //! | [`table`] | how does a device read its words from the configuration? |
 //!
@@ -18,7 +19,9 @@ pub mod check;
 pub mod child;
 pub mod clock;
 pub mod fence;
+pub mod guard;
 pub mod journal;
+pub mod lease;
 pub mod link;
 pub mod need;
 pub mod neighbour;

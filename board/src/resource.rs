@@ -1,6 +1,6 @@
 //! What moves between the boxes: addresses, processes.
 //!
-//! A resource has three verbs: start, stop, monitor. They block, each with a [`Patience`]; the group that runs
+//! A resource has three verbs: start, stop, monitor; and one more if it outlives the supervisor: adopt. They block, each with a [`Patience`]; the group that runs
 //! them has a thread of its own.
 //!
 //! To add a kind: write `resource/NAME.rs` after the model of [`address`], then name it in three places below
@@ -171,6 +171,19 @@ pub trait Resource: Send {
     ///
     /// When it may still be there: the box is then not to be trusted with having released it.
     fn stop(&mut self, patience: &Patience) -> io::Result<()>;
+
+    /// Takes over what an earlier life of the supervisor has started and this configuration still means: from now on it
+    /// is watched as if it had been started here. Tells whether it is there and well. Nothing is started or stopped, so
+    /// that the service goes on. Does not wait.
+    ///
+    /// What cannot be adopted is stopped and started again, together with all that moves with it.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be told, with the reason.
+    fn adopt(&mut self) -> io::Result<bool> {
+        Ok(false)
+    }
 
     /// Looks whether it is well, and does what it needs to stay so. Does not wait.
     ///

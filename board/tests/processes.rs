@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,7 +10,8 @@ use std::sync::{Mutex, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use board::child::census;
+use board::child::account::Account;
+use board::child::{Program, census};
 use board::patience::{Cord, Patience};
 use board::resource::{self, Resource};
 use board::table::Source;
@@ -269,48 +270,101 @@ fn without_proc() {
 
 #[test]
 fn what_a_killed_supervisor_left_is_stopped_and_what_a_living_one_has_is_not() {
-    if std::env::var_os(AGAIN).is_some() {
-        another_supervisor();
-    }
-    let room = Room::new();
-    let me = std::env::current_exe().unwrap();
-    let other = Command::new(me)
-        .args([
-            "--exact",
-            "what_a_killed_supervisor_left_is_stopped_and_what_a_living_one_has_is_not",
-        ])
-        .env(AGAIN, "yes")
-        .env("ROOM", &room.path)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let other = Killed(other);
-    room.wait_for("started");
+    let script = "sleep 608 & echo $! > worker
+        (setsid sh -c 'echo $$ > stray; exec sleep 609' &)
+        echo $$ > pid; wait";
+    let test = "what_a_killed_supervisor_left_is_stopped_and_what_a_living_one_has_is_not";
+    let (room, other) = another_supervisor(test, script, "", &["worker", "stray", "pid"]);
     let [worker, stray] = ["worker", "stray"].map(|file| room.read(file).trim().parse().unwrap());
 
     room.resource("command = [\"/bin/true\"]").stop(&seconds(10)).unwrap();
     assert!(alive(worker) && alive(stray), "those are another supervisor's");
     drop(other);
-    until(|| !alive(room.group()), "the death of the child with its supervisor");
     assert!(alive(worker) && alive(stray), "what is to be found must be there");
     room.resource("command = [\"/bin/true\"]").stop(&seconds(10)).unwrap();
-    assert!(!alive(worker) && !alive(stray));
+    assert!(!alive(worker) && !alive(stray) && !alive(room.group()));
 }
 
-/// The same test once more, to be killed.
-fn another_supervisor() -> ! {
-    let room = Room::at(PathBuf::from(std::env::var_os("ROOM").unwrap()), None);
-    let script = "sleep 608 & echo $! > worker
-        (setsid sh -c 'echo $$ > stray; exec sleep 609' &)
-        echo $$ > pid; wait";
+#[test]
+fn a_service_that_talks_all_the_time_is_adopted_from_a_killed_supervisor() {
+    let log = Log::get();
+    let script = "echo $$ > pid; echo $$ >> starts
+        trap 'echo > saved; exit' TERM
+        while echo line $((n += 1)); do echo $n > said; sleep 0.001; done";
+    let test = "a_service_that_talks_all_the_time_is_adopted_from_a_killed_supervisor";
+    let (room, other) = another_supervisor(test, script, "", &["pid", "said"]);
+    let pid = room.group();
     let mut process = room.process(script, "");
+    assert!(!process.adopt().unwrap(), "one whose supervisor lives is not adopted");
+    drop(other);
+    let said = room.read("said");
+    until(|| room.read("said") != said, "a word while nobody listens");
+
+    assert!(process.adopt().unwrap());
+    process.monitor().unwrap();
+    log.wait_for(&room.name, "line ");
+    process.start(&seconds(10)).expect("starting what runs is no error");
+    assert_eq!(room.read("starts").lines().count(), 1);
+    assert!(!rings(process.alarm(), Duration::ZERO));
+
+    process.stop(&seconds(60)).unwrap();
+    assert!(room.has("saved") && !alive(pid), "it is stopped in order");
+    assert!(!process.adopt().unwrap(), "there is nothing left to adopt");
+}
+
+#[test]
+fn the_death_of_an_adopted_service_is_seen_and_its_group_is_cleared() {
+    let script = "sleep 611 & (trap '' TERM; setsid sleep 612) & echo $$ > pid; wait; wait; wait";
+    let test = "the_death_of_an_adopted_service_is_seen_and_its_group_is_cleared";
+    let (room, other) = another_supervisor(test, script, "", &["pid"]);
+    drop(other);
+    let mut process = room.process(script, "");
+    assert!(process.adopt().unwrap());
+    let first = room.group();
+    room.kill(Signal::KILL);
+    assert!(rings(process.alarm(), Duration::from_secs(60)));
+    let error = process.monitor().unwrap_err().to_string();
+    assert!(error.contains("nobody knows how"), "{error}");
     process.start(&seconds(10)).unwrap();
-    for file in ["worker", "stray", "pid"] {
-        room.wait_for(file);
+    assert_eq!(members(first), [] as [String; 0]);
+    process.stop(&seconds(10)).unwrap();
+}
+
+#[test]
+fn what_is_to_be_run_in_another_way_now_is_not_adopted_but_stopped_in_order() {
+    let script = "trap 'echo > saved; exit' TERM; echo $$ > pid; while :; do sleep 0.05; done";
+    let test = "what_is_to_be_run_in_another_way_now_is_not_adopted_but_stopped_in_order";
+    let (room, other) = another_supervisor(test, script, "", &["pid"]);
+    drop(other);
+    let mut process = room.process(script, "environment = { NEW = \"yes\" }");
+    assert!(!process.adopt().unwrap());
+    process.stop(&seconds(60)).unwrap();
+    assert!(room.has("saved") && !alive(room.group()));
+}
+
+/// A supervisor that has started `script`, which has written `files`: the same test once more, to be killed.
+fn another_supervisor(test: &str, script: &str, words: &str, files: &[&str]) -> (Room, Killed) {
+    if std::env::var_os(AGAIN).is_some() {
+        let room = Room::at(PathBuf::from(std::env::var_os("ROOM").unwrap()), None);
+        let mut process = room.process(script, words);
+        process.start(&seconds(10)).unwrap();
+        for file in files {
+            room.wait_for(file);
+        }
+        fs::write(room.path("started"), "yes").unwrap();
+        thread::sleep(Duration::from_secs(600));
+        unreachable!("nobody came to kill this process");
     }
-    fs::write(room.path("started"), "yes").unwrap();
-    thread::sleep(Duration::from_secs(600));
-    unreachable!("nobody came to kill this process");
+    let room = Room::new();
+    let other = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .env(AGAIN, "yes")
+        .env("ROOM", &room.path)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    room.wait_for("started");
+    (room, Killed(other))
 }
 
 #[test]
@@ -324,18 +378,20 @@ fn a_process_that_was_dropped_is_killed() {
 }
 
 #[test]
-fn nothing_outlives_the_thread_that_started_it() {
-    let room = Room::new();
-    let process = thread::scope(|scope| {
-        let started = scope.spawn(|| {
-            let mut process = room.process("echo $$ > pid; exec sleep 607", "");
-            process.start(&seconds(10)).unwrap();
-            room.wait_for("pid");
-            process
-        });
-        started.join().unwrap()
-    });
-    assert!(rings(process.alarm(), Duration::from_secs(60)));
+fn what_is_no_service_does_not_outlive_the_thread_that_started_it() {
+    let command = ["/bin/sleep", "607"].map(str::to_owned).to_vec();
+    // A change of user takes the death signal back.
+    let account = Account::find(Some("12345"), Some(&["23456".to_owned()])).unwrap();
+    for account in [None, Some(account)] {
+        let program = Program { command: command.clone(), account, ..Program::default() };
+        let spawn = || program.spawn(Stdio::null(), Stdio::null()).unwrap();
+        let child = thread::scope(|scope| scope.spawn(spawn).join().unwrap());
+        assert!(rings(Some(child.as_fd()), Duration::from_secs(60)));
+        let program = Program { outlives: true, ..program };
+        let spawn = || program.spawn(Stdio::null(), Stdio::null()).unwrap();
+        let child = thread::scope(|scope| scope.spawn(spawn).join().unwrap());
+        assert!(!rings(Some(child.as_fd()), Duration::from_millis(100)));
+    }
 }
 
 // What it finds.
@@ -419,28 +475,17 @@ fn limits_are_those_that_were_said() {
 }
 
 #[test]
-fn a_process_runs_as_the_user_that_was_said_and_still_dies_with_us() {
+fn a_process_runs_as_the_user_that_was_said() {
     assert!(rustix::process::geteuid().is_root(), "this test must run as root");
     let room = Room::new();
     let words = "user = \"12345\"\ngroups = [\"23456\", \"34567\"]";
-    let process = thread::scope(|scope| {
-        let started = scope.spawn(|| {
-            let mut process = room.process(
-                "id -u > uid; id -g > gid; id -G > groups; echo $$ > pid; exec sleep 600",
-                words,
-            );
-            process.start(&seconds(10)).unwrap();
-            room.wait_for("pid");
-            process
-        });
-        started.join().unwrap()
-    });
+    let script = "id -u > uid; id -g > gid; id -G > groups; echo $$ > pid; exec sleep 600";
+    let mut process = room.process(script, words);
+    process.start(&seconds(10)).unwrap();
+    room.wait_for("pid");
     assert_eq!((room.read("uid").trim(), room.read("gid").trim()), ("12345", "23456"));
     assert_eq!(room.read("groups").trim(), "23456 34567");
-    assert!(
-        rings(process.alarm(), Duration::from_secs(60)),
-        "the change of user took the death signal back"
-    );
+    process.stop(&seconds(10)).unwrap();
 }
 
 // Output.

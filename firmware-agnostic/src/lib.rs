@@ -26,6 +26,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod adopt;
 pub mod dark;
 pub mod evidence;
 pub mod failback;

@@ -128,6 +128,8 @@ pub enum Cause {
     Evidence(Evidence),
     /// All resources run.
     Started,
+    /// The resources run on that an earlier life of the supervisor has started.
+    Adopted,
     /// All resources are stopped.
     Stopped,
     /// This resource did not start.
@@ -389,6 +391,9 @@ impl Cause {
                 write!(f, "an operator confirmed that {peer} is off")
             }
             Self::Started => f.write_str("everything runs"),
+            Self::Adopted => {
+                f.write_str("its services run on, found after a restart of the supervisor")
+            }
             Self::Stopped => f.write_str("everything is stopped"),
             Self::StartFailed(resource) => {
                 write!(f, "resource {} did not start", names.resource(*resource))

@@ -5,6 +5,7 @@
 //!
 //! | role | when | becomes | and does |
 //! |---|---|---|---|
+//! | init | it was active, and everything there runs on | active | |
 //! | init | leftovers are gone, then the peer is heard | standby | |
 //! | init | leftovers are gone, then nothing for `initdead` | fencing | looks at the peer's power |
 //! | init | leftovers cannot be removed | | asks to be fenced, and tries again |
@@ -82,6 +83,10 @@ pub enum Answer {
     Started,
     /// To [`Action::Start`]: this resource does not.
     StartFailed(ResourceId),
+    /// To [`Action::Adopt`]: everything runs, and is watched again.
+    Adopted,
+    /// To [`Action::Adopt`]: something is missing, or not to be known.
+    NotAdopted,
     /// To [`Action::Stop`]: nothing runs that must run on one box only.
     Stopped,
     /// To [`Action::Stop`]: this resource may still run.
@@ -107,6 +112,8 @@ pub enum Action {
     Send(Heartbeat),
     /// Start, in order, what runs on the active box. Asks.
     Start(Tag),
+    /// Look whether everything that runs on the active box was left running by the last life, and watch it on. Asks.
+    Adopt(Tag),
     /// Stop, in reverse order, what runs on the active box only, whoever started it. Asks.
     Stop(Tag),
     /// Start this one resource again.
@@ -119,6 +126,8 @@ pub enum Action {
     Reset,
     /// End: the peer knows, or is not there to know.
     Leave,
+    /// Become the next version of the supervisor, now that everything else is done.
+    Upgrade,
     /// Tell the operator what became of the order.
     Reply(Result<(), Refusal>),
     /// Write this down, and then only do what comes after it.
@@ -156,7 +165,9 @@ pub struct Node {
     pub(crate) echoed: Option<Epoch>,
     pub(crate) recovery: Recovery,
     pub(crate) failback: Failback,
-    /// What an earlier life of the supervisor may have left is gone.
+    /// What the last life may have left is to run on, if it is whole.
+    pub(crate) adopts: bool,
+    /// What an earlier life of the supervisor may have left is gone, or known.
     pub(crate) clean: bool,
     /// The resources were told to start or stop, and have not answered.
     pub(crate) asked: Option<Tag>,
@@ -183,7 +194,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// A box that has just been born, and asks for its leftovers to be removed at its first step.
+    /// A box that has just been born, and asks at its first step for its leftovers: to be removed, or to run on.
     ///
     /// `journal` is what its last life has left, if that can be read.
     pub fn new(settings: Settings, boot: Boot, journal: Option<Journal>, now: Instant) -> Self {
@@ -206,6 +217,7 @@ impl Node {
             echoed: None,
             recovery,
             failback: Failback::default(),
+            adopts: journal.is_some_and(|journal| journal.left_services()),
             clean: false,
             asked: None,
             shot: Shot::None,
@@ -231,6 +243,7 @@ impl Node {
             tell(&mut actions, News::LastLife { role: journal.role, clean: journal.clean });
         }
         let (change, asked, shot_at) = (self.change, self.asks, self.is_shot_at(now));
+        let mut upgrades = false;
         self.notice_lateness(now, &mut actions);
         match event {
             Event::Heartbeat(link, heartbeat) => {
@@ -241,6 +254,7 @@ impl Node {
             Event::Order(order) => {
                 let reply = self.on_order(order, now, &mut actions);
                 act(&mut actions, Action::Reply(reply));
+                upgrades = order == Order::Upgrade && reply.is_ok();
             }
             Event::Gate { closed } => self.failback.set_gate(closed),
             Event::Line(link, up) => self.on_line(link, up, &mut actions),
@@ -273,6 +287,9 @@ impl Node {
             act(&mut actions, Action::Reset);
         }
         self.decide_leaving(now, &mut actions);
+        if upgrades {
+            act(&mut actions, Action::Upgrade);
+        }
         actions
     }
 
@@ -395,7 +412,8 @@ impl Node {
             // Whoever was told last by the peer must be told again.
             act(actions, Action::Announce);
         }
-        if !self.role.holds_resources() {
+        // Whoever may hold from before the peer's last takeover must not take that for its own.
+        if !self.role.holds_resources() && !self.adopts {
             self.term = self.term.max(heartbeat.term);
         }
         if self.config_differs() && !differs {
@@ -448,7 +466,12 @@ impl Node {
     fn on_answer(&mut self, tag: Tag, answer: Answer, now: Instant, actions: &mut Actions) {
         // The late answer to a question that an earlier role asked is no answer.
         match answer {
-            Answer::Started | Answer::StartFailed(_) | Answer::Stopped | Answer::StopFailed(_) => {
+            Answer::Started
+            | Answer::StartFailed(_)
+            | Answer::Adopted
+            | Answer::NotAdopted
+            | Answer::Stopped
+            | Answer::StopFailed(_) => {
                 if self.asked == Some(tag) {
                     self.asked = None;
                     self.on_group(answer, now, actions);
@@ -472,6 +495,7 @@ impl Node {
 
     fn on_group(&mut self, answer: Answer, now: Instant, actions: &mut Actions) {
         match (self.role, answer) {
+            (Role::Init, answer) if self.adopts => self.on_adopted(answer, now, actions),
             (Role::Init, Answer::Stopped) => {
                 self.clean = true;
                 self.come_loose();
@@ -722,6 +746,10 @@ impl Node {
 
     /// Writes down what has changed, if it is worth a write.
     fn record(&mut self, actions: &mut Actions) {
+        if self.adopts {
+            // A life that ends before it knows has changed nothing.
+            return;
+        }
         let journal = self.journal();
         let worth = |journal: Journal| (journal.role, journal.clean, journal.order);
         if self.recorded.map(worth) != Some(worth(journal)) {

@@ -40,6 +40,8 @@ pub enum Order {
     },
     /// Hand over and leave: the supervisor is to end.
     Leave,
+    /// Become the next version of the supervisor, while everything that runs here runs on.
+    Upgrade,
 }
 
 /// How long an order stands, unless `resume` ends it.
@@ -89,6 +91,8 @@ pub enum Refusal {
     PeerServes,
     /// An operator keeps this box from serving, so nobody would.
     KeptFromServing,
+    /// An order stands that the next life of the supervisor would not know.
+    OrderStands,
 }
 
 impl fmt::Display for Refusal {
@@ -116,6 +120,9 @@ impl fmt::Display for Refusal {
             Self::PeerServes => "the peer serves as well: see twobox status on both boxes, or add --yes",
             Self::KeptFromServing => {
                 "an operator keeps this box from serving: nobody would; say twobox resume first"
+            }
+            Self::OrderStands => {
+                "an order stands until this box boots, and would be forgotten: end it by twobox resume"
             }
             Self::NotFit => "a resource has failed here: mend the cause, then say twobox clear",
         })
@@ -155,6 +162,7 @@ impl Node {
             }
             Order::Confirm(id) => self.order_confirm(id, now, actions),
             Order::Fence { id, force } => self.order_fence(id, force, now, actions),
+            Order::Upgrade => self.order_upgrade(),
             Order::Leave => {
                 self.ask(Asks::Leave);
                 self.let_go(order, now, actions);
@@ -273,6 +281,18 @@ impl Node {
         }
         self.shoot_by_order(actions);
         Ok(())
+    }
+
+    fn order_upgrade(&self) -> Result<(), Refusal> {
+        let settled = matches!(self.role, Role::Standby | Role::Active | Role::Failed);
+        let stands = matches!(self.asks, Asks::Standby | Asks::Claim | Asks::Maintenance);
+        if !settled || self.asked.is_some() || matches!(self.shot, Shot::Ordered(_)) {
+            Err(Refusal::Busy)
+        } else if stands && self.lasting != Some(self.asks) {
+            Err(Refusal::OrderStands)
+        } else {
+            Ok(())
+        }
     }
 
     fn let_go(&mut self, order: Order, now: Instant, actions: &mut Actions) {

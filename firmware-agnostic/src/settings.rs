@@ -161,7 +161,33 @@ impl Timing {
     /// The longest time from the last heartbeat that the peer hears of a box that is stuck until nothing runs there,
     /// with a watchdog that waits `timeout` and a reset that takes `reset`: its last heartbeats may have been lost.
     pub fn stall(&self, timeout: Duration, reset: Duration) -> Duration {
-        timeout.saturating_add(reset).saturating_add(self.words.keepalive.saturating_mul(LOST))
+        timeout.saturating_add(reset).saturating_add(self.lost())
+    }
+
+    /// For how long services may run on whose supervisor has died, unless the configuration says so: until the peer shoots,
+    /// for it takes over no sooner than it has seen the power off; where silence is enough, until it could take over.
+    pub fn restart_time(&self, require: Require) -> Duration {
+        match require {
+            Require::Fenced | Require::Dark => {
+                self.words.deadtime.saturating_add(self.fence_delay())
+            }
+            Require::Silence => self.words.deadtime.saturating_sub(self.lost()) / 2,
+        }
+    }
+
+    /// What must hold of it: the last heartbeats may have been lost.
+    pub fn restart(&self, restart_time: Duration, require: Require) -> Option<Inequality> {
+        (require == Require::Silence).then(|| Inequality {
+            word: "restart_time",
+            rule: "restart_time + lost heartbeats < deadtime",
+            left: restart_time.saturating_add(self.lost()),
+            right: self.words.deadtime,
+            remedy: "lower restart_time or raise deadtime",
+        })
+    }
+
+    fn lost(&self) -> Duration {
+        self.words.keepalive.saturating_mul(LOST)
     }
 
     fn skew(&self) -> Duration {
@@ -309,6 +335,17 @@ mod tests {
         assert!(holds(Require::Silence, seconds(4), None));
         assert!(holds(Require::Fenced, seconds(60), reset));
         assert!(!holds(Require::Fenced, Duration::from_millis(400), None));
+    }
+
+    #[test]
+    fn services_run_on_until_the_peer_could_take_over() {
+        let timing = Timing::new(times()).unwrap();
+        let restart_time = timing.restart_time(Require::Fenced);
+        assert_eq!(restart_time, times().deadtime + timing.fence_delay());
+        assert_eq!(timing.restart(restart_time, Require::Fenced), None);
+        let restart_time = timing.restart_time(Require::Silence);
+        assert!(timing.restart(restart_time, Require::Silence).unwrap().holds());
+        assert!(!timing.restart(times().deadtime, Require::Silence).unwrap().holds());
     }
 
     fn times() -> Times {

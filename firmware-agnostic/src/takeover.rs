@@ -14,7 +14,9 @@ use crate::time::{Instant, Timer};
 
 impl Node {
     pub(crate) fn decide_init(&mut self, now: Instant, actions: &mut Actions) {
-        if !self.clean {
+        if self.adopts {
+            self.ask_to_adopt(actions);
+        } else if !self.clean {
             self.stop_again(now, actions);
         } else if self.peer.word(now).is_some() {
             self.enter(Role::Standby, Cause::Heard, now, actions);

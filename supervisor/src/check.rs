@@ -109,6 +109,7 @@ fn write_report(text: &mut String, path: &Path, config: &Config) -> fmt::Result 
         writeln!(text, "  heartbeats fill {share:.1} % of the serial line at {baud} baud")?;
     }
     write_watchdog(text, config)?;
+    write_restart(text, config)?;
     writeln!(text, "\nLongest time without service, if every timeout is used to its end")?;
     for Bound { what, worst, sum } in bounds(config) {
         let worst = match worst {
@@ -132,6 +133,17 @@ fn write_watchdog(text: &mut String, config: &Config) -> fmt::Result {
     }
     let dead = timing.stall(device.timeout, reset);
     writeln!(text, "  a box that is stuck is dead {dead:?} after it was last heard, whoever shoots")
+}
+
+fn write_restart(text: &mut String, config: &Config) -> fmt::Result {
+    let (time, require) = (config.restart_time, config.settings.require);
+    if let Some(inequality) = config.settings.timing.restart(time, require) {
+        writeln!(text, "  {inequality}")?;
+    }
+    writeln!(
+        text,
+        "  services of a supervisor that died run on for {time:?}, and are stopped then unless another came"
+    )
 }
 
 /// What is right, and yet a risk that the integrator should have weighed.

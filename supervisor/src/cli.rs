@@ -246,7 +246,8 @@ impl Said {
                 until if until.is_empty() => word.to_owned(),
                 until => format!("{word} {until}"),
             })),
-            ("failback" | "resume" | "clear" | "status", []) | ("confirm" | "log", [_]) => {
+            ("failback" | "resume" | "clear" | "status" | "upgrade", [])
+            | ("confirm" | "log", [_]) => {
                 let words: Vec<_> = [topic.word].iter().chain(operands).copied().collect();
                 Ok(Command::Ask(words.join(" ")))
             }

@@ -10,6 +10,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use board::table::{Complaint, Source, Table};
 use board::{check, fence, link, resource, watchdog};
@@ -67,8 +68,14 @@ pub struct Config {
     pub metrics: Option<Metrics>,
     /// A file that is there while this box is ready to do its part.
     pub ready_file: Option<PathBuf>,
+    /// How long its services run on when the supervisor has died, and no other comes.
+    pub restart_time: Duration,
     /// What resets this box when it is stuck.
     pub watchdog: watchdog::Config,
+    /// The file as it was read.
+    pub text: String,
+    /// Where that was, if it was a file.
+    pub path: PathBuf,
     /// Where in the file the things stand that are looked at later.
     pub places: Places,
 }
@@ -101,7 +108,10 @@ impl Config {
     pub fn load(path: &Path, who: Option<&str>) -> Result<Self, Error> {
         let text = text(path)?;
         let identity = Identity { told: who.map(str::to_owned), ..Identity::of_this_machine() };
+        // The supervisor does not stay where it was started.
+        let place = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self::read(&text, &identity)
+            .map(|config| Self { path: place, ..config })
             .map_err(|complaints| Error::Wrong { path: path.to_owned(), complaints })
     }
 
@@ -169,11 +179,11 @@ impl Config {
         // Before whatever may have a value for each box.
         let boxes = Boxes::read(&mut root, source, require);
         let at_boot = words::read_fencing(root.section("fencing"));
-        let pair = Pair::read(root.section("pair"));
         let links = read_links(&mut root);
         let (resources, resource_places) = words::read_resources(&mut root);
         let witnesses = words::read_witnesses(&mut root);
         let timing = words::read_timing(root.section("timing"), boxes.as_ref(), &links);
+        let pair = Pair::read(root.section("pair"), timing, require);
         let control = Control::read(root.section("control"));
         let log = Log::read(root.section("log"));
         let journal = words::read_journal(root.section("journal"));
@@ -232,7 +242,10 @@ impl Config {
             hooks,
             metrics,
             ready_file,
+            restart_time: pair.restart_time,
             watchdog,
+            text: text.to_owned(),
+            path: PathBuf::new(),
             places,
         })
     }

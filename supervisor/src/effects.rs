@@ -5,6 +5,7 @@
 //! silence is the answer, and what it says later is dropped by the node.
 
 mod group;
+mod guarded;
 mod gun;
 mod keeper;
 
@@ -32,8 +33,10 @@ use crate::ready::Ready;
 use crate::request::{Form, Request};
 use crate::run::Input;
 use crate::status::Status;
+use crate::upgrade::Itself;
 
 pub(crate) use group::{Group, States};
+pub(crate) use guarded::Guarded;
 pub(crate) use gun::{Devices, Gun};
 pub(crate) use keeper::Keeper;
 
@@ -49,11 +52,13 @@ pub(crate) struct Effects {
     pub(crate) reception: Rc<RefCell<Reception>>,
     pub(crate) group: Group,
     pub(crate) gun: Gun,
+    pub(crate) guarded: Guarded,
     /// Where something watches this box.
     pub(crate) keeper: Option<Keeper>,
     pub(crate) ready: Ready,
     pub(crate) chronicle: Chronicle,
     pub(crate) pace: Pace,
+    pub(crate) itself: Itself,
     /// The number of the next frame.
     pub(crate) number: u32,
     /// What the peer has told of the machine that it is.
@@ -101,6 +106,11 @@ impl Effects {
                 self.overdue.group =
                     Some(self.expect(tag, Answer::StopFailed(FIRST), self.group.stop_time()));
             }
+            Action::Adopt(tag) => {
+                self.group.adopt(tag);
+                self.overdue.group =
+                    Some(self.expect(tag, Answer::NotAdopted, self.group.stop_time()));
+            }
             Action::Record(journal) => self.group.record(journal),
             Action::Announce => self.group.announce(),
             Action::Restart(resource) => self.group.restart(resource),
@@ -126,6 +136,7 @@ impl Effects {
                 self.leave();
                 return ControlFlow::Break(());
             }
+            Action::Upgrade => self.upgrade(),
             Action::Reply(verdict) => self.reply(verdict),
             Action::Tell(news) => self.chronicle.tell(&news, self.group.announced()),
         }
@@ -138,9 +149,25 @@ impl Effects {
             keeper.leave(self.group.stop_time());
         }
         let clean = self.group.end();
+        if clean {
+            self.guarded.dismiss();
+        }
         if let Some(keeper) = &self.keeper {
             keeper.end(clean);
         }
+    }
+
+    fn upgrade(&self) {
+        log::info!("going on as the program that lies on the disk now");
+        // The operator is told before, for nothing is afterwards that could.
+        for _ in 0..TICKS_MAX {
+            if !self.executor.try_tick() {
+                break;
+            }
+        }
+        crate::logging::flush();
+        let Err(error) = self.itself.succeed();
+        log::error!("the program on the disk cannot be executed: {error}: going on as before");
     }
 
     /// Answers a request of the control socket, or makes an event of it.
@@ -173,6 +200,10 @@ impl Effects {
             Request::PowerOn => {
                 self.gun.on();
                 ("ok", String::new())
+            }
+            Request::Upgrade => {
+                self.itself.try_successor(self.inputs.clone(), reply);
+                return None;
             }
             Request::Log(level) => {
                 log::set_max_level(level);
@@ -232,6 +263,9 @@ impl Effects {
 
 /// Who is named when nobody knows which resource hangs.
 const FIRST: ResourceId = ResourceId::new(0).expect("there is room for one resource");
+
+/// Far more than tasks are ready at any moment; they may make each other ready for ever.
+const TICKS_MAX: u32 = 100;
 
 /// What every operation is told to need at the most, a thread may exceed by this before it counts as stuck.
 const GRACE: Duration = Duration::from_millis(500);

@@ -11,6 +11,7 @@ pub mod client;
 pub mod config;
 mod control;
 mod effects;
+mod guard;
 mod history;
 mod hooks;
 mod json;
@@ -26,6 +27,7 @@ mod run;
 mod senses;
 mod start;
 mod status;
+mod upgrade;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -35,15 +37,22 @@ use cli::Exit;
 
 /// Does what the command line says.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    if board::guard::is_this() {
+        let ended = guard::run();
+        return ended.map_or_else(|error| failed(Exit::Refused, &error), |()| Exit::Done).into();
+    }
+    let arguments: Vec<_> = arguments.collect();
+    let before = std::env::args_os().len().saturating_sub(arguments.len());
+    let before = std::env::args_os().take(before).collect();
     let exit = match cli::parse(arguments) {
-        Ok(invocation) => cli::perform(invocation, run),
+        Ok(invocation) => cli::perform(invocation, |config| run(config, before)),
         Err(error) => failed(Exit::Usage, &error),
     };
     exit.into()
 }
 
-fn run(config: config::Config) -> Exit {
-    match start::start(config) {
+fn run(config: config::Config, before: Vec<OsString>) -> Exit {
+    match start::start(config, before) {
         Ok(()) => Exit::Done,
         Err(error) => failed(Exit::Refused, &error),
     }

@@ -23,6 +23,8 @@ pub enum Request {
     Order(Order),
     /// Log more, or less.
     Log(LevelFilter),
+    /// Become the program that lies on the disk now, if that can run here.
+    Upgrade,
 }
 
 /// For whom a status is.
@@ -62,6 +64,7 @@ impl Request {
             ["fence", name, "yes"] => {
                 Self::Order(Order::Fence { id: named(name, boxes)?, force: true })
             }
+            ["upgrade"] => Self::Upgrade,
             ["log", level] => Self::Log(level.parse().map_err(|_| {
                 format!("{level} is no log level: say error, warn, info, debug or trace")
             })?),

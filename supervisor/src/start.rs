@@ -1,6 +1,7 @@
 //! Brings the supervisor up: everything is opened before the first word is said, or it says why not.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use async_signal::{Signal, Signals};
 use board::clock::Clock;
 use board::fence::Guid;
 use board::journal::Store;
+use board::lease::Lease;
 use board::link::{Port, Seen};
 use firmware_agnostic::frame::FRAME_MAX;
 use firmware_agnostic::heartbeat::{Boot, Fingerprint};
@@ -27,7 +29,8 @@ use crate::black_box::BlackBox;
 use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::control::Socket;
-use crate::effects::{Effects, Group, Gun, Keeper, Overdue};
+use crate::effects::{Effects, Group, Guarded, Gun, Keeper, Overdue};
+use crate::guard::Brief;
 use crate::history::History;
 use crate::hooks::Hooks;
 use crate::labels::Labels;
@@ -35,14 +38,16 @@ use crate::pace::Pace;
 use crate::ready::Ready;
 use crate::run::{Input, run};
 use crate::senses;
+use crate::upgrade::Itself;
 use crate::{logging, metrics};
 
-/// Runs the supervisor that `config` describes until it has left.
+/// Runs the supervisor that `config` describes until it has left. `before` is what stands before the words of its
+/// command line.
 ///
 /// # Errors
 ///
 /// When something that it needs cannot be had: with the remedy.
-pub(crate) fn start(mut config: Config) -> io::Result<()> {
+pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()> {
     config.settings.system = Guid::of_this_box().map(Guid::fingerprint).unwrap_or_default();
     let keys = config.keys()?;
     expect_files()?;
@@ -59,7 +64,10 @@ pub(crate) fn start(mut config: Config) -> io::Result<()> {
     let hooks = Hooks::open(&config.hooks, config.name(me))?;
     logging::start(config.log.to, config.log.level, hooks.clone())?;
     let (store, journal) = Store::open(&config.journal);
-    let group = Group::open(&config.resources, me, store, inputs.clone())?;
+    let mut lease = config.control.socket.clone().into_os_string();
+    lease.push(".lease");
+    let group =
+        Group::open(&config.resources, me, Lease::open(lease.as_ref())?, store, inputs.clone())?;
     let gun = Gun::open(config.fence_of(me.other()), inputs.clone())?;
     let pair = config.pair_id();
     let reception = Rc::new(RefCell::new(Reception::new(keys.clone(), pair)));
@@ -81,12 +89,21 @@ pub(crate) fn start(mut config: Config) -> io::Result<()> {
     let (history, black_box) =
         (History::open(&config.history)?, BlackBox::new(&config.history.file));
     let chronicle = Chronicle::new(labels.clone(), history, hooks, black_box, boot);
+    let brief = Brief {
+        name: config.name(me).to_owned(),
+        lease: lease.into(),
+        patience: config.restart_time,
+        config: config.text.clone(),
+    };
+    let guarded = Guarded::start(brief, &executor)?;
     // Last of all: from now on whatever ends without a stop in order ends the box.
     let keeper = Keeper::open(&config.watchdog, &config.settings, &config.journal)?;
     let node = Node::new(config.settings.clone(), boot, journal, Clock.now());
+    let itself = Itself { before, config: config.path.clone(), name: config.name(me).to_owned() };
     let effects = Effects {
         executor: executor.clone(),
         inputs,
+        itself,
         ready: Ready::new(config.ready_file.clone()),
         chronicle,
         pace: Pace::default(),
@@ -98,6 +115,7 @@ pub(crate) fn start(mut config: Config) -> io::Result<()> {
         reception,
         group,
         gun,
+        guarded,
         keeper,
         number: 0,
         peer_is: Fingerprint::default(),

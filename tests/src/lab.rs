@@ -209,6 +209,19 @@ impl Lab {
         self.machine(id).demo(&["kill", word]).map(drop)
     }
 
+    /// The numbers of the processes of a box that have `word` on their command line.
+    ///
+    /// # Errors
+    ///
+    /// When the box has no power, or no such process.
+    pub fn find(&self, id: BoxId, word: &str) -> io::Result<String> {
+        let output = self.machine(id).demo(&["find", word])?;
+        if !output.status.success() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Stops the supervisor of a box in its tracks for a while. Returns after that.
     ///
     /// # Errors

@@ -147,6 +147,8 @@ impl Case {
     fn answer(&self, action: Action) -> Option<Event> {
         let (tag, answer) = match (action, self.power) {
             (Action::Start(tag), _) => (tag, Answer::Started),
+            // Nothing is left after a boot.
+            (Action::Adopt(tag), _) => (tag, Answer::NotAdopted),
             (Action::Stop(tag), _) => (tag, Answer::Stopped),
             (Action::LookAtPower(tag), Power::Off) => (tag, Answer::PowerOff),
             (Action::LookAtPower(tag), Power::On) => (tag, Answer::PowerOn),

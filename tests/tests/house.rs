@@ -175,7 +175,11 @@ fn home() -> &'static Path {
 /// What is shipped.
 const PRODUCT: &[&str] = &["firmware-agnostic/src", "board/src", "supervisor/src"];
 /// The clock itself; the patience of blocking code; the rhythm of the one worker that looks after the resources.
-const CLOCKS: &[&str] =
-    &["board/src/clock.rs", "board/src/patience.rs", "supervisor/src/effects/group.rs"];
+const CLOCKS: &[&str] = &[
+    "board/src/clock.rs",
+    "board/src/patience.rs",
+    "supervisor/src/effects/group.rs",
+    "supervisor/src/effects/group/member.rs",
+];
 /// A reason stands on the lines above, and may fill a few of them.
 const SAFETY_WITHIN: usize = 6;

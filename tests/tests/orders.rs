@@ -56,6 +56,25 @@ fn maintenance_keeps_everything_as_it_is_for_its_time() {
 }
 
 #[test]
+fn an_upgrade_wants_a_settled_box_and_forgets_no_order() {
+    let mut booting = Scene::born(None);
+    assert_eq!(booting.order(Order::Upgrade), Err(Refusal::Busy));
+    let mut active = Scene::active();
+    assert!(matches!(active.node.shot(), Shot::Ordered(_)));
+    assert_eq!(active.order(Order::Upgrade), Err(Refusal::Busy));
+    let tag = active.node.epoch().change;
+    active.happens(Event::Answer(tag, Answer::FenceFailed));
+    active.says(|_| ());
+    assert_eq!(active.order(Order::Maintenance(Until::Reboot)), Ok(()));
+    assert_eq!(active.order(Order::Upgrade), Err(Refusal::OrderStands));
+    assert_eq!(active.order(Order::Maintenance(Until::Resume)), Ok(()));
+    let actions = active.happens(Event::Order(Order::Upgrade));
+    // Whoever asked is told first.
+    assert_eq!(actions[..1], [Action::Reply(Ok(()))]);
+    assert_eq!(actions.last(), Some(&Action::Upgrade));
+}
+
+#[test]
 fn a_peer_in_maintenance_is_neither_replaced_nor_shot() {
     let mut standby = Scene::standby();
     standby.says(|word| (word.role, word.asks) = (Role::Active, Asks::Maintenance));
@@ -186,6 +205,7 @@ fn every_refusal_and_every_cause_of_a_drop_has_its_own_words() {
         Refusal::WouldTakeOver,
         Refusal::PeerServes,
         Refusal::KeptFromServing,
+        Refusal::OrderStands,
     ];
     let mut lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
     lines.extend(FrameError::ALL.iter().map(ToString::to_string));

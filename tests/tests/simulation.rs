@@ -103,7 +103,7 @@ fn run_all(
 }
 
 /// What people and fate bring about, and what must come of it sooner or later.
-const SEEN: [&str; 30] = [
+const SEEN: [&str; 32] = [
     "a box is shot because an operator wants it",
     "cables are cut",
     "cables are mended",
@@ -133,6 +133,8 @@ const SEEN: [&str; 30] = [
     "replayed",
     "a box yields to the other one that serves",
     "addresses are announced again",
+    "services are adopted",
+    "a supervisor is upgraded",
     "the resources go home after a failed stay",
 ];
 /// Lives that are lived twice.

@@ -18,7 +18,7 @@ use firmware_agnostic::settings::AtBoot;
 
 use tests::world::appliance::Verb;
 use tests::world::device::Device;
-use tests::world::misery::{MILLI, SECOND};
+use tests::world::misery::{MILLI, Mishap, SECOND};
 use tests::world::story::Story;
 
 #[test]
@@ -369,9 +369,47 @@ fn no_pill_without_a_device() {
 #[test]
 fn supervisor_killed_on_the_active() {
     let mut story = Story::serving();
+    let term = story.node(HOME).map(Node::term);
+    story.misery.respawn = 200 * MILLI..200 * MILLI;
+    story.kill(HOME);
+    for _ in 0..600 {
+        story.run(100 * MILLI);
+        assert!(story.holds(HOME) && !story.holds(AWAY));
+    }
+    assert_eq!(story.node(HOME).map(Node::term), term);
+    story.end("supervisor_killed_on_the_active", Some(HOME));
+}
+
+/// Too late for the peer to trust in it, and too early to be shot.
+#[test]
+fn supervisor_killed_on_the_active_and_slow_to_start() {
+    let mut story = Story::serving();
+    story.misery.respawn = 3 * SECOND..3 * SECOND;
     story.kill(HOME);
     story.run(60 * SECOND);
-    story.end("supervisor_killed_on_the_active", Some(HOME));
+    story.end("supervisor_killed_on_the_active_and_slow_to_start", Some(HOME));
+}
+
+#[test]
+fn supervisor_killed_together_with_a_service() {
+    let mut story = Story::serving();
+    story.misery = story.misery.clone().with(Mishap::AdoptFails, 1_000_000);
+    story.kill(HOME);
+    story.run(60 * SECOND);
+    story.end("supervisor_killed_together_with_a_service", Some(HOME));
+}
+
+/// A person took the silence of the supervisor for the death of the box.
+#[test]
+fn supervisor_killed_and_the_peer_told_to_take_over() {
+    let mut story = Story::serving_with(|settings| settings.require = Require::Dark);
+    story.device(HOME, Device::Unreachable);
+    story.misery.respawn = 10 * SECOND..10 * SECOND;
+    story.kill(HOME);
+    story.run(5 * SECOND);
+    assert_eq!(story.order(AWAY, Order::Confirm(HOME)), Some(Ok(())));
+    story.run(60 * SECOND);
+    story.end("supervisor_killed_and_the_peer_told_to_take_over", None);
 }
 
 #[test]
@@ -588,6 +626,7 @@ fn leftovers_cannot_be_stopped() {
     let mut story = Story::serving();
     story.refuse(HOME, Some(Verb::Stop));
     story.device(HOME, Device::Broken);
+    story.misery = story.misery.clone().with(Mishap::AdoptFails, 1_000_000);
     story.kill(HOME);
     story.run(30 * SECOND);
     assert_eq!(story.serving(), None);

@@ -7,6 +7,8 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use rustix::process::{Pid, PidfdFlags, Signal};
+
 /// One process, as it was when it was looked at.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Entry {
@@ -20,6 +22,8 @@ pub struct Entry {
     pub parent: i32,
     /// Its process group.
     pub group: i32,
+    /// Its session.
+    pub session: i32,
     /// When it was started, in ticks since boot: with the number it names one process for ever.
     pub started: u64,
 }
@@ -36,6 +40,18 @@ impl Entry {
         !matches!(self.state, 'Z' | 'X' | 'x')
     }
 
+    /// Signals exactly this process, and nobody who was given its number since.
+    pub fn signal(&self, signal: Signal) {
+        let pidfd = Pid::from_raw(self.pid)
+            .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+        if let Some(pidfd) = pidfd
+            && Self::of(self.pid).is_some_and(|now| now.started == self.started)
+        {
+            // Fails only for one that is dead.
+            let _ = rustix::process::pidfd_send_signal(pidfd, signal);
+        }
+    }
+
     /// Reads `PID (NAME) STATE PPID PGRP ...`; the name may hold blanks and brackets, the rest does not.
     fn parse(stat: &str) -> Option<Self> {
         let (pid, rest) = stat.split_once(" (")?;
@@ -47,8 +63,9 @@ impl Entry {
             state: words.next()?.chars().next()?,
             parent: words.next()?.parse().ok()?,
             group: words.next()?.parse().ok()?,
+            session: words.next()?.parse().ok()?,
             // The 22nd of the line.
-            started: words.nth(16)?.parse().ok()?,
+            started: words.nth(15)?.parse().ok()?,
         })
     }
 }
@@ -80,10 +97,10 @@ mod tests {
 
     #[test]
     fn a_name_may_look_like_the_rest_of_the_line() {
-        let stat = "42 (a) S (b) Z 1 41 41 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 9999 0";
+        let stat = "42 (a) S (b) Z 1 41 40 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 9999 0";
         let entry = Entry::parse(stat).unwrap();
         assert_eq!((entry.pid, entry.name.as_str()), (42, "a) S (b"));
-        assert_eq!((entry.parent, entry.group, entry.started), (1, 41, 9999));
+        assert_eq!((entry.parent, entry.group, entry.session, entry.started), (1, 41, 40, 9999));
         assert!(!entry.alive());
     }
 

@@ -2,30 +2,82 @@
 //!
 //! A thread reads it for as long as anybody can write it, so a child never waits for us; what comes faster than
 //! `LINES_MAX` a second is counted instead of logged, so a flood does not drown the log.
+//!
+//! When the supervisor dies, nobody reads. That must not kill the child (`SIGPIPE`), so the end that it gets can be read
+//! as well (`fifo(7)`), and while it has that the pipe is not broken. Meanwhile the pipe takes what the child says; the next
+//! life of the supervisor opens it again through the child ([`Output::read_on`]).
 
-use std::io::{self, PipeReader, PipeWriter, Read};
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::mem;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use super::census;
 use crate::patience::Patience;
 
 /// A pipe whose other end is the log.
-///
-/// # Errors
-///
-/// When the kernel has no descriptor or thread left.
-pub fn to_log(name: &str) -> io::Result<PipeWriter> {
-    let (reader, writer) = io::pipe()?;
+pub struct Output {
+    /// What the child writes to.
+    pub writer: OwnedFd,
+    /// What the kernel calls the pipe.
+    pub inode: u64,
+}
+
+impl Output {
+    /// A new pipe to the log.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel has no descriptor or thread left.
+    pub fn new(name: &str) -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        // Its usual size will do as well.
+        let _ = rustix::pipe::fcntl_setpipe_size(&writer, SIZE);
+        let again = format!("/proc/self/fd/{}", writer.as_raw_fd());
+        let writer = match File::options().read(true).write(true).open(again) {
+            Ok(both) => both.into(),
+            // Without /proc nothing of an earlier life is found either.
+            Err(_) => writer.into(),
+        };
+        let inode = rustix::fs::fstat(&writer)?.st_ino;
+        spawn(OwnedFd::from(reader).into(), name)?;
+        Ok(Self { writer, inode })
+    }
+
+    /// Reads on in the pipe `inode` that a process of `group` has.
+    ///
+    /// # Errors
+    ///
+    /// When none of them has it, or it cannot be opened.
+    pub fn read_on(inode: u64, group: i32, name: &str) -> io::Result<()> {
+        let members = census::take().into_iter().filter(|entry| entry.group == group);
+        let folders = members.map(|entry| format!("/proc/{}/fd", entry.pid));
+        let mut open = folders.filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+        let pipe = PathBuf::from(format!("pipe:[{inode}]"));
+        let there = open
+            .find(|entry| fs::read_link(entry.path()).is_ok_and(|link| link == pipe))
+            .ok_or(io::ErrorKind::NotFound)?;
+        let reader = File::open(there.path())?;
+        if rustix::fs::fstat(&reader)?.st_ino != inode {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        spawn(reader, name)
+    }
+}
+
+fn spawn(reader: File, name: &str) -> io::Result<()> {
     let name = name.to_owned();
     thread::Builder::new()
         .name(format!("log {name}"))
         .stack_size(STACK)
-        .spawn(move || copy(reader, &name))?;
-    Ok(writer)
+        .spawn(move || copy(reader, &name))
+        .map(drop)
 }
 
-fn copy(mut reader: PipeReader, name: &str) {
+fn copy(mut reader: File, name: &str) {
     let mut lines = Lines::default();
     let mut second = Second::new();
     let mut buffer = [0; 4096];
@@ -116,6 +168,9 @@ const LINE_MAX: usize = 1000;
 
 /// More than a service says when it starts; less than what fills a log partition in a night.
 const LINES_MAX: u32 = 200;
+
+/// What a talkative service says while the supervisor is away: four times what a pipe holds anyway.
+const SIZE: usize = 256 * 1024;
 
 /// The thread has one buffer and formats one line. The supervisor locks its memory, so a stack is paid in full.
 const STACK: usize = 128 * 1024;

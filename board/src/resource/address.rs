@@ -138,6 +138,21 @@ impl Resource for Address {
         Ok(())
     }
 
+    fn adopt(&mut self) -> io::Result<bool> {
+        let mut netlink = Netlink::open()?;
+        let Some(interface) = netlink.interface(&self.interface)? else { return Ok(false) };
+        if !interface.up || !netlink.addresses(&interface)?.contains(&self.prefix) {
+            return Ok(false);
+        }
+        self.listen(&interface)?;
+        self.rival = None;
+        // Nobody has to learn anything new. The second burst comes as after a start: later than the word of a peer that
+        // has taken over meanwhile, and whose neighbours are not to be told otherwise.
+        self.announced = LATER;
+        self.next = Patience::new(Duration::from_millis(PAUSES[LATER - 1]));
+        Ok(true)
+    }
+
     fn stop(&mut self, _: &Patience) -> io::Result<()> {
         let mut netlink = Netlink::open()?;
         let Some(interface) = netlink.interface(&self.interface)? else { return Ok(()) };
@@ -339,6 +354,8 @@ const REFRESH: Duration = Duration::from_secs(60);
 /// Milliseconds to the next announcement: a burst of five, and another after 5 s for switches that were still busy
 /// with the change when they heard the first.
 const PAUSES: [u64; 9] = [50, 100, 150, 200, 4_500, 50, 100, 150, 200];
+/// The first announcement of the second burst.
+const LATER: usize = 5;
 /// How long an address that somebody has removed can be missing before we know.
 const LOOK: Duration = Duration::from_secs(1);
 /// `DEFEND_INTERVAL` of RFC 5227: two machines that both answer each claim at once would never stop.

@@ -3,7 +3,8 @@
 //! It is ready when it says so ([`Ready`]), dead in the moment it dies ([`Process::alarm`]), and gone when its whole
 //! process group is gone. Whether it is started again is not decided here.
 //!
-//! What a supervisor that was killed leaves behind is found by a mark in the environment (`process/remains.rs`).
+//! It lives on when the supervisor dies, and the next life watches it on if it is still to be run the same way
+//! ([`Process::adopt`]). It is found by a mark in the environment (`process/remains.rs`).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -16,16 +17,19 @@ use rustix::process::Signal;
 
 use super::Resource;
 use crate::child::account::Account;
-use crate::child::{Child, Program, output, signals};
+use crate::child::output::Output;
+use crate::child::{Child, Program, signals};
 use crate::need::Need;
 use crate::patience::Patience;
 use crate::table::{Map, Table};
 
+mod mark;
 mod notify;
 mod ready;
 mod remains;
 mod words;
 
+use mark::Mark;
 pub use ready::Ready;
 use words::{Amount, Mask};
 
@@ -143,10 +147,11 @@ impl Resource for Process {
         }
         self.clear()?;
         self.told = false;
+        let Output { writer, inode } = Output::new(&self.name)?;
         let mut program = self.program()?;
+        program.environment.extend(self.mark(inode).words());
         let witness = self.config.ready.prepare(&mut program)?;
-        let output = output::to_log(&self.name)?;
-        let child = program.spawn(Stdio::from(output.try_clone()?), Stdio::from(output))?;
+        let child = program.spawn(Stdio::from(writer.try_clone()?), Stdio::from(writer))?;
         let ready = witness.wait(&child, &program, patience);
         self.child = Some(child);
         ready.map_err(|error| match self.clear() {
@@ -155,7 +160,25 @@ impl Resource for Process {
         })
     }
 
+    fn adopt(&mut self) -> io::Result<bool> {
+        let Some((entry, mark)) = remains::leader(&self.name) else { return Ok(false) };
+        if mark != self.mark(mark.output) {
+            let name = &self.name;
+            log::info!("{name}: {entry} was started in another way than the configuration says");
+            return Ok(false);
+        }
+        self.child = Some(Child::found(&entry)?);
+        if let Err(error) = Output::read_on(mark.output, entry.group, &self.name) {
+            log::warn!("{}: what {entry} says is not logged: {error}", self.name);
+        }
+        Ok(true)
+    }
+
     fn stop(&mut self, patience: &Patience) -> io::Result<()> {
+        if self.child.is_none() && !self.swept {
+            // One that an earlier life has started may end in order too.
+            self.child = remains::leader(&self.name).and_then(|(it, _)| Child::found(&it).ok());
+        }
         if let Some(child) = &mut self.child {
             child.stop(self.config.stop_signal, self.config.kill_after, patience)?;
         }
@@ -201,17 +224,24 @@ impl Process {
         } else {
             None
         };
-        let mut environment = self.config.environment.clone();
-        environment.extend(remains::mark(&self.name));
         Ok(Program {
             command: self.config.command.clone(),
-            environment,
+            environment: self.config.environment.clone(),
             directory: self.config.directory.clone(),
             account,
             limits: self.config.limits.clone(),
             umask: self.config.umask,
             input: None,
+            outlives: true,
         })
+    }
+
+    /// What its child carries that writes to the pipe `output`.
+    fn mark(&self, output: u64) -> Mark {
+        let Config { command, environment, directory, .. } = &self.config;
+        let Config { user, groups, limits, umask, .. } = &self.config;
+        let way = (command, environment, directory, user, groups, limits, umask);
+        Mark::new(&self.name, &format!("{way:?}"), output)
     }
 }
 

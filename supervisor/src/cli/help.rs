@@ -69,7 +69,7 @@ Examples
 ";
 
 /// Every command, in the order in which they are needed.
-pub const COMMANDS: [Topic; 15] = [
+pub const COMMANDS: [Topic; 16] = [
     Topic {
         word: "run",
         operands: "",
@@ -207,6 +207,17 @@ device for the power and for whose power it is, and tells how long that took.",
 On the box that serves, when the pair is well: cuts the power of the one that
 stands by, sees it off, puts it on again, waits until the pair is whole, and
 tells how long each step took. The service stays where it is.",
+    },
+    Topic {
+        word: "upgrade",
+        operands: "",
+        options: "",
+        line: "go on as the twobox that is installed now",
+        text: "\
+The supervisor becomes the program that lies where it was started from, and
+the services run on. Refused if that program finds something wrong with the
+configuration, while something moves, and while an order stands that is not
+persistent: the next twobox would not know of it.",
     },
     Topic {
         word: "log",

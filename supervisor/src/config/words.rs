@@ -22,10 +22,15 @@ pub(super) struct Pair {
     pub(super) key_file_place: (usize, usize),
     pub(super) auto_failback: AutoFailback,
     pub(super) failback_hold: Duration,
+    pub(super) restart_time: Duration,
 }
 
 impl Pair {
-    pub(super) fn read(mut table: Table<'_>) -> Option<Self> {
+    pub(super) fn read(
+        mut table: Table<'_>,
+        timing: Option<Timing>,
+        require: Require,
+    ) -> Option<Self> {
         let name: Option<String> = table.need("name");
         if name.as_ref().is_some_and(String::is_empty) {
             table.complain(
@@ -37,6 +42,13 @@ impl Pair {
         let key_file_place = table.place("key_file");
         let Failback(auto_failback) = table.or("auto_failback", Failback(AutoFailback::On));
         let failback_hold = table.or("failback_hold", FAILBACK_HOLD);
+        let said: Option<Duration> = table.take("restart_time");
+        if let (Some(timing), Some(said)) = (timing, said)
+            && let Some(broken) = timing.restart(said, require).filter(|it| !it.holds())
+        {
+            table.complain(broken.word, broken.to_string());
+        }
+        let restart_time = said.or(timing.map(|timing| timing.restart_time(require)));
         table.finish();
         Some(Self {
             name: name?,
@@ -44,6 +56,7 @@ impl Pair {
             key_file_place,
             auto_failback,
             failback_hold,
+            restart_time: restart_time?,
         })
     }
 }

@@ -13,14 +13,21 @@ use std::time::{Duration, Instant};
 
 use board::clock::Clock;
 use board::journal::Store;
+use board::lease::Lease;
 use board::patience::{Cord, Patience};
-use board::resource::{Config, Place, Resource};
+use board::resource::{Config, Place};
 use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Answer, Event, Tag};
 use smol::channel::Sender;
 
 use crate::run::Input;
+
+mod member;
+mod waiting;
+
+use member::{Member, Position};
+use waiting::Waiting;
 
 /// How the resources are doing, for people.
 pub(crate) type States = Vec<State>;
@@ -56,6 +63,7 @@ impl Group {
     pub(crate) fn open(
         configs: &[Config],
         me: BoxId,
+        lease: Lease,
         store: Store,
         inputs: Sender<Input>,
     ) -> io::Result<Self> {
@@ -68,9 +76,13 @@ impl Group {
         let (finished, done) = mpsc::channel();
         let (bell, cord) = (Cord::new()?, Cord::new()?);
         let states = Arc::new(Mutex::new(vec![State::default(); members.len()]));
+        let all = |time: fn(&Config) -> Duration| configs.iter().map(time).sum();
+        let stop_time = all(|config| config.stop_timeout);
+        let start_time = all(|config| config.start_timeout + config.stop_timeout);
         let hands = Hands {
             members,
             position: Position::Standby,
+            lease: Waiting { lease, patience: stop_time, left: None },
             store,
             inputs,
             bell: bell.clone(),
@@ -81,15 +93,17 @@ impl Group {
             .name("resources".to_owned())
             .stack_size(STACK)
             .spawn(move || hands.work(&queue, &finished))?;
-        let all = |time: fn(&Config) -> Duration| configs.iter().map(time).sum();
-        let stop_time = all(|config| config.stop_timeout);
-        let start_time = all(|config| config.start_timeout + config.stop_timeout);
         Ok(Self { jobs, bell, cord, done, states, start_time, stop_time })
     }
 
     /// Settles the group on the active box.
     pub(crate) fn start(&self, tag: Tag) {
         self.give(Job::Start(tag));
+    }
+
+    /// Watches on what an earlier life has left running on the active box.
+    pub(crate) fn adopt(&self, tag: Tag) {
+        self.give(Job::Adopt(tag));
     }
 
     /// Settles the group on the box that is not active, calling off a start that is under way.
@@ -152,6 +166,7 @@ impl Group {
 
 enum Job {
     Start(Tag),
+    Adopt(Tag),
     Stop(Tag),
     Restart(ResourceId),
     Record(Journal),
@@ -159,69 +174,11 @@ enum Job {
     End,
 }
 
-/// What the group is settled for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Position {
-    Active,
-    Standby,
-    Nowhere,
-}
-
-impl Position {
-    const fn has(self, place: Place) -> bool {
-        match self {
-            Self::Active => matches!(place, Place::Active | Place::Both),
-            Self::Standby => matches!(place, Place::Standby | Place::Both),
-            Self::Nowhere => false,
-        }
-    }
-}
-
-struct Member {
-    id: ResourceId,
-    config: Config,
-    resource: Box<dyn Resource>,
-    runs: bool,
-    next_look: Instant,
-}
-
-impl Member {
-    fn open(config: &Config, id: ResourceId, me: BoxId) -> io::Result<Self> {
-        let resource = config.open(me).map_err(|error| {
-            io::Error::new(error.kind(), format!("resource {}: {error}", config.name))
-        })?;
-        Ok(Self { id, config: config.clone(), resource, runs: false, next_look: Instant::now() })
-    }
-
-    fn start(&mut self, cord: &Cord) -> io::Result<()> {
-        let patience = Patience::with_cord(self.config.start_timeout, cord);
-        let started = self.resource.start(&patience);
-        if started.is_err() {
-            // What was begun is taken back; if it cannot be, the next stop says so.
-            let _ = self.resource.stop(&Patience::new(self.config.stop_timeout));
-        }
-        self.runs = started.is_ok();
-        self.next_look = Instant::now() + self.resource.rhythm();
-        started
-    }
-
-    fn stop(&mut self) -> io::Result<()> {
-        self.runs = false;
-        self.resource.stop(&Patience::new(self.config.stop_timeout))
-    }
-
-    fn look(&mut self) -> io::Result<()> {
-        let seen = self.resource.monitor();
-        self.runs = seen.is_ok();
-        self.next_look = Instant::now() + self.resource.rhythm();
-        seen
-    }
-}
-
 /// What runs on the thread.
 struct Hands {
     members: Vec<Member>,
     position: Position,
+    lease: Waiting,
     store: Store,
     inputs: Sender<Input>,
     bell: Cord,
@@ -237,6 +194,7 @@ impl Hands {
             while let Ok(job) = queue.try_recv() {
                 match job {
                     Job::Start(tag) => self.start(tag),
+                    Job::Adopt(tag) => self.adopt(tag),
                     Job::Stop(tag) => self.stop(tag),
                     Job::Restart(id) => self.restart(id),
                     Job::Record(journal) => self.store.write(&journal),
@@ -275,7 +233,32 @@ impl Hands {
         self.tell(Event::Answer(tag, answer));
     }
 
+    /// All that moves must be there, and something must: where nothing is, a boot looks the same. What runs on both boxes
+    /// may have failed meanwhile, as it may at any time.
+    fn adopt(&mut self, tag: Tag) {
+        let may = self.lease.take();
+        let moves = |member: &&mut Member| member.config.place == Place::Active;
+        let moving: Vec<_> = self.members.iter_mut().filter(moves).collect();
+        if !may || moving.is_empty() || !moving.into_iter().all(Member::adopt) {
+            log::info!("the services of the last life are not all there to run on");
+            self.tell(Event::Answer(tag, Answer::NotAdopted));
+            return;
+        }
+        self.position = Position::Active;
+        self.tell(Event::Answer(tag, Answer::Adopted));
+        let stays = |member: &&mut Member| member.config.place == Place::Both;
+        let others = self.members.iter_mut().filter(stays);
+        let missing: Vec<_> = others.filter_map(|it| (!it.adopt()).then_some(it.id)).collect();
+        for id in (0..self.members.len()).filter_map(ResourceId::new) {
+            self.note(id, None);
+        }
+        for id in missing {
+            self.tell(Event::ResourceFailed(id));
+        }
+    }
+
     fn stop(&mut self, tag: Tag) {
+        self.lease.take();
         self.position = Position::Standby;
         self.cord.reset();
         let answer = match self.clear_out() {

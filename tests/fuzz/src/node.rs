@@ -47,7 +47,7 @@ fn live(life: &mut Unstructured<'_>) -> Result<()> {
         }
         actions.iter().for_each(|action| questions.note(action));
         // The supervisor ends, or the machine does.
-        if actions.iter().any(|action| matches!(action, Action::Leave | Action::Reset)) {
+        if actions.iter().any(|action| matches!(action, Action::Leave | Action::Reset | Action::Upgrade)) {
             break;
         }
     }
@@ -106,7 +106,7 @@ struct Questions {
 impl Questions {
     fn note(&mut self, action: &Action) {
         match action {
-            Action::Start(tag) | Action::Stop(tag) => self.group = Some(*tag),
+            Action::Adopt(tag) | Action::Start(tag) | Action::Stop(tag) => self.group = Some(*tag),
             Action::LookAtPower(tag) => self.look = Some(*tag),
             Action::Fence(tag) => self.shot = Some(*tag),
             _ => {}
@@ -138,6 +138,8 @@ fn event(life: &mut Unstructured<'_>, node: &Node, questions: &Questions) -> Res
             let resource = resource(life)?;
             let answer = *life.choose(&[
                 Answer::Started,
+                Answer::Adopted,
+                Answer::NotAdopted,
                 Answer::Stopped,
                 Answer::PowerOff,
                 Answer::PowerOn,
@@ -204,6 +206,7 @@ fn order(life: &mut Unstructured<'_>) -> Result<Order> {
         Order::Confirm(BoxId::First),
         Order::Confirm(BoxId::Second),
         Order::Leave,
+        Order::Upgrade,
     ])?)
 }
 

@@ -31,6 +31,9 @@ pub fn play(words: &[OsString]) -> Option<Result<ExitCode, String>> {
         ["serve", address] => serve(address),
         ["hold"] => selftest::hold().map_err(|error| error.to_string()),
         ["kill", word] => init::kill(word).map_err(|error| error.to_string()),
+        ["find", word] => {
+            init::find(word).map(|pids| println!("{pids}")).map_err(|error| error.to_string())
+        }
         ["touch", file] => std::fs::write(file, "").map_err(|error| format!("{file}: {error}")),
         ["exists", file] => {
             std::fs::metadata(file).map(drop).map_err(|error| format!("{file}: {error}"))

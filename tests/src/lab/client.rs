@@ -31,6 +31,10 @@ pub struct Window {
     pub silence: Duration,
     /// Who answered, in order; a new entry whenever it was another box than before.
     pub answers: Vec<(String, usize)>,
+    /// The datagrams that could have been answered by now, and those of them that were not.
+    pub asked: usize,
+    /// See `asked`.
+    pub lost: usize,
 }
 
 impl Window {
@@ -59,7 +63,8 @@ impl Client {
         interfaces.up("eth0")?;
         interfaces.set_address("eth0", own, prefix)?;
         let socket = UdpSocket::bind(SocketAddrV4::new(own, 0))?;
-        let shared = Arc::new(Shared { socket, target, answers: Mutex::default() });
+        let shared =
+            Arc::new(Shared { socket, target, answers: Mutex::default(), asked: Mutex::default() });
         let works: &[fn(&Shared)] = match question {
             Question::Echo => &[Shared::ask, Shared::listen],
             Question::Ldap => &[Shared::bind],
@@ -75,7 +80,14 @@ impl Client {
     pub fn since(&self, start: Instant) -> Window {
         let now = Instant::now();
         let all = self.0.answers();
-        let mut window = Window { silence: Duration::ZERO, answers: Vec::new() };
+        let asked = self.0.asked();
+        let ripe = asked.iter().filter(|(at, _)| *at >= start && now - *at > ANSWER);
+        let mut window = Window {
+            silence: Duration::ZERO,
+            answers: Vec::new(),
+            asked: ripe.clone().count(),
+            lost: ripe.filter(|(_, answered)| !answered).count(),
+        };
         let mut last = start;
         for (when, who) in all.iter().filter(|(when, _)| *when >= start) {
             window.silence = window.silence.max(*when - last);
@@ -100,6 +112,8 @@ struct Shared {
     socket: UdpSocket,
     target: Ipv4Addr,
     answers: Mutex<Vec<(Instant, String)>>,
+    /// When each datagram was sent, and whether it was answered; the place of each is its number.
+    asked: Mutex<Vec<(Instant, bool)>>,
 }
 
 impl Shared {
@@ -107,10 +121,15 @@ impl Shared {
         self.answers.lock().expect("no thread panics while it holds the answers")
     }
 
+    fn asked(&self) -> MutexGuard<'_, Vec<(Instant, bool)>> {
+        self.asked.lock().expect("no thread panics while it holds the questions")
+    }
+
     fn ask(&self) {
         let target = SocketAddrV4::new(self.target, service::PORT);
         let mut next = Instant::now();
         for number in 0u64.. {
+            self.asked().push((Instant::now(), false));
             // Nobody there is an answer too: silence.
             let _ = self.socket.send_to(&number.to_be_bytes(), target);
             next = Instant::now().max(next + RHYTHM);
@@ -122,8 +141,13 @@ impl Shared {
         let mut packet = [0u8; 512];
         loop {
             let Ok((length, from)) = self.socket.recv_from(&mut packet) else { continue };
-            let Some(name) = packet.get(8..length) else { continue };
+            let answer = packet.get(..length).and_then(|it| it.split_first_chunk());
+            let Some((number, name)) = answer else { continue };
             if from.ip() == self.target {
+                let place = u64::from_be_bytes(*number) as usize;
+                if let Some((_, answered)) = self.asked().get_mut(place) {
+                    *answered = true;
+                }
                 let name = String::from_utf8_lossy(name).into_owned();
                 self.answers().push((Instant::now(), name));
             }
@@ -151,6 +175,9 @@ impl Shared {
 
 /// How often the client asks.
 pub(super) const RHYTHM: Duration = Duration::from_millis(5);
+
+/// An answer that takes longer does not come.
+const ANSWER: Duration = Duration::from_millis(500);
 
 /// The port of LDAP.
 const LDAP: u16 = 389;

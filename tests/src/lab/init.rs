@@ -28,6 +28,10 @@ use super::watchdog::Watchdog;
 pub(super) enum Order {
     /// Kill the program; it is started again.
     Crash,
+    /// Kill the program by a signal that has it say no more than a panic does; it is started again.
+    Abort,
+    /// Kill the program, and never start it again.
+    Abandon,
     /// Stop the program in its tracks, as a kernel does that has no time for it.
     Stall,
     /// Let it go on.
@@ -37,7 +41,8 @@ pub(super) enum Order {
 }
 
 impl Order {
-    const ALL: [Self; 4] = [Self::Crash, Self::Stall, Self::Resume, Self::ShutDown];
+    const ALL: [Self; 6] =
+        [Self::Crash, Self::Abort, Self::Abandon, Self::Stall, Self::Resume, Self::ShutDown];
 }
 
 impl fmt::Display for Order {
@@ -65,6 +70,10 @@ pub fn run(own: &str, room: &Path, program: &[String]) -> io::Result<()> {
             if state.leaving {
                 return Ok(());
             }
+            if state.abandoned {
+                drop(state);
+                bury_for_ever();
+            }
             let mut program = Command::new(command);
             program.args(arguments);
             if let Some(watchdog) = &watchdog {
@@ -85,6 +94,15 @@ pub fn run(own: &str, room: &Path, program: &[String]) -> io::Result<()> {
     }
 }
 
+/// The box stays as it is.
+fn bury_for_ever() -> ! {
+    loop {
+        // There may be nobody to bury at present.
+        let _ = wait(WaitOptions::empty());
+        std::thread::sleep(RESPAWN);
+    }
+}
+
 /// The program that pid 1 keeps running, shared with the thread that takes orders.
 #[derive(Clone, Debug, Default)]
 struct Ward(Arc<Mutex<State>>);
@@ -93,6 +111,7 @@ struct Ward(Arc<Mutex<State>>);
 struct State {
     pid: Option<Pid>,
     leaving: bool,
+    abandoned: bool,
 }
 
 impl Ward {
@@ -107,8 +126,10 @@ impl Ward {
             };
             let mut state = self.state();
             state.leaving |= order == Order::ShutDown;
+            state.abandoned |= order == Order::Abandon;
             let signal = match order {
-                Order::Crash => Signal::KILL,
+                Order::Crash | Order::Abandon => Signal::KILL,
+                Order::Abort => Signal::ABORT,
                 Order::Stall => Signal::STOP,
                 Order::Resume => Signal::CONT,
                 Order::ShutDown => Signal::TERM,
@@ -153,6 +174,18 @@ pub fn kill(word: &str) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The processes of the box that have `word` on their command line.
+///
+/// # Errors
+///
+/// When `/proc` cannot be read, or there is none.
+pub fn find(word: &str) -> io::Result<String> {
+    let has = |line: &[u8]| line.split(|byte| *byte == 0).any(|it| it == word.as_bytes());
+    let found: Vec<_> =
+        others()?.filter(|(_, line)| has(line)).map(|(pid, _)| pid.to_string()).collect();
+    if found.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(found.join(" ")) }
 }
 
 /// Stops every process of the box in its tracks, except the one that does so, and pid 1, which does nothing anyway.

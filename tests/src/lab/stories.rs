@@ -3,6 +3,7 @@
 //! A story is a small function that does something to the pair and says what must come of it. At the end of each of
 //! them the watch must not have seen the address on both boxes at the same time.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId::{self, First, Second};
@@ -56,7 +57,7 @@ const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) ->
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 35] = [
+const STORIES: [Story; 39] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -72,6 +73,10 @@ const STORIES: [Story; 35] = [
     story("switch-lies", switch_lies),
     story("switch-slow", switch_slow),
     story("supervisor-dies", supervisor_dies),
+    story("supervisor-upgraded", supervisor_upgraded),
+    story("supervisor-stays-away", supervisor_stays_away),
+    story("unwatched-address-goes", supervisor_stays_away_and_cannot_be_shot),
+    story("guard-dies", guard_dies),
     story("active-resets", active_resets),
     story("active-stalls", active_stalls),
     story("standby-stalls", standby_stalls),
@@ -259,11 +264,114 @@ fn switch_slow(lab: &Lab) -> Result<String, Failure> {
 fn supervisor_dies(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     let start = Instant::now();
-    lab.crash_supervisor(First)?;
+    for order in [Order::Crash, Order::Abort, Order::Crash] {
+        runs_on(lab, First, |lab| Ok(lab.machine(First).order(order)?))?;
+    }
+    // What was adopted is watched as before.
+    lab.kill(First, "serve")?;
+    let noticed = |lab: &Lab| lab.log(First).contains("resource service failed");
+    expect(lab.wait_for(LONG, noticed), "nobody noticed that the service died")?;
+    served_by(lab, First)?;
+    silence_below(lab, start, NOTHING)
+}
+
+fn supervisor_upgraded(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    for _ in 0..2 {
+        runs_on(lab, First, |lab| order(lab, First, "upgrade"))?;
+    }
+    order(lab, Second, "upgrade")?;
+    is(lab, Second, "standby")?;
+    let measured = silence_below(lab, start, NOTHING)?;
+    // It takes signals as before, and what it has adopted is its own.
+    lab.shut_down(First)?;
+    served_by(lab, Second)?;
+    let off = |lab: &Lab| !lab.is_on(First);
+    expect(lab.wait_for(PATIENCE, off), "server1 did not leave")?;
+    expect(!lab.log(First).contains("is left of an earlier life"), "something was left")?;
+    // One that could not start does not become anything.
+    lab.machine(Second).demo(&["touch", "/run/twobox.toml"])?;
+    let socket = ["--socket", "/run/twobox.sock", "upgrade"];
+    let refused = String::from_utf8(lab.twobox(Second, &socket)?.stderr).unwrap_or_default();
+    expect(refused.contains("nothing was done") && refused.contains("is missing"), refused)?;
+    served_by(lab, Second)?;
+    Ok(measured)
+}
+
+/// The supervisor of `id` ends and is started again, and nobody outside notices.
+fn runs_on(
+    lab: &Lab,
+    id: BoxId,
+    end: impl FnOnce(&Lab) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let (term, lives) = (term(lab, id)?, adopted(lab, id));
+    let service = service(lab, id)?;
+    let begun = Instant::now();
+    end(lab)?;
+    let back = |lab: &Lab| adopted(lab, id) > lives;
+    expect(lab.wait_for(PATIENCE, back), "its services were not adopted")?;
     std::thread::sleep(LONG);
-    let settled = |lab: &Lab| lab.serving().is_some();
-    expect(lab.wait_for(PATIENCE, settled), "nobody serves")?;
-    Ok(format!("served again, longest silence {}", millis(lab.client().since(start).silence)))
+    is(lab, id, "active")?;
+    served_by(lab, id)?;
+    let seen = lab.client().since(begun);
+    expect(seen.lost == 0, format!("{} of {} requests failed", seen.lost, seen.asked))?;
+    expect(self::term(lab, id)? == term, "the term has changed")?;
+    expect(self::service(lab, id)? == service, "the service was started again")?;
+    expect(!lab.log(id.other()).contains("ordering the power"), "it was shot at")
+}
+
+fn service(lab: &Lab, id: BoxId) -> io::Result<String> {
+    lab.find(id, "serve")
+}
+
+fn term(lab: &Lab, id: BoxId) -> io::Result<String> {
+    let output = lab.twobox(id, &["status", "--json"])?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // The first term of the text is the box's own.
+    let term = text.split_once("\"term\":").map(|(_, rest)| rest.trim_start());
+    Ok(term.unwrap_or_default().chars().take_while(char::is_ascii_digit).collect())
+}
+
+fn adopted(lab: &Lab, id: BoxId) -> usize {
+    lab.log(id).matches("init -> active: its services run on").count()
+}
+
+fn supervisor_stays_away(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    lab.machine(First).order(Order::Abandon)?;
+    served_by(lab, Second)?;
+    expect(!lab.is_on(First), "server2 took over from a box with power")?;
+    silence_below(lab, start, TAKEOVER)
+}
+
+fn supervisor_stays_away_and_cannot_be_shot(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    lab.set_switch(First, Switch::Unreachable);
+    lab.machine(First).order(Order::Abandon)?;
+    let begun = Instant::now();
+    let gone = |lab: &Lab| lab.holders().is_empty();
+    expect(lab.wait_for(PATIENCE, gone), "an address is held that nobody watches")?;
+    let held = begun.elapsed();
+    expect(held < RESTART + LATE, format!("it was held for {}", millis(held)))?;
+    expect(service(lab, First).is_err(), "a service runs that nobody watches")?;
+    std::thread::sleep(LONG);
+    expect(lab.holders().is_empty(), "server2 took over from a box that may live")?;
+    lab.set_switch(First, Switch::Sound);
+    served_by(lab, Second)?;
+    Ok(format!("the address was gone after {}", millis(held)))
+}
+
+fn guard_dies(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    lab.kill(First, "twobox-guard")?;
+    let told = |lab: &Lab| lab.log(First).contains("starting another");
+    expect(lab.wait_for(LONG, told), "nobody noticed that the guard died")?;
+    std::thread::sleep(Duration::from_secs(1));
+    silence_below(lab, start, NOTHING)?;
+    supervisor_stays_away_and_cannot_be_shot(lab)
 }
 
 fn active_resets(lab: &Lab) -> Result<String, Failure> {
@@ -493,6 +601,10 @@ pub(super) const NOTHING: Duration = Duration::from_millis(700);
 
 /// How long a box waits for a sign of life, where it does.
 const WATCHDOG: Duration = Duration::from_millis(1_500);
+
+/// How long services run on whose supervisor has died: deadtime, the turn of the active box with its switch, and the
+/// order to them.
+const RESTART: Duration = Duration::from_millis(1_000 + 1_600 + 200);
 
 /// How long a box must be dark.
 const DARK: Duration = Duration::from_secs(3);

@@ -20,6 +20,8 @@ pub struct Appliance {
     pub power: Power,
     /// Something may run here that must run on one box only.
     pub holds: bool,
+    /// All of it was started, and none of it was told to stop.
+    pub whole: bool,
     /// The supervisor, as long as it lives.
     pub supervisor: Option<Supervisor>,
     /// Rises with every birth and death; what was set going by an earlier life comes to nothing.
@@ -48,6 +50,7 @@ impl Appliance {
             settings,
             power: Power::Off,
             holds: false,
+            whole: false,
             supervisor: None,
             life: 0,
             clock_set_at: 0,
@@ -64,6 +67,12 @@ impl Appliance {
     /// The supervisor, if it still has `life`.
     pub fn alive(&mut self, life: u32) -> Option<&mut Supervisor> {
         if self.life == life { self.supervisor.as_mut() } else { None }
+    }
+
+    /// Nothing runs here any more.
+    pub const fn let_go(&mut self) {
+        self.holds = false;
+        self.whole = false;
     }
 
     /// Sets the clock, as a boot does.
@@ -121,6 +130,8 @@ pub enum Verb {
     Start,
     /// To stop.
     Stop,
+    /// To run on.
+    Adopt,
 }
 
 /// One life of the supervisor.

@@ -154,6 +154,10 @@ impl World {
                 }
                 wrong.map(|wrong| ("no ping-pong", format!("{name} gives back {wrong}")))
             }
+            Cause::Adopted => {
+                let left = appliance.whole && change.from == Role::Init;
+                (!left).then(|| ("only what runs is adopted", "not everything runs".to_owned()))
+            }
             Cause::DualActive => {
                 self.saw("a box yields to the other one that serves");
                 let before = |other: Heartbeat| {

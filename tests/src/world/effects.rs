@@ -18,6 +18,7 @@ impl World {
                 self.say(id, heartbeat);
             }
             Action::Start(tag) => self.group(id, Job { tag, verb: Verb::Start }),
+            Action::Adopt(tag) => self.group(id, Job { tag, verb: Verb::Adopt }),
             Action::Stop(tag) => self.group(id, Job { tag, verb: Verb::Stop }),
             Action::Restart(resource) => {
                 let life = self.boxes[id.place()].life;
@@ -33,6 +34,7 @@ impl World {
             }
             Action::Reset => self.reset(id),
             Action::Leave => self.leave(id),
+            Action::Upgrade => self.upgrade(id),
             Action::Reply(reply) => {
                 if let Err(refusal) = reply {
                     self.note(id, format_args!("refuses: {refusal}"));
@@ -92,7 +94,9 @@ impl World {
         let times = match job.verb {
             Verb::Start => &self.misery.start,
             Verb::Stop => &self.misery.stop,
+            Verb::Adopt => &self.misery.adopt,
         };
+        self.boxes[id.place()].whole &= job.verb == Verb::Adopt;
         let time = self.random.within(times);
         let life = self.boxes[id.place()].life;
         self.after(time, What::GroupDone(id, life));
@@ -103,15 +107,24 @@ impl World {
         let refuses = self.boxes[id.place()].refuses;
         let start_fails = self.suffers(Mishap::StartFails) || refuses == Some(Verb::Start);
         let stop_fails = self.suffers(Mishap::StopFails) || refuses == Some(Verb::Stop);
+        let adopt_fails = self.suffers(Mishap::AdoptFails) || !self.boxes[id.place()].whole;
         let Some(supervisor) = self.boxes[id.place()].alive(life) else { return };
         let Some(job) = supervisor.jobs.pop_front() else { return };
         let next = supervisor.jobs.front().copied();
         let answer = match job.verb {
             Verb::Start if start_fails => Answer::StartFailed(resource),
-            Verb::Start => Answer::Started,
+            Verb::Start => {
+                self.boxes[id.place()].whole = true;
+                Answer::Started
+            }
+            Verb::Adopt if adopt_fails => Answer::NotAdopted,
+            Verb::Adopt => {
+                self.saw("services are adopted");
+                Answer::Adopted
+            }
             Verb::Stop if stop_fails => Answer::StopFailed(resource),
             Verb::Stop => {
-                self.boxes[id.place()].holds = false;
+                self.boxes[id.place()].let_go();
                 Answer::Stopped
             }
         };

@@ -198,6 +198,7 @@ fn any_order(id: BoxId, random: &mut Random) -> Order {
         Order::Fence { id: id.other(), force: until == Until::Resume },
         Order::Clear,
         Order::Leave,
+        Order::Upgrade,
     ])
 }
 

@@ -33,7 +33,7 @@ impl World {
         }
         appliance.power = Power::Off;
         appliance.lost = Lost::ByItself;
-        appliance.holds = false;
+        appliance.let_go();
         self.die(id);
         self.note(id, format_args!("* {why}"));
         if self.suffers(Mishap::JournalLost) {
@@ -71,7 +71,7 @@ impl World {
             self.hang(id);
         } else if self.boxes[id.place()].power != Power::Off {
             self.note(id, format_args!("* resets"));
-            self.boxes[id.place()].holds = false;
+            self.boxes[id.place()].let_go();
             self.boxes[id.place()].power = Power::On;
             self.boot(id);
         }
@@ -83,6 +83,13 @@ impl World {
             self.note(id, format_args!("* its supervisor is killed"));
             self.respawn(id);
         }
+    }
+
+    /// The supervisor becomes another; what it started runs on.
+    pub(super) fn upgrade(&mut self, id: BoxId) {
+        self.saw("a supervisor is upgraded");
+        self.note(id, format_args!("* its supervisor becomes another"));
+        self.respawn(id);
     }
 
     /// The box does not run for `time`, and goes on as if nothing had been.

@@ -29,6 +29,8 @@ pub struct Misery {
     pub start: Range<u64>,
     /// The time in which all resources stop.
     pub stop: Range<u64>,
+    /// The time in which it is seen whether all resources run.
+    pub adopt: Range<u64>,
     /// The time from the order to the moment the power goes off.
     pub cut: Range<u64>,
     /// The time from there, or from any question, to the device's answer.
@@ -54,6 +56,8 @@ pub enum Mishap {
     StartFails,
     /// The resources do not stop.
     StopFails,
+    /// The resources are not all found after a restart of the supervisor.
+    AdoptFails,
     /// A resource cannot be started again.
     RestartFails,
     /// The power goes in the middle of a write of the journal.
@@ -76,7 +80,7 @@ pub enum Mishap {
 
 impl Mishap {
     /// Every one, in the order of its declaration.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Loss,
         Self::Duplicate,
         Self::Echo,
@@ -84,6 +88,7 @@ impl Mishap {
         Self::Damage,
         Self::StartFails,
         Self::StopFails,
+        Self::AdoptFails,
         Self::RestartFails,
         Self::TornWrite,
         Self::JournalLost,
@@ -109,6 +114,7 @@ impl Mishap {
             Self::Damage => "a heartbeat is damaged",
             Self::StartFails => "resources do not start",
             Self::StopFails => "resources do not stop",
+            Self::AdoptFails => "resources are not found again",
             Self::RestartFails => "a resource does not start again",
             Self::TornWrite => "a write is torn",
             Self::JournalLost => "a journal is lost with the power",
@@ -136,6 +142,7 @@ impl Misery {
             poll: 0..0,
             start: 2 * SECOND..2 * SECOND,
             stop: SECOND..SECOND,
+            adopt: 20 * MILLI..20 * MILLI,
             cut: SECOND..SECOND,
             reading: SECOND / 2..SECOND / 2,
             chances: [0; Mishap::ALL.len()],
@@ -176,6 +183,7 @@ impl Misery {
             stall: 100 * MILLI..8 * SECOND,
             start: 10 * MILLI..10 * SECOND,
             stop: 10 * MILLI..6 * SECOND,
+            adopt: MILLI..2 * SECOND,
             cut: 10 * MILLI..4 * SECOND,
             ..Self::calm()
         };
@@ -189,7 +197,7 @@ impl Misery {
                     Mishap::Echo => 2_000,
                     Mishap::Ancient => 300,
                     Mishap::TornWrite => 5_000,
-                    Mishap::RestartFails => 200_000,
+                    Mishap::RestartFails | Mishap::AdoptFails => 200_000,
                     Mishap::JournalLost | Mishap::ResetHangs | Mishap::FenceFails => 100_000,
                     _ => 50_000,
                 },

@@ -52,6 +52,13 @@ fn deaths() {
     Bounds { budget, ..Bounds::few(1, 8) }.hold("deaths", MILLION / 10);
 }
 
+/// The same, where what runs on is not found again, or fails.
+#[test]
+fn adoptions() {
+    let budget = Budget { kills: 1, births: 1, failures: 1, ..Budget::NONE };
+    Bounds { budget, ..Bounds::few(1, 7) }.hold("adoptions", MILLION / 100);
+}
+
 /// A box does not run for a while, and another loses its power.
 #[test]
 fn stalls() {

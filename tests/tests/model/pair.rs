@@ -88,6 +88,8 @@ pub(crate) struct Machine {
     pub(crate) node: Option<Arc<Node>>,
     /// Something really runs here that must run on one box only.
     pub(crate) holds: bool,
+    /// All of it was started, and none of it told to stop.
+    pub(crate) whole: bool,
     /// The peer was heard in this life.
     pub(crate) heard: bool,
     pub(crate) journal: Option<Journal>,
@@ -104,6 +106,7 @@ pub(crate) struct Machine {
 pub(crate) enum Verb {
     Start,
     Stop,
+    Adopt,
 }
 
 /// A question about the peer's power.
@@ -158,6 +161,7 @@ impl Machine {
         *self = Self {
             powered: self.powered,
             holds: self.holds,
+            whole: self.whole,
             journal: self.journal,
             cut_comes: self.cut_comes,
             births: self.births,
@@ -168,6 +172,7 @@ impl Machine {
     /// Nothing runs here any more.
     pub(crate) fn fall_silent(&mut self) {
         self.holds = false;
+        self.whole = false;
         self.die();
     }
 }

@@ -235,7 +235,12 @@ impl Pair {
         // A start that waited holds from its beginning.
         let next = machine.jobs.first().is_some_and(|(verb, _)| *verb == Verb::Start);
         let answer = match (verb, well) {
-            (Verb::Start, true) => Answer::Started,
+            (Verb::Start, true) => {
+                machine.whole = !machine.jobs.iter().any(|(verb, _)| *verb == Verb::Stop);
+                Answer::Started
+            }
+            (Verb::Adopt, true) if machine.whole => Answer::Adopted,
+            (Verb::Adopt, _) => Answer::NotAdopted,
             (Verb::Start, false) => Answer::StartFailed(RESOURCE),
             (Verb::Stop, true) => {
                 machine.holds = next;
@@ -276,7 +281,11 @@ impl Pair {
                 machine.holds = true;
                 machine.jobs.push((Verb::Start, tag));
             }
-            Action::Stop(tag) => machine.jobs.push((Verb::Stop, tag)),
+            Action::Stop(tag) => {
+                machine.whole = false;
+                machine.jobs.push((Verb::Stop, tag));
+            }
+            Action::Adopt(tag) => machine.jobs.push((Verb::Adopt, tag)),
             Action::LookAtPower(tag) => {
                 self.ask(id, Question { shot: false, tag, seen_off: false });
             }
@@ -286,7 +295,7 @@ impl Pair {
             }
             Action::Record(journal) => machine.journal = Some(journal),
             Action::Reset => machine.fall_silent(),
-            Action::Leave => machine.die(),
+            Action::Leave | Action::Upgrade => machine.die(),
             Action::Restart(_) | Action::Reply(_) | Action::Announce | Action::Tell(_) => {}
         }
     }

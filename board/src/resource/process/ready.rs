@@ -174,7 +174,7 @@ fn succeeded(
     program: &Program,
     patience: &Patience,
 ) -> io::Result<bool> {
-    let question = Program { command: command.to_owned(), ..program.clone() };
+    let question = Program { command: command.to_owned(), outlives: false, ..program.clone() };
     loop {
         let mut asked = question.spawn(Stdio::null(), Stdio::null())?;
         match patience.at_most(QUESTION_TIME).readable(&[child.as_fd(), asked.as_fd()]) {

@@ -1,0 +1,92 @@
+//! One resource of the group, and where the group has its place.
+
+use std::io;
+use std::time::Instant;
+
+use board::patience::{Cord, Patience};
+use board::resource::{Config, Place, Resource};
+use firmware_agnostic::identity::{BoxId, ResourceId};
+
+/// What the group is settled for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Position {
+    Active,
+    Standby,
+    Nowhere,
+}
+
+impl Position {
+    pub(super) const fn has(self, place: Place) -> bool {
+        match self {
+            Self::Active => matches!(place, Place::Active | Place::Both),
+            Self::Standby => matches!(place, Place::Standby | Place::Both),
+            Self::Nowhere => false,
+        }
+    }
+}
+
+pub(super) struct Member {
+    pub(super) id: ResourceId,
+    pub(super) config: Config,
+    pub(super) resource: Box<dyn Resource>,
+    pub(super) runs: bool,
+    /// Nothing was done with it yet in this life.
+    fresh: bool,
+    pub(super) next_look: Instant,
+}
+
+impl Member {
+    pub(super) fn open(config: &Config, id: ResourceId, me: BoxId) -> io::Result<Self> {
+        let resource = config.open(me).map_err(|error| {
+            io::Error::new(error.kind(), format!("resource {}: {error}", config.name))
+        })?;
+        Ok(Self {
+            id,
+            config: config.clone(),
+            resource,
+            runs: false,
+            fresh: true,
+            next_look: Instant::now(),
+        })
+    }
+
+    /// Watches on what an earlier life has left of it, and tells whether it did.
+    pub(super) fn adopt(&mut self) -> bool {
+        if std::mem::take(&mut self.fresh) {
+            let found = self.resource.adopt();
+            if let Err(error) = &found {
+                log::warn!("resource {}: an earlier life's: {error}", self.config.name);
+            }
+            self.runs = found.unwrap_or(false);
+            self.next_look = Instant::now() + self.resource.rhythm();
+        }
+        self.runs
+    }
+
+    pub(super) fn start(&mut self, cord: &Cord) -> io::Result<()> {
+        if self.adopt() {
+            return Ok(());
+        }
+        let patience = Patience::with_cord(self.config.start_timeout, cord);
+        let started = self.resource.start(&patience);
+        if started.is_err() {
+            // What was begun is taken back; if it cannot be, the next stop says so.
+            let _ = self.resource.stop(&Patience::new(self.config.stop_timeout));
+        }
+        self.runs = started.is_ok();
+        self.next_look = Instant::now() + self.resource.rhythm();
+        started
+    }
+
+    pub(super) fn stop(&mut self) -> io::Result<()> {
+        (self.runs, self.fresh) = (false, false);
+        self.resource.stop(&Patience::new(self.config.stop_timeout))
+    }
+
+    pub(super) fn look(&mut self) -> io::Result<()> {
+        let seen = self.resource.monitor();
+        self.runs = seen.is_ok();
+        self.next_look = Instant::now() + self.resource.rhythm();
+        seen
+    }
+}

@@ -1,0 +1,73 @@
+//! The guard of this supervisor: there is always one.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::time::Duration;
+
+use smol::io::AsyncReadExt;
+use smol::{Async, LocalExecutor, Timer};
+
+use crate::guard::Brief;
+
+/// Our end of the guard's line.
+pub(crate) struct Guarded {
+    line: Rc<RefCell<UnixStream>>,
+}
+
+impl Guarded {
+    /// Starts a guard, and another one whenever it dies.
+    ///
+    /// # Errors
+    ///
+    /// When there can be none.
+    pub(crate) fn start(brief: Brief, executor: &LocalExecutor<'static>) -> io::Result<Self> {
+        let line = Rc::new(RefCell::new(start(&brief)?));
+        executor.spawn(replace(brief, line.clone())).detach();
+        Ok(Self { line })
+    }
+
+    /// Lets it go: nothing is left that it could have to stop.
+    pub(crate) fn dismiss(&self) {
+        // One that is dead just now is not needed any more either.
+        let _ = self.line.borrow_mut().write_all(b".");
+    }
+}
+
+/// Waits for the end of each guard, and starts the next.
+async fn replace(brief: Brief, line: Rc<RefCell<UnixStream>>) {
+    loop {
+        let ended = line.borrow().try_clone().and_then(Async::new);
+        match ended {
+            // It says nothing but that it is there.
+            Ok(mut ended) => drop(ended.read(&mut [0]).await),
+            Err(error) => log::warn!("the guard of this supervisor cannot be watched: {error}"),
+        }
+        Timer::after(PAUSE).await;
+        log::warn!("the guard of this supervisor has died: starting another");
+        match start(&brief) {
+            Ok(next) => *line.borrow_mut() = next,
+            Err(error) => log::error!("{error}; trying again"),
+        }
+    }
+}
+
+fn start(brief: &Brief) -> io::Result<UnixStream> {
+    let try_it = || {
+        let mut line = board::guard::start()?;
+        line.set_write_timeout(Some(PATIENCE))?;
+        brief.hand_over(&mut line)?;
+        line.set_nonblocking(true)?;
+        Ok(line)
+    };
+    try_it().map_err(|error: io::Error| {
+        io::Error::new(error.kind(), format!("the guard of this supervisor cannot start: {error}"))
+    })
+}
+
+/// It reads its brief as soon as it runs.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One that dies at once does not make us spin.
+const PAUSE: Duration = Duration::from_secs(1);

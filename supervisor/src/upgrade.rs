@@ -1,0 +1,94 @@
+//! How does this supervisor become the one that lies on the disk now? By exec(3), in place.
+//!
+//! The new program keeps the number of the old one, so init notices nothing, and the services run on: it adopts them as
+//! after a death. It is tried first, on the configuration as it is now, so that a program that cannot run here, or a file
+//! that is wrong, ends nothing.
+
+use std::convert::Infallible;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use board::child::Program;
+use board::patience::Patience;
+use firmware_agnostic::order::Order;
+use smol::channel::Sender;
+
+use crate::request::Request;
+use crate::run::Input;
+
+/// How this supervisor was started, and what for.
+#[derive(Clone, Debug)]
+pub(crate) struct Itself {
+    /// What stands before the words of the command line: the name of the program.
+    pub(crate) before: Vec<OsString>,
+    /// The configuration.
+    pub(crate) config: PathBuf,
+    /// The name of this box.
+    pub(crate) name: String,
+}
+
+impl Itself {
+    /// Tries the program on the disk, and makes an order of it if it can follow; else tells why not.
+    pub(crate) fn try_successor(&self, inputs: Sender<Input>, reply: Sender<String>) {
+        let (itself, refuse) = (self.clone(), reply.clone());
+        let work = move || match itself.check() {
+            Ok(()) => {
+                let order = Input::Request(Request::Order(Order::Upgrade), reply);
+                let _ = inputs.send_blocking(order);
+            }
+            Err(error) => {
+                let _ = reply.try_send(format!("refused\nnothing was done: {error}\n"));
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("upgrade".to_owned()).spawn(work) {
+            let _ = refuse.try_send(format!("refused\nnothing was done: {error}\n"));
+        }
+    }
+
+    fn check(&self) -> io::Result<()> {
+        let words = ["check", "--box", &self.name, "--config"].map(OsStr::new);
+        let before = self.before.iter().skip(1).map(OsString::as_os_str);
+        let all = before.chain(words).chain([self.config.as_os_str()]);
+        let program = program()?;
+        let all = [program.as_os_str()].into_iter().chain(all);
+        let command = all.map(|word| word.to_string_lossy().into_owned()).collect();
+        let said = Program { command, ..Program::default() }.run(&Patience::new(CHECK_TIME))?;
+        if said.end.success() {
+            return Ok(());
+        }
+        let (program, errors) = (program.display(), said.errors.trim().to_owned());
+        Err(io::Error::other(format!("{program} {} on this configuration: {errors}", said.end)))
+    }
+
+    /// Becomes the program on the disk.
+    ///
+    /// # Errors
+    ///
+    /// When it did not.
+    pub(crate) fn succeed(&self) -> io::Result<Infallible> {
+        let mut command = Command::new(program()?);
+        if let Some(name) = self.before.first() {
+            command.arg0(name);
+        }
+        Err(command.args(env::args_os().skip(1)).exec())
+    }
+}
+
+/// Where this program was started from; another one may lie there by now (`proc_pid_exe(5)`).
+fn program() -> io::Result<PathBuf> {
+    let link = fs::read_link("/proc/self/exe")?;
+    let bytes = link.as_os_str().as_bytes();
+    let path = bytes.strip_suffix(b" (deleted)").unwrap_or(bytes);
+    Ok(OsStr::from_bytes(path).into())
+}
+
+/// Less than the person at the command line waits.
+const CHECK_TIME: Duration = Duration::from_secs(3);
