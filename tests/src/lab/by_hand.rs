@@ -1,5 +1,6 @@
 //! What if a person cuts the power of a box through the other one?
 
+use std::fs;
 use std::process::Output;
 use std::time::Instant;
 
@@ -24,6 +25,10 @@ pub(super) fn fence(lab: &Lab) -> Result<String, Failure> {
     expect(!lab.is_on(Second), format!("server2 has power, and yet: {said}"))?;
     std::thread::sleep(LONG);
     expect(lab.boots(Second) == 1, "server2 has booted again")?;
+    let last = fs::read_to_string(lab.disk(First).join("twobox.blackbox"))?;
+    for word in ["< Heartbeat(", "< Order(Fence", "> Fence("] {
+        expect(last.contains(word), format!("no {word} in the black box:\n{last}"))?;
+    }
     silence_below(lab, start, NOTHING)?;
     lab.power_on(Second)?;
     is(lab, Second, "standby")?;
