@@ -225,6 +225,12 @@ pub fn fence(device: &mut dyn Fence, patience: &Patience) -> io::Result<Fenced> 
     }
 }
 
+/// Whether an error says that the device gave no sign of life. One that refuses, answers nonsense, or could not be
+/// asked at all may have power, and so may its box.
+pub fn is_silent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable)
+}
+
 fn is_off(device: &mut dyn Fence, patience: &Patience) -> bool {
     matches!(device.power(patience), Ok(Power::Off))
 }

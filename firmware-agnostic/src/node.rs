@@ -90,6 +90,8 @@ pub enum Answer {
     PowerOn,
     /// To [`Action::LookAtPower`]: the peer's power cannot be seen.
     PowerUnknown,
+    /// To [`Action::LookAtPower`]: the same, and none of its devices has given any sign of life.
+    PowerSilent,
     /// To [`Action::Fence`]: the peer's power was seen off.
     Fenced,
     /// To [`Action::Fence`]: it was not.
@@ -449,9 +451,11 @@ impl Node {
                     self.on_group(answer, now, actions);
                 }
             }
-            Answer::PowerOff | Answer::PowerOn | Answer::PowerUnknown => {
+            Answer::PowerOff | Answer::PowerOn | Answer::PowerUnknown | Answer::PowerSilent => {
                 if self.shot == Shot::Looking(tag) {
-                    self.dark.mute = answer == Answer::PowerUnknown;
+                    // A device that refuses has power, and so may the peer.
+                    self.dark.mute = answer == Answer::PowerSilent;
+                    self.dark.unseen = self.dark.mute || answer == Answer::PowerUnknown;
                     self.on_power(answer == Answer::PowerOff, now, actions);
                 }
             }

@@ -19,7 +19,7 @@ use core::time::Duration;
 
 use crate::dark::Dark;
 use crate::evidence::Evidence;
-use crate::heartbeat::{Asks, Role};
+use crate::heartbeat::{Asks, Heartbeat, Role};
 use crate::journal::Journal;
 use crate::news::{Cause, News};
 use crate::node::{Action, Actions, Node, Tag, act, tell};
@@ -76,13 +76,14 @@ impl Node {
             return;
         }
         match self.peer.word(now) {
-            Some(word) if word.asks != Asks::Fence => {
+            Some(word) if !self.wants_to_be_shot(word, now) => {
                 let first = matches!(self.cause, Cause::NotHeard(_));
                 let cause = if first { Cause::Heard } else { Cause::HeardAgain };
                 self.enter(Role::Standby, cause, now, actions);
             }
             _ if !self.eligible() => self.enter(Role::Standby, Cause::NotEligible, now, actions),
             _ if self.silence_suffices(now) => self.start(Evidence::Silence, now, actions),
+            _ if self.shot == Shot::None && self.relistens(now) => {}
             _ if self.shot == Shot::None => self.look(actions),
             _ if self.shot == Shot::Waiting && self.is_due(now) => self.try_again(actions),
             _ if self.shot == Shot::Aimed && self.is_due(now) => self.shoot(actions),
@@ -97,9 +98,10 @@ impl Node {
             // and then it will say so. One that hears this box again has shot already, and another shot would leave
             // nobody. One that has not heard this box since it booted cannot shoot.
             Some(word) if word.role == Role::Fencing => {
-                (word.heard.is_some() && word.hears.is_empty(), true)
+                let deaf = word.heard.is_some() && word.hears.is_empty();
+                (deaf && self.peer.is_present(now), true)
             }
-            Some(word) => (word.asks == Asks::Fence, false),
+            Some(word) => (self.wants_to_be_shot(word, now), false),
             // Where silence is enough the peer may serve as well, and a shot would not make that better.
             None => {
                 let dead = self.peer.health(now) == Health::Dead && !self.silence_suffices(now);
@@ -128,7 +130,8 @@ impl Node {
             self.on_shot(true, now, actions);
             return;
         }
-        if self.darkness_suffices() && self.role == Role::Fencing && self.eligible() {
+        let listens = self.relistens(now) || !self.eligible();
+        if self.darkness_suffices() && self.role == Role::Fencing && !listens {
             self.start(Evidence::Dark, now, actions);
             return;
         }
@@ -152,7 +155,10 @@ impl Node {
             self.change += 1;
         }
         let by_order = core::mem::take(&mut self.by_order);
-        if off {
+        if off && self.role == Role::Fencing && self.relistens(now) {
+            // Seen before this box stalled: the peer may have come up since, and serve. It is looked at again.
+            self.shot = Shot::None;
+        } else if off {
             self.shot = Shot::None;
             self.tries = 0;
             self.peer.seen_off();
@@ -217,6 +223,11 @@ impl Node {
         Evidence::Silence.suffices(self.settings.require) && self.peer.health(now) == Health::Dead
     }
 
+    /// Whether the peer asks to be shot, and it is no recording that does.
+    pub(crate) fn wants_to_be_shot(&self, word: &Heartbeat, now: Instant) -> bool {
+        word.asks == Asks::Fence && self.peer.is_present(now)
+    }
+
     /// How long the other box may shoot first: it goes before if it serves, or else if it ranks higher; and whatever it
     /// is, if no witness answers here. Two boxes never have the same turn.
     fn turn(&self) -> Duration {
@@ -245,7 +256,7 @@ impl Node {
     pub(crate) const fn shoots(&self) -> bool {
         matches!(self.shot, Shot::Ordered(_))
             && self.tries == 0
-            && !self.dark.mute
+            && !self.dark.unseen
             && !self.by_order
     }
 

@@ -67,7 +67,7 @@ pub(crate) fn start(mut config: Config) -> io::Result<()> {
     let gates: Vec<_> = config.resources.iter().filter_map(|it| it.gate.clone()).collect();
     senses::watch_gates(&gates, &inputs)?;
     if config.settings.at_boot == AtBoot::Fence {
-        senses::ask_how_it_ended(config.fence_of(me), &inputs)?;
+        senses::ask_how_it_ended(config.fence_of(me), config.settings.system, &inputs)?;
     }
     let ports: Vec<_> =
         config.links.iter().map(|link| Rc::new(Port::new(link.clone(), me))).collect();

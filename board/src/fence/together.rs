@@ -114,7 +114,12 @@ impl Fence for Together {
         if seen.contains(&Power::On) {
             return Ok(Power::On);
         }
-        if seen.len() == self.parts.len() { Ok(Power::Off) } else { Err(reasons.into_error()) }
+        match seen.len() {
+            answered if answered == self.parts.len() => Ok(Power::Off),
+            0 => Err(reasons.into_error()),
+            // One has answered, so that this is no silence.
+            _ => Err(io::Error::other(reasons.into_error())),
+        }
     }
 
     /// What the first of its parts says that can tell.

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use board::clock::Clock;
-use board::fence::{Config, Ladder, Power};
+use board::fence::{self, Config, Ladder, Power};
 use board::patience::{Cord, Patience};
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::node::{Answer, Event, Tag};
@@ -224,6 +224,7 @@ impl Hands {
         let answer = match (job.verb, &seen) {
             (Verb::Look, Ok(Power::Off)) => Answer::PowerOff,
             (Verb::Look, Ok(Power::On)) => Answer::PowerOn,
+            (Verb::Look, Err(error)) if fence::is_silent(error) => Answer::PowerSilent,
             (Verb::Look, Err(_)) => Answer::PowerUnknown,
             (Verb::Fence, Ok(Power::Off)) => Answer::Fenced,
             (Verb::Fence | Verb::On, _) => Answer::FenceFailed,
@@ -292,7 +293,7 @@ mod tests {
             Ok(Input::Event(event)) => event,
             _ => panic!("the thread answers"),
         };
-        assert_eq!(answer(), Event::Answer(1, Answer::PowerUnknown));
+        assert_eq!(answer(), Event::Answer(1, Answer::PowerSilent));
         assert_eq!(answer(), Event::Answer(2, Answer::FenceFailed));
         assert!(!shots.exists(), "a shot that came too late was fired");
     }

@@ -135,7 +135,12 @@ impl World {
                         settings.require == Require::Silence && silence * 100 > deadtime * 99
                     }
                 };
-                seen.stays.end(now);
+                if mine.asks == Asks::Claim {
+                    // An operator wants the resources here: home has not failed.
+                    seen.stays.forget();
+                } else {
+                    seen.stays.end(now);
+                }
                 (!true_).then(|| ("silence is not evidence", format!("{evidence:?} is not so")))
             }
             _ if change.to == Role::Starting => {
