@@ -320,24 +320,6 @@ impl Status<'_> {
         }
     }
 
-    /// What there is of evidence that the peer holds nothing, and what there is not, while it is collected.
-    fn evidence(&self) -> Option<String> {
-        if self.node.role() != Role::Fencing {
-            return None;
-        }
-        let signs = self.node.signs(self.now);
-        let dropped = signs.up.is_empty() && !signs.down.is_empty();
-        let silent = format!("silent for {}", Time(signs.silence));
-        let have = [(true, silent.as_str()), (dropped, "lines dropped"), (signs.mute, MUTE)];
-        let have: Vec<&str> = have.into_iter().filter(|it| it.0).map(|it| it.1).collect();
-        let or = match signs.dark_at {
-            _ if self.config.settings.require != Require::Dark => String::new(),
-            Some(at) => format!(", or all of this for {} more", Time(at - self.now)),
-            None => ", or lines dropped and no answer for dark_time".to_owned(),
-        };
-        Some(format!("have: {}; missing: its power seen off{or}", have.join(", ")))
-    }
-
     fn power(&self) -> String {
         let Devices { count, seen, failure } = &self.devices;
         let seen = match seen {
@@ -398,8 +380,6 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
-
-const MUTE: &str = "its fence device does not answer";
 
 /// The one summary that needs nobody's attention.
 const REDUNDANT: &str = "serving, and redundant";

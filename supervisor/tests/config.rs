@@ -111,29 +111,6 @@ fn each_mistake_is_told_with_its_place_and_remedy() {
             "is not a full path",
         ),
         ("[control]", "[log]\nlevel = \"loud\"", "46:9", "log.level", "none of error, warn, info"),
-        (
-            "[control]",
-            "[history]\nsize = 100",
-            "46:8",
-            "history.size",
-            "not between 16384 and 16777216",
-        ),
-        ("[control]", "[[hook]]\ncommand = [\"logger\"]", "46:11", "hook[0].command", "full path"),
-        (
-            "[control]",
-            "[[hook]]\ncommand = [\"/x\"]\non = [\"rule\"]",
-            "47:6",
-            "hook[0].on",
-            "\"rule\" is none of role, fence, alarm",
-        ),
-        ("[control]", "[metrics]\nevery = \"1s\"", "46:9", "metrics.every", "goes with `file`"),
-        (
-            "[control]",
-            "[log]\nto = \"syslog-5425\"",
-            "46:6",
-            "log.to",
-            "none of stderr, syslog, syslog-5424",
-        ),
         ("[control]", "[log]\nto = 1", "46:6", "log.to", "not a text in quotes"),
         ("hostname = \"server1\"", "mac = \"52:54:00\"", "13:7", "box.server1.mac", "such as"),
         (
@@ -180,6 +157,35 @@ fn mistakes_about_the_watchdog_are_told() {
             "at least 1s",
         ),
         ("[control]", "[watchdog]\ntimout = \"1s\"", "46:1", "watchdog.timout", "mean timeout?"),
+    ]);
+}
+
+#[test]
+fn mistakes_about_who_is_told_are_told() {
+    expect_complaints(&[
+        (
+            "[control]",
+            "[history]\nsize = 100",
+            "46:8",
+            "history.size",
+            "not between 16384 and 16777216",
+        ),
+        ("[control]", "[metrics]\nevery = \"1s\"", "46:9", "metrics.every", "goes with `file`"),
+        ("[control]", "[[hook]]\ncommand = [\"logger\"]", "46:11", "hook[0].command", "full path"),
+        (
+            "[control]",
+            "[[hook]]\ncommand = [\"/x\"]\non = [\"rule\"]",
+            "47:6",
+            "hook[0].on",
+            "\"rule\" is none of role, fence, alarm",
+        ),
+        (
+            "[control]",
+            "[log]\nto = \"syslog-5425\"",
+            "46:6",
+            "log.to",
+            "none of stderr, syslog, syslog-5424",
+        ),
     ]);
 }
 

@@ -41,6 +41,7 @@ stories! {
     planned_switch: "planned-switch",
     what_happened_is_kept: "what-happened-is-kept",
     what_happens_is_told: "what-happens-is-told",
+    lateness_is_measured: "lateness-is-measured",
     fenced_by_hand: "fenced-by-hand",
     fenced_by_hand_in_vain: "fenced-by-hand-in-vain",
     drill: "drill",

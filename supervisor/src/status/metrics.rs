@@ -104,8 +104,8 @@ fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-fn seconds(time: Duration) -> f64 {
-    time.as_secs_f64()
+fn seconds(time: Duration) -> String {
+    format!("{}.{:06}", time.as_secs(), time.subsec_micros())
 }
 
 #[cfg(test)]
@@ -117,10 +117,10 @@ mod tests {
         let mut page = Page::default();
         page.gauge("a", &[("link", "one")], 1);
         page.counter("b_total", &[], 2);
-        page.gauge("a", &[("link", "t\"w\\o")], 0.5);
+        page.gauge("a", &[("link", "t\"w\\o")], seconds(Duration::from_millis(50)));
         assert_eq!(
             page.text(),
-            "# TYPE twobox_a gauge\ntwobox_a{link=\"one\"} 1\ntwobox_a{link=\"t\\\"w\\\\o\"} 0.5\n\
+            "# TYPE twobox_a gauge\ntwobox_a{link=\"one\"} 1\ntwobox_a{link=\"t\\\"w\\\\o\"} 0.050000\n\
              # TYPE twobox_b_total counter\ntwobox_b_total 2\n"
         );
     }

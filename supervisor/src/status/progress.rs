@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use board::fence::Power;
+use firmware_agnostic::evidence::Require;
 use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::identity::LinkId;
 use firmware_agnostic::news::Time;
@@ -13,6 +14,24 @@ use super::Status;
 use crate::record::Record;
 
 impl Status<'_> {
+    /// What there is of evidence that the peer holds nothing, and what there is not, while it is collected.
+    pub(super) fn evidence(&self) -> Option<String> {
+        if self.node.role() != Role::Fencing {
+            return None;
+        }
+        let signs = self.node.signs(self.now);
+        let dropped = signs.up.is_empty() && !signs.down.is_empty();
+        let silent = format!("silent for {}", Time(signs.silence));
+        let have = [(true, silent.as_str()), (dropped, "lines dropped"), (signs.mute, MUTE)];
+        let have: Vec<&str> = have.into_iter().filter(|it| it.0).map(|it| it.1).collect();
+        let or = match signs.dark_at {
+            _ if self.config.settings.require != Require::Dark => String::new(),
+            Some(at) => format!(", or all of this for {} more", Time(at - self.now)),
+            None => ", or lines dropped and no answer for dark_time".to_owned(),
+        };
+        Some(format!("have: {}; missing: its power seen off{or}", have.join(", ")))
+    }
+
     /// All that is known of a peer for whose death somebody is asked.
     pub(crate) fn testimony(&self) -> Result<String, Refusal> {
         let (node, peer) = (self.node, self.labels.names().peer());
@@ -71,3 +90,5 @@ impl Status<'_> {
             .line()
     }
 }
+
+const MUTE: &str = "its fence device does not answer";

@@ -1,6 +1,7 @@
 //! Can one read afterwards what has happened?
 
 use std::fs;
+use std::time::Duration;
 
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 
@@ -55,6 +56,25 @@ pub(super) fn programs(lab: &Lab) -> Result<String, Failure> {
     };
     expect(names(&asked) == names(&figures(lab)), "the figures in the file are others")?;
     Ok(format!("{} figures, {} roles", names(&asked).len(), roles.len()))
+}
+
+/// A loop that is held up says so, and so does the box that waited for it.
+pub(super) fn lateness(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    lab.stall(First, Duration::from_millis(300))?;
+    let figure = |id, word: &str| {
+        let status = said(lab, id, &["status", "--json"]);
+        let (_, rest) = status.split_once(&format!("\"{word}\":")).unwrap_or_default();
+        rest.split([',', '}']).next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0)
+    };
+    // At least a keepalive of the stall was not free.
+    let so = |_: &Lab| {
+        figure(First, "late_max_us") >= 100_000 && figure(Second, "silence_max_ms") >= 300
+    };
+    expect(lab.wait_for(PATIENCE, so), "nobody has noticed that server1 did not run")?;
+    let status = said(lab, Second, &["status"]);
+    let told = status.lines().find(|line| line.starts_with("loop: at the worst"));
+    Ok(told.ok_or_else(|| Failure(format!("no word of the loop in\n{status}")))?.to_owned())
 }
 
 /// Where the story looks for them.

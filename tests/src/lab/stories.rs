@@ -57,7 +57,7 @@ const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) ->
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 39] = [
+const STORIES: [Story; 40] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -84,6 +84,7 @@ const STORIES: [Story; 39] = [
     story("planned-switch", planned_switch),
     story("what-happened-is-kept", kept::history),
     Story { choices: kept::told, ..story("what-happens-is-told", kept::programs) },
+    story("lateness-is-measured", kept::lateness),
     story("fenced-by-hand", by_hand::fence),
     story("fenced-by-hand-in-vain", by_hand::fence_in_vain),
     story("drill", by_hand::drill),
