@@ -59,7 +59,7 @@ impl Node {
         let (failback, recovery) = (self.failback.instants(), self.recovery.instants());
         let others = self.timers.instants().chain(failback).chain(recovery);
         let doubted = match &mut self.belief {
-            Belief::Doubted(at) => Some(at),
+            Belief::Doubted(at, _) => Some(at),
             Belief::Whole | Belief::Lost => None,
         };
         self.peer.instants().chain(others).chain(doubted).chain([&mut self.since])

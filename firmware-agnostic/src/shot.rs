@@ -19,7 +19,7 @@ use core::time::Duration;
 
 use crate::dark::Dark;
 use crate::evidence::Evidence;
-use crate::heartbeat::{Asks, Heartbeat, Role};
+use crate::heartbeat::{Asks, Boot, Heartbeat, Role};
 use crate::journal::Journal;
 use crate::news::{Cause, News};
 use crate::node::{Action, Actions, Node, Tag, act, tell};
@@ -48,9 +48,9 @@ pub enum Belief {
     /// It is.
     #[default]
     Whole,
-    /// It said so while the peer talked, at first then: the peer may just have lost its power.
-    Doubted(Instant),
-    /// The peer talked on: the device holds something else, until it has said on.
+    /// It said so while this boot of the peer talked, at first then: the peer may just have lost its power.
+    Doubted(Instant, Boot),
+    /// That boot talked on: the device holds something else, until it has said on.
     Lost,
 }
 
@@ -193,16 +193,19 @@ impl Node {
 
     /// Takes it that the peer is off, unless it talks: then the device is wrong, and people are told.
     pub(crate) fn on_seen_off(&mut self, now: Instant, actions: &mut Actions) {
-        let talks = self.peer.health(now) == Health::Alive && self.peer.word(now).is_some();
-        match self.belief {
-            Belief::Whole if talks => self.belief = Belief::Doubted(now),
-            Belief::Doubted(at) if talks && now - at >= self.settings.timing.deadtime() => {
-                self.belief = Belief::Lost;
-                tell(actions, News::OffAndTalks);
+        let alive = self.peer.health(now) == Health::Alive;
+        let talks = self.peer.word(now).filter(|_| alive).map(|word| word.epoch.boot);
+        match (self.belief, talks) {
+            (Belief::Lost, _) | (_, None) => {}
+            (Belief::Doubted(at, boot), Some(talks)) if boot == talks => {
+                if now - at >= self.settings.timing.deadtime() {
+                    self.belief = Belief::Lost;
+                    tell(actions, News::OffAndTalks);
+                }
             }
-            _ => {}
+            (_, Some(talks)) => self.belief = Belief::Doubted(now, talks),
         }
-        if talks || self.relistens(now) || self.belief == Belief::Lost {
+        if alive || self.relistens(now) || self.belief == Belief::Lost {
             return;
         }
         match (self.role, self.shot) {

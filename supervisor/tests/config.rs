@@ -42,7 +42,6 @@ fn one_file_serves_both_boxes() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn each_mistake_is_told_with_its_place_and_remedy() {
     let mistakes = [
         ("key_file", "keyfile", "3:1", "pair.keyfile", "did you mean key_file?"),

@@ -135,8 +135,9 @@ impl World {
                         settings.require == Require::Silence && silence * 100 > deadtime * 99
                     }
                 };
-                if mine.asks == Asks::Claim {
-                    // An operator wants the resources here: home has not failed.
+                let told = |asks| matches!(asks, Asks::Standby | Asks::Leave | Asks::Maintenance);
+                if mine.asks == Asks::Claim || believed.is_some_and(|(word, _)| told(word.asks)) {
+                    // An operator wants the resources here, or not there: home has not failed.
                     seen.stays.forget();
                 } else {
                     seen.stays.end(now);
