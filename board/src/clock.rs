@@ -4,7 +4,10 @@
 //! The core decides in its own [`Instant`]s; timers wait for those of the standard library, which stand still while the
 //! box is suspended. So a deadline is turned into one only when it is waited for: a box that was suspended meanwhile
 //! wakes late, reads this clock, and knows how late.
+//!
+//! People want the time of day beside it ([`Wall`]). It can be set and may be wrong, and decides nothing.
 
+use std::fmt;
 use std::time;
 
 use firmware_agnostic::time::Instant;
@@ -23,10 +26,37 @@ impl Clock {
         Instant::from_micros(seconds.saturating_mul(1_000_000).saturating_add(micros))
     }
 
+    /// The time of day, for people and their programs.
+    pub fn wall(self) -> Wall {
+        Wall(u64::try_from(clock_gettime(ClockId::Realtime).tv_sec).unwrap_or(0))
+    }
+
     /// When a timer must ring to ring at `instant`, or within a thousandth of a second after it.
     pub fn at(self, instant: Instant) -> time::Instant {
         let wait = (instant - self.now()).min(WAIT_MAX);
         time::Instant::now() + wait
+    }
+}
+
+/// A time of day, in seconds since 1970. Written as RFC 3339 has it, in UTC.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Wall(pub u64);
+
+impl fmt::Display for Wall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, second) = (self.0 / 86_400, self.0 % 86_400);
+        // Years begin in March here, so that the day that not every year has is the last one (400 years have 146,097
+        // days, and each five months from March on 153).
+        let days = days + 719_468;
+        let (era, day) = (days / 146_097, days % 146_097);
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+        let year = era * 400 + year + later;
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 }
 
@@ -53,5 +83,20 @@ mod tests {
         assert!(wait <= Duration::from_secs(5) && wait > Duration::from_secs(3), "{wait:?}");
         assert!(Clock.at(Instant::from_micros(u64::MAX)) > Clock.at(deadline));
         assert!(Clock.at(Instant::from_micros(0)) <= time::Instant::now());
+    }
+
+    #[test]
+    fn the_time_of_day_is_written_as_people_write_it() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (1_767_225_600, "2026-01-01T00:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(Wall(seconds).to_string(), text);
+        }
+        assert!(Clock.wall().0 > 1_600_000_000, "the clock of this machine is set");
     }
 }

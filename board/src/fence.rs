@@ -27,9 +27,11 @@ mod ladder;
 pub mod redfish;
 pub mod serial_reset;
 pub mod together;
+mod trial;
 
 pub use guid::{Guid, Whose};
 pub use ladder::Ladder;
+pub use trial::{Step, trial};
 
 /// A device that can cut the power of one box, as the configuration file says it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -100,6 +102,15 @@ impl Config {
             }
             (_, Kind::Together(_)) => other.is_same_as(self),
             (kind, other) => kind == other,
+        }
+    }
+
+    /// Whether to open it is to do something to the box.
+    fn moves_when_opened(&self) -> bool {
+        match &self.kind {
+            Kind::SerialReset(_) => true,
+            Kind::Together(together) => together.parts().iter().any(Self::moves_when_opened),
+            _ => false,
         }
     }
 
@@ -207,11 +218,23 @@ pub fn fence(device: &mut dyn Fence, patience: &Patience) -> io::Result<Fenced> 
     match device.set_power(Power::Off, patience) {
         Ok(()) => until_off(device, patience).map(|()| Fenced::Shot),
         // The order may have been taken, and its answer lost.
-        Err(_) if is_off(device, patience) && is_off(device, patience) => Ok(Fenced::Shot),
+        Err(_)
+            if is_off(device, patience)
+                && patience.sleep(SECOND_LOOK).is_ok()
+                && is_off(device, patience) =>
+        {
+            Ok(Fenced::Shot)
+        }
         Err(error) => {
             Err(alive(error.kind(), format!("the order to cut the power was not taken: {error}")))
         }
     }
+}
+
+/// Whether an error says that the device gave no sign of life. One that refuses, answers nonsense, or could not be
+/// asked at all may have power, and so may its box.
+pub fn is_silent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable)
 }
 
 fn is_off(device: &mut dyn Fence, patience: &Patience) -> bool {
@@ -226,7 +249,7 @@ fn until_off(device: &mut dyn Fence, patience: &Patience) -> io::Result<()> {
     loop {
         match device.power(patience) {
             Ok(Power::Off) if matches!(seen, Ok(Power::Off)) => return Ok(()),
-            Ok(Power::Off) => (seen, pause) = (Ok(Power::Off), FIRST_PAUSE),
+            Ok(Power::Off) => (seen, pause) = (Ok(Power::Off), SECOND_LOOK),
             // A look for which there was no time left says less than the one before.
             Err(_) if patience.left().is_zero() && seen.is_ok() => {}
             look => seen = look,
@@ -293,6 +316,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A relay is fast, and every millisecond is one without service; a BMC needs about a second between two questions.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// Between the two looks that must agree on off.
+const SECOND_LOOK: Duration = Duration::from_millis(25);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// A device is not bothered by a question a minute.

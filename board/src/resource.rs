@@ -91,6 +91,11 @@ impl Config {
         Some(Self { name, place, start_timeout, stop_timeout, policy, gate, kind })
     }
 
+    /// Whether a start tells the neighbours that it is here.
+    pub const fn announces(&self) -> bool {
+        matches!(self.kind, Kind::Address(_))
+    }
+
     /// What the box `me` must have to run it.
     pub fn needs(&self, me: BoxId) -> Vec<Need> {
         let mut needs = match &self.kind {

@@ -19,7 +19,9 @@ use crate::time::{Instant, Timer};
 /// What is known of the peer's darkness.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Dark {
-    /// The peer's BMC gave no answer when it was last asked.
+    /// The peer's power could not be seen when it was last looked at.
+    pub(crate) unseen: bool,
+    /// The reason was that its BMC gave no sign of life. One that refuses to answer is not dark.
     pub(crate) mute: bool,
     /// It was so for `dark_time`, and is asked about once more.
     ripe: bool,

@@ -34,6 +34,8 @@ pub enum News {
         /// This box serves meanwhile.
         serves: bool,
     },
+    /// The peer's power could not be seen off, as an operator wants, and the peer talks.
+    NotFenced,
     /// The peer says that it has ordered the power of this box off.
     ShotAt,
     /// The peer talks, and a device says that its power is off.
@@ -185,6 +187,7 @@ impl News {
     pub const fn weight(&self) -> Weight {
         match self {
             Self::FenceFailed { .. }
+            | Self::NotFenced
             | Self::NobodyServes
             | Self::Insisting(_)
             | Self::LockedOut
@@ -240,19 +243,7 @@ impl Display for Line<'_> {
             News::Late(time) => {
                 write!(f, "{peer} is late: silent on every link for {}", Time(*time))
             }
-            News::Link(link, Carries::Nothing) => {
-                write!(f, "link {} is silent: {peer} is not heard by it", names.link(*link))
-            }
-            News::Link(link, Carries::OneWay) => {
-                write!(
-                    f,
-                    "link {} carries one way only: {peer} does not hear us by it",
-                    names.link(*link)
-                )
-            }
-            News::Link(link, Carries::BothWays) => {
-                write!(f, "link {} carries again", names.link(*link))
-            }
+            News::Link(link, carries) => self.link(names.link(*link), *carries, f),
             News::Stalled(time) => {
                 write!(f, "this box did not run for {}: listening again before acting", Time(*time))
             }
@@ -265,6 +256,7 @@ impl Display for Line<'_> {
                 }
                 write!(f, "; nothing starts here: say twobox confirm {peer} if it is off")
             }
+            News::NotFenced => write!(f, "{peer} is not fenced, and talks: look at its device"),
             News::ShotAt => {
                 write!(f, "{peer} is cutting the power of this box: this box resets itself at once")
             }
@@ -334,6 +326,18 @@ impl Display for Line<'_> {
 }
 
 impl Line<'_> {
+    /// What a link carries from now on.
+    fn link(&self, link: &str, carries: Carries, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let peer = self.names.peer();
+        match carries {
+            Carries::Nothing => write!(f, "link {link} is silent: {peer} is not heard by it"),
+            Carries::OneWay => {
+                write!(f, "link {link} carries one way only: {peer} does not hear us by it")
+            }
+            Carries::BothWays => write!(f, "link {link} carries again"),
+        }
+    }
+
     /// What becomes of a resource.
     fn fate(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let peer = self.names.peer();

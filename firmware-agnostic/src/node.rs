@@ -18,6 +18,7 @@
 //! | starting, active | something failed (too often), and the peer can serve | stopping | stop |
 //! | active | home is ready long enough; an operator, here or there, wants it | stopping | stop |
 //! | active | silence, or the peer is about to shoot | | fence, at once |
+//! | standby, fencing, active | an operator wants the peer off | fencing, or as it was | fence, at once |
 //! | stopping | everything is stopped | standby or failed | |
 //! | stopping | something cannot be stopped | | asks to be fenced, and resets itself |
 //! | failed | no failure is left | standby | |
@@ -41,7 +42,7 @@ use crate::order::{Order, Refusal};
 use crate::peer::Peer;
 use crate::recovery::{OnFailure, Recovery, Verdict};
 use crate::settings::Settings;
-use crate::shot::{Past, Shot};
+use crate::shot::{Belief, Past, Shot};
 use crate::takeover::will_serve;
 use crate::time::{Instant, Timer, Timers};
 
@@ -67,6 +68,8 @@ pub enum Event {
     Line(LinkId, bool),
     /// The peer's power was seen off, twice, though nobody had asked.
     SeenOff,
+    /// After that it was seen on.
+    SeenOn,
     /// A witness answers, or none does.
     Witness(bool),
     /// This box's own BMC knows whether its power was last cut by an order.
@@ -94,6 +97,8 @@ pub enum Answer {
     PowerOn,
     /// To [`Action::LookAtPower`]: the peer's power cannot be seen.
     PowerUnknown,
+    /// To [`Action::LookAtPower`]: the same, and none of its devices has given any sign of life.
+    PowerSilent,
     /// To [`Action::Fence`]: the peer's power was seen off.
     Fenced,
     /// To [`Action::Fence`]: it was not.
@@ -167,6 +172,8 @@ pub struct Node {
     /// The resources were told to start or stop, and have not answered.
     pub(crate) asked: Option<Tag>,
     pub(crate) shot: Shot,
+    /// The shot under way is an operator's.
+    pub(crate) by_order: bool,
     pub(crate) tries: u8,
     pub(crate) dark: Dark,
     /// Whether the network of this box is fine, as far as its witnesses tell.
@@ -182,8 +189,8 @@ pub struct Node {
     last_life: Option<Journal>,
     /// The machine with this box's name that was told of last.
     impostor: Option<Boot>,
-    /// The boot of the peer that talked while its power was seen off.
-    pub(crate) contradiction: Option<Boot>,
+    /// Whether a fence device is believed that says off.
+    pub(crate) belief: Belief,
 }
 
 impl Node {
@@ -214,6 +221,7 @@ impl Node {
             clean: false,
             asked: None,
             shot: Shot::None,
+            by_order: false,
             tries: 0,
             dark: Dark::default(),
             witness: true,
@@ -224,7 +232,7 @@ impl Node {
             recorded: None,
             last_life: journal,
             impostor: None,
-            contradiction: None,
+            belief: Belief::default(),
         }
     }
 
@@ -251,6 +259,7 @@ impl Node {
             Event::Gate { closed } => self.failback.set_gate(closed),
             Event::Line(link, up) => self.on_line(link, up, &mut actions),
             Event::SeenOff => self.on_seen_off(now, &mut actions),
+            Event::SeenOn => self.belief = Belief::Whole,
             Event::Witness(answers) => self.on_witness(answers, &mut actions),
             Event::WasShot(shot) => self.past.set_shot(shot),
             Event::Timeout => {}
@@ -468,9 +477,11 @@ impl Node {
                     self.on_group(answer, now, actions);
                 }
             }
-            Answer::PowerOff | Answer::PowerOn | Answer::PowerUnknown => {
+            Answer::PowerOff | Answer::PowerOn | Answer::PowerUnknown | Answer::PowerSilent => {
                 if self.shot == Shot::Looking(tag) {
-                    self.dark.mute = answer == Answer::PowerUnknown;
+                    // A device that refuses has power, and so may the peer.
+                    self.dark.mute = answer == Answer::PowerSilent;
+                    self.dark.unseen = self.dark.mute || answer == Answer::PowerUnknown;
                     self.on_power(answer == Answer::PowerOff, now, actions);
                 }
             }
@@ -610,7 +621,8 @@ impl Node {
             return;
         }
         self.decide_shot(now, actions);
-        if self.role != Role::Active {
+        // Nothing is given to a peer whose power is being cut.
+        if self.role != Role::Active || matches!(self.shot, Shot::Ordered(_)) {
             return;
         }
         if let Some(word) = word

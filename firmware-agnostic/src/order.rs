@@ -31,6 +31,13 @@ pub enum Order {
     Clear,
     /// The named box is known to hold nothing: a person has looked.
     Confirm(BoxId),
+    /// Cut the power of the named box, silent or not.
+    Fence {
+        /// The peer.
+        id: BoxId,
+        /// Also if the peer serves, and this box has to take over.
+        force: bool,
+    },
     /// Hand over and leave: the supervisor is to end.
     Leave,
     /// Become the next version of the supervisor, while everything that runs here runs on.
@@ -78,6 +85,12 @@ pub enum Refusal {
     GateClosed,
     /// The peer is in maintenance.
     Maintenance,
+    /// The service is not here: to cut the peer's power means to take over.
+    WouldTakeOver,
+    /// The peer holds the resources too.
+    PeerServes,
+    /// An operator keeps this box from serving, so nobody would.
+    KeptFromServing,
     /// An order stands that the next life of the supervisor would not know.
     OrderStands,
 }
@@ -101,6 +114,13 @@ impl fmt::Display for Refusal {
             Self::IsHome => "this box is home already",
             Self::GateClosed => "a resource keeps the gate closed: its data is not in step yet",
             Self::Maintenance => "the peer is in maintenance: say twobox resume there first",
+            Self::WouldTakeOver => {
+                "this box does not serve: say it on the box that does, or with --yes, and this box takes over"
+            }
+            Self::PeerServes => "the peer serves as well: see twobox status on both boxes, or add --yes",
+            Self::KeptFromServing => {
+                "an operator keeps this box from serving: nobody would; say twobox resume first"
+            }
             Self::OrderStands => {
                 "an order stands until this box boots, and would be forgotten: end it by twobox resume"
             }
@@ -141,6 +161,7 @@ impl Node {
                 Ok(())
             }
             Order::Confirm(id) => self.order_confirm(id, now, actions),
+            Order::Fence { id, force } => self.order_fence(id, force, now, actions),
             Order::Upgrade => self.order_upgrade(),
             Order::Leave => {
                 self.ask(Asks::Leave);
@@ -224,6 +245,42 @@ impl Node {
             self.start(Evidence::Operator, now, actions);
             Ok(())
         }
+    }
+
+    /// A box that serves may always cut its peer's power, because the service goes on. One that does not takes over
+    /// thereby, if it could at all.
+    fn order_fence(
+        &mut self,
+        id: BoxId,
+        force: bool,
+        now: Instant,
+        actions: &mut Actions,
+    ) -> Result<(), Refusal> {
+        let peer_serves = self.peer.word(now).is_some_and(|word| word.role.holds_resources());
+        if id == self.settings.me {
+            return Err(Refusal::NotThePeer);
+        }
+        match self.role {
+            _ if matches!(self.shot, Shot::Ordered(_)) => return Err(Refusal::Busy),
+            Role::Active if peer_serves && !force => return Err(Refusal::PeerServes),
+            Role::Standby | Role::Fencing if !force => return Err(Refusal::WouldTakeOver),
+            Role::Standby | Role::Fencing | Role::Failed if !self.fit => {
+                return Err(Refusal::NotFit);
+            }
+            Role::Standby | Role::Fencing if !self.eligible() => {
+                return Err(Refusal::KeptFromServing);
+            }
+            Role::Standby => {
+                let cause = Cause::Ordered(Order::Fence { id, force });
+                self.enter(Role::Fencing, cause, now, actions);
+            }
+            Role::Active | Role::Fencing => {}
+            Role::Init | Role::Starting | Role::Stopping | Role::Failed => {
+                return Err(Refusal::Busy);
+            }
+        }
+        self.shoot_by_order(actions);
+        Ok(())
     }
 
     fn order_upgrade(&self) -> Result<(), Refusal> {

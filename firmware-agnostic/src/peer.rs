@@ -179,11 +179,21 @@ impl Peer {
     /// an earlier boot, come late, says nothing of the present one.
     pub fn left(&self) -> bool {
         self.word.is_some_and(|word| {
-            let knew_me = |epoch: Epoch| epoch.boot == self.my_boot && epoch.change >= self.met;
             word.asks == Asks::Leave
                 && matches!(word.role, Role::Standby | Role::Failed)
-                && word.heard.is_some_and(knew_me)
+                && self.knows_me(&word)
         })
+    }
+
+    /// Whether the boot that speaks is surely the present one: it has heard this box since it was met, or nobody has
+    /// talked against it for `deadtime`. A recording of an earlier boot does neither while the peer itself is heard.
+    pub fn is_present(&self, now: Instant) -> bool {
+        let knows_me = self.word.is_some_and(|word| self.knows_me(&word));
+        knows_me || now - self.met_at >= self.timing.deadtime()
+    }
+
+    fn knows_me(&self, word: &Heartbeat) -> bool {
+        word.heard.is_some_and(|epoch| epoch.boot == self.my_boot && epoch.change >= self.met)
     }
 
     /// Whether the peer's last word was that everything is to be left as it is.
@@ -304,7 +314,8 @@ impl Peer {
 
     /// Whether nothing more comes of the instants that do not.
     pub(crate) fn is_settled(&self, now: Instant) -> bool {
-        now - self.since >= self.timing.deadtime() && now - self.met_at >= self.timing.warntime()
+        let deadtime = self.timing.deadtime();
+        now - self.since >= deadtime && now - self.met_at >= deadtime
     }
 
     fn freshest(&self) -> Instant {

@@ -6,6 +6,7 @@
 use core::time::Duration;
 
 use crate::node::Node;
+use crate::shot::Belief;
 use crate::time::{Instant, Timer};
 
 impl Node {
@@ -57,7 +58,11 @@ impl Node {
     fn instants(&mut self) -> impl Iterator<Item = &mut Instant> {
         let (failback, recovery) = (self.failback.instants(), self.recovery.instants());
         let others = self.timers.instants().chain(failback).chain(recovery);
-        self.peer.instants().chain(others).chain([&mut self.since])
+        let doubted = match &mut self.belief {
+            Belief::Doubted(at) => Some(at),
+            Belief::Whole | Belief::Lost => None,
+        };
+        self.peer.instants().chain(others).chain(doubted).chain([&mut self.since])
     }
 
     fn moments(&mut self) -> impl Iterator<Item = &mut Instant> {

@@ -80,12 +80,13 @@ impl Reception {
             if self.boots.is_full() {
                 self.boots.remove(0);
             }
-            // There is room: the oldest has just gone.
+            // There is room: whoever was silent for longest has just gone.
             let _ = self.boots.push(Numbers { boot, last: [None; LINKS_MAX] });
         }
-        let Some(numbers) = self.boots.iter_mut().find(|known| known.boot == boot) else {
+        let Some(place) = self.boots.iter().position(|known| known.boot == boot) else {
             return Err(FrameError::Replayed);
         };
+        let Some(numbers) = self.boots.get_mut(place) else { return Err(FrameError::Replayed) };
         let last = &mut numbers.last[link.place()];
         let missing = match *last {
             None => 0,
@@ -96,6 +97,7 @@ impl Reception {
             },
         };
         *last = Some(number);
+        self.boots[place..].rotate_left(1);
         Ok(missing)
     }
 }
@@ -141,4 +143,4 @@ struct Numbers {
 }
 
 /// A peer that boots more often than this while this box runs has other troubles than a replay.
-const BOOTS_MAX: usize = 8;
+const BOOTS_MAX: usize = 32;

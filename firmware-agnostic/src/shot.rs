@@ -12,12 +12,14 @@
 //! - While the first shot is under way every heartbeat says so: a peer that hears it resets itself at once. Not if the
 //!   device did not answer, and not again after a failure: a peer that serves would be lost, and nothing won.
 //! - A box whose witness does not answer lets the other one go before, whatever it is.
+//! - An operator may order a shot at a peer that is well. Such a shot is announced to nobody, and not tried again as long
+//!   as the peer is heard.
 
 use core::time::Duration;
 
 use crate::dark::Dark;
 use crate::evidence::Evidence;
-use crate::heartbeat::{Asks, Role};
+use crate::heartbeat::{Asks, Heartbeat, Role};
 use crate::journal::Journal;
 use crate::news::{Cause, News};
 use crate::node::{Action, Actions, Node, Tag, act, tell};
@@ -38,6 +40,18 @@ pub enum Shot {
     Aimed,
     /// It was ordered off: the outcome is waited for.
     Ordered(Tag),
+}
+
+/// Whether a fence device is believed that says off.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Belief {
+    /// It is.
+    #[default]
+    Whole,
+    /// It said so while the peer talked, at first then: the peer may just have lost its power.
+    Doubted(Instant),
+    /// The peer talked on: the device holds something else, until it has said on.
+    Lost,
 }
 
 /// How the last life of this box ended.
@@ -74,13 +88,14 @@ impl Node {
             return;
         }
         match self.peer.word(now) {
-            Some(word) if word.asks != Asks::Fence => {
+            Some(word) if !self.wants_to_be_shot(word, now) => {
                 let first = matches!(self.cause, Cause::NotHeard(_));
                 let cause = if first { Cause::Heard } else { Cause::HeardAgain };
                 self.enter(Role::Standby, cause, now, actions);
             }
             _ if !self.eligible() => self.enter(Role::Standby, Cause::NotEligible, now, actions),
             _ if self.silence_suffices(now) => self.start(Evidence::Silence, now, actions),
+            _ if self.shot == Shot::None && self.relistens(now) => {}
             _ if self.shot == Shot::None => self.look(actions),
             _ if self.shot == Shot::Waiting && self.is_due(now) => self.try_again(actions),
             _ if self.shot == Shot::Aimed && self.is_due(now) => self.shoot(actions),
@@ -95,9 +110,10 @@ impl Node {
             // and then it will say so. One that hears this box again has shot already, and another shot would leave
             // nobody. One that has not heard this box since it booted cannot shoot.
             Some(word) if word.role == Role::Fencing => {
-                (word.heard.is_some() && word.hears.is_empty(), true)
+                let deaf = word.heard.is_some() && word.hears.is_empty();
+                (deaf && self.peer.is_present(now), true)
             }
-            Some(word) => (word.asks == Asks::Fence, false),
+            Some(word) => (self.wants_to_be_shot(word, now), false),
             // Where silence is enough the peer may serve as well, and a shot would not make that better.
             None => {
                 let dead = self.peer.health(now) == Health::Dead && !self.silence_suffices(now);
@@ -122,11 +138,12 @@ impl Node {
     }
 
     pub(crate) fn on_power(&mut self, off: bool, now: Instant, actions: &mut Actions) {
-        if off {
+        if off && self.belief != Belief::Lost {
             self.on_shot(true, now, actions);
             return;
         }
-        if self.darkness_suffices() && self.role == Role::Fencing && self.eligible() {
+        let listens = self.relistens(now) || !self.eligible();
+        if self.darkness_suffices() && self.role == Role::Fencing && !listens {
             self.start(Evidence::Dark, now, actions);
             return;
         }
@@ -149,7 +166,12 @@ impl Node {
             // What this box says of its shot has changed.
             self.change += 1;
         }
-        if off {
+        let by_order = core::mem::take(&mut self.by_order);
+        let off = off && self.belief != Belief::Lost;
+        if off && self.role == Role::Fencing && self.relistens(now) {
+            // Seen before this box stalled: the peer may have come up since, and serve. It is looked at again.
+            self.shot = Shot::None;
+        } else if off {
             self.shot = Shot::None;
             self.tries = 0;
             self.peer.seen_off();
@@ -158,6 +180,9 @@ impl Node {
             } else {
                 tell(actions, News::Fenced);
             }
+        } else if by_order && self.peer.word(now).is_some() {
+            self.shot = Shot::None;
+            tell(actions, News::NotFenced);
         } else {
             let pause = self.pause();
             self.wait_for(now + pause);
@@ -168,11 +193,16 @@ impl Node {
 
     /// Takes it that the peer is off, unless it talks: then the device is wrong, and people are told.
     pub(crate) fn on_seen_off(&mut self, now: Instant, actions: &mut Actions) {
-        if self.peer.health(now) == Health::Alive || self.relistens(now) {
-            let talks = self.peer.word(now).map(|word| word.epoch.boot);
-            if talks.is_some() && core::mem::replace(&mut self.contradiction, talks) != talks {
+        let talks = self.peer.health(now) == Health::Alive && self.peer.word(now).is_some();
+        match self.belief {
+            Belief::Whole if talks => self.belief = Belief::Doubted(now),
+            Belief::Doubted(at) if talks && now - at >= self.settings.timing.deadtime() => {
+                self.belief = Belief::Lost;
                 tell(actions, News::OffAndTalks);
             }
+            _ => {}
+        }
+        if talks || self.relistens(now) || self.belief == Belief::Lost {
             return;
         }
         match (self.role, self.shot) {
@@ -211,6 +241,11 @@ impl Node {
         Evidence::Silence.suffices(self.settings.require) && self.peer.health(now) == Health::Dead
     }
 
+    /// Whether the peer asks to be shot, and it is no recording that does.
+    pub(crate) fn wants_to_be_shot(&self, word: &Heartbeat, now: Instant) -> bool {
+        word.asks == Asks::Fence && self.peer.is_present(now)
+    }
+
     /// How long the other box may shoot first: it goes before if it serves, or else if it ranks higher; and whatever it
     /// is, if no witness answers here. Two boxes never have the same turn.
     fn turn(&self) -> Duration {
@@ -237,7 +272,10 @@ impl Node {
 
     /// Whether to tell the peer that it is being shot.
     pub(crate) const fn shoots(&self) -> bool {
-        matches!(self.shot, Shot::Ordered(_)) && self.tries == 0 && !self.dark.mute
+        matches!(self.shot, Shot::Ordered(_))
+            && self.tries == 0
+            && !self.dark.unseen
+            && !self.by_order
     }
 
     pub(crate) fn look(&mut self, actions: &mut Actions) {
@@ -264,6 +302,14 @@ impl Node {
         self.shot = Shot::Ordered(self.change);
         tell(actions, News::Shooting);
         act(actions, Action::Fence(self.change));
+    }
+
+    /// Shoots because an operator wants it, whatever the peer is.
+    pub(crate) fn shoot_by_order(&mut self, actions: &mut Actions) {
+        self.tries = 0;
+        self.dark = Dark::default();
+        self.by_order = true;
+        self.shoot(actions);
     }
 
     pub(crate) fn pause(&mut self) -> Duration {

@@ -53,7 +53,7 @@ impl Node {
         }
         match word {
             Some(word) if self.released_by(&word) => self.start(Evidence::Released, now, actions),
-            Some(word) if word.asks == Asks::Fence && self.may_shoot() => {
+            Some(word) if self.wants_to_be_shot(&word, now) && self.may_shoot() => {
                 self.doubt(Cause::AskedToFence, now, actions);
             }
             None if self.peer.left() => self.start(Evidence::Released, now, actions),

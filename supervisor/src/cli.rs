@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,8 +11,10 @@ use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 use crate::config::LEVELS;
 
+mod fence;
 mod help;
 mod perform;
+mod typed;
 
 pub use help::{COMMANDS, Topic};
 pub use perform::perform;
@@ -42,6 +45,34 @@ pub enum Command {
         /// Whether to look at the interfaces, devices and programs of this machine too.
         here: bool,
     },
+    /// Show what has happened.
+    History {
+        /// The history of the other box, to be shown together with that of this one.
+        with: Option<PathBuf>,
+        /// How many records at the most.
+        count: usize,
+        /// For a program.
+        json: bool,
+    },
+    /// Show what is known of a silent peer, and have its name typed.
+    Confirm,
+    /// Ask the devices that cut the peer's power whether they would.
+    TryFence {
+        /// The name of this box, if the machine is not to be asked.
+        who: Option<String>,
+    },
+    /// Cut the peer's power.
+    Fence {
+        /// The peer's name, unless it is to be typed.
+        name: Option<String>,
+        /// Even if this box takes over thereby.
+        yes: bool,
+    },
+    /// Cut the power of a peer that stands by, and put it on again.
+    Drill {
+        /// The peer's name, unless it is to be typed.
+        name: Option<String>,
+    },
     /// Ask the supervisor that runs, in its words.
     Ask(String),
     /// Show this text.
@@ -64,6 +95,16 @@ pub enum Exit {
     NotPermitted = 4,
     /// `status` only: the service runs, and one more failure may end it.
     Degraded = 10,
+}
+
+impl Exit {
+    /// How a command ends that could not ask.
+    fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Self::NotPermitted,
+            _ => Self::Unreachable,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -106,7 +147,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Short('V') | Long("version") => said.words = vec!["version".to_owned()],
             Long("box") => said.who = Some(parser.value()?.string()?),
             Long("here") => said.here = true,
+            Short('n') => said.count = Some(parser.value()?.parse()?),
+            Long("with") => said.with = Some(parser.value()?.into()),
             Long("json") => said.json = true,
+            Long("metrics") => said.metrics = true,
+            Long("dry-run") => said.dry_run = true,
+            Long("yes") => said.yes = true,
             Long("for") => said.time = Some(parser.value()?.string()?),
             Long("persistent") => said.persistent = true,
             Value(word) => said.words.push(word.string()?),
@@ -127,6 +173,11 @@ struct Said {
     help: bool,
     here: bool,
     json: bool,
+    metrics: bool,
+    dry_run: bool,
+    yes: bool,
+    count: Option<usize>,
+    with: Option<PathBuf>,
     time: Option<String>,
     persistent: bool,
     words: Vec<String>,
@@ -150,9 +201,14 @@ impl Said {
     fn known(&mut self, topic: &Topic, operands: &[&str]) -> Result<Command, UsageError> {
         let (who, here, json) = (self.who.take(), self.here, self.json);
         let misplaced = [
-            ("--box", who.is_some() && !["run", "check"].contains(&topic.word)),
+            ("--box", who.is_some() && !["run", "check", "fence"].contains(&topic.word)),
+            ("--metrics", self.metrics && topic.word != "status"),
+            ("--dry-run", self.dry_run && topic.word != "fence"),
+            ("--yes", self.yes && topic.word != "fence"),
             ("--here", here && topic.word != "check"),
-            ("--json", json && topic.word != "status"),
+            ("--json", json && !["status", "history"].contains(&topic.word)),
+            ("-n", self.count.is_some() && topic.word != "history"),
+            ("--with", self.with.is_some() && topic.word != "history"),
             ("--for", self.time.is_some() && !ORDERS.contains(&topic.word)),
             ("--persistent", self.persistent && !["standby", "maintenance"].contains(&topic.word)),
         ];
@@ -166,7 +222,22 @@ impl Said {
                 self.config = Some(file.into());
                 Ok(Command::Check { who, here })
             }
+            ("history", []) => Ok(Command::History {
+                with: self.with.take(),
+                count: self.count.unwrap_or(usize::MAX),
+                json,
+            }),
             ("status", []) if json => Ok(Command::Ask("status json".to_owned())),
+            ("status", []) if self.metrics => Ok(Command::Ask("status metrics".to_owned())),
+            ("confirm", []) => Ok(Command::Confirm),
+            ("fence", []) if self.dry_run => Ok(Command::TryFence { who }),
+            ("fence", [] | [_]) if !self.dry_run && who.is_none() => Ok(Command::Fence {
+                name: operands.first().map(|&name| name.to_owned()),
+                yes: self.yes,
+            }),
+            ("drill", ["fence", name @ ..]) if name.len() < 2 => {
+                Ok(Command::Drill { name: name.first().map(|&name| name.to_owned()) })
+            }
             ("log", [level]) if !LEVELS.iter().any(|(word, _)| word == level) => {
                 let levels = LEVELS.map(|(word, _)| word).join(", ");
                 Err(UsageError(format!("{level:?} is no level: they are {levels}")))
@@ -227,6 +298,7 @@ mod tests {
         }
         for (line, asked) in [
             ("status --json", "status json"),
+            ("status --metrics", "status metrics"),
             ("standby --for 2h", "standby for 2h"),
             ("--persistent maintenance", "maintenance persistent"),
         ] {
@@ -239,7 +311,10 @@ mod tests {
         let wrong = [
             ("", "no command"),
             ("statsu", "did you mean status?"),
-            ("confirm", "say `twobox confirm PEER`"),
+            ("confirm a b", "say `twobox confirm PEER`"),
+            ("drill", "say `twobox drill fence PEER`"),
+            ("fence --dry-run server1", "say `twobox fence PEER"),
+            ("status --yes", "--yes is no option of status"),
             ("standby now", "say `twobox standby [--for"),
             ("standby --for long", "is no time"),
             ("standby --for 2h --persistent", "exclude each other"),
@@ -247,6 +322,9 @@ mod tests {
             ("log loud", "is no level"),
             ("standby --json", "--json is no option of standby"),
             ("status --box a", "--box is no option of status"),
+            ("status -n 3", "-n is no option of status"),
+            ("history -n all", "all"),
+            ("history server1", "say `twobox history [--json]"),
             ("run fast", "say `twobox run"),
             ("--colour", "--colour"),
             ("--config", "missing argument"),

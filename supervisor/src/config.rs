@@ -24,11 +24,14 @@ mod error;
 mod fingerprint;
 mod identity;
 mod keys;
+mod observers;
 mod words;
 
 use boxes::Boxes;
 pub use error::Error;
 pub use identity::Identity;
+use observers::HISTORY;
+pub use observers::{HAPPENINGS, History, Hook, Metrics};
 use words::Pair;
 pub use words::{Control, LEVELS, Log, LogTo, SOCKET};
 
@@ -57,6 +60,12 @@ pub struct Config {
     pub log: Log,
     /// The file that remembers this box's last life.
     pub journal: PathBuf,
+    /// Where what happens is kept.
+    pub history: History,
+    /// Who is told of what happens.
+    pub hooks: Vec<Hook>,
+    /// Where figures are written, if anywhere.
+    pub metrics: Option<Metrics>,
     /// A file that is there while this box is ready to do its part.
     pub ready_file: Option<PathBuf>,
     /// How long its services run on when the supervisor has died, and no other comes.
@@ -84,6 +93,8 @@ pub struct Places {
     pub witnesses: (usize, usize),
     /// Of each `[[resource]]`.
     pub resources: Vec<(usize, usize)>,
+    /// Of the first `[[hook]]`.
+    pub hooks: (usize, usize),
     /// Of `watchdog.device`.
     pub watchdog: (usize, usize),
 }
@@ -176,6 +187,9 @@ impl Config {
         let control = Control::read(root.section("control"));
         let log = Log::read(root.section("log"));
         let journal = words::read_journal(root.section("journal"));
+        let history = History::read(root.section("history"));
+        let metrics = Metrics::read(root.section("metrics"));
+        let (hooks, hooks_place) = observers::read_hooks(&mut root);
         let ready_file = words::read_ready(root.section("ready"));
         let (watchdog, watchdog_place) =
             words::read_watchdog(root.section("watchdog"), timing, require);
@@ -208,6 +222,7 @@ impl Config {
             links: links_place,
             witnesses: witnesses_place,
             resources: resource_places,
+            hooks: hooks_place,
             watchdog: watchdog_place,
         };
         let (boxes, fence) = boxes.into_parts();
@@ -223,6 +238,9 @@ impl Config {
             control,
             log,
             journal,
+            history,
+            hooks,
+            metrics,
             ready_file,
             restart_time: pair.restart_time,
             watchdog,
@@ -237,6 +255,12 @@ impl Config {
 pub fn socket(path: &Path) -> PathBuf {
     let Ok(text) = text(path) else { return SOCKET.into() };
     Control::read(Source::new(&text).parse().section("control")).socket
+}
+
+/// Where the history of the supervisor is that runs with the file at `path`. Mistakes in it do not matter here either.
+pub fn history(path: &Path) -> PathBuf {
+    let Ok(text) = text(path) else { return HISTORY.into() };
+    History::read(Source::new(&text).parse().section("history")).file
 }
 
 fn read_links(root: &mut Table<'_>) -> Vec<link::Config> {

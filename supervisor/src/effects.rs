@@ -18,7 +18,6 @@ use board::link::Port;
 use firmware_agnostic::frame::{self, Keys, PairId, Word};
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::identity::ResourceId;
-use firmware_agnostic::news::{News, Weight};
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
 use firmware_agnostic::order::Refusal;
 use firmware_agnostic::reception::Reception;
@@ -26,10 +25,12 @@ use firmware_agnostic::time::Instant;
 use smol::channel::Sender;
 use smol::{LocalExecutor, Task, Timer};
 
+use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::labels::Labels;
+use crate::pace::Pace;
 use crate::ready::Ready;
-use crate::request::Request;
+use crate::request::{Form, Request};
 use crate::run::Input;
 use crate::status::Status;
 use crate::upgrade::Itself;
@@ -55,6 +56,8 @@ pub(crate) struct Effects {
     /// Where something watches this box.
     pub(crate) keeper: Option<Keeper>,
     pub(crate) ready: Ready,
+    pub(crate) chronicle: Chronicle,
+    pub(crate) pace: Pace,
     pub(crate) itself: Itself,
     /// The number of the next frame.
     pub(crate) number: u32,
@@ -77,6 +80,7 @@ pub(crate) struct Overdue {
 impl Effects {
     /// Does what the node ordered. Breaks when the supervisor is to end.
     pub(crate) fn perform(&mut self, action: Action) -> ControlFlow<()> {
+        self.chronicle.acts(&action);
         match action {
             Action::Send(heartbeat) => {
                 let speaks = self.reception.borrow().speaks();
@@ -123,6 +127,7 @@ impl Effects {
                 if let Some(keeper) = &self.keeper {
                     keeper.bite();
                 }
+                self.chronicle.flush();
                 crate::logging::flush();
                 let Err(error) = board::power::reset();
                 log::error!("{error}; the peer has been asked to fence it");
@@ -133,7 +138,7 @@ impl Effects {
             }
             Action::Upgrade => self.upgrade(),
             Action::Reply(verdict) => self.reply(verdict),
-            Action::Tell(news) => self.tell(&news),
+            Action::Tell(news) => self.chronicle.tell(&news, self.group.announced()),
         }
         ControlFlow::Continue(())
     }
@@ -178,20 +183,23 @@ impl Effects {
                 self.asking = Some(reply);
                 return Some(Event::Order(order));
             }
-            Request::Status { json } => {
-                let status = Status {
-                    node,
-                    now,
-                    labels: &self.labels,
-                    config: &self.config,
-                    ports: &self.ports,
-                    reception: &self.reception.borrow(),
-                    resources: self.group.states(),
-                    devices: self.gun.devices(),
-                    watchdog: self.keeper.as_ref().map(Keeper::state),
-                };
+            Request::Status(form) => {
+                let status = self.status(node, now);
                 let verdict = if status.redundant() { "ok" } else { "degraded" };
-                (verdict, if json { status.json() } else { status.text() })
+                match form {
+                    Form::Text => (verdict, status.text()),
+                    Form::Json => (verdict, status.json()),
+                    Form::Metrics => (verdict, status.metrics()),
+                }
+            }
+            Request::Evidence => match self.status(node, now).testimony() {
+                Ok(testimony) => ("ok", testimony),
+                Err(refusal) => ("refused", format!("{refusal}\n")),
+            },
+            Request::Progress => ("ok", self.status(node, now).progress()),
+            Request::PowerOn => {
+                self.gun.on();
+                ("ok", String::new())
             }
             Request::Upgrade => {
                 self.itself.try_successor(self.inputs.clone(), reply);
@@ -207,8 +215,24 @@ impl Effects {
         None
     }
 
-    /// Tells init how this box is doing.
-    pub(crate) fn note(&mut self, node: &Node, now: Instant) {
+    fn status<'a>(&'a self, node: &'a Node, now: Instant) -> Status<'a> {
+        Status {
+            node,
+            now,
+            labels: &self.labels,
+            config: &self.config,
+            ports: &self.ports,
+            reception: self.reception.borrow(),
+            resources: self.group.states(),
+            devices: self.gun.devices(),
+            watchdog: self.keeper.as_ref().map(Keeper::state),
+            pace: self.pace,
+        }
+    }
+
+    /// Tells init how this box is doing, and keeps what has happened.
+    pub(crate) fn note(&mut self, node: &Node, event: &Event, now: Instant) {
+        self.chronicle.note(node, event, now);
         self.ready.note(node, now, &self.labels);
         let system = node.peer().last_word().map(|word| word.system).unwrap_or_default();
         if std::mem::replace(&mut self.peer_is, system) != system {
@@ -224,15 +248,6 @@ impl Effects {
             };
             let _ = asking.try_send(text);
         }
-    }
-
-    fn tell(&self, news: &News) {
-        let level = match news.weight() {
-            Weight::Error => log::Level::Error,
-            Weight::Warning => log::Level::Warn,
-            Weight::Info => log::Level::Info,
-        };
-        log::log!(level, "{}", news.line(&self.labels.names()));
     }
 
     /// Makes `answer` of the silence of whoever was asked under `tag`.

@@ -16,6 +16,7 @@ use board::patience::Patience;
 use board::resource;
 
 use crate::config::{Config, Identity};
+use crate::hooks::Hooks;
 use crate::logging;
 
 /// All that a guard has to know.
@@ -92,7 +93,8 @@ pub(crate) fn run() -> io::Result<()> {
     let identity = Identity { told: Some(brief.name), ..Identity::default() };
     let config = Config::read(&brief.config, &identity)
         .map_err(|_| io::Error::other("the supervisor ran with a configuration that is wrong"))?;
-    logging::start(config.log.to, config.log.level)?;
+    let hooks = Hooks::open(&config.hooks, config.name(config.settings.me))?;
+    logging::start(config.log.to, config.log.level, hooks)?;
     log::error!(
         "the supervisor has died, and no other came within {:?}: stopping its services, and removing its addresses",
         brief.patience

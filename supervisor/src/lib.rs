@@ -3,17 +3,25 @@
 //! Read `run.rs` for the loop and `effects.rs` for what is done; the decisions are in
 //! `firmware_agnostic::node`.
 
+mod black_box;
 pub mod check;
+mod chronicle;
 pub mod cli;
 pub mod client;
 pub mod config;
 mod control;
 mod effects;
 mod guard;
+mod history;
+mod hooks;
 mod json;
 mod labels;
 mod logging;
+mod metrics;
+mod pace;
+mod phases;
 mod ready;
+mod record;
 pub mod request;
 mod run;
 mod senses;

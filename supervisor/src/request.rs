@@ -12,16 +12,30 @@ use log::LevelFilter;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Request {
     /// How is the pair doing?
-    Status {
-        /// For a program.
-        json: bool,
-    },
+    Status(Form),
+    /// What is known of a peer for whose death somebody is to vouch?
+    Evidence,
+    /// How does it go with the peer's power, for a command that waits?
+    Progress,
+    /// The peer is to have its power back.
+    PowerOn,
     /// An operator's word to the node.
     Order(Order),
     /// Log more, or less.
     Log(LevelFilter),
     /// Become the program that lies on the disk now, if that can run here.
     Upgrade,
+}
+
+/// For whom a status is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Form {
+    /// A person.
+    Text,
+    /// A program: JSON.
+    Json,
+    /// A collector of figures: the text format of Prometheus.
+    Metrics,
 }
 
 impl Request {
@@ -33,21 +47,22 @@ impl Request {
     pub fn parse(line: &str, boxes: [&str; 2]) -> Result<Self, String> {
         let words: Vec<_> = line.split_ascii_whitespace().collect();
         Ok(match *words.as_slice() {
-            ["status"] => Self::Status { json: false },
-            ["status", "json"] => Self::Status { json: true },
+            ["status"] => Self::Status(Form::Text),
+            ["status", "json"] => Self::Status(Form::Json),
+            ["status", "metrics"] => Self::Status(Form::Metrics),
+            ["evidence"] => Self::Evidence,
+            ["progress"] => Self::Progress,
+            ["power", "on"] => Self::PowerOn,
             ["standby", ref rest @ ..] => Self::Order(Order::Standby(until(rest)?)),
             ["takeover", ref rest @ ..] => Self::Order(Order::Takeover(until(rest)?)),
             ["maintenance", ref rest @ ..] => Self::Order(Order::Maintenance(until(rest)?)),
             ["failback"] => Self::Order(Order::Failback),
             ["resume"] => Self::Order(Order::Resume),
             ["clear"] => Self::Order(Order::Clear),
-            ["confirm", name] => {
-                let named = BoxId::BOTH.into_iter().zip(boxes).find(|(_, other)| *other == name);
-                let (id, _) = named.ok_or_else(|| {
-                    let [first, second] = boxes;
-                    format!("{name} is no box of this pair: they are {first} and {second}")
-                })?;
-                Self::Order(Order::Confirm(id))
+            ["confirm", name] => Self::Order(Order::Confirm(named(name, boxes)?)),
+            ["fence", name] => Self::Order(Order::Fence { id: named(name, boxes)?, force: false }),
+            ["fence", name, "yes"] => {
+                Self::Order(Order::Fence { id: named(name, boxes)?, force: true })
             }
             ["upgrade"] => Self::Upgrade,
             ["log", level] => Self::Log(level.parse().map_err(|_| {
@@ -56,6 +71,15 @@ impl Request {
             _ => return Err(format!("{line:?} is no request that this version knows")),
         })
     }
+}
+
+/// Reads the name of a box.
+fn named(name: &str, boxes: [&str; 2]) -> Result<BoxId, String> {
+    let named = BoxId::BOTH.into_iter().zip(boxes).find(|(_, other)| *other == name);
+    let [first, second] = boxes;
+    named
+        .map(|(id, _)| id)
+        .ok_or_else(|| format!("{name} is no box of this pair: they are {first} and {second}"))
 }
 
 /// Reads how long an order is to stand.

@@ -37,13 +37,16 @@ pub(crate) async fn run(mut node: Node, inputs: Receiver<Input>, mut effects: Ef
             },
         };
         log::trace!("{} {event:?}", now.as_micros());
+        effects.pace.begin(&node, &event, now);
         let actions = node.step(event, now);
-        effects.note(&node, now);
+        effects.note(&node, &event, now);
         for action in actions {
             if effects.perform(action) == ControlFlow::Break(()) {
+                effects.chronicle.end();
                 return;
             }
         }
+        effects.pace.end(now);
     }
 }
 

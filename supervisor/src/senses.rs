@@ -11,6 +11,7 @@ use std::time::Duration;
 use board::check::{Config, Tally};
 use board::fence::{self, Ladder};
 use board::patience::Patience;
+use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::node::Event;
 use smol::channel::Sender;
 
@@ -39,8 +40,16 @@ pub(crate) fn watch_gates(gates: &[Config], inputs: &Sender<Input>) -> io::Resul
 /// # Errors
 ///
 /// When the thread cannot be had.
-pub(crate) fn ask_how_it_ended(own: &[fence::Config], inputs: &Sender<Input>) -> io::Result<()> {
+pub(crate) fn ask_how_it_ended(
+    own: &[fence::Config],
+    system: Fingerprint,
+    inputs: &Sender<Input>,
+) -> io::Result<()> {
     let (mut ladder, inputs) = (Ladder::open(own), inputs.clone());
+    if system != Fingerprint::default() {
+        // The BMC of another box knows nothing of this one.
+        ladder.expect(Some(system));
+    }
     thread::Builder::new().name("past".to_owned()).stack_size(STACK).spawn(move || {
         // A BMC that was without power with its box takes a minute to come up.
         for _ in 0..TRIES {

@@ -25,16 +25,21 @@ use smol::future::{block_on, yield_now};
 use smol::stream::StreamExt;
 use smol::{LocalExecutor, Timer};
 
+use crate::black_box::BlackBox;
+use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::control::Socket;
 use crate::effects::{Effects, Group, Guarded, Gun, Keeper, Overdue};
 use crate::guard::Brief;
+use crate::history::History;
+use crate::hooks::Hooks;
 use crate::labels::Labels;
-use crate::logging;
+use crate::pace::Pace;
 use crate::ready::Ready;
 use crate::run::{Input, run};
 use crate::senses;
 use crate::upgrade::Itself;
+use crate::{logging, metrics};
 
 /// Runs the supervisor that `config` describes until it has left. `before` is what stands before the words of its
 /// command line.
@@ -56,7 +61,8 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         .map_err(|error| io::Error::new(error.kind(), format!("cannot take signals: {error}")))?;
     let (inputs, queue) = bounded(INPUTS_MAX);
     let (socket, _place) = Socket::open(&config.control)?;
-    logging::start(config.log.to, config.log.level)?;
+    let hooks = Hooks::open(&config.hooks, config.name(me))?;
+    logging::start(config.log.to, config.log.level, hooks.clone())?;
     let (store, journal) = Store::open(&config.journal);
     let mut lease = config.control.socket.clone().into_os_string();
     lease.push(".lease");
@@ -69,7 +75,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let gates: Vec<_> = config.resources.iter().filter_map(|it| it.gate.clone()).collect();
     senses::watch_gates(&gates, &inputs)?;
     if config.settings.at_boot == AtBoot::Fence {
-        senses::ask_how_it_ended(config.fence_of(me), &inputs)?;
+        senses::ask_how_it_ended(config.fence_of(me), config.settings.system, &inputs)?;
     }
     let ports: Vec<_> =
         config.links.iter().map(|link| Rc::new(Port::new(link.clone(), me))).collect();
@@ -78,7 +84,11 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     }
     executor.spawn(socket.serve(executor.clone(), labels.clone(), inputs.clone())).detach();
     executor.spawn(leave_on_signal(signals, inputs.clone())).detach();
+    metrics::publish(config.metrics.clone(), &inputs)?;
     let boot = boot()?;
+    let (history, black_box) =
+        (History::open(&config.history)?, BlackBox::new(&config.history.file));
+    let chronicle = Chronicle::new(labels.clone(), history, hooks, black_box, boot);
     let brief = Brief {
         name: config.name(me).to_owned(),
         lease: lease.into(),
@@ -95,6 +105,8 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         inputs,
         itself,
         ready: Ready::new(config.ready_file.clone()),
+        chronicle,
+        pace: Pace::default(),
         config: Rc::new(config),
         labels,
         keys,

@@ -2,6 +2,7 @@
 //!
 //! Nothing is said of the peer without the age of what it rests on.
 
+use std::cell::Ref;
 use std::fmt::{self, Write as _};
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,6 +23,10 @@ use crate::config::Config;
 use crate::effects::{Devices, States};
 use crate::json::Json;
 use crate::labels::Labels;
+use crate::pace::Pace;
+
+mod metrics;
+mod progress;
 
 /// Everything there is to say, at one moment.
 pub(crate) struct Status<'a> {
@@ -30,11 +35,12 @@ pub(crate) struct Status<'a> {
     pub(crate) labels: &'a Labels,
     pub(crate) config: &'a Config,
     pub(crate) ports: &'a [Rc<Port>],
-    pub(crate) reception: &'a Reception,
+    pub(crate) reception: Ref<'a, Reception>,
     pub(crate) resources: States,
     pub(crate) devices: Devices,
     /// Whether what watches this box is fed, where something does.
     pub(crate) watchdog: Option<String>,
+    pub(crate) pace: Pace,
 }
 
 impl Status<'_> {
@@ -87,6 +93,18 @@ impl Status<'_> {
         writeln!(out, "power of {}: {}", names.peer(), self.power())?;
         if let Some(watchdog) = &self.watchdog {
             writeln!(out, "watchdog: {watchdog}")?;
+        }
+        let Pace { late, step, silence } = self.pace;
+        write!(out, "loop: at the worst {} late, {} in one step; ", Time(late), Time(step))?;
+        writeln!(out, "longest silence {}", Time(silence))?;
+        let deadtime = self.config.settings.timing.deadtime();
+        if let Some(longer) = self.pace.advice(deadtime) {
+            let longer = longer.as_millis();
+            writeln!(
+                out,
+                "warning: deadtime {} was nearly over: make it \"{longer}ms\"",
+                Time(deadtime)
+            )?;
         }
         if self.config.settings.require == Require::Silence {
             writeln!(out, "warning: takeover.require is silence: both boxes can serve at once")?;
@@ -186,6 +204,17 @@ impl Status<'_> {
             json.optional_text("failure", self.devices.failure.as_deref());
         });
         json.optional_text("watchdog", self.watchdog.as_deref());
+        json.object("loop", |json| {
+            let deadtime = self.config.settings.timing.deadtime();
+            json.number("late_max_us", micros(self.pace.late));
+            json.number("step_max_us", micros(self.pace.step));
+            json.number("silence_max_ms", millis(self.pace.silence));
+            json.number("deadtime_ms", millis(deadtime));
+            json.number(
+                "deadtime_advised_ms",
+                millis(self.pace.advice(deadtime).unwrap_or(deadtime)),
+            );
+        });
         json.end()
     }
 
@@ -291,24 +320,6 @@ impl Status<'_> {
         }
     }
 
-    /// What there is of evidence that the peer holds nothing, and what there is not, while it is collected.
-    fn evidence(&self) -> Option<String> {
-        if self.node.role() != Role::Fencing {
-            return None;
-        }
-        let signs = self.node.signs(self.now);
-        let dropped = signs.up.is_empty() && !signs.down.is_empty();
-        let silent = format!("silent for {}", Time(signs.silence));
-        let have = [(true, silent.as_str()), (dropped, "lines dropped"), (signs.mute, MUTE)];
-        let have: Vec<&str> = have.into_iter().filter(|it| it.0).map(|it| it.1).collect();
-        let or = match signs.dark_at {
-            _ if self.config.settings.require != Require::Dark => String::new(),
-            Some(at) => format!(", or all of this for {} more", Time(at - self.now)),
-            None => ", or lines dropped and no answer for dark_time".to_owned(),
-        };
-        Some(format!("have: {}; missing: its power seen off{or}", have.join(", ")))
-    }
-
     fn power(&self) -> String {
         let Devices { count, seen, failure } = &self.devices;
         let seen = match seen {
@@ -359,14 +370,16 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
 }
-
-const MUTE: &str = "its fence device does not answer";
 
 /// The one summary that needs nobody's attention.
 const REDUNDANT: &str = "serving, and redundant";

@@ -1,13 +1,15 @@
 //! How do commands end? Scripts and the site's monitoring count on the numbers.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::thread;
+
+use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 
 #[test]
 fn what_the_supervisor_says_decides_the_number() {
@@ -72,6 +74,59 @@ fn what_is_not_understood_is_2_and_a_wrong_file_1() {
         assert!(err.contains("/nowhere/twobox.toml: cannot read"), "{err}");
     }
     assert_eq!(told(&twobox(nowhere, "--help").output().unwrap()).0, Some(0));
+}
+
+/// On a terminal a person sees what is known, and types the name.
+#[test]
+fn a_name_is_typed_after_what_is_known_was_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let server = thread::spawn(move || {
+        let mut asked = Vec::new();
+        for answer in ["ok\nwhat is known of server1\n", "ok\n"] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut line = String::new();
+            BufReader::new(&stream).read_line(&mut line).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            asked.push(line);
+        }
+        asked
+    });
+    let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    unlockpt(&person).unwrap();
+    let terminal = ptsname(&person, Vec::new()).unwrap().into_string().unwrap();
+    let terminal = File::options().read(true).write(true).open(terminal).unwrap();
+    rustix::io::write(&person, b"server1\n").unwrap();
+    let output = twobox(&path, "confirm").stdin(terminal).output().unwrap();
+    assert_eq!(server.join().unwrap(), ["evidence\n", "confirm server1\n"]);
+    let (number, out, err) = told(&output);
+    assert_eq!((number, out.as_str()), (Some(0), "what is known of server1\n"));
+    assert_eq!(err, "If you have seen that box off, type its name: ");
+    // Where nobody can be asked, nothing is taken for granted.
+    for command in ["confirm", "fence", "drill fence"] {
+        let output = twobox(&path, command).stdin(Stdio::null()).output().unwrap();
+        let (number, _, err) = told(&output);
+        assert_eq!(number, Some(2), "{err}");
+        assert!(err.contains(&format!("`twobox {command} PEER`")), "{err}");
+    }
+}
+
+#[test]
+fn the_history_is_shown_without_a_supervisor() {
+    let directory = tempfile::tempdir().unwrap();
+    let room = directory.path();
+    let config = room.join("twobox.toml");
+    fs::write(&config, format!("[history]\nfile = \"{}/history\"\n", room.display())).unwrap();
+    let words = format!("history --config {}", config.display());
+    let nowhere = Path::new("/nowhere/socket");
+    let (number, _, err) = told(&twobox(nowhere, &words).output().unwrap());
+    assert_eq!(number, Some(1));
+    assert!(err.contains("no supervisor has run"), "{err}");
+    fs::write(room.join("history"), "what=role torn off").unwrap();
+    let (number, out, _) = told(&twobox(nowhere, &words).output().unwrap());
+    assert_eq!(number, Some(0));
+    assert_eq!(out, "nothing has happened yet\n1 lines are not whole, and left out\n");
 }
 
 #[test]

@@ -159,6 +159,35 @@ fn mistakes_about_the_watchdog_are_told() {
     ]);
 }
 
+#[test]
+fn mistakes_about_who_is_told_are_told() {
+    expect_complaints(&[
+        (
+            "[control]",
+            "[history]\nsize = 100",
+            "46:8",
+            "history.size",
+            "not between 16384 and 16777216",
+        ),
+        ("[control]", "[metrics]\nevery = \"1s\"", "46:9", "metrics.every", "goes with `file`"),
+        ("[control]", "[[hook]]\ncommand = [\"logger\"]", "46:11", "hook[0].command", "full path"),
+        (
+            "[control]",
+            "[[hook]]\ncommand = [\"/x\"]\non = [\"rule\"]",
+            "47:6",
+            "hook[0].on",
+            "\"rule\" is none of role, fence, alarm",
+        ),
+        (
+            "[control]",
+            "[log]\nto = \"syslog-5425\"",
+            "46:6",
+            "log.to",
+            "none of stderr, syslog, syslog-5424",
+        ),
+    ]);
+}
+
 /// (what is replaced, by what, LINE:COLUMN of the complaint, its word, what its reason says)
 fn expect_complaints(mistakes: &[(&str, &str, &str, &str, &str)]) {
     let mut wrong = Vec::new();
@@ -209,6 +238,10 @@ fn what_the_sample_leaves_out_is_understood_and_true() {
     assert_eq!(everything.settings.resources, defaults.settings.resources);
     assert_eq!(everything.links, defaults.links);
     assert_eq!(everything.log, defaults.log);
+    assert_eq!(everything.history, defaults.history);
+    assert_eq!(everything.hooks, defaults.hooks);
+    let every = everything.metrics.map(|metrics| metrics.every);
+    assert_eq!(every, Some(Duration::from_secs(15)), "the default of `every`");
     let timeout = everything.watchdog.device.as_ref().map(|device| device.timeout);
     assert_eq!(timeout, Some(Duration::from_secs(10)), "the default of `timeout`");
     assert_eq!(board::watchdog::Config { device: None, ..everything.watchdog }, defaults.watchdog);

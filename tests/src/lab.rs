@@ -25,12 +25,14 @@
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
+//! | `by_hand`, `kept` | what if a person cuts the power, and what can be read afterwards? |
 //! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
 //! | `expectations`, [`failure`] | what does one expect of a pair, and what is said when it is not so? |
 //! | [`selftest`] | does the lab itself tell the truth? |
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
@@ -51,6 +53,7 @@ pub use faults::{Cable, Way};
 pub use machine::name;
 
 pub mod bmc;
+mod by_hand;
 pub mod character;
 pub mod client;
 pub mod config;
@@ -61,6 +64,7 @@ pub mod failure;
 mod faults;
 pub mod init;
 pub mod isolation;
+mod kept;
 mod kernel;
 pub mod ldap;
 mod machine;
@@ -299,6 +303,11 @@ impl Lab {
     /// Everything that the processes of a box have written since the lab began.
     pub fn log(&self, id: BoxId) -> String {
         self.machine(id).log()
+    }
+
+    /// The disk of a box, `/var/lib` to it. It stays over reboots.
+    pub fn disk(&self, id: BoxId) -> PathBuf {
+        self.machine(id).disk()
     }
 
     /// Waits until something is so, and says whether it came to be in time.

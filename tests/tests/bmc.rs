@@ -237,7 +237,7 @@ fn a_ladder_tells_when_a_box_is_to_be_powered_on_again() {
     assert_eq!(ladder.fence(&seconds(5)).unwrap(), Some(Duration::ZERO));
     ladder.on(&seconds(5)).unwrap();
     assert!(bmc.is_on());
-    ladder.expect(Guid([1; 16]).fingerprint());
+    ladder.expect(Some(Guid([1; 16]).fingerprint()));
     assert!(ladder.fence(&seconds(5)).unwrap_err().to_string().contains("another box"));
 }
 

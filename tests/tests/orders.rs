@@ -101,6 +101,58 @@ fn an_order_that_nobody_could_carry_out_is_refused() {
 }
 
 #[test]
+fn a_box_that_serves_cuts_its_peer_when_an_operator_wants_it() {
+    let mut active = Scene::active();
+    // It has shot already, because its peer was silent.
+    active.shot(Answer::FenceFailed);
+    active.says(|_| ());
+    let me = Order::Fence { id: BoxId::First, force: false };
+    assert_eq!(active.order(me), Err(Refusal::NotThePeer));
+    active.says(|word| word.role = Role::Starting);
+    assert_eq!(active.order(FENCE), Err(Refusal::PeerServes));
+    active.says(|_| ());
+    assert_eq!(active.order(FENCE), Ok(()));
+    assert!(!active.node.heartbeat(active.now).shoots, "nobody resets itself for this");
+    assert_eq!(active.order(FENCE), Err(Refusal::Busy));
+    // Nothing goes to a peer that is about to be dead.
+    active.says(|word| (word.priority, word.asks) = (HOME, Asks::Claim));
+    assert_eq!((active.node.role(), active.node.asks()), (Role::Active, Asks::Nothing));
+    let actions = active.shot(Answer::FenceFailed);
+    assert!(tells(&actions, News::NotFenced));
+    active.says(|_| ());
+    assert_eq!(active.node.shot(), Shot::None, "it is not tried again");
+    assert_eq!(active.order(FENCE), Ok(()));
+    assert!(tells(&active.shot(Answer::Fenced), News::Fenced));
+    assert!(active.node.peer().fenced());
+    active.silence(Duration::from_secs(10));
+    assert_eq!((active.node.role(), active.node.shot()), (Role::Active, Shot::None));
+}
+
+#[test]
+fn a_box_that_does_not_serve_takes_over_when_it_is_to_cut_its_peer() {
+    let mut standby = Scene::standby();
+    standby.says(|word| word.role = Role::Active);
+    assert_eq!(standby.order(FENCE), Err(Refusal::WouldTakeOver));
+    let force = Order::Fence { id: BoxId::Second, force: true };
+    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
+    assert_eq!(standby.order(force), Err(Refusal::KeptFromServing));
+    assert_eq!(standby.order(Order::Resume), Ok(()));
+    // A device that fails leaves everything as it was.
+    assert_eq!(standby.order(force), Ok(()));
+    assert_eq!(standby.node.role(), Role::Fencing);
+    assert!(tells(&standby.shot(Answer::FenceFailed), News::NotFenced));
+    assert_eq!(standby.node.role(), Role::Standby);
+    standby.says(|word| word.role = Role::Active);
+    assert_eq!(standby.order(force), Ok(()));
+    standby.says(|word| word.role = Role::Active);
+    assert_eq!(standby.node.role(), Role::Fencing, "the shot is waited for");
+    standby.shot(Answer::Fenced);
+    assert_eq!(standby.node.role(), Role::Starting);
+
+    assert_eq!(Scene::born(None).order(force), Err(Refusal::Busy));
+}
+
+#[test]
 fn somebody_with_this_name_is_told_of_once_for_each_life() {
     let mut standby = Scene::standby();
     let twin = |boot: Boot| {
@@ -150,6 +202,9 @@ fn every_refusal_and_every_cause_of_a_drop_has_its_own_words() {
         Refusal::IsHome,
         Refusal::GateClosed,
         Refusal::Maintenance,
+        Refusal::WouldTakeOver,
+        Refusal::PeerServes,
+        Refusal::KeptFromServing,
         Refusal::OrderStands,
     ];
     let mut lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
@@ -164,6 +219,7 @@ fn every_news_has_its_own_line_and_the_bad_ones_weigh_more() {
     let (errors, warnings, infos) = (
         [
             News::FenceFailed { again: time, serves: false },
+            News::NotFenced,
             News::NobodyServes,
             News::Insisting(RESOURCE),
             News::LockedOut,
@@ -297,6 +353,12 @@ impl Scene {
         replies[0]
     }
 
+    /// The answer to the shot that is under way.
+    fn shot(&mut self, answer: Answer) -> Actions {
+        let Shot::Ordered(tag) = self.node.shot() else { panic!("{:?}", self.node.shot()) };
+        self.happens(Event::Answer(tag, answer))
+    }
+
     fn happens(&mut self, event: Event) -> Actions {
         self.node.step(event, self.now)
     }
@@ -315,6 +377,7 @@ fn distinct(mut lines: Vec<String>) {
 }
 
 const ME: Boot = Boot(*b"mine");
+const FENCE: Order = Order::Fence { id: BoxId::Second, force: false };
 const HOME: Priority = Priority(255);
 const LINK: LinkId = LinkId::new(0).expect("there is a first link");
 const RESOURCE: ResourceId = ResourceId::new(0).expect("there is a first resource");

@@ -5,6 +5,7 @@ use firmware_agnostic::heartbeat::{
 };
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
+use firmware_agnostic::shot::Shot;
 use firmware_agnostic::time::Instant;
 
 use tests::world::sample;
@@ -33,6 +34,33 @@ fn the_farewell_of_an_earlier_boot_says_nothing_of_the_present_one() {
     assert_eq!(away.node.role(), Role::Standby, "a sign of life, and no release");
 }
 
+/// Home once could not stop a resource, and asked to be shot.
+#[test]
+fn what_an_earlier_boot_asked_gets_nobody_shot() {
+    let mut away = Away::standby();
+    let stuck = Heartbeat {
+        role: Role::Stopping,
+        asks: Asks::Fence,
+        heard: Some(away.node.epoch()),
+        ..home(OLD, 5)
+    };
+    away.hears_the_next_boot_serve();
+    away.waits(700);
+    away.hears(stuck);
+    away.step(Event::Timeout);
+    assert_eq!(away.node.role(), Role::Standby, "a sign of life, and no wish");
+    // The same word, while it is true; and from a boot that hears nothing, as soon as that is sure.
+    for heard in [Some(away.node.epoch()), None] {
+        let mut away = Away::standby();
+        let stuck = Heartbeat { heard: heard.map(|_| away.node.epoch()), ..stuck };
+        for _ in 0..20 {
+            away.hears(stuck);
+            away.waits(200);
+        }
+        assert_eq!(away.node.role(), Role::Fencing, "{heard:?}");
+    }
+}
+
 /// The same words, while they are true: or the two above would show nothing.
 #[test]
 fn what_the_present_boot_says_is_believed() {
@@ -57,6 +85,21 @@ fn a_late_answer_is_no_answer() {
     assert_eq!(away.node.role(), Role::Fencing);
     let asked = away.looked.expect("it is looked at again");
     away.step(Event::Answer(asked, Answer::PowerOff));
+    assert_eq!(away.node.role(), Role::Starting);
+}
+
+/// This box is suspended while the answer comes; the peer may have found it off, and serve.
+#[test]
+fn what_was_seen_before_a_stall_is_looked_at_again() {
+    let mut away = Away::standby();
+    away.waits(5_000);
+    let looked = away.looked.expect("a silent peer's power is looked at");
+    away.millis += 60_000;
+    away.step(Event::Answer(looked, Answer::PowerOff));
+    assert_eq!(away.node.role(), Role::Fencing, "it listens first");
+    away.waits(1_000);
+    let Shot::Looking(again) = away.node.shot() else { panic!("it is looked at again") };
+    away.step(Event::Answer(again, Answer::PowerOff));
     assert_eq!(away.node.role(), Role::Starting);
 }
 

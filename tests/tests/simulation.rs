@@ -103,7 +103,8 @@ fn run_all(
 }
 
 /// What people and fate bring about, and what must come of it sooner or later.
-const SEEN: [&str; 31] = [
+const SEEN: [&str; 32] = [
+    "a box is shot because an operator wants it",
     "cables are cut",
     "cables are mended",
     "a cable is noisy",

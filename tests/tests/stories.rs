@@ -255,6 +255,21 @@ fn peer_goes_dark() {
     story.end("peer_goes_dark", Some(AWAY));
 }
 
+/// Somebody pulls every cable, and the password of the BMC was changed: it has power, and so may its box.
+#[test]
+fn peer_looks_dark_and_its_bmc_refuses() {
+    let mut story = Story::serving_with(|settings| settings.require = Require::Dark);
+    let line = LinkId::new(2).expect("there are three");
+    story.line(AWAY, line, true);
+    story.device(HOME, Device::Refuses);
+    story.device(AWAY, Device::Unreachable);
+    story.cables(false);
+    story.line(AWAY, line, false);
+    story.run(60 * SECOND);
+    assert_eq!(story.role(AWAY), Some(Role::Fencing));
+    story.end("peer_looks_dark_and_its_bmc_refuses", Some(HOME));
+}
+
 /// Somebody pulls every cable, and the network of the BMCs as well; but one line is seen again.
 #[test]
 fn peer_looks_dark_and_is_not() {
@@ -318,8 +333,15 @@ fn power_loss_is_seen_by_the_poll() {
 fn a_device_says_off_while_its_box_talks() {
     let mut story = Story::serving();
     story.see_off(AWAY);
-    story.see_off(AWAY);
     story.run(5 * SECOND);
+    story.see_off(AWAY);
+    // Nothing starts on its word any more.
+    story.device(AWAY, Device::Unreachable);
+    story.cables(false);
+    story.run(800 * MILLI);
+    story.see_off(AWAY);
+    story.run(3 * SECOND);
+    assert_eq!(story.role(AWAY), Some(Role::Fencing));
     story.end("a_device_says_off_while_its_box_talks", Some(HOME));
 }
 

@@ -43,7 +43,7 @@ fn active_wakes_beside_another() {
     story.end("active_wakes_beside_another", Some(HOME));
 }
 
-/// The answer of the fence device waits for the box to run again, and is good still.
+/// The answer of the fence device waits for the box to run again, which looks once more whether it is good still.
 #[test]
 fn standby_stalls_while_it_fences() {
     let mut story = Story::serving();

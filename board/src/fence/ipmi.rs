@@ -93,9 +93,14 @@ impl Config {
         Ipmi { config: self.clone(), line: None, guid: None, refused: None }
     }
 
+    fn secrets(&self) -> io::Result<Secrets> {
+        let key = self.key_file.as_deref().map(read_key).transpose()?;
+        Ok((read_secret(&self.password_file)?, key))
+    }
+
     /// The secrets as they are now: a password that was changed is taken at the next login.
     fn login(&self) -> io::Result<Login> {
-        let password = read_secret(&self.password_file)?;
+        let (password, key) = self.secrets()?;
         let limit = if matches!(self.way, Way::New(_)) { PASSWORD_MAX } else { OLD_PASSWORD_MAX };
         if password.len() > limit {
             let file = self.password_file.display();
@@ -103,7 +108,6 @@ impl Config {
                 "{file}: is longer than the {limit} bytes of a password: a BMC that takes more cuts it off"
             )));
         }
-        let key = self.key_file.as_deref().map(read_key).transpose()?;
         let user = self.user.clone().into_bytes();
         Ok(Login { user, password, key, privilege: self.privilege })
     }
@@ -140,6 +144,9 @@ pub struct Ipmi {
     refused: Option<Refusal>,
 }
 
+/// A password, and the key of the BMC.
+type Secrets = (Zeroizing<Vec<u8>>, Option<Zeroizing<Vec<u8>>>);
+
 /// What goes to the BMC, and what is said over it.
 struct Line {
     socket: UdpSocket,
@@ -148,9 +155,10 @@ struct Line {
     trouble: Option<io::Error>,
 }
 
-/// A login that was refused, and until when there is no other.
+/// A login that was refused, and until when there is no other by the same secrets.
 struct Refusal {
     error: Error,
+    secrets: Option<Secrets>,
     pause: Duration,
     until: Patience,
 }
@@ -170,6 +178,7 @@ impl Ipmi {
     fn converse(&mut self, request: Request, patience: &Patience) -> io::Result<Vec<u8>> {
         if let Some(refused) = &self.refused
             && !refused.until.left().is_zero()
+            && refused.secrets == self.config.secrets().ok()
         {
             let (error, wait) = (refused.error, refused.until.left().as_secs() + 1);
             return Err(io::Error::new(
@@ -192,7 +201,8 @@ impl Ipmi {
                 if error.locks_out() {
                     let pause = self.refused.as_ref().map_or(REFUSED, |last| last.pause * 2);
                     let pause = pause.min(REFUSED_MAX);
-                    self.refused = Some(Refusal { error, pause, until: Patience::new(pause) });
+                    let (until, secrets) = (Patience::new(pause), self.config.secrets().ok());
+                    self.refused = Some(Refusal { error, secrets, pause, until });
                 }
                 if !line.exchange.is_open() {
                     // The BMC behind the address may be another one by the next session, and the secrets too.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use firmware_agnostic::heartbeat::Fingerprint;
 
-use super::{Config, Fence, Fenced, Guid, Power, Whose, fence};
+use super::{Config, Fence, Fenced, Guid, Power, Whose, fence, is_silent};
 use crate::patience::Patience;
 
 /// The devices of one box, in the order in which they are asked.
@@ -60,18 +60,25 @@ impl Ladder {
 
     /// Notes what the box has told of its GUID: a device that says another one is not used. What the configuration says of
     /// a device stands before that.
-    pub fn expect(&mut self, told: Fingerprint) {
+    pub fn expect(&mut self, told: Option<Fingerprint>) {
         for rung in &mut self.rungs {
             if !matches!(rung.whose, Some(Whose::Of(_))) {
-                rung.whose = Some(Whose::Told(told));
+                rung.whose = told.map(Whose::Told);
             }
         }
     }
 
-    /// Whether the power of the box was last cut by an order, as far as any device knows.
+    /// Whether the power of the box was last cut by an order. A yes of one device is enough; a no takes all of them,
+    /// because to a BMC whose feed was cut by another one that looks like any loss of power.
     pub fn was_cut(&mut self, patience: &Patience) -> Option<bool> {
         let cut = |device: &mut dyn Fence, left: &Patience| device.was_cut(left);
-        self.rungs.iter_mut().find_map(|rung| rung.ask(patience, cut).ok().flatten())
+        let told = self.rungs.iter_mut().map(|rung| rung.ask(patience, cut).ok().flatten());
+        let told: Vec<_> = told.collect();
+        if told.contains(&Some(true)) {
+            return Some(true);
+        }
+        let all = !told.is_empty() && told.iter().all(|cut| *cut == Some(false));
+        all.then_some(false)
     }
 
     /// Cuts the power by the first device that shows it off. Tells after what time it is to be put on again, if at all.
@@ -194,23 +201,84 @@ impl Rung {
 #[derive(Default)]
 pub(super) struct Reasons {
     texts: Vec<String>,
-    last: Option<io::ErrorKind>,
+    /// Of the last of them, but silence only if all were silent.
+    kind: Option<io::ErrorKind>,
 }
 
 impl Reasons {
     pub(super) fn add(&mut self, name: &str, error: &io::Error) {
         self.texts.push(format!("{name}: {error}"));
-        self.last = Some(error.kind());
+        if self.kind.is_none() || !is_silent(error) {
+            self.kind = Some(error.kind());
+        }
     }
 
     fn called_off(&self) -> bool {
-        self.last == Some(io::ErrorKind::Interrupted)
+        self.kind == Some(io::ErrorKind::Interrupted)
     }
 
     pub(super) fn into_error(self) -> io::Error {
-        match self.last {
+        match self.kind {
             None => io::Error::new(io::ErrorKind::Unsupported, "the box has no fence device"),
             Some(kind) => io::Error::new(kind, self.texts.join("; ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_was_not_shot_only_if_every_device_says_so() {
+        for (devices, told) in [
+            (vec![Some(false)], Some(false)),
+            (vec![Some(false), Some(false)], Some(false)),
+            // The switch in front of the BMC cannot tell, and may have cut both.
+            (vec![Some(false), None], None),
+            (vec![None, Some(true)], Some(true)),
+            (vec![Some(false), Some(true)], Some(true)),
+            (vec![], None),
+        ] {
+            let past = |cut: &Option<bool>| Box::new(Past(*cut)) as Box<dyn Fence>;
+            let mut ladder = Ladder::of(devices.iter().map(past).collect());
+            assert_eq!(
+                ladder.was_cut(&Patience::new(Duration::from_secs(60))),
+                told,
+                "{devices:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn devices_are_silent_only_if_all_are() {
+        let kinds = |kinds: &[io::ErrorKind]| {
+            let mut reasons = Reasons::default();
+            for kind in kinds {
+                reasons.add("device", &(*kind).into());
+            }
+            is_silent(&reasons.into_error())
+        };
+        let (silent, refuses) = (io::ErrorKind::TimedOut, io::ErrorKind::PermissionDenied);
+        assert!(kinds(&[silent]) && kinds(&[silent, io::ErrorKind::HostUnreachable]));
+        assert!(!kinds(&[silent, refuses]) && !kinds(&[refuses, silent]));
+        assert!(!kinds(&[]), "there is none that could be silent");
+    }
+
+    /// A device that knows how the last life of its box ended.
+    struct Past(Option<bool>);
+
+    impl Fence for Past {
+        fn set_power(&mut self, _: Power, _: &Patience) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn power(&mut self, _: &Patience) -> io::Result<Power> {
+            Ok(Power::On)
+        }
+
+        fn was_cut(&mut self, _: &Patience) -> io::Result<Option<bool>> {
+            Ok(self.0)
         }
     }
 }

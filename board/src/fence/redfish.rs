@@ -161,7 +161,10 @@ impl Redfish {
         } else {
             patience.still_wanted()?;
             let mut stream = self.connect(patience)?;
-            let response = stream.ask(request.as_bytes(), patience)?;
+            // It has let us in, so that it is there, whatever else is wrong.
+            let response = stream.ask(request.as_bytes(), patience).map_err(|error| {
+                if super::is_silent(&error) { io::Error::other(error) } else { error }
+            })?;
             (stream, response)
         };
         if response.keeps {

@@ -114,18 +114,32 @@ impl Fence for Together {
         if seen.contains(&Power::On) {
             return Ok(Power::On);
         }
-        if seen.len() == self.parts.len() { Ok(Power::Off) } else { Err(reasons.into_error()) }
+        match seen.len() {
+            answered if answered == self.parts.len() => Ok(Power::Off),
+            0 => Err(reasons.into_error()),
+            // One has answered, so that this is no silence.
+            _ => Err(io::Error::other(reasons.into_error())),
+        }
     }
 
-    /// What the first of its parts says that can tell.
+    /// What those of its parts say that can tell: the same, or they do not belong together.
     fn guid(&mut self, patience: &Patience) -> io::Result<Option<Guid>> {
+        let mut told: Option<Guid> = None;
         for part in &mut self.parts {
             let guid = part.ask(patience, |device, patience| device.guid(patience))?;
-            if guid.is_some() {
-                return Ok(guid);
+            match (told, guid) {
+                (Some(one), Some(other)) if !one.is_same_box(other) => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        format!(
+                            "its parts hold two boxes, GUID {one} and GUID {other}: correct their addresses"
+                        ),
+                    ));
+                }
+                _ => told = told.or(guid),
             }
         }
-        Ok(None)
+        Ok(told)
     }
 
     fn rest(&self) -> Duration {

@@ -120,6 +120,8 @@ fn a_wrong_password_is_not_tried_again_and_again() {
         assert!(text.contains("wrong password") && text.contains("next login"), "{text}");
     }
     assert_eq!(relay.questions(), before);
+    bmc.scene.write("password", "secret", 0o600);
+    assert_eq!(device.power(&seconds(3)).unwrap(), Power::On, "who corrects it waits for nothing");
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl fmt::Display for Topic {
 pub(super) fn overview() -> String {
     let commands = COMMANDS.map(|topic| {
         let words = format!("{} {}", topic.word, topic.operands);
-        format!("  {words:<14}{}\n", topic.line)
+        format!("  {words:<18}{}\n", topic.line)
     });
     format!("{BEFORE}{}{AFTER}", commands.concat())
 }
@@ -69,7 +69,7 @@ Examples
 ";
 
 /// Every command, in the order in which they are needed.
-pub const COMMANDS: [Topic; 13] = [
+pub const COMMANDS: [Topic; 16] = [
     Topic {
         word: "run",
         operands: "",
@@ -97,13 +97,25 @@ resources.",
     Topic {
         word: "status",
         operands: "",
-        options: "[--json]",
+        options: "[--json | --metrics]",
         line: "how the pair is",
         text: "\
 Shows the role of this box and why it has it, the other box and how old that
 news is, each link and each resource. Ends with 0 when all is well, and with
 10 when the pair is degraded: one more failure may end the service. --json is
-for programs; its words only ever become more.",
+for programs; its words only ever become more. --metrics is for Prometheus.",
+    },
+    Topic {
+        word: "history",
+        operands: "",
+        options: "[--json] [-n N] [--with FILE]",
+        line: "what has happened to this box, kept over reboots",
+        text: "\
+Shows every change of role and every shot, the newest last, and of a takeover
+how long each part of it took. Reads the file of [history], whether or not the
+supervisor runs; -n N shows the last N only. --with FILE shows the file of the
+other box, copied here, together with that of this one, in the order of the
+terms. The time of day is for people: nothing is decided by it.",
     },
     Topic {
         word: "standby",
@@ -172,7 +184,29 @@ failures are forgotten, by themselves after forget_after or by this command.",
 When the other box is silent and its power cannot be read, this box waits for
 a person. Go there, see that the box called PEER is off or pull its cord, and
 say so by its name. If it runs after all, both boxes serve at once, and data
-can be lost.",
+can be lost. On a terminal, without PEER, shows what is known of it first, and
+has its name typed.",
+    },
+    Topic {
+        word: "fence",
+        operands: "PEER",
+        options: "[--yes] | --dry-run [--box NAME]",
+        line: "cut the power of the other box, and see it off",
+        text: "\
+Said on the box that serves: cuts the power of the one that stands by, before
+it is opened, for instance. On a box that does not serve it is refused, or with
+--yes means that this box takes over. --dry-run orders nothing: it asks each
+device for the power and for whose power it is, and tells how long that took.",
+    },
+    Topic {
+        word: "drill",
+        operands: "fence PEER",
+        options: "",
+        line: "cut the other box's power for real, and bring it back",
+        text: "\
+On the box that serves, when the pair is well: cuts the power of the one that
+stands by, sees it off, puts it on again, waits until the pair is whole, and
+tells how long each step took. The service stays where it is.",
     },
     Topic {
         word: "upgrade",

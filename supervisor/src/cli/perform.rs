@@ -3,10 +3,14 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{Command, Exit, Invocation};
+use rustix::termios::isatty;
+
+use super::typed::typed;
+use super::{Command, Exit, Invocation, fence};
 use crate::check::{check, load};
 use crate::client::{Verdict, ask};
-use crate::config::{Config, socket};
+use crate::config::{self, Config, socket};
+use crate::history;
 
 /// Does what a person has said, `run` by the function of this name, and tells how it ended.
 pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit {
@@ -24,8 +28,55 @@ pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit
             }),
             Err(error) => complain(Exit::Refused, &error.to_string()),
         },
+        Command::History { with, count, json } => {
+            match history::show(&config::history(&path), with.as_deref(), count, json) {
+                Ok(text) => show(&text),
+                Err(error) => complain(Exit::Refused, &error.to_string()),
+            }
+        }
         Command::Ask(request) => put(&told.unwrap_or_else(|| socket(&path)), &request),
+        Command::Confirm => confirm(&told.unwrap_or_else(|| socket(&path))),
+        Command::TryFence { who } => match load(&path, who.as_deref(), false) {
+            Ok(config) => fence::dry_run(&config),
+            Err(error) => complain(Exit::Refused, &error.to_string()),
+        },
+        Command::Fence { name, yes } => named("fence", name, |name| {
+            fence::fence(&told.unwrap_or_else(|| socket(&path)), name, yes)
+        }),
+        Command::Drill { name } => named("drill fence", name, |name| {
+            fence::drill(&told.unwrap_or_else(|| socket(&path)), name)
+        }),
     }
+}
+
+/// Shows what is known of a silent peer, and takes a person's word that it is off.
+fn confirm(socket: &Path) -> Exit {
+    if !isatty(io::stdin()) {
+        return nameless("confirm");
+    }
+    let shown = put(socket, "evidence");
+    if shown != Exit::Done {
+        return shown;
+    }
+    match typed("If you have seen that box off, type its name") {
+        Some(name) => put(socket, &format!("confirm {name}")),
+        None => complain(Exit::Refused, "nothing is confirmed"),
+    }
+}
+
+/// Does what is to be done to the box that was named, on the command line or by hand.
+fn named(command: &str, name: Option<String>, act: impl FnOnce(&str) -> Exit) -> Exit {
+    match name.or_else(|| typed("Type the name of the box whose power is to be cut")) {
+        Some(name) => act(&name),
+        None => nameless(command),
+    }
+}
+
+fn nameless(command: &str) -> Exit {
+    complain(
+        Exit::Usage,
+        &format!("twobox: without a name nothing is done: say `twobox {command} PEER`"),
+    )
 }
 
 fn put(socket: &Path, request: &str) -> Exit {
@@ -38,10 +89,7 @@ fn put(socket: &Path, request: &str) -> Exit {
             }
             Verdict::Refused => complain(Exit::Refused, answer.text.trim_end()),
         },
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            complain(Exit::NotPermitted, &error.to_string())
-        }
-        Err(error) => complain(Exit::Unreachable, &error.to_string()),
+        Err(error) => complain(Exit::of(&error), &error.to_string()),
     }
 }
 
@@ -51,7 +99,7 @@ fn show(text: &str) -> Exit {
     Exit::Done
 }
 
-fn complain(exit: Exit, text: &str) -> Exit {
+pub(super) fn complain(exit: Exit, text: &str) -> Exit {
     let _ = writeln!(io::stderr(), "{text}");
     exit
 }

@@ -143,12 +143,18 @@ pub enum LogTo {
     Stderr,
     /// To `/dev/log` (`syslog(3)`).
     Syslog,
+    /// To `/dev/log`, with structured data (RFC 5424).
+    Syslog5424,
 }
 
 impl Log {
     pub(super) fn read(mut table: Table<'_>) -> Self {
         let level = table.choose("level", &LEVELS).unwrap_or(LevelFilter::Info);
-        let choices = [("stderr", LogTo::Stderr), ("syslog", LogTo::Syslog)];
+        let choices = [
+            ("stderr", LogTo::Stderr),
+            ("syslog", LogTo::Syslog),
+            ("syslog-5424", LogTo::Syslog5424),
+        ];
         let to = table.choose("to", &choices).unwrap_or(LogTo::Stderr);
         table.finish();
         Self { level, to }

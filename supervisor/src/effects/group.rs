@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use board::clock::Clock;
 use board::journal::Store;
 use board::lease::Lease;
 use board::patience::{Cord, Patience};
@@ -38,6 +39,8 @@ pub(crate) struct State {
     pub(crate) runs: bool,
     /// Why it last failed.
     pub(crate) failure: Option<String>,
+    /// When the neighbours were last told that it is here, where they are.
+    announced: Option<firmware_agnostic::time::Instant>,
 }
 
 /// The other end of the resources' thread.
@@ -147,6 +150,11 @@ impl Group {
     /// How each resource is doing, in the order of the configuration.
     pub(crate) fn states(&self) -> States {
         self.states.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When the neighbours knew where everything is.
+    pub(crate) fn announced(&self) -> Option<firmware_agnostic::time::Instant> {
+        self.states().iter().filter_map(|state| state.announced).max()
     }
 
     fn give(&self, job: Job) {
@@ -353,8 +361,12 @@ impl Hands {
 
     fn note(&self, id: ResourceId, error: Option<&io::Error>) {
         let runs = self.members.iter().any(|member| member.id == id && member.runs);
+        let announces = self.members.iter().any(|it| it.id == id && it.config.announces());
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = states.get_mut(id.place()) {
+            if runs && announces {
+                state.announced = Some(Clock.now());
+            }
             state.runs = runs;
             state.failure = error.map(ToString::to_string);
         }

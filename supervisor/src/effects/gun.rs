@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use board::clock::Clock;
-use board::fence::{Config, Ladder, Power};
+use board::fence::{self, Config, Ladder, Power};
 use board::patience::{Cord, Patience};
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::node::{Answer, Event, Tag};
@@ -53,6 +53,8 @@ struct Job {
 enum Verb {
     Look,
     Fence,
+    /// The power is to come back: an operator wants it. Nobody waits for an answer.
+    On,
 }
 
 impl Gun {
@@ -74,6 +76,7 @@ impl Gun {
             inputs,
             cord: cord.clone(),
             on: None,
+            said_off: false,
             expected: expected.clone(),
         };
         let thread = thread::Builder::new().name("fence".to_owned()).stack_size(STACK);
@@ -90,6 +93,11 @@ impl Gun {
     /// Orders the peer's power off.
     pub(crate) fn fence(&self, tag: Tag) {
         self.give(Verb::Fence, tag);
+    }
+
+    /// Orders the peer's power on.
+    pub(crate) fn on(&self) {
+        self.give(Verb::On, 0);
     }
 
     /// Notes what the peer has told of the machine that it is; no news if it is nothing but zeros.
@@ -122,6 +130,8 @@ struct Hands {
     cord: Cord,
     /// Until the box that was shot is powered on again.
     on: Option<Patience>,
+    /// The last look that nobody had asked for has seen the power off.
+    said_off: bool,
     expected: Arc<Mutex<Option<Fingerprint>>>,
 }
 
@@ -149,9 +159,7 @@ impl Hands {
     /// Takes over what the peer has told of itself.
     fn learn(&mut self) {
         let told = *self.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(told) = told {
-            self.ladder.expect(told);
-        }
+        self.ladder.expect(told);
     }
 
     fn idle(&mut self) {
@@ -194,9 +202,15 @@ impl Hands {
         self.note(seen);
         // Once may be a slip of the device.
         let again = Patience::with_cord(self.ladder.timeout(), &self.cord);
-        if off && matches!(self.ladder.power(&again), Ok(Power::Off)) {
-            let _ = self.inputs.send_blocking(Input::Event(Event::SeenOff));
-        }
+        let twice = off
+            && again.sleep(BETWEEN_LOOKS).is_ok()
+            && matches!(self.ladder.power(&again), Ok(Power::Off));
+        let event = match (twice, std::mem::replace(&mut self.said_off, twice)) {
+            (true, _) => Event::SeenOff,
+            (false, true) if !off => Event::SeenOn,
+            _ => return,
+        };
+        let _ = self.inputs.send_blocking(Input::Event(event));
     }
 
     fn note(&self, seen: io::Result<Power>) {
@@ -208,13 +222,19 @@ impl Hands {
     }
 
     fn take(&mut self, job: &Job) {
+        if matches!(job.verb, Verb::On) {
+            self.on = None;
+            self.power_on();
+            return self.look();
+        }
         let seen = self.ask(job);
         let answer = match (job.verb, &seen) {
             (Verb::Look, Ok(Power::Off)) => Answer::PowerOff,
             (Verb::Look, Ok(Power::On)) => Answer::PowerOn,
+            (Verb::Look, Err(error)) if fence::is_silent(error) => Answer::PowerSilent,
             (Verb::Look, Err(_)) => Answer::PowerUnknown,
             (Verb::Fence, Ok(Power::Off)) => Answer::Fenced,
-            (Verb::Fence, _) => Answer::FenceFailed,
+            (Verb::Fence | Verb::On, _) => Answer::FenceFailed,
         };
         if let Err(error) = &seen {
             log::error!("fence: {error}");
@@ -229,7 +249,7 @@ impl Hands {
             return Err(io::Error::other("not asked: the question before took all the time"));
         }
         match verb {
-            Verb::Look => self.ladder.power(patience),
+            Verb::Look | Verb::On => self.ladder.power(patience),
             Verb::Fence => {
                 if let Some(after) = self.ladder.fence(patience)? {
                     self.on = Some(Patience::new(after));
@@ -242,6 +262,8 @@ impl Hands {
 
 /// Soon after the start, and yet not while everything begins.
 const FIRST_LOOK: Duration = Duration::from_millis(500);
+/// A power that is seen off twice, so long apart, was not off for a moment only.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 /// Some clocks cannot count to the end of time.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// As for the resources' thread.
@@ -280,7 +302,7 @@ mod tests {
             Ok(Input::Event(event)) => event,
             _ => panic!("the thread answers"),
         };
-        assert_eq!(answer(), Event::Answer(1, Answer::PowerUnknown));
+        assert_eq!(answer(), Event::Answer(1, Answer::PowerSilent));
         assert_eq!(answer(), Event::Answer(2, Answer::FenceFailed));
         assert!(!shots.exists(), "a shot that came too late was fired");
     }

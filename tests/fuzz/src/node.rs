@@ -86,7 +86,7 @@ fn starts_on_evidence(
         Evidence::Dark => {
             settings.require != Require::Fenced
                 && node.peer().lines_dropped()
-                && matches!(event, Event::Answer(tag, Answer::PowerUnknown) if questions.look == Some(tag))
+                && matches!(event, Event::Answer(tag, Answer::PowerSilent) if questions.look == Some(tag))
         }
         Evidence::Silence => settings.require == Require::Silence,
         Evidence::Operator => event == Event::Order(Order::Confirm(settings.me.other())),
@@ -144,6 +144,7 @@ fn event(life: &mut Unstructured<'_>, node: &Node, questions: &Questions) -> Res
                 Answer::PowerOff,
                 Answer::PowerOn,
                 Answer::PowerUnknown,
+                Answer::PowerSilent,
                 Answer::Fenced,
                 Answer::FenceFailed,
                 Answer::StartFailed(resource),

@@ -104,6 +104,11 @@ impl Machine {
         fs::rename(pipe, path)
     }
 
+    /// Its disk.
+    pub(super) fn disk(&self) -> PathBuf {
+        self.0.room.join("disk")
+    }
+
     /// How often it has booted.
     pub(super) fn boots(&self) -> u32 {
         self.0.state().boots

@@ -14,7 +14,7 @@ use super::failure::{Failure, expect};
 use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
-use super::{Cable, Lab, Way, name};
+use super::{Cable, Lab, Way, by_hand, kept, name};
 
 /// Tells one story, and prints how it ended.
 ///
@@ -57,7 +57,7 @@ const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) ->
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 34] = [
+const STORIES: [Story; 40] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -82,6 +82,12 @@ const STORIES: [Story; 34] = [
     story("standby-stalls", standby_stalls),
     story("shut-down-in-order", shut_down),
     story("planned-switch", planned_switch),
+    story("what-happened-is-kept", kept::history),
+    Story { choices: kept::told, ..story("what-happens-is-told", kept::programs) },
+    story("lateness-is-measured", kept::lateness),
+    story("fenced-by-hand", by_hand::fence),
+    story("fenced-by-hand-in-vain", by_hand::fence_in_vain),
+    story("drill", by_hand::drill),
     story("alone-at-boot", alone_at_boot),
     story("peer-unknown-at-boot", peer_unknown),
     story("site-loses-power", site_loses_power),
@@ -583,7 +589,7 @@ fn stay() -> Choices {
 }
 
 /// Longer than every time that the pair could wait before it did something.
-const LONG: Duration = Duration::from_secs(4);
+pub(super) const LONG: Duration = Duration::from_secs(4);
 
 /// What an unplanned takeover may cost on a busy machine: deadtime, delay of the standby, the switch, the start.
 const TAKEOVER: Duration = Duration::from_secs(8);
@@ -592,7 +598,7 @@ const TAKEOVER: Duration = Duration::from_secs(8);
 const SWITCH: Duration = Duration::from_secs(3);
 
 /// What may cost nothing, on a busy machine.
-const NOTHING: Duration = Duration::from_millis(700);
+pub(super) const NOTHING: Duration = Duration::from_millis(700);
 
 /// How long a box waits for a sign of life, where it does.
 const WATCHDOG: Duration = Duration::from_millis(1_500);

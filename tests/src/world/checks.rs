@@ -68,7 +68,7 @@ impl World {
     }
 
     /// No death-match: nobody shoots whom he has not heard in this life. And nobody shoots a peer that talks, or
-    /// before he has listened.
+    /// before he has listened. Only an operator may.
     pub(super) fn check_shot(&mut self, id: BoxId) {
         self.checks.stirrings += 1;
         self.checks.outcome.shots += 1;
@@ -82,7 +82,9 @@ impl World {
         let appliance = &self.boxes[id.place()];
         let may_at_boot =
             appliance.settings.at_boot == AtBoot::Fence && appliance.lost != Lost::Shot;
-        if !supervisor.seen.has_heard() && !may_at_boot {
+        if supervisor.seen.is_shot_by_order() {
+            self.saw("a box is shot because an operator wants it");
+        } else if !supervisor.seen.has_heard() && !may_at_boot {
             self.broken("no death-match", format!("{name} shoots unheard"));
         } else if talks {
             self.broken("no shot at a peer that talks", format!("{name} shoots"));
@@ -133,7 +135,12 @@ impl World {
                         settings.require == Require::Silence && silence * 100 > deadtime * 99
                     }
                 };
-                seen.stays.end(now);
+                if mine.asks == Asks::Claim {
+                    // An operator wants the resources here: home has not failed.
+                    seen.stays.forget();
+                } else {
+                    seen.stays.end(now);
+                }
                 (!true_).then(|| ("silence is not evidence", format!("{evidence:?} is not so")))
             }
             _ if change.to == Role::Starting => {

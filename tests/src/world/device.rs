@@ -17,6 +17,8 @@ pub enum Device {
     Broken,
     /// It does not answer.
     Unreachable,
+    /// It answers that it will not: the password is another one.
+    Refuses,
     /// It is wired to the box that asks, and shows and cuts the power of that one.
     WrongBox,
 }
@@ -38,7 +40,10 @@ impl World {
         let of = asker.other();
         if self.cannot_be_reached(of) {
             let patience = self.patience(asker);
-            self.after(patience, What::Answers(asker, life, tag, Answer::PowerUnknown));
+            self.after(patience, What::Answers(asker, life, tag, Answer::PowerSilent));
+        } else if self.devices[of.place()] == Device::Refuses {
+            let time = self.random.within(&self.misery.reading);
+            self.after(time, What::Answers(asker, life, tag, Answer::PowerUnknown));
         } else {
             let time = self.random.within(&self.misery.reading);
             let of = self.wired_to(of);
@@ -58,7 +63,9 @@ impl World {
         let reading = self.random.within(&self.misery.reading);
         if self.cannot_be_reached(of) || self.suffers(Mishap::FenceLies) {
             self.after(patience, failed);
-        } else if self.devices[of.place()] == Device::Broken || self.suffers(Mishap::FenceFails) {
+        } else if matches!(self.devices[of.place()], Device::Broken | Device::Refuses)
+            || self.suffers(Mishap::FenceFails)
+        {
             self.after(reading, failed);
         } else if self.suffers(Mishap::FenceLate) {
             self.after(patience, failed);

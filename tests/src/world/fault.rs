@@ -78,11 +78,11 @@ impl Fault {
             22 => {
                 Self::Device(id, random.one_of(&[Device::Works, Device::Works, Device::WrongBox]))
             }
-            23..30 => Self::Order(id, any_order(random)),
+            23..30 => Self::Order(id, any_order(id, random)),
             30 => Self::Rot(id, random.within(&(0..FILE as u64 * 8)) as usize),
             31 => Self::Locked(id, true),
             32..34 => Self::Release(id, random.one_of(&[Release::Before, Release::Foreign])),
-            34..38 => Self::Ambush(id, any_order(random)),
+            34..38 => Self::Ambush(id, any_order(id, random)),
             38..40 => Self::Witness(id, random.happens(300_000)),
             _ => Self::Confirm(id),
         }
@@ -184,7 +184,7 @@ impl World {
     }
 }
 
-fn any_order(random: &mut Random) -> Order {
+fn any_order(id: BoxId, random: &mut Random) -> Order {
     let time = Until::Time(Duration::from_millis(random.within(&(100..100_000))));
     let until = random.one_of(&[Until::Reboot, time, Until::Resume]);
     random.one_of(&[
@@ -195,7 +195,7 @@ fn any_order(random: &mut Random) -> Order {
         Order::Maintenance(until),
         Order::Failback,
         Order::Resume,
-        Order::Resume,
+        Order::Fence { id: id.other(), force: until == Until::Resume },
         Order::Clear,
         Order::Leave,
         Order::Upgrade,

@@ -257,7 +257,7 @@ mod tests {
         let times = Times {
             keepalive: Duration::from_millis(keepalive),
             warntime: Duration::from_millis(800),
-            deadtime: Duration::from_secs(1),
+            deadtime: Duration::from_millis(1_800),
             initdead: Duration::from_secs(15),
             fence_time: Duration::from_secs(5),
             baud: None,

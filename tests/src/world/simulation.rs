@@ -12,7 +12,6 @@ use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::order::Order;
 use firmware_agnostic::settings::Settings;
 
-use super::appliance::Appliance;
 use super::checks::Broken;
 use super::misery::{Misery, SECOND};
 use super::plan::{Calm, Plan};
@@ -188,10 +187,10 @@ pub fn one_fault(seed: u64, trace: Trace) -> Result<Outcome, Broken> {
 /// Somebody serves: what was left in the air has landed, the operators have taken everything back, and then
 /// one box must serve within the bound, and go on serving without a stir.
 fn settle(world: &mut World, bound: u64) -> Result<(), Broken> {
-    // Whoever went away in maintenance is given up only when it is known to be gone.
-    let deadtime = |it: &Appliance| it.settings.timing.deadtime().as_micros() as u64;
-    let gone = world.boxes.iter().map(deadtime).max().unwrap_or_default();
-    for _ in 0..LANDING.max(gone + 5 * SECOND) / SECOND {
+    // Of a peer that is in maintenance, or was when it went away, only its silence is an end.
+    let deadtime = |it: &super::Appliance| it.settings.timing.deadtime().as_micros() as u64;
+    let silent = world.boxes.iter().map(deadtime).max().unwrap_or_default() + SECOND;
+    for _ in 0..LANDING.max(silent).div_ceil(SECOND) {
         for id in BoxId::BOTH {
             world.order(id, Order::Resume);
             world.order(id, Order::Clear);

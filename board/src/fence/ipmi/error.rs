@@ -8,7 +8,7 @@ use super::suite::Suite;
 /// Why a BMC could not be asked, or would not answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Error {
-    /// It does not answer; it does answer a ping.
+    /// It does not answer; it has given another sign of life, such as the answer to a ping.
     Silent(bool),
     /// The user's password is another one.
     Password,
@@ -26,6 +26,8 @@ pub enum Error {
     OldOnly,
     /// It does not let anybody in by that kind of IPMI 1.5.
     Kind,
+    /// The BMC does not sign what it says in an IPMI 1.5 session.
+    Unsigned,
     /// It does not know the command.
     Unknown,
     /// It cannot do that as things are.
@@ -79,7 +81,7 @@ impl fmt::Display for Error {
                 "the BMC does not answer: look at its address, its cable, and whether IPMI over LAN is switched on"
             }
             Self::Silent(true) => {
-                "the BMC answers a ping and no question: see whether IPMI over LAN is switched on in it"
+                "the BMC answers a ping and not this question: see whether IPMI over LAN is switched on in it"
             }
             Self::Password => "wrong password: correct password_file, or set the user's password in the BMC",
             Self::Key => "wrong BMC key (Kg): write it into the file of kg_file, or clear it in the BMC",
@@ -96,6 +98,10 @@ impl fmt::Display for Error {
                 );
             }
             Self::OldOnly => "the BMC does not speak IPMI 2.0: say auth = \"md5\" for IPMI 1.5",
+            Self::Unsigned => {
+                "the BMC wants to go on without signatures, so that anybody could answer for it: switch its per-message \
+                 authentication on, or say auth = \"none\" if its network is yours alone"
+            }
             Self::Kind => "the BMC lets nobody in by this auth: say another, or leave the word out for IPMI 2.0",
             Self::Unknown => "the BMC does not know the command",
             Self::State => "the BMC cannot do that in its present state",
@@ -111,7 +117,9 @@ impl fmt::Display for Error {
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error {
-            Error::Silent(_) | Error::Busy => io::ErrorKind::TimedOut,
+            // Whoever answers a ping is not silent, nor is one that is busy.
+            Error::Silent(false) => io::ErrorKind::TimedOut,
+            Error::Busy => io::ErrorKind::ResourceBusy,
             Error::Password | Error::Key | Error::User | Error::Privilege => {
                 io::ErrorKind::PermissionDenied
             }

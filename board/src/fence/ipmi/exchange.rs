@@ -63,6 +63,8 @@ pub struct Exchange {
     pong: bool,
     /// The BMC of the session that was before, by what it told in its handshake.
     guid: Option<[u8; 16]>,
+    /// Anything at all was heard since the question was asked.
+    alive: bool,
 }
 
 struct Question {
@@ -114,6 +116,7 @@ impl Exchange {
             capabilities: None,
             pong: false,
             guid: None,
+            alive: false,
         }
     }
 
@@ -121,18 +124,25 @@ impl Exchange {
     pub fn ask(&mut self, request: Request, now: Instant, until: Instant) -> Step {
         let open = self.is_open();
         let lost_at = open.then(|| now + (until - now) / LOST);
+        self.alive = false;
         self.question = Some(Question { request, until, lost_at, again: 0, trouble: None });
         if open { self.say(now) } else { self.begin(now) }
     }
 
     /// Takes in a datagram of the BMC.
     pub fn heard(&mut self, datagram: &[u8], now: Instant) -> Step {
+        self.lives();
         match Packet::read(datagram) {
             Some(Packet::Pong(able)) => self.pong |= able,
             Some(packet) if self.question.is_some() => return self.take(&packet, now),
             _ => {}
         }
         Step::default()
+    }
+
+    /// Notes that somebody is at the address of the BMC.
+    pub const fn lives(&mut self) {
+        self.alive = true;
     }
 
     /// Notes the time.
@@ -144,7 +154,7 @@ impl Exchange {
             return self.fail(Error::Password, false);
         }
         if now >= question.until {
-            let error = question.trouble.unwrap_or(Error::Silent(self.pong));
+            let error = question.trouble.unwrap_or(Error::Silent(self.pong || self.alive));
             // A session in which the BMC said something is not lost.
             let keep = question.trouble.is_some();
             return self.fail(error, keep);

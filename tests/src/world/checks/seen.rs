@@ -52,6 +52,11 @@ impl Seen {
         matches!(self.event, Some(Event::Order(Order::Confirm(_))))
     }
 
+    /// Whether an operator orders the shot.
+    pub const fn is_shot_by_order(&self) -> bool {
+        matches!(self.event, Some(Event::Order(Order::Fence { .. })))
+    }
+
     /// Whether this is the word of a fence device.
     pub const fn is_answered(&self) -> bool {
         matches!(self.event, Some(Event::Answer(..) | Event::SeenOff))

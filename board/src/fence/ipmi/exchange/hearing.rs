@@ -145,6 +145,12 @@ impl Exchange {
             return self.stay(Stage::Activating(activation));
         };
         match answer.map(command::activated) {
+            // What is not signed any more could come from anybody.
+            Ok(Some((auth, ..)))
+                if auth == Kind::Nothing.number() && activation.guard.kind != Kind::Nothing =>
+            {
+                self.fail(Error::Unsigned, false)
+            }
             Ok(Some((auth, session, next))) => match Kind::of(auth) {
                 Some(kind) => {
                     let guard = Old { kind, ..activation.guard };

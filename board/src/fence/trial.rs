@@ -1,0 +1,110 @@
+//! Would this device cut the power? Everything is asked of it that an order takes, and nothing is ordered.
+
+use std::time::Duration;
+
+use super::{Config, Guid, Power, Whose};
+use crate::clock::Clock;
+use crate::need::Need;
+use crate::patience::Patience;
+
+/// One thing that was tried.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Step {
+    /// What.
+    pub what: &'static str,
+    /// How long it took.
+    pub took: Duration,
+    /// What came of it, in words for people; an error is what an order would have failed by.
+    pub said: Result<String, String>,
+}
+
+/// Tries the device that `config` speaks of, and tells each step as soon as it is done.
+pub fn trial(config: &Config, mut tell: impl FnMut(Step)) {
+    let missing: Vec<_> = config.needs().iter().filter_map(Need::missing).collect();
+    let ready = missing.is_empty();
+    let said = if ready { Ok("are there".to_owned()) } else { Err(missing.join("; ")) };
+    tell(Step { what: "what it takes", took: Duration::ZERO, said });
+    if !ready {
+        return;
+    }
+    if config.moves_when_opened() {
+        let said = "not asked: to open its port here would move its lines; the supervisor has it open, see twobox status";
+        return tell(Step { what: "power", took: Duration::ZERO, said: Ok(said.to_owned()) });
+    }
+    let mut device = config.open();
+    let mut step = |what, ask: &mut dyn FnMut(&Patience) -> Result<String, String>| {
+        let begun = Clock.now();
+        let said = ask(&Patience::new(config.timeout));
+        let answered = said.is_ok();
+        tell(Step { what, took: Clock.now() - begun, said });
+        answered
+    };
+    // The first question takes the login with it, and the right to give orders.
+    let mut power = |patience: &Patience| match device.power(patience) {
+        Ok(Power::On) => Ok("on".to_owned()),
+        Ok(Power::Off) => Ok("off".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    // The second is what one way to an open device takes.
+    if !step("power", &mut power) || !step("power, once more", &mut power) {
+        return;
+    }
+    step("identity", &mut |patience| match device.guid(patience) {
+        Ok(found) => identity(config.guid, found),
+        Err(error) => Err(error.to_string()),
+    });
+}
+
+fn identity(wanted: Option<Guid>, found: Option<Guid>) -> Result<String, String> {
+    let Some(found) = found else {
+        return Ok("the device cannot tell whose power it holds".to_owned());
+    };
+    if Guid::of_this_box().is_ok_and(|own| own.is_same_box(found)) {
+        return Err(format!("GUID {found} is this box itself: correct the address"));
+    }
+    match wanted {
+        Some(wanted) if Whose::Of(wanted).is(found) => Ok(format!("GUID {found}, as configured")),
+        Some(wanted) => Err(format!("GUID {found}, and not {wanted}: correct the address")),
+        None => Ok(format!("GUID {found}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::table::Source;
+
+    #[test]
+    fn every_step_is_told_and_nothing_is_ordered() {
+        let room = tempfile::tempdir().unwrap();
+        let (switch, orders) = (room.path().join("switch"), room.path().join("orders"));
+        let try_it = |script: &str| {
+            fs::write(&switch, format!("#!/bin/sh\necho $1 >> {}\n{script}\n", orders.display()))
+                .unwrap();
+            fs::set_permissions(&switch, fs::Permissions::from_mode(0o755)).unwrap();
+            let text = format!("kind = \"command\"\ncommand = [\"{}\"]\n", switch.display());
+            let config = Config::read(&mut Source::new(&text).parse()).unwrap();
+            let mut steps = Vec::new();
+            trial(&config, |step| {
+                steps.push((step.what, step.said.map_err(|error| error.contains("no route"))));
+            });
+            steps
+        };
+        let there = ("what it takes", Ok("are there".to_owned()));
+        let on = Ok("on".to_owned());
+        let cannot = Ok("the device cannot tell whose power it holds".to_owned());
+        assert_eq!(
+            try_it("echo on"),
+            [there.clone(), ("power", on.clone()), ("power, once more", on), ("identity", cannot)]
+        );
+        assert_eq!(try_it("echo no route >&2; exit 1"), [there, ("power", Err(true))]);
+        assert_eq!(fs::read_to_string(&orders).unwrap(), "status\nstatus\nstatus\n");
+        fs::set_permissions(&switch, fs::Permissions::from_mode(0o644)).unwrap();
+        let text = format!("kind = \"command\"\ncommand = [\"{}\"]\n", switch.display());
+        let config = Config::read(&mut Source::new(&text).parse()).unwrap();
+        trial(&config, |step| assert!(step.said.unwrap_err().contains("chmod +x")));
+    }
+}

@@ -1,0 +1,135 @@
+//! What the loop took in and ordered within the last minute, for whoever wonders why.
+//!
+//! A text in memory, of a bounded size: what repeats itself (a heartbeat, as a rule) takes a few bytes. It is written
+//! to a file beside the history before this box shoots, before it resets itself, and when it panics.
+
+use std::collections::VecDeque;
+use std::fmt::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use board::clock::Clock;
+use firmware_agnostic::heartbeat::Heartbeat;
+use firmware_agnostic::identity::LINKS_MAX;
+use firmware_agnostic::node::{Action, Event};
+use firmware_agnostic::time::Instant;
+
+use crate::history::replace;
+
+/// The last minute.
+pub(crate) struct BlackBox {
+    path: PathBuf,
+    text: Arc<Mutex<Text>>,
+    heard: [Option<Heartbeat>; LINKS_MAX],
+    said: Option<Heartbeat>,
+}
+
+impl BlackBox {
+    /// An empty one, for a file beside the history at `history`. A panic finds it there as well.
+    pub(crate) fn new(history: &Path) -> Self {
+        let path = history.with_extension("blackbox");
+        let text = Arc::new(Mutex::new(Text::default()));
+        let (known, place, before) = (text.clone(), path.clone(), std::panic::take_hook());
+        std::panic::set_hook(Box::new(move |panic| {
+            before(panic);
+            // Whoever holds it may be the one that panics.
+            if let Ok(known) = known.try_lock() {
+                let _ = replace(&place, known.whole(&panic.to_string()).as_bytes());
+            }
+        }));
+        Self { path, text, heard: [None; LINKS_MAX], said: None }
+    }
+
+    /// Notes what the loop takes in.
+    pub(crate) fn takes(&mut self, event: &Event, now: Instant) {
+        if let Event::Heartbeat(link, heartbeat) = event {
+            let known = self.heard.get_mut(link.place());
+            if known.is_some_and(|known| known.replace(*heartbeat) == Some(*heartbeat)) {
+                return self.note(now, format_args!("< heartbeat by link {}", link.place()));
+            }
+        }
+        self.note(now, format_args!("< {event:?}"));
+    }
+
+    /// Notes what it orders.
+    pub(crate) fn orders(&mut self, action: &Action, now: Instant) {
+        if let Action::Send(heartbeat) = action
+            && self.said.replace(*heartbeat) == Some(*heartbeat)
+        {
+            return self.note(now, format_args!("> send"));
+        }
+        self.note(now, format_args!("> {action:?}"));
+    }
+
+    /// The file, and what is to be written to it because of `why`.
+    pub(crate) fn dump(&self, why: &str) -> (&Path, String) {
+        (&self.path, self.text.lock().unwrap_or_else(PoisonError::into_inner).whole(why))
+    }
+
+    fn note(&self, now: Instant, what: fmt::Arguments<'_>) {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).add(now, what);
+    }
+}
+
+/// Lines, of which the oldest go when there is no room.
+#[derive(Default)]
+struct Text {
+    lines: VecDeque<u8>,
+    line: String,
+}
+
+impl Text {
+    fn add(&mut self, now: Instant, what: fmt::Arguments<'_>) {
+        self.line.clear();
+        // Writing to a text cannot fail.
+        let _ = writeln!(self.line, "{:.6} {what}", now.as_micros() as f64 / 1e6);
+        if self.lines.len() + self.line.len() > TEXT_MAX {
+            let room = self.lines.iter().skip(self.line.len()).position(|byte| *byte == b'\n');
+            self.lines.drain(..room.map_or(self.lines.len(), |end| self.line.len() + end + 1));
+        }
+        self.lines.extend(self.line.as_bytes());
+    }
+
+    fn whole(&self, why: &str) -> String {
+        let (older, newer) = self.lines.as_slices();
+        let lines = [older, newer].concat();
+        let head = format!("# {} {why}\n", Clock.wall());
+        head + &String::from_utf8_lossy(&lines)
+    }
+}
+
+/// A pair with six links fills less than this in a minute.
+const TEXT_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_lines_stay_whole_within_the_bound() {
+        let mut text = Text::default();
+        for number in 0..10_000_u64 {
+            text.add(Instant::from_millis(number), format_args!("line {number}"));
+            assert!(text.lines.len() <= TEXT_MAX);
+        }
+        let whole = text.whole("a test");
+        let lines: Vec<_> = whole.lines().skip(1).collect();
+        assert!(lines.len() > 2_000 && lines[0].contains(" line "), "{}", lines[0]);
+        assert_eq!(lines.last(), Some(&"9.999000 line 9999"));
+        let first: usize = lines[0].rsplit(' ').next().unwrap().parse().unwrap();
+        assert_eq!(lines.len(), 10_000 - first, "none between them is missing");
+    }
+
+    #[test]
+    fn a_panic_leaves_it_behind() {
+        let room = tempfile::tempdir().unwrap();
+        let mut black_box = BlackBox::new(&room.path().join("twobox.history"));
+        black_box.takes(&Event::Timeout, Instant::from_millis(1));
+        let _ = std::thread::spawn(|| panic!("the loop is broken")).join();
+        let left = std::fs::read_to_string(room.path().join("twobox.blackbox")).unwrap();
+        assert!(
+            left.contains("the loop is broken") && left.contains("0.001000 < Timeout"),
+            "{left}"
+        );
+    }
+}

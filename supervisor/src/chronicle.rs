@@ -1,0 +1,161 @@
+//! What has just happened, told to everybody who wants to know: the log, the history, the hooks, the black box.
+//!
+//! The loop is never held up by any of them: each has a bounded queue and a thread of its own.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use firmware_agnostic::evidence::Evidence;
+use firmware_agnostic::heartbeat::{Boot, Epoch, Term};
+use firmware_agnostic::news::{Cause, News, Weight};
+use firmware_agnostic::node::{Action, Event, Node};
+use firmware_agnostic::time::Instant;
+
+use board::clock::Clock;
+
+use crate::black_box::BlackBox;
+use crate::history::History;
+use crate::hooks::Hooks;
+use crate::labels::Labels;
+use crate::phases::{Phases, millis};
+use crate::record::Record;
+
+/// Everybody who wants to know.
+pub(crate) struct Chronicle {
+    labels: Rc<Labels>,
+    history: History,
+    hooks: Hooks,
+    black_box: BlackBox,
+    phases: Phases,
+    now: Instant,
+    epoch: Epoch,
+    term: Term,
+}
+
+impl Chronicle {
+    /// Tells whoever is named here.
+    pub(crate) fn new(
+        labels: Rc<Labels>,
+        history: History,
+        hooks: Hooks,
+        black_box: BlackBox,
+        boot: Boot,
+    ) -> Self {
+        let (phases, epoch) = (Phases::default(), Epoch { boot, change: 0 });
+        Self { labels, history, hooks, black_box, phases, now: Clock.now(), epoch, term: Term(0) }
+    }
+
+    /// Notes what has happened and where things stand, before anything is done about it.
+    pub(crate) fn note(&mut self, node: &Node, event: &Event, now: Instant) {
+        (self.now, self.epoch, self.term) = (now, node.epoch(), node.term());
+        self.black_box.takes(event, now);
+    }
+
+    /// Notes what is done about it, and leaves the black box behind where that is the last thing that can be done.
+    pub(crate) fn acts(&mut self, action: &Action) {
+        self.black_box.orders(action, self.now);
+        let why = match action {
+            Action::Fence(_) => "the other box is shot",
+            Action::Reset => "this box resets itself",
+            _ => return,
+        };
+        let (path, text) = self.black_box.dump(why);
+        self.history.dump(path, text);
+    }
+
+    /// Tells `news`. The neighbours were last told of the addresses at `announced`.
+    pub(crate) fn tell(&mut self, news: &News, announced: Option<Instant>) {
+        let line = news.line(&self.labels.names()).to_string();
+        let level = match news.weight() {
+            Weight::Error => log::Level::Error,
+            Weight::Warning => log::Level::Warn,
+            Weight::Info => log::Level::Info,
+        };
+        log::log!(level, "{line}");
+        if let Some(record) = self.record(news, &line, announced) {
+            self.history.add(&record);
+            self.hooks.tell(record);
+        }
+    }
+
+    /// Waits, for a moment at most, until what was told is written.
+    pub(crate) fn flush(&mut self) {
+        self.history.flush();
+    }
+
+    /// The same, and that everybody has been told, before this box leaves.
+    pub(crate) fn end(&mut self) {
+        self.flush();
+        self.hooks.flush(LEAVE_MAX);
+    }
+
+    /// What is worth being kept of `news`.
+    fn record(&mut self, news: &News, line: &str, announced: Option<Instant>) -> Option<Record> {
+        let now = self.now;
+        let record = match news {
+            News::Changed(change) => {
+                (self.epoch, self.term) = (change.epoch, change.term);
+                let evidence = match change.cause {
+                    Cause::Evidence(evidence) => Some(word(evidence)),
+                    _ => None,
+                };
+                let record = self
+                    .begin("role", news)
+                    .with("from", change.from)
+                    .with("to", change.to)
+                    .with_some("evidence", evidence)
+                    .with("why", line);
+                self.phases.changed(change, announced, now, record)
+            }
+            News::Shooting => {
+                self.phases.shoots(now);
+                self.fence("ordered", news, line)
+            }
+            News::Fenced | News::FenceFailed { .. } => {
+                let outcome = if *news == News::Fenced { "seen_off" } else { "failed" };
+                let took = self.phases.shot(now);
+                self.fence(outcome, news, line).with_some("fence_ms", took.map(millis))
+            }
+            News::ShotAt => self.fence("shot_at", news, line),
+            _ => return None,
+        };
+        Some(record)
+    }
+
+    fn fence(&self, outcome: &str, news: &News, line: &str) -> Record {
+        self.begin("fence", news).with("outcome", outcome).with("why", line)
+    }
+
+    /// Who speaks, and when.
+    fn begin(&self, what: &str, news: &News) -> Record {
+        let names = self.labels.names();
+        let level = match news.weight() {
+            Weight::Error => "error",
+            Weight::Warning => "warning",
+            Weight::Info => "info",
+        };
+        let Boot([a, b, c, d]) = self.epoch.boot;
+        Record::default()
+            .with("time", Clock.wall())
+            .with("up", format!("{:.3}", self.now.as_micros() as f64 / 1e6))
+            .with("box", names.boxes[names.me.place()])
+            .with("boot", format!("{a:02x}{b:02x}{c:02x}{d:02x}"))
+            .with("change", self.epoch.change)
+            .with("term", self.term.0)
+            .with("what", what)
+            .with("level", level)
+    }
+}
+
+const fn word(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::Released => "released",
+        Evidence::Fenced => "fenced",
+        Evidence::Dark => "dark",
+        Evidence::Silence => "silence",
+        Evidence::Operator => "operator",
+    }
+}
+
+/// What init should not have to wait for, and a message may take.
+const LEAVE_MAX: Duration = Duration::from_secs(2);

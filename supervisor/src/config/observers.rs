@@ -1,0 +1,113 @@
+//! What do the words mean that say who is told what happens?
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use board::need::Need;
+use board::table::Table;
+
+/// `[history]`: where what happens is kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct History {
+    /// The file. The black box lies beside it.
+    pub file: PathBuf,
+    /// As many bytes as it may have.
+    pub size: u32,
+}
+
+impl History {
+    pub(super) fn read(mut table: Table<'_>) -> Self {
+        let history =
+            Self { file: table.or("file", HISTORY.into()), size: table.or("size", HISTORY_SIZE) };
+        if !HISTORY_SIZES.contains(&history.size) {
+            table.complain("size", "is not between 16384 and 16777216 bytes");
+        }
+        table.finish();
+        history
+    }
+}
+
+/// `[metrics]`: a file with figures.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Metrics {
+    /// The file.
+    pub file: PathBuf,
+    /// How often it is written.
+    pub every: Duration,
+}
+
+impl Metrics {
+    pub(super) fn read(mut table: Table<'_>) -> Option<Self> {
+        let said = table.has("file");
+        let file = table.take("file");
+        let every: Option<Duration> = table.take("every");
+        if every.is_some_and(|every| every < METRICS_MIN) {
+            table.complain("every", "is shorter than a second");
+        }
+        if every.is_some() && !said {
+            table.complain("every", "goes with `file`, where the figures are written");
+        }
+        table.finish();
+        Some(Self { file: file?, every: every.unwrap_or(METRICS_EVERY) })
+    }
+}
+
+/// A `[[hook]]`: a program that is run when something happens.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Hook {
+    /// The program with its full path, and its arguments.
+    pub command: Vec<String>,
+    /// What it wants to be told of: some of [`HAPPENINGS`].
+    pub on: Vec<String>,
+    /// When it is killed.
+    pub timeout: Duration,
+}
+
+impl Hook {
+    /// What must be there: the program.
+    pub fn needs(&self) -> Vec<Need> {
+        self.command.first().map(Need::from_program).into_iter().collect()
+    }
+
+    fn read(mut table: Table<'_>) -> Option<Self> {
+        let command: Option<Vec<String>> = table.need("command");
+        let full = |command: &Vec<String>| {
+            command.first().is_some_and(|program| Path::new(program).is_absolute())
+        };
+        if command.as_ref().is_some_and(|command| !full(command)) {
+            table.complain("command", "does not begin with the full path of a program");
+        }
+        let on = table.or("on", HAPPENINGS.map(str::to_owned).to_vec());
+        for word in on.iter().filter(|word| !HAPPENINGS.contains(&word.as_str())) {
+            table.complain("on", format!("{word:?} is none of {}", HAPPENINGS.join(", ")));
+        }
+        let timeout = table.or("timeout", HOOK_TIMEOUT);
+        table.finish();
+        Some(Self { command: command?, on, timeout })
+    }
+}
+
+/// Every `[[hook]]`, and where the first stands.
+pub(super) fn read_hooks(root: &mut Table<'_>) -> (Vec<Hook>, (usize, usize)) {
+    let hooks = root.tables("hook").into_iter().filter_map(Hook::read).collect();
+    (hooks, root.place("hook"))
+}
+
+/// What a hook can be told of: a change of role, a shot, and whatever is logged as an error.
+pub const HAPPENINGS: [&str; 3] = ["role", "fence", "alarm"];
+
+/// Where the history is unless the file says otherwise.
+pub(super) const HISTORY: &str = "/var/lib/twobox.history";
+
+/// Some 250 records: years of a pair that is well.
+const HISTORY_SIZE: u32 = 64 * 1024;
+/// From what a busy day has to what a small disk bears.
+const HISTORY_SIZES: std::ops::RangeInclusive<u32> = 16 * 1024..=16 * 1024 * 1024;
+
+/// As often as collectors look.
+const METRICS_EVERY: Duration = Duration::from_secs(15);
+/// A file is no stream.
+const METRICS_MIN: Duration = Duration::from_secs(1);
+
+/// Enough to send a message; the one after it waits meanwhile.
+const HOOK_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,58 @@
+//! Does the loop keep up, and how near was a false alarm?
+//!
+//! Three things are measured, each at its worst since the start: how late the loop was with what was due, how long it
+//! took over one event with all that followed from it, and the longest silence of the peer that ended before it was
+//! taken for dead. Who knows them knows which `deadtime` is safe.
+
+use std::time::Duration;
+
+use board::clock::Clock;
+use firmware_agnostic::node::{Event, Node};
+use firmware_agnostic::time::Instant;
+
+/// The worst of each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pace {
+    /// How late it was.
+    pub(crate) late: Duration,
+    /// How long it took over one event.
+    pub(crate) step: Duration,
+    /// How long the peer was silent, and yet alive.
+    pub(crate) silence: Duration,
+}
+
+impl Pace {
+    /// The loop has an event in its hands, at `now`.
+    pub(crate) fn begin(&mut self, node: &Node, event: &Event, now: Instant) {
+        self.late = self.late.max(now - node.next_deadline());
+        if matches!(event, Event::Heartbeat(..)) && node.peer().word(now).is_some() {
+            self.silence = self.silence.max(node.peer().silence(now));
+        }
+    }
+
+    /// It is done with the event that it had at `begun`.
+    pub(crate) fn end(&mut self, begun: Instant) {
+        self.step = self.step.max(Clock.now() - begun);
+    }
+
+    /// The `deadtime` that leaves as much room again as was ever needed, if `deadtime` does not.
+    pub(crate) fn advice(&self, deadtime: Duration) -> Option<Duration> {
+        let needed = (self.silence + self.late) * 2;
+        let tenths = u64::try_from(needed.as_millis().div_ceil(100)).unwrap_or(u64::MAX);
+        (needed > deadtime).then(|| Duration::from_millis(tenths.saturating_mul(100)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadtime_that_was_nearly_over_is_too_short() {
+        let millis = Duration::from_millis;
+        let pace = Pace { late: millis(40), step: millis(1), silence: millis(610) };
+        assert_eq!(pace.advice(millis(1_000)), Some(millis(1_300)));
+        assert_eq!(pace.advice(millis(1_300)), None);
+        assert_eq!(Pace::default().advice(millis(1)), None);
+    }
+}

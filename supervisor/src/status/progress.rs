@@ -1,0 +1,94 @@
+//! How does it go with the peer's power? For a person who is about to vouch for it, and for commands that wait.
+
+use std::fmt::Write as _;
+
+use board::fence::Power;
+use firmware_agnostic::evidence::Require;
+use firmware_agnostic::heartbeat::Role;
+use firmware_agnostic::identity::LinkId;
+use firmware_agnostic::news::Time;
+use firmware_agnostic::order::Refusal;
+use firmware_agnostic::shot::Shot;
+
+use super::Status;
+use crate::record::Record;
+
+impl Status<'_> {
+    /// What there is of evidence that the peer holds nothing, and what there is not, while it is collected.
+    pub(super) fn evidence(&self) -> Option<String> {
+        if self.node.role() != Role::Fencing {
+            return None;
+        }
+        let signs = self.node.signs(self.now);
+        let dropped = signs.up.is_empty() && !signs.down.is_empty();
+        let silent = format!("silent for {}", Time(signs.silence));
+        let have = [(true, silent.as_str()), (dropped, "lines dropped"), (signs.mute, MUTE)];
+        let have: Vec<&str> = have.into_iter().filter(|it| it.0).map(|it| it.1).collect();
+        let or = match signs.dark_at {
+            _ if self.config.settings.require != Require::Dark => String::new(),
+            Some(at) => format!(", or all of this for {} more", Time(at - self.now)),
+            None => ", or lines dropped and no answer for dark_time".to_owned(),
+        };
+        Some(format!("have: {}; missing: its power seen off{or}", have.join(", ")))
+    }
+
+    /// All that is known of a peer for whose death somebody is asked.
+    pub(crate) fn testimony(&self) -> Result<String, Refusal> {
+        let (node, peer) = (self.node, self.labels.names().peer());
+        let evidence = self.evidence().ok_or(match node.peer().word(self.now) {
+            Some(_) => Refusal::PeerHeard,
+            None => Refusal::NothingToConfirm,
+        })?;
+        let mut out = String::new();
+        let signs = node.signs(self.now);
+        // Writing to a text cannot fail.
+        let _ = writeln!(out, "what is known of {peer}");
+        let _ = self.write_peer(&mut out);
+        for (port, link) in self.ports.iter().zip((0..).filter_map(LinkId::new)) {
+            let heard = match self.reception.statistics(link).heard_at {
+                Some(at) => format!("last heard {} ago", Time(self.now - at)),
+                None => "never heard".to_owned(),
+            };
+            let line = match (signs.up.contains(link), signs.down.contains(link)) {
+                (true, _) => ", its line is up: it has power, or something holds the line",
+                (_, true) => ", its line has dropped",
+                _ => "",
+            };
+            let _ = writeln!(out, "  link {:<12} {heard}{line}", port.name());
+        }
+        let _ = writeln!(out, "  power             {}", self.power());
+        if !self.config.witnesses.is_empty() {
+            let answers =
+                if node.witness() { "answers" } else { "does not answer: this box may be cut off" };
+            let _ = writeln!(out, "  witness           {answers}");
+        }
+        let _ = writeln!(out, "  {evidence}");
+        Ok(out)
+    }
+
+    /// Where things stand, as a record.
+    pub(crate) fn progress(&self) -> String {
+        let node = self.node;
+        let said = node.peer().word(self.now);
+        let power = match self.devices.seen {
+            Some((Power::On, _)) => "on",
+            Some((Power::Off, _)) => "off",
+            None => "unknown",
+        };
+        let name = self.labels.names().peer();
+        Record::default()
+            .with("summary", self.summary())
+            .with("redundant", self.redundant())
+            .with("serves", node.role() == Role::Active)
+            .with("shoots", matches!(node.shot(), Shot::Ordered(_)))
+            .with("peer", name)
+            .with_some("peer_boot", node.peer().epoch().map(|epoch| super::hex(&epoch.boot.0)))
+            .with("heard", said.is_some())
+            .with("fenced", node.peer().fenced())
+            .with("power", power)
+            .with_some("failure", self.devices.failure.as_deref())
+            .line()
+    }
+}
+
+const MUTE: &str = "its fence device does not answer";

@@ -1,0 +1,94 @@
+//! What if a person cuts the power of a box through the other one?
+
+use std::fs;
+use std::process::Output;
+use std::time::Instant;
+
+use firmware_agnostic::identity::BoxId::{self, First, Second};
+
+use super::Lab;
+use super::expectations::{PATIENCE, is, served_by, silence_below, whole};
+use super::failure::{Failure, expect};
+use super::power_switch::Switch;
+use super::stories::{LONG, NOTHING};
+
+/// The one that stands by may be cut by the one that serves; the other way round it must be wanted.
+pub(super) fn fence(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    let tried = done(lab, First, &["fence", "--dry-run", "--config", "/run/twobox.toml"])?;
+    expect(tried.contains("power, once more") && tried.contains("on\n"), tried)?;
+    refused(lab, Second, &["fence", "server1"], "this box does not serve")?;
+    refused(lab, First, &["fence", "server1"], "that is this box")?;
+    expect(lab.is_on(First) && lab.is_on(Second), "a box was shot that nobody wanted off")?;
+    let said = done(lab, First, &["fence", "server2"])?;
+    expect(!lab.is_on(Second), format!("server2 has power, and yet: {said}"))?;
+    std::thread::sleep(LONG);
+    expect(lab.boots(Second) == 1, "server2 has booted again")?;
+    let last = fs::read_to_string(lab.disk(First).join("twobox.blackbox"))?;
+    for word in ["< Heartbeat(", "< Order(Fence", "> Fence("] {
+        expect(last.contains(word), format!("no {word} in the black box:\n{last}"))?;
+    }
+    silence_below(lab, start, NOTHING)?;
+    lab.power_on(Second)?;
+    is(lab, Second, "standby")?;
+    done(lab, Second, &["fence", "server1", "--yes"])?;
+    expect(!lab.is_on(First), "server1 has power")?;
+    served_by(lab, Second)?;
+    Ok(said.trim().to_owned())
+}
+
+/// A box that cannot be cut goes on as if nothing had been ordered.
+pub(super) fn fence_in_vain(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    lab.set_switch(Second, Switch::Lying);
+    refused(lab, First, &["fence", "server2"], "take it for alive")?;
+    std::thread::sleep(LONG);
+    expect(lab.boots(Second) == 1 && lab.is_on(Second), "server2 has reset itself")?;
+    is(lab, Second, "standby")?;
+    served_by(lab, First)?;
+    silence_below(lab, start, NOTHING)
+}
+
+/// The power goes and comes back, and nobody outside notices.
+pub(super) fn drill(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    refused(lab, Second, &["drill", "fence", "server1"], "this box does not serve")?;
+    let start = Instant::now();
+    let said = done(lab, First, &["drill", "fence", "server2"])?;
+    for step in ["seen off", "powered on again", "heard again", "the pair is whole"] {
+        expect(said.contains(step), format!("no {step:?} in\n{said}"))?;
+    }
+    expect(lab.boots(Second) == 2, "server2 was not without power")?;
+    is(lab, Second, "standby")?;
+    lab.power_off(Second);
+    let alone = |lab: &Lab| {
+        let status = lab.twobox(First, &["status"]);
+        status.is_ok_and(|status| status.status.code() == Some(10))
+    };
+    expect(lab.wait_for(PATIENCE, alone), "server2 is not missed")?;
+    refused(lab, First, &["drill", "fence", "server2"], "a drill wants a pair that is well")?;
+    silence_below(lab, start, NOTHING)?;
+    Ok(said.lines().map(str::trim).collect::<Vec<_>>().join("; "))
+}
+
+fn done(lab: &Lab, id: BoxId, arguments: &[&str]) -> Result<String, Failure> {
+    let output = lab.twobox(id, arguments)?;
+    let (said, complained) = words(&output);
+    expect(output.status.success(), format!("{}: {said}{complained}", arguments.join(" ")))?;
+    Ok(said)
+}
+
+fn refused(lab: &Lab, id: BoxId, arguments: &[&str], why: &str) -> Result<(), Failure> {
+    let output = lab.twobox(id, arguments)?;
+    let (said, complained) = words(&output);
+    let so = output.status.code() == Some(1) && complained.contains(why);
+    expect(so, format!("{}: {said}{complained}, and not {why}", arguments.join(" ")))
+}
+
+fn words(output: &Output) -> (String, String) {
+    let [said, complained] =
+        [&output.stdout, &output.stderr].map(|it| String::from_utf8_lossy(it).into_owned());
+    (said, complained)
+}
