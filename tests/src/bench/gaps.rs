@@ -131,7 +131,7 @@ fn cables(lab: &Lab) -> Result<Vec<Row>, Failure> {
 }
 
 fn crash(lab: &Lab) -> Result<Vec<Row>, Failure> {
-    let mut gaps = Vec::new();
+    let (mut gaps, mut lost) = (Vec::new(), 0);
     for _ in 0..10 {
         let start = Instant::now();
         lab.crash_supervisor(First)?;
@@ -140,8 +140,12 @@ fn crash(lab: &Lab) -> Result<Vec<Row>, Failure> {
         is(lab, First, "active")?;
         is(lab, Second, "standby")?;
         gaps.push(since(lab, start));
+        lost += lab.client().since(start).lost;
     }
-    Ok(vec![Row::new("supervisor killed on the active box", "ms", gaps)])
+    Ok(vec![
+        Row::new("supervisor killed on the active box", "ms", gaps),
+        Row::new("  requests without an answer", "", [lost as f64]).target(Target::AtMost(0.0)),
+    ])
 }
 
 /// Does something to the pair again and again, and says what it cost.
