@@ -583,27 +583,24 @@ impl Node {
         if self.role != Role::Active {
             return;
         }
-        if let Some(word) = word
-            && word.asks == Asks::Claim
-            && will_serve(&word)
-            && word.echoes(self.epoch())
-        {
+        if let Some(cause) = word.and_then(|word| self.gives_way(&word)) {
             self.ask(Asks::HandOver);
-            self.stop(Cause::PeerOrdered, now, actions);
-            return;
-        }
-        if let Some(word) = word
-            && !self.witness
-            && word.witness
-            && self.asks == Asks::Nothing
-            && will_serve(&word)
-            && word.echoes(self.epoch())
-        {
-            self.ask(Asks::HandOver);
-            self.stop(Cause::WitnessLost, now, actions);
+            self.stop(cause, now, actions);
             return;
         }
         self.decide_failback(now, actions);
+    }
+
+    /// Why this box should let the peer serve, which could, and knows that this box serves.
+    fn gives_way(&self, word: &Heartbeat) -> Option<Cause> {
+        let ready = will_serve(word) && word.echoes(self.epoch());
+        let sees_more = word.witness && !self.witness;
+        match word.asks {
+            _ if !ready => None,
+            Asks::Claim => Some(Cause::PeerOrdered),
+            _ if sees_more && self.asks == Asks::Nothing => Some(Cause::WitnessLost),
+            _ => None,
+        }
     }
 
     fn decide_leaving(&mut self, now: Instant, actions: &mut Actions) {

@@ -126,7 +126,7 @@ impl Node {
             self.on_shot(true, now, actions);
             return;
         }
-        if self.darkness_suffices() && self.role == Role::Fencing && self.eligible() {
+        if self.darkness_suffices() {
             self.start(Evidence::Dark, now, actions);
             return;
         }
