@@ -238,7 +238,6 @@ impl Node {
         self.decide(now, &mut actions);
         self.recover(now, &mut actions);
         self.record(&mut actions);
-        self.timers.drop_expired(now, Timer::Keepalive);
         self.peer.review(now, |news| act(&mut actions, Action::Tell(news)));
         if self.change != change
             || self.echoed != self.peer.epoch()
@@ -258,6 +257,7 @@ impl Node {
             act(&mut actions, Action::Reset);
         }
         self.decide_leaving(now, &mut actions);
+        self.timers.drop_expired(now, Timer::Keepalive);
         actions
     }
 
@@ -604,9 +604,8 @@ impl Node {
     }
 
     fn decide_leaving(&mut self, now: Instant, actions: &mut Actions) {
-        let busy = self.role.holds_resources()
-            || self.asked.is_some()
-            || matches!(self.shot, Shot::Ordered(_));
+        // Who leaves and still holds has been asked to stop.
+        let busy = self.asked.is_some() || matches!(self.shot, Shot::Ordered(_));
         if self.asks != Asks::Leave || busy {
             return;
         }
@@ -639,13 +638,11 @@ impl Node {
 
     /// Starts again what is due.
     fn recover(&mut self, now: Instant, actions: &mut Actions) {
-        if !matches!(self.role, Role::Stopping) {
-            // What finds no room is started in the next step.
-            while actions.len() < ACTIONS_MAX - AFTERWARDS
-                && let Some(resource) = self.recovery.due(now)
-            {
-                act(actions, Action::Restart(resource));
-            }
+        // What finds no room is started in the next step.
+        while actions.len() < ACTIONS_MAX - AFTERWARDS
+            && let Some(resource) = self.recovery.due(now)
+        {
+            act(actions, Action::Restart(resource));
         }
         match self.recovery.deadline() {
             Some(at) => self.timers.set(Timer::Recovery, at),

@@ -53,11 +53,11 @@ impl Node {
             }
             Some(word) if self.released_by(&word) => self.start(Evidence::Released, now, actions),
             None if self.peer.left() => self.start(Evidence::Released, now, actions),
-            None if self.peer.health(now) == Health::Dead => {
+            None => {
                 let cause = self.silent(now);
                 self.doubt(cause, now, actions);
             }
-            _ => {}
+            Some(_) => {}
         }
     }
 
