@@ -9,7 +9,7 @@
 //! | init | leftovers are gone, then nothing for `initdead` | fencing | looks at the peer's power |
 //! | init | leftovers cannot be removed | | asks to be fenced, and tries again |
 //! | standby | the peer's word releases this box (the echo rule, `released_by`) | starting | start |
-//! | standby | silence on every link for `deadtime`, or the peer asks for it | fencing | looks at the peer's power |
+//! | standby | silence on every link for `deadtime`, a peer seen off, or one that asks for it | fencing | looks at the peer's power |
 //! | fencing | the peer's power is off, or an operator says so | starting | start |
 //! | fencing | it is the turn of this box to shoot | | fence |
 //! | fencing | the peer is heard before the shot | standby | |
