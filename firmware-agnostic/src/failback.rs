@@ -188,7 +188,7 @@ impl Node {
         let ranks_higher = |word: &&Heartbeat| word.rank() > self.settings.rank();
         self.peer.word(now).filter(ranks_higher).is_some_and(|home| {
             let connected = home.witness || !self.witness;
-            connected && will_serve(home) && self.hears_me(home) && home.echoes(self.epoch())
+            connected && will_serve(home) && home.echoes(self.epoch())
         })
     }
 

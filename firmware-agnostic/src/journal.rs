@@ -114,6 +114,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn another_format_is_not_read() {
+        let mut file = [0; FILE];
+        write(&mut file, 2);
+        file[..4].copy_from_slice(b"2bj0");
+        let (head, checksum) = file[..PLACE].split_at_mut(PLACE - CHECKSUM);
+        checksum.copy_from_slice(&sum(head));
+        assert_eq!(Journal::decode(&file), None);
+    }
+
     fn write(file: &mut [u8; FILE], number: u32) {
         let (at, bytes) = journal(number).encode(number);
         file[at..at + PLACE].copy_from_slice(&bytes);

@@ -10,7 +10,7 @@
 //! | init | leftovers are gone, then nothing for `initdead` | fencing | looks at the peer's power |
 //! | init | leftovers cannot be removed | | asks to be fenced, and tries again |
 //! | standby | the peer's word releases this box (the echo rule, `released_by`) | starting | start |
-//! | standby | silence on every link for `deadtime`, or the peer asks for it | fencing | looks at the peer's power |
+//! | standby | silence on every link for `deadtime`, a peer seen off, or one that asks for it | fencing | looks at the peer's power |
 //! | fencing | the peer's power is off, or an operator says so | starting | start |
 //! | fencing | it is the turn of this box to shoot | | fence |
 //! | fencing | the peer is heard before the shot | standby | |
@@ -267,7 +267,6 @@ impl Node {
         self.decide(now, &mut actions);
         self.recover(now, &mut actions);
         self.record(&mut actions);
-        self.timers.drop_expired(now, Timer::Keepalive);
         self.peer.review(now, |news| act(&mut actions, Action::Tell(news)));
         if self.change != change
             || self.echoed != self.peer.epoch()
@@ -290,6 +289,7 @@ impl Node {
         if upgrades {
             act(&mut actions, Action::Upgrade);
         }
+        self.timers.drop_expired(now, Timer::Keepalive);
         actions
     }
 
@@ -625,33 +625,29 @@ impl Node {
         if self.role != Role::Active || matches!(self.shot, Shot::Ordered(_)) {
             return;
         }
-        if let Some(word) = word
-            && word.asks == Asks::Claim
-            && will_serve(&word)
-            && word.echoes(self.epoch())
-        {
+        if let Some(cause) = word.and_then(|word| self.gives_way(&word)) {
             self.ask(Asks::HandOver);
-            self.stop(Cause::PeerOrdered, now, actions);
-            return;
-        }
-        if let Some(word) = word
-            && !self.witness
-            && word.witness
-            && self.asks == Asks::Nothing
-            && will_serve(&word)
-            && word.echoes(self.epoch())
-        {
-            self.ask(Asks::HandOver);
-            self.stop(Cause::WitnessLost, now, actions);
+            self.stop(cause, now, actions);
             return;
         }
         self.decide_failback(now, actions);
     }
 
+    /// Why this box should let the peer serve, which could, and knows that this box serves.
+    fn gives_way(&self, word: &Heartbeat) -> Option<Cause> {
+        let ready = will_serve(word) && word.echoes(self.epoch());
+        let sees_more = word.witness && !self.witness;
+        match word.asks {
+            _ if !ready => None,
+            Asks::Claim => Some(Cause::PeerOrdered),
+            _ if sees_more && self.asks == Asks::Nothing => Some(Cause::WitnessLost),
+            _ => None,
+        }
+    }
+
     fn decide_leaving(&mut self, now: Instant, actions: &mut Actions) {
-        let busy = self.role.holds_resources()
-            || self.asked.is_some()
-            || matches!(self.shot, Shot::Ordered(_));
+        // Who leaves and still holds has been asked to stop.
+        let busy = self.asked.is_some() || matches!(self.shot, Shot::Ordered(_));
         if self.asks != Asks::Leave || busy {
             return;
         }
@@ -684,13 +680,11 @@ impl Node {
 
     /// Starts again what is due.
     fn recover(&mut self, now: Instant, actions: &mut Actions) {
-        if !matches!(self.role, Role::Stopping) {
-            // What finds no room is started in the next step.
-            while actions.len() < ACTIONS_MAX - AFTERWARDS
-                && let Some(resource) = self.recovery.due(now)
-            {
-                act(actions, Action::Restart(resource));
-            }
+        // What finds no room is started in the next step.
+        while actions.len() < ACTIONS_MAX - AFTERWARDS
+            && let Some(resource) = self.recovery.due(now)
+        {
+            act(actions, Action::Restart(resource));
         }
         match self.recovery.deadline() {
             Some(at) => self.timers.set(Timer::Recovery, at),

@@ -200,8 +200,9 @@ impl Node {
         self.ask(asks);
         // A box that was to keep the resources and had to boot has shown that it should earn them anew.
         self.lasting = Some(asks).filter(|asks| until == Until::Resume && *asks != Asks::Claim);
-        if let Until::Time(time) = until {
-            self.timers.set(Timer::Order, now + time);
+        match until {
+            Until::Time(time) => self.timers.set(Timer::Order, now + time),
+            Until::Reboot | Until::Resume => self.timers.stop(Timer::Order),
         }
     }
 

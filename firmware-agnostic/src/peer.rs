@@ -424,6 +424,16 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_was_seen_off_may_have_booted() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, word(1), MINE, at(0));
+        peer.seen_off();
+        let reborn = Epoch { boot: Boot(*b"new "), change: 0 };
+        peer.heard(ETHERNET, Heartbeat { epoch: reborn, ..word(0) }, MINE, at(100));
+        assert_eq!(peer.epoch(), Some(reborn));
+    }
+
+    #[test]
     fn time_in_which_this_box_did_not_listen_is_no_silence() {
         let mut peer = peer();
         peer.heard(ETHERNET, word(1), MINE, at(0));

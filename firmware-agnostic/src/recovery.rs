@@ -264,6 +264,26 @@ mod tests {
         assert_eq!(recovery.due(at(99 + 10)), Some(SLAPD));
     }
 
+    #[test]
+    fn what_is_ignored_never_makes_a_box_unfit() {
+        let mut recovery = Recovery::new(&[policy(OnFailure::Ignore)]);
+        for failure in 1..5 {
+            assert_eq!(recovery.failed(SLAPD, at(failure)), Verdict::Ignored);
+        }
+        assert!(recovery.fit());
+    }
+
+    #[test]
+    fn a_pardon_lasts_until_the_next_failure() {
+        let mut recovery = Recovery::new(&[policy(OnFailure::Failover)]);
+        recovery.start_failed(SLAPD, at(10));
+        recovery.failed(SLAPD, at(11));
+        recovery.pardon();
+        assert!(recovery.fit());
+        recovery.failed(SLAPD, at(12));
+        assert!(!recovery.fit());
+    }
+
     fn policy(on_failure: OnFailure) -> Policy {
         Policy { on_failure, threshold: 2, forget_after: Some(Duration::from_secs(90)) }
     }

@@ -310,6 +310,7 @@ mod tests {
             Times { keepalive: Duration::ZERO, ..times() },
             Times { keepalive: Duration::from_millis(250), ..times() },
             Times { warntime: seconds(1), ..times() },
+            Times { deadtime: Duration::from_millis(650), ..times() },
             Times { initdead: seconds(1), ..times() },
             Times { fence_time: seconds(7), ..times() },
             Times { baud: Some(9_600), ..times() },

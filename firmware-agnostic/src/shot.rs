@@ -142,8 +142,7 @@ impl Node {
             self.on_shot(true, now, actions);
             return;
         }
-        let listens = self.relistens(now) || !self.eligible();
-        if self.darkness_suffices() && self.role == Role::Fencing && !listens {
+        if self.darkness_suffices() && !self.relistens(now) {
             self.start(Evidence::Dark, now, actions);
             return;
         }

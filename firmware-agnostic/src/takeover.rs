@@ -9,7 +9,6 @@ use crate::identity::LinkId;
 use crate::news::{Cause, News};
 use crate::node::{Action, Actions, Node, act};
 use crate::peer::Health;
-use crate::shot::Shot;
 use crate::time::{Instant, Timer};
 
 impl Node {
@@ -33,7 +32,6 @@ impl Node {
     pub(crate) fn decide_standby(&mut self, now: Instant, actions: &mut Actions) {
         let word = self.peer.word(now).copied();
         if let Some(word) = word
-            && word.role == Role::Standby
             && word.asks == Asks::Claim
             && will_serve(&word)
             && (self.asks == Asks::Nothing
@@ -52,16 +50,16 @@ impl Node {
             return;
         }
         match word {
-            Some(word) if self.released_by(&word) => self.start(Evidence::Released, now, actions),
-            Some(word) if self.wants_to_be_shot(&word, now) && self.may_shoot() => {
+            Some(word) if self.wants_to_be_shot(&word, now) => {
                 self.doubt(Cause::AskedToFence, now, actions);
             }
+            Some(word) if self.released_by(&word) => self.start(Evidence::Released, now, actions),
             None if self.peer.left() => self.start(Evidence::Released, now, actions),
-            None if self.peer.health(now) == Health::Dead => {
+            None => {
                 let cause = self.silent(now);
                 self.doubt(cause, now, actions);
             }
-            _ => {}
+            Some(_) => {}
         }
     }
 
@@ -69,14 +67,13 @@ impl Node {
     ///
     /// Every word but a farewell must echo the present epoch, so that it was said in the knowledge of what this
     /// box is now. A peer that leaves holds nothing for as long as this boot of it lives, whatever it knew.
-    pub(crate) fn released_by(&self, word: &Heartbeat) -> bool {
+    fn released_by(&self, word: &Heartbeat) -> bool {
         let holds_nothing = match word.role {
             Role::Standby => match word.asks {
-                Asks::Fence | Asks::Maintenance => false,
                 Asks::Claim => !word.fit,
                 asks => asks.yields() || !word.fit || word.rank() < self.settings.rank(),
             },
-            Role::Failed => !matches!(word.asks, Asks::Fence | Asks::Maintenance),
+            Role::Failed => true,
             _ => false,
         };
         self.peer.left() || holds_nothing && word.echoes(self.epoch())
@@ -111,7 +108,6 @@ impl Node {
         let heard = word.map(|word| word.term).unwrap_or_default();
         self.failback.took_over(failed, self.settings.failback_hold, now);
         self.term = Term(self.term.max(heard).0.saturating_add(1));
-        self.shot = Shot::None;
         self.enter(Role::Starting, Cause::Evidence(evidence), now, actions);
         self.asked = Some(self.change);
         act(actions, Action::Start(self.change));

@@ -20,6 +20,7 @@
 //! | [`shrink`] | what was needed? |
 //! | [`misery`] | how often, and for how long? |
 //! | [`checks`] | was a promise broken? |
+//! | [`scene`] | what does one box do about the very words that a test wants? |
 //! | [`story`] | what is told when something happens? |
 //! | [`trace`] | what is written down? |
 
@@ -55,6 +56,7 @@ pub mod misery;
 pub mod plan;
 pub mod random;
 pub mod sample;
+pub mod scene;
 pub mod senses;
 pub mod shrink;
 pub mod simulation;

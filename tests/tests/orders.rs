@@ -5,17 +5,15 @@
 use std::time::Duration;
 
 use firmware_agnostic::frame::FrameError;
-use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Fingerprint, Heartbeat, Priority, Role};
-use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
-use firmware_agnostic::journal::Journal;
+use firmware_agnostic::heartbeat::{Asks, Boot, Fingerprint, Heartbeat, Priority, Role};
+use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::news::{Names, News, Weight};
-use firmware_agnostic::node::{Action, Actions, Answer, Event, Node};
+use firmware_agnostic::node::{Action, Actions, Answer, Event};
 use firmware_agnostic::order::{Order, Refusal, Until};
 use firmware_agnostic::peer::Carries;
 use firmware_agnostic::shot::Shot;
-use firmware_agnostic::time::Instant;
 
-use tests::world::sample;
+use tests::world::scene::{LINK, ME, Scene};
 
 #[test]
 fn an_order_to_go_home_wants_a_home_that_is_ready() {
@@ -51,13 +49,13 @@ fn maintenance_keeps_everything_as_it_is_for_its_time() {
     assert!(tells(&actions, News::OrderEnded));
     assert_eq!(active.node.asks(), Asks::Nothing);
 
-    let mut booting = Scene::born(None);
+    let mut booting = Scene::born(None, |_| ());
     assert_eq!(booting.order(Order::Maintenance(Until::Reboot)), Err(Refusal::Busy));
 }
 
 #[test]
 fn an_upgrade_wants_a_settled_box_and_forgets_no_order() {
-    let mut booting = Scene::born(None);
+    let mut booting = Scene::born(None, |_| {});
     assert_eq!(booting.order(Order::Upgrade), Err(Refusal::Busy));
     let mut active = Scene::active();
     assert!(matches!(active.node.shot(), Shot::Ordered(_)));
@@ -104,7 +102,7 @@ fn an_order_that_nobody_could_carry_out_is_refused() {
 fn a_box_that_serves_cuts_its_peer_when_an_operator_wants_it() {
     let mut active = Scene::active();
     // It has shot already, because its peer was silent.
-    active.shot(Answer::FenceFailed);
+    active.is_answered(Answer::FenceFailed);
     active.says(|_| ());
     let me = Order::Fence { id: BoxId::First, force: false };
     assert_eq!(active.order(me), Err(Refusal::NotThePeer));
@@ -117,12 +115,12 @@ fn a_box_that_serves_cuts_its_peer_when_an_operator_wants_it() {
     // Nothing goes to a peer that is about to be dead.
     active.says(|word| (word.priority, word.asks) = (HOME, Asks::Claim));
     assert_eq!((active.node.role(), active.node.asks()), (Role::Active, Asks::Nothing));
-    let actions = active.shot(Answer::FenceFailed);
+    let actions = active.is_answered(Answer::FenceFailed);
     assert!(tells(&actions, News::NotFenced));
     active.says(|_| ());
     assert_eq!(active.node.shot(), Shot::None, "it is not tried again");
     assert_eq!(active.order(FENCE), Ok(()));
-    assert!(tells(&active.shot(Answer::Fenced), News::Fenced));
+    assert!(tells(&active.is_answered(Answer::Fenced), News::Fenced));
     assert!(active.node.peer().fenced());
     active.silence(Duration::from_secs(10));
     assert_eq!((active.node.role(), active.node.shot()), (Role::Active, Shot::None));
@@ -140,16 +138,16 @@ fn a_box_that_does_not_serve_takes_over_when_it_is_to_cut_its_peer() {
     // A device that fails leaves everything as it was.
     assert_eq!(standby.order(force), Ok(()));
     assert_eq!(standby.node.role(), Role::Fencing);
-    assert!(tells(&standby.shot(Answer::FenceFailed), News::NotFenced));
+    assert!(tells(&standby.is_answered(Answer::FenceFailed), News::NotFenced));
     assert_eq!(standby.node.role(), Role::Standby);
     standby.says(|word| word.role = Role::Active);
     assert_eq!(standby.order(force), Ok(()));
     standby.says(|word| word.role = Role::Active);
     assert_eq!(standby.node.role(), Role::Fencing, "the shot is waited for");
-    standby.shot(Answer::Fenced);
+    standby.is_answered(Answer::Fenced);
     assert_eq!(standby.node.role(), Role::Starting);
 
-    assert_eq!(Scene::born(None).order(force), Err(Refusal::Busy));
+    assert_eq!(Scene::born(None, |_| {}).order(force), Err(Refusal::Busy));
 }
 
 #[test]
@@ -267,103 +265,6 @@ fn every_news_has_its_own_line_and_the_bad_ones_weigh_more() {
     distinct(lines);
 }
 
-/// A box, and what its peer says.
-struct Scene {
-    node: Node,
-    now: Instant,
-    heard: Instant,
-    change: u32,
-}
-
-impl Scene {
-    /// A box that has just been born, and has asked for what is left to be stopped.
-    fn born(last_life: Option<Journal>) -> Self {
-        let now = Instant::from_millis(1_000);
-        let [settings, _] = sample::pair();
-        let node = Node::new(settings, ME, last_life, now);
-        let mut scene = Self { node, now, heard: now, change: 0 };
-        scene.happens(Event::Timeout);
-        scene
-    }
-
-    /// A box that stands by for a peer that serves.
-    fn standby() -> Self {
-        let mut scene = Self::born(None);
-        let tag = scene.node.epoch().change;
-        scene.happens(Event::Answer(tag, Answer::Stopped));
-        scene.says(|word| word.role = Role::Active);
-        assert_eq!(scene.node.role(), Role::Standby);
-        scene
-    }
-
-    /// A box that serves after its peer has handed over, and has been silent since.
-    fn active() -> Self {
-        let mut scene = Self::standby();
-        scene.says(|word| word.asks = Asks::HandOver);
-        let tag = scene.node.epoch().change;
-        scene.happens(Event::Answer(tag, Answer::Started));
-        assert_eq!(scene.node.role(), Role::Active);
-        let deadtime = Duration::from_secs(2);
-        let heard = scene.heard;
-        // In steps: a box that did not run does not take that for silence.
-        scene.silence(deadtime);
-        scene.heard = heard;
-        scene
-    }
-
-    fn silence(&mut self, time: Duration) {
-        let end = self.now + time;
-        while self.now < end {
-            self.now = self.node.next_deadline().min(end);
-            self.happens(Event::Timeout);
-        }
-    }
-
-    /// The peer says that it stands by, and knows everything; or what `but` makes of that.
-    fn says(&mut self, but: impl FnOnce(&mut Heartbeat)) -> Actions {
-        self.change += 1;
-        self.heard = self.now;
-        let mine = self.node.heartbeat(self.now);
-        let mut word = Heartbeat {
-            from: BoxId::Second,
-            epoch: Epoch { boot: Boot(*b"peer"), change: self.change },
-            role: Role::Standby,
-            priority: Priority(1),
-            term: mine.term,
-            fit: true,
-            witness: true,
-            shoots: false,
-            asks: Asks::Nothing,
-            heard: Some(self.node.epoch()),
-            hears: mine.hears.with(LINK, true),
-            ..mine
-        };
-        but(&mut word);
-        self.happens(Event::Heartbeat(LINK, word))
-    }
-
-    fn order(&mut self, order: Order) -> Result<(), Refusal> {
-        let replies =
-            self.happens(Event::Order(order)).into_iter().filter_map(|action| match action {
-                Action::Reply(reply) => Some(reply),
-                _ => None,
-            });
-        let replies: Vec<_> = replies.collect();
-        assert_eq!(replies.len(), 1, "an order has one answer");
-        replies[0]
-    }
-
-    /// The answer to the shot that is under way.
-    fn shot(&mut self, answer: Answer) -> Actions {
-        let Shot::Ordered(tag) = self.node.shot() else { panic!("{:?}", self.node.shot()) };
-        self.happens(Event::Answer(tag, answer))
-    }
-
-    fn happens(&mut self, event: Event) -> Actions {
-        self.node.step(event, self.now)
-    }
-}
-
 fn tells(actions: &Actions, news: News) -> bool {
     actions.contains(&Action::Tell(news))
 }
@@ -376,8 +277,6 @@ fn distinct(mut lines: Vec<String>) {
     assert_eq!(lines.len(), count, "two have the same words: {lines:#?}");
 }
 
-const ME: Boot = Boot(*b"mine");
 const FENCE: Order = Order::Fence { id: BoxId::Second, force: false };
 const HOME: Priority = Priority(255);
-const LINK: LinkId = LinkId::new(0).expect("there is a first link");
 const RESOURCE: ResourceId = ResourceId::new(0).expect("there is a first resource");

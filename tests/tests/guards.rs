@@ -1,0 +1,784 @@
+//! Is each guard of the machine needed? What it does about words and answers that chance hardly brings about.
+//!
+//! Each test is about one thing that a right peer may say, or an operator do, once in the life of a pair. Which guard it is that a
+//! test watches stands in `mutants.list`.
+
+use std::time::Duration;
+
+use firmware_agnostic::evidence::Require;
+use firmware_agnostic::failback::AutoFailback;
+use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Links, Priority, Role, Term};
+use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
+use firmware_agnostic::journal::Journal;
+use firmware_agnostic::news::News;
+use firmware_agnostic::node::{Action, Actions, Answer, Event};
+use firmware_agnostic::order::{Order, Refusal, Until};
+use firmware_agnostic::recovery::OnFailure;
+use firmware_agnostic::settings::Settings;
+use firmware_agnostic::shot::Shot;
+
+use tests::world::scene::{LINK, Scene};
+
+#[test]
+fn the_term_and_an_order_outlive_a_reboot() {
+    let last = Scene::serving_with(|_| ()).last_record(|scene| {
+        assert_eq!(scene.order(Order::Standby(Until::Resume)), Ok(()));
+    });
+    assert!(last.term > Term(0) && last.order == Some(Asks::Standby));
+    let reborn = Scene::born(Some(last), |_| ());
+    assert_eq!((reborn.node.term(), reborn.node.asks()), (last.term, Asks::Standby));
+}
+
+#[test]
+fn an_order_that_ends_is_written_down() {
+    let resumed = Scene::standby().last_record(|scene| {
+        assert_eq!(scene.order(Order::Standby(Until::Resume)), Ok(()));
+        assert_eq!(scene.order(Order::Resume), Ok(()));
+    });
+    assert_eq!(resumed.order, None);
+    let mut standby = Scene::standby();
+    standby.done.clear();
+    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
+    assert_eq!(standby.order(Order::Takeover(Until::Resume)), Ok(()));
+    assert!(!standby.has_done(|action| matches!(action, Action::Record(_))), "neither lasts");
+}
+
+#[test]
+fn a_box_that_asks_to_be_fenced_resets_itself_once() {
+    let mut active = Scene::serving_with(|_| ());
+    assert_eq!(active.order(Order::Standby(Until::Reboot)), Ok(()));
+    assert!(resets(&active.is_answered(Answer::StopFailed(RESOURCE))));
+    assert!(!resets(&active.happens(Event::Timeout)));
+}
+
+#[test]
+fn a_box_that_is_shot_at_resets_itself_once_and_only_if_it_is_meant() {
+    let mut active = Scene::serving_with(|_| ());
+    let another = Some(Epoch { boot: Boot(*b"gone"), change: 7 });
+    assert!(!resets(&active.says(|word| (word.shoots, word.heard) = (true, another))));
+    assert!(resets(&active.says(|word| word.shoots = true)));
+    assert!(!resets(&active.says(|word| word.shoots = true)));
+    let mut newborn = Scene::born(None, |_| ());
+    assert!(!resets(&newborn.says(|word| word.shoots = true)));
+    assert!(resets(&newborn.is_answered(Answer::Stopped)), "there is something to lose again");
+}
+
+#[test]
+fn what_does_not_change_is_not_told() {
+    let mut standby = Scene::standby();
+    let (line, witness) = (Event::Line(LINK, true), Event::Witness(false));
+    assert!(tells(&standby.happens(line), News::Line(LINK, true)));
+    assert!(!tells(&standby.happens(line), News::Line(LINK, true)));
+    assert!(tells(&standby.happens(witness), News::Witness(false)));
+    assert!(!tells(&standby.happens(witness), News::Witness(false)));
+    let leaves = |word: &mut Heartbeat| word.asks = Asks::Leave;
+    assert!(tells(&standby.says(leaves), News::PeerLeaves));
+    assert!(!tells(&standby.says(leaves), News::PeerLeaves));
+}
+
+#[test]
+fn that_nobody_serves_is_told_each_time_unless_this_box_leaves() {
+    let mut standby = Scene::standby();
+    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
+    for _ in 0..2 {
+        standby.talks(SECOND, |word| word.role = Role::Active);
+        standby.done.clear();
+        standby.silence(5 * SECOND);
+        assert!(standby.has_done(|action| *action == Action::Tell(News::NobodyServes)));
+    }
+    let mut leaving = Scene::standby();
+    assert_eq!(leaving.order(Order::Leave), Ok(()));
+    leaving.silence(5 * SECOND);
+    assert!(!leaving.has_done(|action| *action == Action::Tell(News::NobodyServes)));
+}
+
+#[test]
+fn an_answer_to_nothing_stops_nothing() {
+    let mut active = Scene::serving_with(|_| ());
+    let started = active.asked;
+    assert_eq!(active.order(Order::Standby(Until::Reboot)), Ok(()));
+    active.happens(Event::Answer(started, Answer::Stopped));
+    assert_eq!(active.node.role(), Role::Stopping);
+}
+
+#[test]
+fn a_claim_ends_where_the_resources_do_not_start() {
+    let mut standby = Scene::standby();
+    assert_eq!(standby.order(Order::Takeover(Until::Reboot)), Ok(()));
+    standby.says(|word| word.asks = Asks::HandOver);
+    assert_eq!((standby.node.role(), standby.node.asks()), (Role::Starting, Asks::Claim));
+    standby.is_answered(Answer::StartFailed(RESOURCE));
+    assert_eq!((standby.node.role(), standby.node.asks()), (Role::Stopping, Asks::Nothing));
+    standby.happens(Event::ResourceFailed(RESOURCE));
+    assert_eq!(standby.node.recovery().count(RESOURCE), 1, "it is being stopped");
+}
+
+#[test]
+fn a_failure_leads_to_what_its_policy_says() {
+    let mut standby = Scene::standby_with(policy(OnFailure::Fence));
+    standby.fails_twice();
+    assert_eq!(standby.node.asks(), Asks::Nothing, "nothing is held");
+    let mut active = Scene::serving_with(policy(OnFailure::Standby));
+    active.fails_twice();
+    assert_eq!((active.node.role(), active.node.asks()), (Role::Stopping, Asks::Standby));
+    let mut active = Scene::serving_with(policy(OnFailure::Failover));
+    active.says(|word| word.heard = None);
+    active.fails_twice();
+    assert_eq!(active.node.role(), Role::Active, "the peer is deaf: nobody would serve");
+}
+
+#[test]
+fn a_box_that_has_failed_keeps_still_in_maintenance_and_under_orders() {
+    for order in [Order::Maintenance(Until::Reboot), Order::Standby(Until::Reboot)] {
+        let mut failed = Scene::serving_with(policy(OnFailure::Failover));
+        failed.fails_twice();
+        failed.is_answered(Answer::Stopped);
+        assert_eq!((failed.node.role(), failed.order(order)), (Role::Failed, Ok(())));
+        failed.talks(20 * SECOND, |word| word.role = Role::Failed);
+        assert_eq!(failed.node.role(), Role::Failed, "no pardon: {order:?}");
+        assert_eq!(failed.order(Order::Clear), Ok(()));
+        let maintained = matches!(order, Order::Maintenance(_));
+        assert_eq!(failed.node.role() == Role::Failed, maintained, "{order:?}");
+    }
+}
+
+#[test]
+fn a_box_that_has_failed_is_pardoned_beside_a_standby_that_is_not_fit() {
+    let mut failed = Scene::serving_with(policy(OnFailure::Failover));
+    failed.fails_twice();
+    failed.is_answered(Answer::Stopped);
+    failed.talks(20 * SECOND, |word| word.fit = false);
+    assert_ne!(failed.node.role(), Role::Failed);
+}
+
+#[test]
+fn maintenance_shoots_nobody() {
+    let mut active = Scene::serving_with(|_| ());
+    assert_eq!(active.order(Order::Maintenance(Until::Reboot)), Ok(()));
+    active.silence(10 * SECOND);
+    assert!(!active.has_done(|action| matches!(action, Action::Fence(_))));
+}
+
+#[test]
+fn only_who_serves_and_is_known_to_hands_over_to_a_claim() {
+    let claims = |word: &mut Heartbeat| word.asks = Asks::Claim;
+    let mut starting = Scene::standby();
+    starting.says(|word| word.asks = Asks::HandOver);
+    starting.says(claims);
+    assert_eq!(starting.node.role(), Role::Starting);
+    let mut active = Scene::serving_with(|_| ());
+    let before = active.before();
+    active.says(|word| (word.asks, word.heard) = (Asks::Claim, before));
+    assert_eq!(active.node.role(), Role::Active, "it was said to who did not serve");
+    active.says(|word| (word.asks, word.fit) = (Asks::Claim, false));
+    assert_eq!(active.node.role(), Role::Active, "nobody would serve");
+    active.says(claims);
+    assert_eq!(active.node.role(), Role::Stopping);
+}
+
+#[test]
+fn a_lost_witness_moves_the_resources_unless_an_order_keeps_them() {
+    let mut seeing = Scene::serving_with(|_| ());
+    seeing.says(|_| ());
+    assert_eq!(seeing.node.role(), Role::Active, "nothing is lost");
+    let mut claimed = Scene::serving_with(|_| ());
+    assert_eq!(claimed.order(Order::Takeover(Until::Reboot)), Ok(()));
+    claimed.happens(Event::Witness(false));
+    claimed.says(|_| ());
+    assert_eq!(claimed.node.role(), Role::Active);
+}
+
+#[test]
+fn who_leaves_is_heard_or_has_waited_for_it() {
+    let mut standby = Scene::standby();
+    assert_eq!(standby.order(Order::Leave), Ok(()));
+    standby.talks(SECOND / 2, |word| word.heard = None);
+    assert!(!standby.has_left());
+    standby.talks(SECOND, |word| word.heard = None);
+    assert!(standby.has_left());
+    let holding = Scene::serving_with(|_| ()).last_record(|scene| {
+        assert_eq!(scene.order(Order::Leave), Ok(()));
+    });
+    assert!(!holding.clean, "it holds");
+}
+
+#[test]
+fn a_box_that_was_stuck_shoots_as_any_other() {
+    let mut active = Scene::serving_with(|_| ());
+    assert_eq!(active.order(Order::Standby(Until::Reboot)), Ok(()));
+    active.is_answered(Answer::StopFailed(RESOURCE));
+    active.talks(SECOND, |_| ());
+    active.is_answered(Answer::Stopped);
+    active.says(|word| word.asks = Asks::HandOver);
+    active.is_answered(Answer::Started);
+    assert_eq!(active.node.role(), Role::Active);
+    active.done.clear();
+    active.silence(2 * SECOND);
+    assert!(active.has_done(|action| matches!(action, Action::Fence(_))));
+}
+
+#[test]
+fn a_box_that_was_late_listens_before_it_shoots() {
+    let fences = |action: &Action| matches!(action, Action::Fence(_));
+    let mut standby = Scene::standby();
+    standby.silence(2 * SECOND);
+    standby.is_answered(Answer::PowerOn);
+    let mut active = Scene::serving_with(|_| ());
+    while active.node.next_deadline() < active.heard + SECOND {
+        active.now = active.node.next_deadline();
+        active.happens(Event::Timeout);
+    }
+    for mut scene in [standby, active] {
+        scene.now = scene.now + 30 * SECOND;
+        scene.happens(Event::Timeout);
+        assert!(!scene.has_done(fences), "{:?}", scene.node.role());
+        scene.silence(2 * SECOND);
+        assert!(scene.has_done(fences), "{:?}", scene.node.role());
+    }
+}
+
+#[test]
+fn a_box_leaves_when_all_is_done() {
+    let mut active = Scene::active();
+    assert!(matches!(active.node.shot(), Shot::Ordered(_)));
+    let shot = active.asked;
+    assert_eq!(active.order(Order::Leave), Ok(()));
+    let stop = active.asked;
+    active.says(|_| ());
+    assert!(!active.has_left(), "it holds");
+    active.happens(Event::Answer(stop, Answer::Stopped));
+    active.says(|_| ());
+    assert!(!active.has_left(), "it waits for the shot: {:?}", active.node.shot());
+    assert!(tells(&active.happens(Event::Answer(shot, Answer::Fenced)), News::Fenced));
+    assert!(active.has_left());
+
+    let mut newborn = Scene::born(None, |_| ());
+    assert_eq!(newborn.order(Order::Leave), Ok(()));
+    assert!(!newborn.has_left(), "it does not know what was left");
+    newborn.is_answered(Answer::Stopped);
+    assert!(newborn.has_left());
+}
+
+#[test]
+fn what_is_being_stopped_is_not_started_again() {
+    let mut active = Scene::serving_with(|settings| policy_of(settings, OnFailure::Failover, 5));
+    for _ in 0..3 {
+        active.happens(Event::ResourceFailed(RESOURCE));
+    }
+    active.done.clear();
+    assert_eq!(active.order(Order::Standby(Until::Reboot)), Ok(()));
+    active.talks(20 * SECOND, |_| ());
+    active.is_answered(Answer::Stopped);
+    active.talks(20 * SECOND, |word| word.role = Role::Active);
+    assert!(!active.has_done(|action| matches!(action, Action::Restart(_))));
+}
+
+#[test]
+fn an_order_ends_with_what_it_asked_for() {
+    let mut standby = Scene::standby();
+    assert_eq!(standby.order(Order::Maintenance(Until::Time(10 * SECOND))), Ok(()));
+    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
+    standby.talks(20 * SECOND, |word| word.role = Role::Active);
+    assert_eq!(standby.node.asks(), Asks::Standby);
+    assert_eq!(standby.order(Order::Standby(Until::Time(10 * SECOND))), Ok(()));
+    assert_eq!(standby.order(Order::Resume), Ok(()));
+    standby.done.clear();
+    standby.talks(20 * SECOND, |word| word.role = Role::Active);
+    assert!(!standby.has_done(|action| *action == Action::Tell(News::OrderEnded)));
+    assert_eq!(standby.order(Order::Standby(Until::Time(10 * SECOND))), Ok(()));
+    let epoch = standby.node.epoch();
+    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
+    standby.talks(20 * SECOND, |word| word.role = Role::Active);
+    assert_eq!((standby.node.asks(), standby.node.epoch()), (Asks::Standby, epoch), "as before");
+}
+
+#[test]
+fn who_became_fit_since_is_not_released_by_the_word_of_before() {
+    let mut standby = Scene::standby_with(policy(OnFailure::Failover));
+    standby.fails_twice();
+    standby.says(|word| word.asks = Asks::HandOver);
+    assert_eq!(standby.node.role(), Role::Standby, "it is not fit");
+    standby.says(|word| word.role = Role::Active);
+    let before = Some(standby.node.epoch());
+    assert_eq!(standby.order(Order::Clear), Ok(()));
+    standby.says(|word| word.heard = before);
+    assert_eq!(standby.node.role(), Role::Standby, "the peer may count on this box being unfit");
+    standby.says(|_| ());
+    assert_eq!(standby.node.role(), Role::Starting);
+}
+
+#[test]
+fn of_two_claims_the_higher_stands_and_no_claim_moves_a_box_under_orders() {
+    let claims =
+        |rank| move |word: &mut Heartbeat| (word.priority, word.asks) = (rank, Asks::Claim);
+    let mut standby = Scene::standby();
+    assert_eq!(standby.order(Order::Takeover(Until::Reboot)), Ok(()));
+    standby.says(claims(Priority(1)));
+    assert_eq!(standby.node.asks(), Asks::Claim);
+    standby.says(claims(HOME));
+    assert_eq!(standby.node.asks(), Asks::HandOver);
+    let mut ordered = Scene::standby();
+    assert_eq!(ordered.order(Order::Standby(Until::Reboot)), Ok(()));
+    ordered.says(claims(HOME));
+    assert_eq!(ordered.node.asks(), Asks::Standby);
+    let mut idle = Scene::standby();
+    idle.says(claims(Priority(1)));
+    assert_eq!((idle.node.role(), idle.node.asks()), (Role::Standby, Asks::HandOver));
+}
+
+#[test]
+fn a_claim_of_a_box_that_is_not_fit_releases() {
+    let mut standby = Scene::standby();
+    standby.says(|word| {
+        (word.priority, word.asks, word.fit) = (HOME, Asks::Claim, false);
+    });
+    assert_eq!(standby.node.role(), Role::Starting);
+}
+
+#[test]
+fn a_farewell_stays_true() {
+    let mut standby = Scene::standby();
+    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
+    standby.says(|word| word.asks = Asks::Leave);
+    standby.silence(10 * SECOND);
+    assert_eq!(standby.order(Order::Resume), Ok(()));
+    assert_eq!(standby.node.role(), Role::Starting, "whatever this box was when it was said");
+    let mut newborn = Scene::standby();
+    newborn.says(|word| (word.role, word.asks) = (Role::Init, Asks::Leave));
+    assert_eq!(newborn.node.role(), Role::Standby, "it may not know what it holds");
+    let mut another = Scene::standby();
+    let gone = Some(Epoch { boot: Boot(*b"gone"), change: 99 });
+    another.says(|word| (word.asks, word.heard) = (Asks::Leave, gone));
+    assert_eq!(another.node.role(), Role::Standby, "it was said to an earlier boot");
+}
+
+#[test]
+fn a_term_is_never_given_twice() {
+    let mut active = Scene::serving_with(|_| ());
+    let later = Term(active.node.term().0 + 5);
+    active.says(|word| (word.role, word.term) = (Role::Active, later));
+    assert_eq!(active.node.role(), Role::Stopping);
+    active.says(|word| (word.asks, word.term) = (Asks::Leave, later));
+    active.is_answered(Answer::Stopped);
+    assert_eq!((active.node.role(), active.node.term()), (Role::Starting, Term(later.0 + 1)));
+}
+
+#[test]
+fn a_peer_that_cannot_shoot_is_no_threat() {
+    let mut active = Scene::serving_with(|_| ());
+    let fences = |word: &mut Heartbeat| {
+        (word.role, word.heard, word.hears) = (Role::Fencing, None, Links::default());
+    };
+    active.talks(SECOND, fences);
+    assert_eq!(active.node.shot(), Shot::None);
+    let heard = active.before();
+    active.talks(SECOND, |word| {
+        fences(word);
+        (word.heard, word.hears) = (heard, Links::default().with(LINK, true));
+    });
+    assert_eq!(active.node.shot(), Shot::None, "it hears again, and will say so");
+    active.talks(SECOND, |word| {
+        fences(word);
+        (word.priority, word.heard) = (HOME, heard);
+    });
+    assert!(matches!(active.node.shot(), Shot::Ordered(_)), "at once: the service goes on");
+}
+
+#[test]
+fn a_box_that_may_not_serve_any_more_does_not_shoot() {
+    let mut standby = Scene::standby_with(policy(OnFailure::Failover));
+    standby.silence(2 * SECOND);
+    standby.is_answered(Answer::PowerOn);
+    assert_eq!(standby.node.shot(), Shot::Aimed);
+    standby.fails_twice();
+    standby.silence(20 * SECOND);
+    assert!(!standby.has_done(|action| matches!(action, Action::Fence(_))));
+    let mut fencing = Scene::standby_with(policy(OnFailure::Failover));
+    fencing.silence(2 * SECOND);
+    fencing.is_answered(Answer::PowerOn);
+    fencing.silence(10 * SECOND);
+    assert!(matches!(fencing.node.shot(), Shot::Ordered(_)));
+    fencing.fails_twice();
+    fencing.is_answered(Answer::Fenced);
+    assert_eq!(fencing.node.role(), Role::Standby, "nor does its shot make it serve");
+}
+
+#[test]
+fn a_question_is_not_asked_twice() {
+    let mut active = Scene::active();
+    active.is_answered(Answer::FenceFailed);
+    active.silence(SECOND);
+    assert!(active.has_done(|action| matches!(action, Action::LookAtPower(_))));
+    active.silence(10 * SECOND);
+    assert!(!active.has_done(|action| matches!(action, Action::LookAtPower(_))));
+}
+
+#[test]
+fn a_peer_that_asks_to_be_shot_is_shot_also_where_silence_is_enough() {
+    let mut standby = Scene::standby_with(|settings| settings.require = Require::Silence);
+    standby.says(|word| (word.role, word.asks) = (Role::Stopping, Asks::Fence));
+    assert_eq!(standby.node.role(), Role::Fencing);
+}
+
+#[test]
+fn only_the_first_shot_at_a_device_that_answers_is_a_pill() {
+    let shoots = |scene: &Scene| scene.node.heartbeat(scene.now).shoots;
+    let mut active = Scene::active();
+    assert!(shoots(&active));
+    active.is_answered(Answer::FenceFailed);
+    assert!(!shoots(&active));
+    active.silence(SECOND);
+    active.is_answered(Answer::PowerOn);
+    active.happens(Event::Timeout);
+    assert!(matches!(active.node.shot(), Shot::Ordered(_)) && !shoots(&active), "not the first");
+    let mut standby = Scene::standby();
+    for answer in [Answer::PowerSilent, Answer::PowerOn] {
+        standby.says(|word| word.role = Role::Active);
+        standby.silence(2 * SECOND);
+        assert!(!standby.node.signs(standby.now).mute, "it was not asked yet");
+        standby.is_answered(answer);
+        standby.silence(10 * SECOND);
+        assert!(matches!(standby.node.shot(), Shot::Ordered(_)));
+        assert_eq!(shoots(&standby), answer == Answer::PowerOn);
+        standby.is_answered(Answer::FenceFailed);
+    }
+}
+
+#[test]
+fn darkness_is_no_evidence_while_it_lasts_too_short_or_the_peer_talks() {
+    let dark = |settings: &mut Settings| settings.require = Require::Dark;
+    let lines = |scene: &mut Scene, up: &[bool]| {
+        for up in up {
+            scene.happens(Event::Line(OTHER_LINK, *up));
+        }
+    };
+    let ask = |scene: &mut Scene| {
+        for _ in 0..40 {
+            scene.silence(SECOND);
+            scene.is_answered(Answer::PowerSilent);
+            scene.is_answered(Answer::FenceFailed);
+        }
+    };
+    let mut standby = Scene::standby_with(dark);
+    lines(&mut standby, &[true, false]);
+    ask(&mut standby);
+    assert_eq!(standby.node.role(), Role::Starting, "or the others would show nothing");
+    let mut never_up = Scene::standby_with(dark);
+    lines(&mut never_up, &[false]);
+    ask(&mut never_up);
+    assert_eq!(never_up.node.role(), Role::Fencing);
+    let mut one_up = Scene::standby_with(dark);
+    lines(&mut one_up, &[true, false]);
+    one_up.happens(Event::Line(LINK, true));
+    ask(&mut one_up);
+    assert_eq!(one_up.node.role(), Role::Fencing);
+    let mut required = Scene::standby();
+    lines(&mut required, &[true, false]);
+    ask(&mut required);
+    assert_eq!(required.node.role(), Role::Fencing, "only a power that is off is evidence here");
+    assert_eq!(required.node.signs(required.now).dark_at, None, "it has been dark for long enough");
+    let mut active = Scene::serving_with(dark);
+    lines(&mut active, &[true, false]);
+    ask(&mut active);
+    assert_eq!(active.node.role(), Role::Active);
+    let mut pleads = Scene::standby_with(dark);
+    lines(&mut pleads, &[true, false]);
+    for _ in 0..40 {
+        pleads.talks(SECOND, |word| (word.role, word.asks) = (Role::Stopping, Asks::Fence));
+        pleads.is_answered(Answer::PowerSilent);
+        pleads.is_answered(Answer::FenceFailed);
+    }
+    assert_eq!(pleads.node.role(), Role::Fencing, "who talks is not dark");
+}
+
+#[test]
+fn a_box_that_took_over_from_the_dark_never_shoots_unheard() {
+    let mut alone = Scene::born(None, |settings| settings.require = Require::Dark);
+    alone.is_answered(Answer::Stopped);
+    alone.happens(Event::Line(OTHER_LINK, true));
+    alone.happens(Event::Line(OTHER_LINK, false));
+    for _ in 0..60 {
+        alone.silence(SECOND);
+        alone.is_answered(Answer::PowerSilent);
+    }
+    assert_eq!(alone.node.role(), Role::Starting);
+    alone.is_answered(Answer::Started);
+    alone.done.clear();
+    alone.silence(20 * SECOND);
+    assert_eq!(alone.node.shot(), Shot::None);
+    let acts = |action: &Action| matches!(action, Action::Fence(_) | Action::LookAtPower(_));
+    assert!(!alone.has_done(acts));
+}
+
+#[test]
+fn a_device_that_answers_is_light_first_and_last() {
+    let alone = || {
+        let mut alone = Scene::born(None, |settings| settings.require = Require::Dark);
+        alone.is_answered(Answer::Stopped);
+        alone.happens(Event::Line(OTHER_LINK, true));
+        alone.happens(Event::Line(OTHER_LINK, false));
+        alone.silence(16 * SECOND);
+        assert_eq!(alone.node.role(), Role::Fencing);
+        alone
+    };
+    let mut first = alone();
+    for _ in 0..30 {
+        first.is_answered(Answer::PowerOn);
+        first.silence(SECOND);
+    }
+    first.is_answered(Answer::PowerOn);
+    first.done.clear();
+    while !first.has_done(|action| matches!(action, Action::LookAtPower(_))) {
+        first.silence(SECOND / 10);
+    }
+    first.is_answered(Answer::PowerSilent);
+    assert_eq!(first.node.role(), Role::Fencing, "it is mute since this moment only");
+    let mut last = alone();
+    last.is_answered(Answer::PowerSilent);
+    for _ in 0..200 {
+        last.silence(SECOND / 10);
+        let ripens = last.node.signs(last.now).dark_at.is_some();
+        last.is_answered(if ripens { Answer::PowerSilent } else { Answer::PowerOn });
+    }
+    assert_eq!(last.node.role(), Role::Fencing);
+}
+
+#[test]
+fn darkness_does_not_overtake_a_shot() {
+    let mut standby = Scene::standby_with(|settings| settings.require = Require::Dark);
+    standby.happens(Event::Line(OTHER_LINK, true));
+    standby.happens(Event::Line(OTHER_LINK, false));
+    standby.silence(2 * SECOND);
+    standby.is_answered(Answer::PowerSilent);
+    standby.silence(20 * SECOND);
+    assert!(matches!(standby.node.shot(), Shot::Ordered(_)), "{:?}", standby.node.shot());
+}
+
+#[test]
+fn a_peer_that_was_seen_off_is_no_longer_in_maintenance() {
+    let mut active = Scene::active();
+    active.says(|word| word.asks = Asks::Maintenance);
+    assert!(active.node.peer().in_maintenance());
+    active.is_answered(Answer::Fenced);
+    assert!(!active.node.peer().in_maintenance());
+}
+
+#[test]
+fn a_stay_has_failed_only_if_home_gave_up_by_itself() {
+    let hold = |scene: &Scene| scene.node.failback().hold(SECOND);
+    for (claims, asks, failed) in [
+        (false, Asks::HandOver, true),
+        (false, Asks::Standby, false),
+        (true, Asks::HandOver, false),
+    ] {
+        let mut away = Scene::serving_with(|settings| settings.failback_hold = 10 * SECOND);
+        away.talks(20 * SECOND, |word| word.priority = HOME);
+        away.is_answered(Answer::Stopped);
+        away.says(|word| (word.priority, word.role) = (HOME, Role::Active));
+        if claims {
+            assert_eq!(away.order(Order::Takeover(Until::Reboot)), Ok(()));
+        }
+        away.says(|word| (word.priority, word.asks) = (HOME, asks));
+        assert_eq!(away.node.role(), Role::Starting, "{asks:?}");
+        assert_eq!(hold(&away) > SECOND, failed, "{asks:?}");
+        if failed {
+            away.is_answered(Answer::Started);
+            away.says(|word| word.priority = HOME);
+            assert_eq!(away.order(Order::Failback), Ok(()));
+            assert_eq!(hold(&away), SECOND, "an order forgives");
+        }
+    }
+}
+
+#[test]
+fn a_resume_forgives_home() {
+    let mut away = Scene::serving_with(|settings| settings.failback_hold = 10 * SECOND);
+    away.talks(20 * SECOND, |word| word.priority = HOME);
+    away.is_answered(Answer::Stopped);
+    away.says(|word| (word.priority, word.role) = (HOME, Role::Active));
+    away.says(|word| (word.priority, word.asks) = (HOME, Asks::HandOver));
+    assert!(away.node.failback().hold(SECOND) > SECOND);
+    assert_eq!(away.order(Order::Resume), Ok(()));
+    assert_eq!(away.node.failback().hold(SECOND), SECOND);
+}
+
+#[test]
+fn a_home_that_sees_less_is_not_well_and_two_that_see_nothing_are() {
+    let home =
+        |sees: bool| move |word: &mut Heartbeat| (word.priority, word.witness) = (HOME, sees);
+    let hold = |settings: &mut Settings| settings.failback_hold = 10 * SECOND;
+    let mut active = Scene::serving_with(hold);
+    active.talks(8 * SECOND, home(true));
+    active.says(home(false));
+    active.talks(4 * SECOND, home(true));
+    assert_eq!(active.node.role(), Role::Active, "the hold has begun anew");
+    let mut active = Scene::serving_with(hold);
+    active.talks(8 * SECOND, home(true));
+    active.says(|word| (word.priority, word.role) = (HOME, Role::Failed));
+    active.talks(4 * SECOND, home(true));
+    assert_eq!(active.node.role(), Role::Active, "nor is one that has failed");
+    let mut active = Scene::serving_with(hold);
+    active.talks(8 * SECOND, home(true));
+    active.happens(Event::Witness(false));
+    active.talks(4 * SECOND, home(false));
+    assert_eq!(active.node.role(), Role::Stopping);
+}
+
+#[test]
+fn a_resume_does_not_stop_a_hand_over() {
+    let mut active = Scene::serving_with(|_| ());
+    active.happens(Event::Witness(false));
+    active.says(|_| ());
+    assert_eq!((active.node.role(), active.node.asks()), (Role::Stopping, Asks::HandOver));
+    assert_eq!(active.order(Order::Resume), Ok(()));
+    assert_eq!(active.node.asks(), Asks::HandOver);
+}
+
+#[test]
+fn home_must_hear_and_auto_failback_off_is_off() {
+    let home = |word: &mut Heartbeat| word.priority = HOME;
+    let mut off = Scene::serving_with(|settings| settings.auto_failback = AutoFailback::Off);
+    off.talks(100 * SECOND, home);
+    assert_eq!(off.node.role(), Role::Active);
+    let on = |settings: &mut Settings| settings.failback_hold = 10 * SECOND;
+    let mut deaf = Scene::serving_with(on);
+    deaf.talks(20 * SECOND, |word| (word.priority, word.heard) = (HOME, None));
+    deaf.says(home);
+    assert_eq!(deaf.node.role(), Role::Active, "it was in no order while it was deaf");
+    deaf.talks(20 * SECOND, home);
+    assert_eq!(deaf.node.role(), Role::Stopping);
+}
+
+#[test]
+fn orders_are_refused_to_and_for_who_cannot() {
+    let takeover = Order::Takeover(Until::Reboot);
+    let mut standby = Scene::standby_with(policy(OnFailure::Failover));
+    standby.says(|word| (word.role, word.heard) = (Role::Active, None));
+    assert_eq!(standby.order(takeover), Err(Refusal::PeerDeaf));
+    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()), "nothing is given up");
+    standby.fails_twice();
+    standby.says(|word| word.role = Role::Active);
+    assert_eq!(standby.order(takeover), Err(Refusal::NotFit));
+    let mut active = Scene::serving_with(|_| ());
+    active.says(|word| (word.heard, word.fit) = (None, true));
+    assert_eq!(active.order(Order::Standby(Until::Reboot)), Err(Refusal::PeerDeaf));
+    active.says(|word| word.asks = Asks::Standby);
+    assert_eq!(active.order(Order::Standby(Until::Reboot)), Err(Refusal::PeerNotReady));
+    assert_eq!(active.order(Order::Takeover(Until::Reboot)), Ok(()));
+    assert_eq!(active.order(Order::Takeover(Until::Time(SECOND))), Ok(()));
+}
+
+#[test]
+fn a_confirmation_is_for_who_waits_for_one() {
+    let mut standby = Scene::standby();
+    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
+    standby.silence(5 * SECOND);
+    let confirm = Order::Confirm(BoxId::Second);
+    assert_eq!(standby.order(confirm), Err(Refusal::NothingToConfirm));
+    let mut fencing = Scene::standby_with(policy(OnFailure::Failover));
+    fencing.silence(5 * SECOND);
+    assert_eq!(fencing.order(Order::Confirm(BoxId::First)), Err(Refusal::NotThePeer));
+    fencing.is_answered(Answer::PowerOn);
+    fencing.silence(10 * SECOND);
+    assert!(matches!(fencing.node.shot(), Shot::Ordered(_)));
+    fencing.fails_twice();
+    assert_eq!(fencing.order(confirm), Err(Refusal::NotFit));
+    assert_eq!(fencing.order(Order::Clear), Ok(()));
+    let shot = fencing.asked;
+    assert_eq!(fencing.order(confirm), Ok(()));
+    assert!(fencing.node.peer().fenced());
+    let waits = fencing.node.shot();
+    assert_eq!((fencing.node.role(), waits), (Role::Starting, Shot::Ordered(shot)));
+}
+
+#[test]
+fn a_resume_ends_what_was_ordered_and_nothing_else() {
+    let mut handing_over = Scene::standby();
+    handing_over.says(|word| word.asks = Asks::Claim);
+    assert_eq!(handing_over.order(Order::Resume), Ok(()));
+    assert_eq!(handing_over.node.asks(), Asks::HandOver);
+    let mut standby = Scene::standby();
+    let maintained =
+        |word: &mut Heartbeat| (word.role, word.asks) = (Role::Active, Asks::Maintenance);
+    standby.says(maintained);
+    assert_eq!(standby.order(Order::Resume), Ok(()));
+    assert!(standby.node.peer().in_maintenance(), "the peer can say so itself");
+    standby.silence(5 * SECOND);
+    assert_eq!(standby.order(Order::Resume), Ok(()));
+    assert!(!standby.node.peer().in_maintenance());
+    let mut left = Scene::standby();
+    assert_eq!(left.order(Order::Standby(Until::Reboot)), Ok(()));
+    left.says(|word| word.asks = Asks::Leave);
+    left.silence(5 * SECOND);
+    assert_eq!(left.order(Order::Resume), Ok(()));
+    assert_eq!(left.node.role(), Role::Starting, "the farewell stands");
+}
+
+/// What is too long to be said in each test.
+trait Told {
+    fn last_record(self, does: impl FnOnce(&mut Scene)) -> Journal;
+    fn fails_twice(&mut self);
+    fn talks(&mut self, time: Duration, but: impl Fn(&mut Heartbeat));
+    fn before(&self) -> Option<Epoch>;
+    fn has_left(&mut self) -> bool;
+}
+
+impl Told for Scene {
+    /// The last that it writes down when `does` is done.
+    fn last_record(mut self, does: impl FnOnce(&mut Scene)) -> Journal {
+        does(&mut self);
+        let mut records = self.done.iter().filter_map(|action| match action {
+            Action::Record(journal) => Some(*journal),
+            _ => None,
+        });
+        records.next_back().expect("something is written down")
+    }
+
+    fn fails_twice(&mut self) {
+        for _ in 0..2 {
+            self.happens(Event::ResourceFailed(RESOURCE));
+        }
+    }
+
+    /// The peer says so again and again.
+    fn talks(&mut self, time: Duration, but: impl Fn(&mut Heartbeat)) {
+        let end = self.now + time;
+        while self.now < end {
+            self.silence(Duration::from_millis(200));
+            self.says(&but);
+        }
+    }
+
+    /// What it was before it was what it is.
+    fn before(&self) -> Option<Epoch> {
+        let Epoch { boot, change } = self.node.epoch();
+        Some(Epoch { boot, change: change - 1 })
+    }
+
+    fn has_left(&mut self) -> bool {
+        self.has_done(|action| *action == Action::Leave)
+    }
+}
+
+fn policy(on_failure: OnFailure) -> impl FnOnce(&mut Settings) {
+    move |settings| policy_of(settings, on_failure, 2)
+}
+
+fn policy_of(settings: &mut Settings, on_failure: OnFailure, threshold: u8) {
+    for policy in &mut settings.resources {
+        (policy.on_failure, policy.threshold, policy.forget_after) = (on_failure, threshold, None);
+    }
+}
+
+fn tells(actions: &Actions, news: News) -> bool {
+    actions.contains(&Action::Tell(news))
+}
+
+fn resets(actions: &Actions) -> bool {
+    actions.contains(&Action::Reset)
+}
+
+const HOME: Priority = Priority(255);
+const SECOND: Duration = Duration::from_secs(1);
+const OTHER_LINK: LinkId = LinkId::new(1).expect("there is a second link");
+const RESOURCE: ResourceId = ResourceId::new(0).expect("there is a first resource");
