@@ -122,6 +122,7 @@ impl World {
         seen.told = Some(change.to);
         // Whoever speaks with an unknown boot, and does not know this one, may be a recording.
         let believed = supervisor.node.peer().epoch().and_then(|epoch| seen.word_of(epoch.boot));
+        let believed_word = believed.map(|(word, _)| *word);
         let silence = believed.map_or(now, |(_, at)| now - at);
         let deadtime = settings.timing.deadtime().as_micros() as u64;
         let wrong = match change.cause {
@@ -140,7 +141,9 @@ impl World {
                     // An operator wants the resources here, or not there: home has not failed.
                     seen.stays.forget();
                 } else {
-                    seen.stays.end(now);
+                    let ordered =
+                        believed_word.is_some_and(|word| word.fit && word.asks == Asks::Standby);
+                    seen.stays.end(ordered, now);
                 }
                 (!true_).then(|| ("silence is not evidence", format!("{evidence:?} is not so")))
             }

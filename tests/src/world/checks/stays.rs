@@ -34,12 +34,12 @@ impl Stays {
         (self.moved, self.failed) = (None, 0);
     }
 
-    /// The box serves again.
-    pub fn end(&mut self, now: u64) {
+    /// The box serves again; home may have given up because an operator wanted it to.
+    pub fn end(&mut self, ordered: bool, now: u64) {
         let Some((at, hold)) = self.moved.take() else { return };
         let stayed = Duration::from_micros(now - at) * 100;
         if stayed < hold * 10 * 99 {
-            self.failed += 1;
+            self.failed += u32::from(!ordered);
         } else {
             // Near ten holds the clock of the box may think otherwise.
             self.failed = 0;
