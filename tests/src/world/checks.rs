@@ -136,15 +136,10 @@ impl World {
                         settings.require == Require::Silence && silence * 100 > deadtime * 99
                     }
                 };
-                let told = |asks| matches!(asks, Asks::Standby | Asks::Leave | Asks::Maintenance);
-                if mine.asks == Asks::Claim || believed.is_some_and(|(word, _)| told(word.asks)) {
-                    // An operator wants the resources here, or not there: home has not failed.
-                    seen.stays.forget();
-                } else {
-                    let ordered =
-                        believed_word.is_some_and(|word| word.fit && word.asks == Asks::Standby);
-                    seen.stays.end(ordered, now);
-                }
+                // An operator wants the resources here, or not there: home has not failed.
+                let ordered = mine.asks == Asks::Claim
+                    || believed_word.is_some_and(|word| word.fit && word.asks == Asks::Standby);
+                seen.stays.end(ordered, now);
                 (!true_).then(|| ("silence is not evidence", format!("{evidence:?} is not so")))
             }
             _ if change.to == Role::Starting => {
