@@ -138,7 +138,7 @@ impl Node {
     }
 
     pub(crate) fn on_power(&mut self, off: bool, now: Instant, actions: &mut Actions) {
-        if off && self.belief != Belief::Lost {
+        if off {
             self.on_shot(true, now, actions);
             return;
         }
@@ -210,8 +210,9 @@ impl Node {
         match (self.role, self.shot) {
             // Nobody listens yet; or the answer to the order comes.
             (Role::Init, _) | (_, Shot::Ordered(_)) => {}
-            _ if self.peer.fenced() => {}
-            (Role::Standby, _) if self.eligible() && !self.peer.in_maintenance() => {
+            // Or everything is to be left as it is.
+            _ if self.peer.fenced() || self.peer.in_maintenance() => {}
+            (Role::Standby, _) if self.eligible() => {
                 self.peer.seen_off();
                 self.start(Evidence::Fenced, now, actions);
             }

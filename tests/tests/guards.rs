@@ -778,7 +778,130 @@ fn resets(actions: &Actions) -> bool {
     actions.contains(&Action::Reset)
 }
 
+/// A box whose device said off while this boot of the peer talked, and talked on.
+fn lied_to() -> Scene {
+    let mut standby = Scene::standby();
+    standby.happens(Event::SeenOff);
+    standby.talks(2 * SECOND, |word| word.role = Role::Active);
+    standby.happens(Event::SeenOff);
+    standby
+}
+
+#[test]
+fn a_device_that_is_known_to_lie_is_no_evidence_until_it_has_said_on() {
+    let mut standby = lied_to();
+    standby.silence(2 * SECOND);
+    assert_eq!(standby.node.role(), Role::Fencing);
+    standby.is_answered(Answer::PowerOff);
+    assert_eq!(standby.node.role(), Role::Fencing, "a look is not believed");
+    for _ in 0..40 {
+        standby.silence(SECOND);
+        standby.is_answered(Answer::PowerUnknown);
+        standby.is_answered(Answer::Fenced);
+        assert_eq!(standby.node.role(), Role::Fencing, "and neither is a shot");
+    }
+    standby.happens(Event::SeenOn);
+    for _ in 0..40 {
+        standby.silence(SECOND);
+        standby.is_answered(Answer::PowerOff);
+    }
+    assert_eq!(standby.node.role(), Role::Starting);
+}
+
+#[test]
+fn a_device_is_doubted_and_not_yet_disbelieved() {
+    let evidence = |mut standby: Scene| {
+        standby.silence(2 * SECOND);
+        standby.is_answered(Answer::PowerOff);
+        standby.node.role()
+    };
+    assert_eq!(evidence(lied_to()), Role::Fencing, "or the others would show nothing");
+    let mut once = Scene::standby();
+    once.happens(Event::SeenOff);
+    once.happens(Event::SeenOff);
+    assert_eq!(evidence(once), Role::Starting, "it may have lost its power just now");
+    let mut reborn = Scene::standby();
+    reborn.happens(Event::SeenOff);
+    reborn.silence(700 * MILLI);
+    reborn.epoch = Epoch { boot: Boot(*b"anew"), change: 0 };
+    reborn.talks(2 * SECOND, |word| word.role = Role::Active);
+    reborn.happens(Event::SeenOff);
+    assert_eq!(evidence(reborn), Role::Starting, "another boot has had its power cut in between");
+}
+
+#[test]
+fn a_poll_ends_no_maintenance() {
+    let late = |asks| {
+        let mut standby = Scene::standby();
+        standby.says(|word| (word.role, word.asks) = (Role::Active, asks));
+        standby.silence(700 * MILLI);
+        standby.happens(Event::SeenOff);
+        standby.node.role()
+    };
+    assert_eq!(late(Asks::Nothing), Role::Starting);
+    assert_eq!(late(Asks::Maintenance), Role::Standby);
+}
+
+#[test]
+fn a_box_that_fences_is_not_upgraded() {
+    let mut standby = Scene::standby();
+    standby.silence(2 * SECOND);
+    standby.is_answered(Answer::PowerOn);
+    assert_eq!(standby.node.role(), Role::Fencing);
+    assert_eq!(standby.order(Order::Upgrade), Err(Refusal::Busy));
+}
+
+#[test]
+fn darkness_that_was_seen_before_a_stall_is_looked_at_again() {
+    let ripe = || {
+        let mut standby = Scene::standby_with(|settings| settings.require = Require::Dark);
+        standby.happens(Event::Line(OTHER_LINK, true));
+        standby.happens(Event::Line(OTHER_LINK, false));
+        // Until the look at the end of the dark time.
+        let dark = |scene: &Scene| scene.node.signs(scene.now).dark_at;
+        while dark(&standby).is_none_or(|at| at > standby.now + SECOND) {
+            standby.silence(500 * MILLI);
+            standby.is_answered(Answer::PowerSilent);
+            standby.is_answered(Answer::FenceFailed);
+        }
+        while dark(&standby).is_some() {
+            standby.silence(100 * MILLI);
+            standby.is_answered(Answer::FenceFailed);
+        }
+        assert_eq!(standby.node.role(), Role::Fencing);
+        standby
+    };
+    let mut at_once = ripe();
+    at_once.is_answered(Answer::PowerSilent);
+    assert_eq!(at_once.node.role(), Role::Starting);
+    let mut stalled = ripe();
+    stalled.now = stalled.now + 5 * SECOND;
+    stalled.is_answered(Answer::PowerSilent);
+    assert_eq!(stalled.node.role(), Role::Fencing);
+}
+
+/// A recording of an earlier boot, which was about to shoot; the present one is late, and then talks on.
+#[test]
+fn a_recording_that_fences_gets_nobody_shot() {
+    let mut active = Scene::serving_with(|_| ());
+    let old = active.epoch;
+    active.silence(600 * MILLI);
+    active.epoch = Epoch { boot: Boot(*b"anew"), change: 0 };
+    active.talks(2 * SECOND, |_| ());
+    active.silence(600 * MILLI);
+    let heard = Some(Epoch { boot: Boot(*b"gone"), change: 1 });
+    for _ in 0..3 {
+        active.says(|word| {
+            (word.role, word.epoch, word.heard) = (Role::Fencing, old, heard);
+            word.hears = Links::default();
+        });
+        active.silence(200 * MILLI);
+    }
+    assert_eq!(active.node.shot(), Shot::None);
+}
+
 const HOME: Priority = Priority(255);
 const SECOND: Duration = Duration::from_secs(1);
+const MILLI: Duration = Duration::from_millis(1);
 const OTHER_LINK: LinkId = LinkId::new(1).expect("there is a second link");
 const RESOURCE: ResourceId = ResourceId::new(0).expect("there is a first resource");
