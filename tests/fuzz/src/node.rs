@@ -47,7 +47,10 @@ fn live(life: &mut Unstructured<'_>) -> Result<()> {
         }
         actions.iter().for_each(|action| questions.note(action));
         // The supervisor ends, or the machine does.
-        if actions.iter().any(|action| matches!(action, Action::Leave | Action::Reset | Action::Upgrade)) {
+        if actions
+            .iter()
+            .any(|action| matches!(action, Action::Leave | Action::Reset | Action::Upgrade))
+        {
             break;
         }
     }
