@@ -73,7 +73,8 @@ fn a_bmc_that_hangs_is_given_up_in_time_or_when_it_is_called_off() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut device = device(&room, listener.local_addr().unwrap().port(), "secret", PIN);
     let error = device.power(&Patience::new(Duration::from_millis(300))).unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut, "{error}");
+    // Somebody has taken the connection, which is a sign of life.
+    assert!(!board::fence::is_silent(&error) && error.to_string().contains("timed out"), "{error}");
     let cord = Cord::new().unwrap();
     cord.pull();
     let error = device.power(&Patience::with_cord(Duration::from_secs(60), &cord)).unwrap_err();
