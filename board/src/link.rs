@@ -92,6 +92,14 @@ impl Config {
         })
     }
 
+    /// Whether the cable itself shows that there is a live machine at the other end.
+    pub fn shows_power(&self) -> bool {
+        match &self.kind {
+            Kind::Udp(config) => config.direct,
+            Kind::Serial(_) => true,
+        }
+    }
+
     /// The bits per second of a cable so slow that they must be counted.
     pub fn baud(&self) -> Option<u32> {
         match &self.kind {

@@ -165,6 +165,15 @@ pub fn warnings(config: &Config) -> Vec<String> {
             ));
         }
     }
+    if config.settings.require == Require::Dark {
+        let shows = config.links.iter().any(link::Config::shows_power);
+        warnings.push(if shows {
+            "takeover.require = \"dark\": lay the way to the other box's BMC so that no fault cuts it with all links"
+                .to_owned()
+        } else {
+            "takeover.require = \"dark\": no link shows darkness; say direct = true, or add a serial cable".to_owned()
+        });
+    }
     let serial = config.links.iter().filter(|link| link.baud().is_some()).count();
     if let [link] = config.links.as_slice() {
         let name = &link.name;

@@ -202,6 +202,9 @@ impl Status<'_> {
                 json.number("age_ms", millis(self.now - at));
             }
             json.optional_text("failure", self.devices.failure.as_deref());
+            if let Some(at) = self.devices.failed_at {
+                json.number("not_ready_ms", millis(self.now - at));
+            }
         });
         json.optional_text("watchdog", self.watchdog.as_deref());
         json.object("loop", |json| {
@@ -321,14 +324,17 @@ impl Status<'_> {
     }
 
     fn power(&self) -> String {
-        let Devices { count, seen, failure } = &self.devices;
+        let Devices { count, seen, failure, failed_at } = &self.devices;
         let seen = match seen {
             _ if *count == 0 => "no fence device: only an operator's word counts".to_owned(),
             Some((power, at)) => format!("seen {power} {} ago", Time(self.now - *at)),
             None => "not seen yet".to_owned(),
         };
         match failure {
-            Some(failure) => format!("{seen}; the last try failed:\n  {failure}"),
+            Some(failure) => {
+                let since = Time(self.now - failed_at.unwrap_or(self.now));
+                format!("{seen}; not ready for {since}:\n  {failure}")
+            }
             None => seen,
         }
     }

@@ -36,7 +36,7 @@ pub(super) struct Config {
     to: Destination,
     port: u16,
     /// The cable goes to the peer with nothing in between, so its carrier is the peer's.
-    direct: bool,
+    pub(super) direct: bool,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

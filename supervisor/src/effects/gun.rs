@@ -39,6 +39,8 @@ pub(crate) struct Devices {
     pub(crate) seen: Option<(Power, Instant)>,
     /// Why the last question or order failed.
     pub(crate) failure: Option<String>,
+    /// When the first of those failed that have done so without a success in between.
+    pub(crate) failed_at: Option<Instant>,
 }
 
 /// A question, and how long its answer is waited for: what is late must not be done at all. A shot that waited behind
@@ -216,8 +218,14 @@ impl Hands {
     fn note(&self, seen: io::Result<Power>) {
         let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
         match seen {
-            Ok(power) => (devices.seen, devices.failure) = (Some((power, Clock.now())), None),
-            Err(error) => devices.failure = Some(error.to_string()),
+            Ok(power) => {
+                devices.seen = Some((power, Clock.now()));
+                (devices.failure, devices.failed_at) = (None, None);
+            }
+            Err(error) => {
+                devices.failure = Some(error.to_string());
+                devices.failed_at.get_or_insert(Clock.now());
+            }
         }
     }
 
