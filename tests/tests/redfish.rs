@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use board::fence::{self, Fence, Fenced, Power, fence};
+use board::fence::{self, Fence, Fenced, Power, fence, is_silent};
 use board::patience::{Cord, Patience};
 use board::table::Source;
 use tempfile::TempDir;
@@ -74,7 +74,7 @@ fn a_bmc_that_hangs_is_given_up_in_time_or_when_it_is_called_off() {
     let mut device = device(&room, listener.local_addr().unwrap().port(), "secret", PIN);
     let error = device.power(&Patience::new(Duration::from_millis(300))).unwrap_err();
     // Somebody has taken the connection, which is a sign of life.
-    assert!(!board::fence::is_silent(&error) && error.to_string().contains("timed out"), "{error}");
+    assert!(!is_silent(&error) && error.to_string().contains("timed out"), "{error}");
     let cord = Cord::new().unwrap();
     cord.pull();
     let error = device.power(&Patience::with_cord(Duration::from_secs(60), &cord)).unwrap_err();
