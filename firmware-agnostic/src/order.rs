@@ -93,6 +93,8 @@ pub enum Refusal {
     KeptFromServing,
     /// An order stands that the next life of the supervisor would not know.
     OrderStands,
+    /// With the new configuration the boxes would no longer hear each other.
+    NoLinkStays,
 }
 
 impl fmt::Display for Refusal {
@@ -123,6 +125,9 @@ impl fmt::Display for Refusal {
             }
             Self::OrderStands => {
                 "an order stands until this box boots, and would be forgotten: end it by twobox resume"
+            }
+            Self::NoLinkStays => {
+                "no link on which the peer is heard would stay: change one after the other, or say twobox maintenance first"
             }
             Self::NotFit => "a resource has failed here: mend the cause, then say twobox clear",
         })
