@@ -284,11 +284,20 @@ impl Lab {
 
     /// The role that a box says it is in; `None` while it says nothing.
     pub fn role(&self, id: BoxId) -> Option<String> {
-        let output = self.twobox(id, &["status", "--json"]).ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
         // The first role of the text is the box's own.
-        let (_, rest) = text.split_once("\"role\"")?;
+        let status = self.status(id)?;
+        let (_, rest) = status.split_once("\"role\"")?;
         rest.split('"').nth(1).map(str::to_owned)
+    }
+
+    /// Whether a box hears the other one.
+    pub fn hears(&self, id: BoxId) -> bool {
+        self.status(id).is_some_and(|status| status.contains("\"heard\":true"))
+    }
+
+    fn status(&self, id: BoxId) -> Option<String> {
+        let output = self.twobox(id, &["status", "--json"]).ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// The box that serves: the client has an answer from just now, and one box alone has the address.
