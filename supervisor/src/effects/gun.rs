@@ -125,6 +125,12 @@ impl Gun {
     }
 }
 
+impl Drop for Gun {
+    fn drop(&mut self) {
+        self.cord.pull();
+    }
+}
+
 struct Hands {
     ladder: Ladder,
     devices: Arc<Mutex<Devices>>,
@@ -151,7 +157,15 @@ impl Hands {
                     self.learn();
                     self.idle();
                 }
-                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                // Others took their place. What was promised is kept all the same.
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    if let Some(on) = self.on.take() {
+                        self.cord.reset();
+                        thread::sleep(on.left());
+                        self.power_on();
+                    }
+                    return;
+                }
             }
             let until_on = self.on.as_ref().map_or(Duration::MAX, Patience::left);
             pause = self.ladder.rest().min(until_on).min(LONGEST);
