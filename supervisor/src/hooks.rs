@@ -110,15 +110,9 @@ fn work(configs: &[Hook], jobs: &Receiver<Job>, lost: &AtomicUsize) {
 
 /// Runs one program to its end. What goes wrong is a warning: an error would be told to the programs again.
 fn run(hook: &Hook, environment: Vec<(String, String)>) {
-    let program = Program { command: hook.command.clone(), environment, ..Program::default() };
-    match program.run(&Patience::new(hook.timeout)) {
-        Ok(finished) if finished.end.success() => {}
-        Ok(finished) => {
-            let said =
-                finished.errors.lines().next_back().unwrap_or("it said no reason").to_owned();
-            log::warn!("hook: {} {}: {said}", hook.command.join(" "), finished.end);
-        }
-        Err(error) => log::warn!("hook: {error}"),
+    let program = Program { environment, ..hook.command.program(&[]) };
+    if let Err(error) = program.succeed(&Patience::new(hook.timeout)) {
+        log::warn!("hook: {error}");
     }
 }
 
@@ -131,6 +125,8 @@ const STACK: usize = 256 * 1024;
 mod tests {
     use std::fs;
 
+    use board::child::own::Own;
+
     use super::*;
 
     #[test]
@@ -138,7 +134,7 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         let told = room.path().join("told");
         let hook = |on: &str, script: &str| Hook {
-            command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+            command: Own::new(["/bin/sh", "-c", script].map(str::to_owned).to_vec()).unwrap(),
             on: vec![on.to_owned()],
             timeout: Duration::from_millis(500),
         };
@@ -164,7 +160,7 @@ mod tests {
             told.display()
         );
         let hook = Hook {
-            command: ["/bin/sh", "-c", &script].map(str::to_owned).to_vec(),
+            command: Own::new(["/bin/sh", "-c", &script].map(str::to_owned).to_vec()).unwrap(),
             on: vec!["role".to_owned()],
             timeout: Duration::from_secs(60),
         };
