@@ -8,12 +8,12 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 use std::time::Duration;
 
 use board::child::Program;
 use board::clock::Clock;
 use board::patience::Patience;
+use board::threads;
 
 use crate::config::Hook;
 use crate::record::Record;
@@ -47,8 +47,7 @@ impl Hooks {
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let lost = Arc::new(AtomicUsize::new(0));
         let (configs, count) = (configs.to_vec(), lost.clone());
-        let thread = thread::Builder::new().name("hooks".to_owned()).stack_size(STACK);
-        thread.spawn(move || work(&configs, &queue, &count))?;
+        threads::spawn("hooks", move || work(&configs, &queue, &count))?;
         Ok(Self(Some(Queue { jobs, lost, own: own.to_owned() })))
     }
 
@@ -118,12 +117,11 @@ fn run(hook: &Hook, environment: Vec<(String, String)>) {
 
 /// More than the worst minute has.
 const JOBS_MAX: usize = 64;
-/// As for the resources' thread.
-const STACK: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::thread;
 
     use board::child::own::Own;
 
