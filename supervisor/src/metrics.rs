@@ -6,6 +6,8 @@
 use std::io;
 use std::thread;
 
+use board::threads;
+
 use smol::channel::{Sender, bounded};
 
 use crate::config::Metrics;
@@ -21,8 +23,7 @@ use crate::run::Input;
 pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Result<()> {
     let Some(config) = config else { return Ok(()) };
     let inputs = inputs.clone();
-    let thread = thread::Builder::new().name("metrics".to_owned()).stack_size(STACK);
-    thread.spawn(move || {
+    threads::spawn("metrics", move || {
         let mut failed = false;
         while let Some(page) = ask(&inputs) {
             let written = replace(&config.file, page.as_bytes());
@@ -34,8 +35,7 @@ pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Re
             failed = written.is_err();
             thread::sleep(config.every);
         }
-    })?;
-    Ok(())
+    })
 }
 
 /// The page, as long as the loop runs.
@@ -45,6 +45,3 @@ fn ask(inputs: &Sender<Input>) -> Option<String> {
     let said = answer.recv_blocking().ok()?;
     said.split_once('\n').map(|(_, page)| page.to_owned())
 }
-
-/// As for the resources' thread.
-const STACK: usize = 256 * 1024;

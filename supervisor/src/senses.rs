@@ -11,6 +11,7 @@ use std::time::Duration;
 use board::check::{Config, Tally};
 use board::fence::{self, Ladder};
 use board::patience::Patience;
+use board::threads;
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::node::Event;
 use smol::channel::Sender;
@@ -50,7 +51,7 @@ pub(crate) fn ask_how_it_ended(
         // The BMC of another box knows nothing of this one.
         ladder.expect(Some(system));
     }
-    thread::Builder::new().name("past".to_owned()).stack_size(STACK).spawn(move || {
+    threads::spawn("past", move || {
         // A BMC that was without power with its box takes a minute to come up.
         for _ in 0..TRIES {
             if let Some(cut) = ladder.was_cut(&Patience::new(ladder.timeout())) {
@@ -62,8 +63,7 @@ pub(crate) fn ask_how_it_ended(
         log::warn!(
             "fencing.at_boot: no device of this box knows whether it was shot: it is taken for shot"
         );
-    })?;
-    Ok(())
+    })
 }
 
 fn watch(
@@ -74,7 +74,7 @@ fn watch(
     let answers = Arc::new(Mutex::new(vec![true; configs.len()]));
     for (place, config) in configs.iter().enumerate() {
         let (config, answers, inputs) = (config.clone(), answers.clone(), inputs.clone());
-        thread::Builder::new().name("check".to_owned()).stack_size(STACK).spawn(move || {
+        threads::spawn("check", move || {
             let told = |good| {
                 let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(answer) = answers.get_mut(place) {
@@ -112,5 +112,3 @@ fn ask_for_ever(config: &Config, told: impl Fn(bool) -> bool) {
 
 const TRIES: u32 = 30;
 const PAUSE: Duration = Duration::from_secs(4);
-/// As for the resources' thread.
-const STACK: usize = 256 * 1024;

@@ -13,7 +13,7 @@ use board::journal::Store;
 use board::lease::Lease;
 use board::link::{Port, Seen};
 use firmware_agnostic::frame::FRAME_MAX;
-use firmware_agnostic::heartbeat::{Boot, Fingerprint};
+use firmware_agnostic::heartbeat::Boot;
 use firmware_agnostic::identity::LinkId;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
@@ -118,7 +118,6 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         guarded,
         keeper,
         number: 0,
-        peer_is: Fingerprint::default(),
         asking: None,
         overdue: Overdue::default(),
     };
