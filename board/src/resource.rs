@@ -69,14 +69,7 @@ impl Config {
             gate.finish();
             config
         });
-        if !table.has("kind") {
-            table.complain(
-                "",
-                format!("has no kind: say one of {}", KINDS.map(|kind| kind.0).join(", ")),
-            );
-            return None;
-        }
-        let read: Read = table.choose("kind", &KINDS)?;
+        let read: Read = table.kind(&KINDS)?;
         let kind = read(table)?;
         if let Kind::Process(process) = &kind
             && process.kill_after >= stop_timeout

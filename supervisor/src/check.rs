@@ -14,7 +14,7 @@ use firmware_agnostic::evidence::Require;
 use firmware_agnostic::frame::LINE_MAX;
 use firmware_agnostic::identity::BoxId;
 
-use crate::config::{Config, Error, Hook};
+use crate::config::{Config, Error};
 
 mod bounds;
 
@@ -75,7 +75,12 @@ pub fn missing(config: &Config, here: bool) -> Vec<Complaint> {
                 complain(*place, "resource".to_owned(), format!("{name}: {reason}"));
             }
         }
-        for reason in config.hooks.iter().flat_map(Hook::needs).filter_map(|need| need.missing()) {
+        for reason in config
+            .hooks
+            .iter()
+            .flat_map(|hook| hook.command.needs())
+            .filter_map(|need| need.missing())
+        {
             complain(places.hooks, "hook".to_owned(), reason);
         }
         for reason in config.watchdog.needs().iter().filter_map(Need::missing) {

@@ -16,7 +16,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use firmware_agnostic::frame::{self, Keys, PairId, Word};
-use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::identity::ResourceId;
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
 use firmware_agnostic::order::Refusal;
@@ -68,8 +67,6 @@ pub(crate) struct Effects {
     pub(crate) itself: Itself,
     /// The number of the next frame.
     pub(crate) number: u32,
-    /// What the peer has told of the machine that it is.
-    pub(crate) peer_is: Fingerprint,
     /// The operator whose order the node is looking at.
     pub(crate) asking: Option<Sender<String>>,
     /// What makes an answer of their silence.
@@ -264,10 +261,7 @@ impl Effects {
     pub(crate) fn note(&mut self, node: &Node, event: Option<&Event>, now: Instant) {
         self.chronicle.note(node, event, now);
         self.ready.note(node, now, &self.labels);
-        let system = node.peer().last_word().map(|word| word.system).unwrap_or_default();
-        if std::mem::replace(&mut self.peer_is, system) != system {
-            self.gun.expect(system);
-        }
+        self.gun.expect(node.peer().last_word().map(|word| word.system).unwrap_or_default());
     }
 
     fn reply(&mut self, verdict: Result<(), Refusal>) {

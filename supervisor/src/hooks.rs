@@ -8,12 +8,12 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use board::child::Program;
 use board::clock::Clock;
 use board::patience::Patience;
+use board::threads;
 
 use crate::config::Hook;
 use crate::record::Record;
@@ -47,8 +47,7 @@ impl Hooks {
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let lost = Arc::new(AtomicUsize::new(0));
         let (configs, count) = (configs.to_vec(), lost.clone());
-        let thread = thread::Builder::new().name("hooks".to_owned()).stack_size(STACK);
-        thread.spawn(move || work(&configs, &queue, &count))?;
+        threads::spawn("hooks", move || work(&configs, &queue, &count))?;
         let queue = Queue { jobs, lost, own: own.to_owned() };
         Ok(Self(Arc::new(Mutex::new(Some(queue)))))
     }
@@ -120,26 +119,21 @@ fn work(configs: &[Hook], jobs: &Receiver<Job>, lost: &AtomicUsize) {
 
 /// Runs one program to its end. What goes wrong is a warning: an error would be told to the programs again.
 fn run(hook: &Hook, environment: Vec<(String, String)>) {
-    let program = Program { command: hook.command.clone(), environment, ..Program::default() };
-    match program.run(&Patience::new(hook.timeout)) {
-        Ok(finished) if finished.end.success() => {}
-        Ok(finished) => {
-            let said =
-                finished.errors.lines().next_back().unwrap_or("it said no reason").to_owned();
-            log::warn!("hook: {} {}: {said}", hook.command.join(" "), finished.end);
-        }
-        Err(error) => log::warn!("hook: {error}"),
+    let program = Program { environment, ..hook.command.program(&[]) };
+    if let Err(error) = program.succeed(&Patience::new(hook.timeout)) {
+        log::warn!("hook: {error}");
     }
 }
 
 /// More than the worst minute has.
 const JOBS_MAX: usize = 64;
-/// As for the resources' thread.
-const STACK: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::thread;
+
+    use board::child::own::Own;
 
     use super::*;
 
@@ -148,7 +142,7 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         let told = room.path().join("told");
         let hook = |on: &str, script: &str| Hook {
-            command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+            command: Own::new(["/bin/sh", "-c", script].map(str::to_owned).to_vec()).unwrap(),
             on: vec![on.to_owned()],
             timeout: Duration::from_millis(500),
         };
@@ -174,7 +168,7 @@ mod tests {
             told.display()
         );
         let hook = Hook {
-            command: ["/bin/sh", "-c", &script].map(str::to_owned).to_vec(),
+            command: Own::new(["/bin/sh", "-c", &script].map(str::to_owned).to_vec()).unwrap(),
             on: vec!["role".to_owned()],
             timeout: Duration::from_secs(60),
         };

@@ -5,7 +5,8 @@
 
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
+
+use board::threads;
 
 use smol::channel::{Sender, bounded};
 
@@ -28,8 +29,7 @@ pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Re
     let Some(config) = config else { return Ok(Published { _alive: None }) };
     let inputs = inputs.clone();
     let (alive, wanted) = mpsc::channel();
-    let thread = thread::Builder::new().name("metrics".to_owned()).stack_size(STACK);
-    thread.spawn(move || {
+    threads::spawn("metrics", move || {
         let mut failed = false;
         while let Some(page) = ask(&inputs) {
             let written = replace(&config.file, page.as_bytes());
@@ -54,6 +54,3 @@ fn ask(inputs: &Sender<Input>) -> Option<String> {
     let said = answer.recv_blocking().ok()?;
     said.split_once('\n').map(|(_, page)| page.to_owned())
 }
-
-/// As for the resources' thread.
-const STACK: usize = 256 * 1024;

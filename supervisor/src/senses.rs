@@ -11,6 +11,7 @@ use std::time::Duration;
 use board::check::{Config, Tally};
 use board::fence::{self, Ladder};
 use board::patience::{Cord, Patience};
+use board::threads;
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::node::Event;
 use smol::channel::Sender;
@@ -44,7 +45,7 @@ impl Watch {
         for (place, config) in checks.iter().enumerate() {
             let (config, inputs) = (config.clone(), inputs.clone());
             let (answers, cord) = (watch.answers.clone(), watch.cord.clone());
-            thread::Builder::new().name("check".to_owned()).stack_size(STACK).spawn(move || {
+            threads::spawn("check", move || {
                 let told = |good| {
                     let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
                     answers.get_mut(place).into_iter().for_each(|answer| *answer = good);
@@ -91,7 +92,7 @@ pub(crate) fn ask_how_it_ended(
         // The BMC of another box knows nothing of this one.
         ladder.expect(Some(system));
     }
-    thread::Builder::new().name("past".to_owned()).stack_size(STACK).spawn(move || {
+    threads::spawn("past", move || {
         // A BMC that was without power with its box takes a minute to come up.
         for _ in 0..TRIES {
             if let Some(cut) = ladder.was_cut(&Patience::new(ladder.timeout())) {
@@ -103,8 +104,7 @@ pub(crate) fn ask_how_it_ended(
         log::warn!(
             "fencing.at_boot: no device of this box knows whether it was shot: it is taken for shot"
         );
-    })?;
-    Ok(())
+    })
 }
 
 /// Asks, and tells what has changed, until the cord is pulled or nobody listens.
@@ -140,5 +140,3 @@ fn called_off(error: &io::Error) -> bool {
 
 const TRIES: u32 = 30;
 const PAUSE: Duration = Duration::from_secs(4);
-/// As for the resources' thread.
-const STACK: usize = 256 * 1024;

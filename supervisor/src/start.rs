@@ -11,7 +11,7 @@ use board::clock::Clock;
 use board::fence::Guid;
 use board::journal::Store;
 use board::lease::Lease;
-use firmware_agnostic::heartbeat::{Boot, Fingerprint};
+use firmware_agnostic::heartbeat::Boot;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
 use firmware_agnostic::reception::Reception;
@@ -117,7 +117,6 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         metrics,
         keeper,
         number: 0,
-        peer_is: Fingerprint::default(),
         asking: None,
         overdue: Overdue::default(),
     };

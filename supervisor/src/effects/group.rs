@@ -8,7 +8,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use board::clock::Clock;
@@ -16,6 +15,7 @@ use board::journal::Store;
 use board::lease::Lease;
 use board::patience::{Cord, Patience};
 use board::resource::{Config, Place};
+use board::threads;
 use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Answer, Event, Tag};
@@ -89,10 +89,7 @@ impl Group {
             cord: cord.clone(),
             states: states.clone(),
         };
-        thread::Builder::new()
-            .name("resources".to_owned())
-            .stack_size(STACK)
-            .spawn(move || hands.work(&queue, &finished))?;
+        threads::spawn("resources", move || hands.work(&queue, &finished))?;
         Ok(Self { jobs, bell, cord, done, states, start_time, stop_time })
     }
 
@@ -420,6 +417,3 @@ fn note(states: &Mutex<States>, member: &Member, error: Option<&io::Error>) {
 
 /// With nothing to look at, any time will do.
 const IDLE: Duration = Duration::from_secs(3_600);
-
-/// Straight-line code over small buffers; the default of 2 MiB would only be counted as ours.
-const STACK: usize = 256 * 1024;

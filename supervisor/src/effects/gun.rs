@@ -7,12 +7,12 @@
 use std::io;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use board::clock::Clock;
 use board::fence::{self, Config, Ladder, Power};
 use board::patience::{Cord, Patience};
+use board::threads;
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::node::{Answer, Event, Tag};
 use firmware_agnostic::time::Instant;
@@ -81,8 +81,7 @@ impl Gun {
             said_off: false,
             expected: expected.clone(),
         };
-        let thread = thread::Builder::new().name("fence".to_owned()).stack_size(STACK);
-        thread.spawn(move || hands.work(&queue))?;
+        threads::spawn("fence", move || hands.work(&queue))?;
         let time = configs.iter().map(|config| config.timeout).sum();
         Ok(Self { jobs, cord, devices, time, expected })
     }
@@ -161,7 +160,8 @@ impl Hands {
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     if let Some(on) = self.on.take() {
                         self.cord.reset();
-                        thread::sleep(on.left());
+                        // Until its time is over.
+                        let _ = on.readable(&[]);
                         self.power_on();
                     }
                     return;
@@ -288,13 +288,12 @@ const FIRST_LOOK: Duration = Duration::from_millis(500);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 /// Some clocks cannot count to the end of time.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
-/// As for the resources' thread.
-const STACK: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::thread;
 
     use board::table::Source;
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use board::clock::Clock;
 use board::patience::{Cord, Patience};
+use board::threads;
 use board::watchdog::{Config, Late, Roll, Watchdog, probe};
 use firmware_agnostic::settings::Settings;
 use firmware_agnostic::time::Instant;
@@ -90,12 +91,10 @@ impl Keeper {
         let (finished, done) = mpsc::channel();
         let interval = timeout / 4;
         let hands = Hands { watchdogs, shared: shared.clone(), bell: bell.clone(), interval };
-        let thread = thread::Builder::new().name("watchdog".to_owned()).stack_size(STACK);
-        thread.spawn(move || hands.work(&queue, &finished))?;
+        threads::spawn("watchdog", move || hands.work(&queue, &finished))?;
         let (path, every) = (probe::beside(journal), config.disk_timeout / 3);
         let prober = shared.clone();
-        let thread = thread::Builder::new().name("disk".to_owned()).stack_size(STACK);
-        thread.spawn(move || prober.probe(&path, every))?;
+        threads::spawn("disk", move || prober.probe(&path, every))?;
         Ok(Some(Self { dogs, shared, bell, interval, rung: None, orders, done }))
     }
 
@@ -274,9 +273,6 @@ fn expect_times(dogs: &[Dog], settings: &Settings) -> io::Result<()> {
 
 /// A BMC takes a few tenths of a second.
 const RELEASE: Duration = Duration::from_secs(2);
-
-/// As for the resources' thread.
-const STACK: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -154,7 +154,6 @@ impl Effects {
             self.chronicle.hooks().become_like(&hooks);
         }
         if let Some(gun) = gun {
-            gun.expect(self.peer_is);
             self.gun = gun;
             // What was held against the device before is not held against this one.
             self.soon(Input::Event(Event::SeenOn));
