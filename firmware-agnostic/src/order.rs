@@ -95,6 +95,8 @@ pub enum Refusal {
     OrderStands,
     /// With the new configuration the boxes would no longer hear each other.
     NoLinkStays,
+    /// A box with the new times and one with the present ones would take each other for late.
+    TimesApart,
 }
 
 impl fmt::Display for Refusal {
@@ -128,6 +130,10 @@ impl fmt::Display for Refusal {
             }
             Self::NoLinkStays => {
                 "no link on which the peer is heard would stay: change one after the other, or say twobox maintenance first"
+            }
+            Self::TimesApart => {
+                "the boxes would take each other for late until both have these times: go there in two steps, keepalive \
+                 lower first, or the other times higher first"
             }
             Self::NotFit => "a resource has failed here: mend the cause, then say twobox clear",
         })

@@ -26,18 +26,26 @@ pub struct Reloaded {
 }
 
 impl Node {
-    /// Whether this box may go on with `links` instead of those that it has.
+    /// Whether this box may go on with another configuration now, while its peer has the present one.
     ///
     /// # Errors
     ///
-    /// When the boxes would no longer hear each other, and one of them would shoot.
-    pub fn may_reload(&self, links: &[Option<LinkId>], now: Instant) -> Result<(), Refusal> {
+    /// When the resources are about to start or stop, and will answer for those of the present one; or when the boxes would no longer hear each other, or
+    /// not often enough, and one of them would shoot.
+    pub fn may_reload(&self, reloaded: &Reloaded, now: Instant) -> Result<(), Refusal> {
+        if self.asked.is_some() {
+            return Err(Refusal::Busy);
+        }
         let hears = self.peer.hears(now);
-        let stays = links.iter().flatten().any(|link| hears.contains(*link));
-        if stays || hears.is_empty() || self.asks == Asks::Maintenance {
+        let stays = reloaded.links.iter().flatten().any(|link| hears.contains(*link));
+        if hears.is_empty() || self.asks == Asks::Maintenance {
             Ok(())
-        } else {
+        } else if !stays {
             Err(Refusal::NoLinkStays)
+        } else if !self.settings.timing.goes_with(&reloaded.settings.timing) {
+            Err(Refusal::TimesApart)
+        } else {
+            Ok(())
         }
     }
 

@@ -25,6 +25,7 @@
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
+//! | `reloads` | what if the configuration changes while the pair serves? |
 //! | `by_hand`, `kept` | what if a person cuts the power, and what can be read afterwards? |
 //! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
 //! | `expectations`, [`failure`] | what does one expect of a pair, and what is said when it is not so? |
@@ -72,6 +73,7 @@ mod management;
 pub mod null_modem;
 pub mod play;
 pub mod power_switch;
+mod reloads;
 pub mod selftest;
 pub mod service;
 pub mod stories;

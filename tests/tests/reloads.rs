@@ -69,7 +69,11 @@ fn links_keep_what_they_have_heard_and_new_ones_have_their_time() {
 #[test]
 fn a_box_does_not_make_itself_deaf() {
     let mut standby = Scene::standby();
-    let may = |scene: &Scene, links: &[Option<LinkId>]| scene.node.may_reload(links, scene.now);
+    let may = |scene: &Scene, links: &[Option<LinkId>]| {
+        scene.may(|it| {
+            it.links = links.iter().copied().collect();
+        })
+    };
     assert_eq!(may(&standby, &[None, Some(OTHER)]), Err(Refusal::NoLinkStays));
     assert_eq!(may(&standby, &[None, Some(LINK)]), Ok(()));
     assert_eq!(standby.order(Order::Maintenance(Until::Reboot)), Ok(()));
@@ -77,6 +81,28 @@ fn a_box_does_not_make_itself_deaf() {
     let mut alone = Scene::standby();
     alone.silence(2 * SECOND);
     assert_eq!(may(&alone, &[None]), Ok(()), "there is nothing to lose");
+}
+
+#[test]
+fn the_boxes_do_not_miss_each_other_in_between() {
+    let standby = Scene::standby();
+    let timing = standby.node.settings().timing;
+    let may = |timing| standby.may(|it| it.settings.timing = timing);
+    assert_eq!(may(three_times(timing)), Err(Refusal::TimesApart), "as seldom as the peer bears");
+    let keepalive = timing.keepalive() / 2;
+    assert_eq!(may(with(timing, |it| it.keepalive = keepalive)), Ok(()));
+    assert_eq!(may(with(timing, |it| it.initdead *= 2)), Ok(()));
+    let mut alone = Scene::standby();
+    alone.silence(2 * SECOND);
+    assert_eq!(alone.may(|it| it.settings.timing = three_times(timing)), Ok(()));
+}
+
+#[test]
+fn what_is_asked_is_answered_before() {
+    let mut starting = Scene::standby();
+    starting.says(|word| word.priority = Priority(1));
+    assert_eq!(starting.node.role(), Role::Starting);
+    assert_eq!(starting.may(|_| ()), Err(Refusal::Busy));
 }
 
 #[test]
@@ -101,6 +127,7 @@ fn that_the_boxes_differ_is_told_once() {
 }
 
 trait Reload {
+    fn may(&self, but: impl FnOnce(&mut Reloaded)) -> Result<(), Refusal>;
     fn reload(&mut self, but: impl FnOnce(&mut Settings)) -> Actions;
     fn reload_with(&mut self, links: &[Option<LinkId>]) -> Actions;
     fn reload_resources(&mut self, resources: &[Option<ResourceId>]) -> Actions;
@@ -109,6 +136,12 @@ trait Reload {
 }
 
 impl Reload for Scene {
+    fn may(&self, but: impl FnOnce(&mut Reloaded)) -> Result<(), Refusal> {
+        let mut reloaded = same(self.node.settings().clone());
+        but(&mut reloaded);
+        self.node.may_reload(&reloaded, self.now)
+    }
+
     fn reload(&mut self, but: impl FnOnce(&mut Settings)) -> Actions {
         let mut reloaded = same(self.node.settings().clone());
         but(&mut reloaded.settings);
@@ -148,14 +181,25 @@ fn same(settings: Settings) -> Reloaded {
 }
 
 fn three_times(timing: Timing) -> Timing {
-    let times = Times {
-        keepalive: timing.keepalive() * 3,
-        warntime: timing.warntime() * 3,
-        deadtime: timing.deadtime() * 3,
-        initdead: timing.initdead() * 3,
+    with(timing, |times| {
+        let all =
+            [&mut times.keepalive, &mut times.warntime, &mut times.deadtime, &mut times.initdead];
+        for time in all {
+            *time *= 3;
+        }
+    })
+}
+
+fn with(timing: Timing, but: impl FnOnce(&mut Times)) -> Timing {
+    let mut times = Times {
+        keepalive: timing.keepalive(),
+        warntime: timing.warntime(),
+        deadtime: timing.deadtime(),
+        initdead: timing.initdead(),
         fence_time: timing.fence_time(),
         baud: None,
     };
+    but(&mut times);
     Timing::new(times).unwrap()
 }
 

@@ -107,6 +107,12 @@ impl Gun {
         *self.expected.lock().unwrap_or_else(PoisonError::into_inner) = expected;
     }
 
+    /// Expects the machine that `other` does, whose place it takes.
+    pub(crate) fn succeed(&self, other: &Self) {
+        let expected = *other.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.expected.lock().unwrap_or_else(PoisonError::into_inner) = expected;
+    }
+
     /// The longest time that an answer may take.
     pub(crate) const fn time(&self) -> Duration {
         self.time
@@ -121,6 +127,12 @@ impl Gun {
         self.cord.pull();
         // The thread lives as long as this does.
         let _ = self.jobs.send(Job { verb, tag, patience: Patience::new(self.time) });
+    }
+}
+
+impl Drop for Gun {
+    fn drop(&mut self) {
+        self.cord.pull();
     }
 }
 
@@ -150,7 +162,15 @@ impl Hands {
                     self.learn();
                     self.idle();
                 }
-                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                // Others took their place. What was promised is kept all the same.
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    if let Some(on) = self.on.take() {
+                        self.cord.reset();
+                        std::thread::sleep(on.left());
+                        self.power_on();
+                    }
+                    return;
+                }
             }
             let until_on = self.on.as_ref().map_or(Duration::MAX, Patience::left);
             pause = self.ladder.rest().min(until_on).min(LONGEST);
