@@ -27,6 +27,8 @@
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
 //! | `by_hand`, `kept` | what if a person cuts the power, and what can be read afterwards? |
 //! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
+//! | `limits`, `crowd` | what if a box has nothing left to give, or everybody asks it? |
+//! | [`supervisor`] | what does the kernel know of a supervisor? |
 //! | `expectations`, [`failure`] | what does one expect of a pair, and what is said when it is not so? |
 //! | [`selftest`] | does the lab itself tell the truth? |
 
@@ -57,6 +59,7 @@ mod by_hand;
 pub mod character;
 pub mod client;
 pub mod config;
+mod crowd;
 pub mod cuts;
 mod ethernet;
 pub(crate) mod expectations;
@@ -67,6 +70,7 @@ pub mod isolation;
 mod kept;
 mod kernel;
 pub mod ldap;
+mod limits;
 mod machine;
 mod management;
 pub mod null_modem;
@@ -76,6 +80,7 @@ pub mod selftest;
 pub mod service;
 pub mod stories;
 pub mod storm;
+pub mod supervisor;
 pub mod tour;
 pub mod watch;
 mod watchdog;

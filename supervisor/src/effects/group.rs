@@ -15,6 +15,7 @@ use board::clock::Clock;
 use board::journal::Store;
 use board::lease::Lease;
 use board::patience::{Cord, Patience};
+use board::reserve::{self, Reserve};
 use board::resource::{Config, Place};
 use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::journal::Journal;
@@ -79,6 +80,7 @@ impl Group {
         let all = |time: fn(&Config) -> Duration| configs.iter().map(time).sum();
         let stop_time = all(|config| config.stop_timeout);
         let start_time = all(|config| config.start_timeout + config.stop_timeout);
+        let reserve = Reserve::new("resources", reserve::START + FILES * members.len())?;
         let hands = Hands {
             members,
             position: Position::Standby,
@@ -88,6 +90,7 @@ impl Group {
             bell: bell.clone(),
             cord: cord.clone(),
             states: states.clone(),
+            reserve,
         };
         thread::Builder::new()
             .name("resources".to_owned())
@@ -184,6 +187,7 @@ struct Hands {
     bell: Cord,
     cord: Cord,
     states: Arc<Mutex<States>>,
+    reserve: Reserve,
 }
 
 impl Hands {
@@ -191,6 +195,7 @@ impl Hands {
         loop {
             self.wait();
             self.bell.reset();
+            self.reserve.spend();
             while let Ok(job) = queue.try_recv() {
                 match job {
                     Job::Start(tag) => self.start(tag),
@@ -208,6 +213,7 @@ impl Hands {
                 }
             }
             self.look();
+            self.reserve.restore();
         }
     }
 
@@ -380,6 +386,9 @@ impl Hands {
 
 /// With nothing to look at, any time will do.
 const IDLE: Duration = Duration::from_secs(3_600);
+
+/// A resource that runs has so many open: its pidfd and its output, or a socket for its neighbours.
+const FILES: usize = 3;
 
 /// Straight-line code over small buffers; the default of 2 MiB would only be counted as ours.
 const STACK: usize = 256 * 1024;

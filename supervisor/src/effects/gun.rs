@@ -13,6 +13,7 @@ use std::time::Duration;
 use board::clock::Clock;
 use board::fence::{self, Config, Ladder, Power};
 use board::patience::{Cord, Patience};
+use board::reserve::{self, Reserve};
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::node::{Answer, Event, Tag};
 use firmware_agnostic::time::Instant;
@@ -80,6 +81,7 @@ impl Gun {
             on: None,
             said_off: false,
             expected: expected.clone(),
+            reserve: Reserve::new("fencing", reserve::START)?,
         };
         let thread = thread::Builder::new().name("fence".to_owned()).stack_size(STACK);
         thread.spawn(move || hands.work(&queue))?;
@@ -135,13 +137,16 @@ struct Hands {
     /// The last look that nobody had asked for has seen the power off.
     said_off: bool,
     expected: Arc<Mutex<Option<Fingerprint>>>,
+    reserve: Reserve,
 }
 
 impl Hands {
     fn work(mut self, queue: &mpsc::Receiver<Job>) {
         let mut pause = FIRST_LOOK;
         loop {
-            match queue.recv_timeout(pause) {
+            let job = queue.recv_timeout(pause);
+            self.reserve.spend();
+            match job {
                 Ok(job) => {
                     self.cord.reset();
                     self.learn();
@@ -153,6 +158,7 @@ impl Hands {
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
             }
+            self.reserve.restore();
             let until_on = self.on.as_ref().map_or(Duration::MAX, Patience::left);
             pause = self.ladder.rest().min(until_on).min(LONGEST);
         }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
-use super::{init, power_switch, selftest, service};
+use super::{crowd, init, power_switch, selftest, service};
 
 /// Plays the part that `words` name, if they name one.
 ///
@@ -38,6 +38,7 @@ pub fn play(words: &[OsString]) -> Option<Result<ExitCode, String>> {
         ["exists", file] => {
             std::fs::metadata(file).map(drop).map_err(|error| format!("{file}: {error}"))
         }
+        ["crowd", words @ ..] => crowd::play(words),
         ["freeze"] => init::freeze().map_err(|error| error.to_string()),
         ["reset"] => selftest::reset().map_err(|error| error.to_string()),
         ["switch", target, verb] => power_switch::ask(target, verb)
