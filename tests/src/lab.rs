@@ -27,6 +27,7 @@
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
 //! | `by_hand`, `kept` | what if a person cuts the power, and what can be read afterwards? |
 //! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
+//! | `guise` | in which circumstances does a supervisor run? |
 //! | `limits`, `crowd` | what if a box has nothing left to give, or everybody asks it? |
 //! | [`supervisor`] | what does the kernel know of a supervisor? |
 //! | `expectations`, [`failure`] | what does one expect of a pair, and what is said when it is not so? |
@@ -65,6 +66,7 @@ mod ethernet;
 pub(crate) mod expectations;
 pub mod failure;
 mod faults;
+mod guise;
 pub mod init;
 pub mod isolation;
 mod kept;
@@ -110,7 +112,7 @@ impl Lab {
                 std::fs::copy(program, machine::PRODUCT)?;
                 ["/run/twobox"].as_slice()
             }
-            None => &[init::PROGRAM, "twobox"],
+            None => &[&[init::PROGRAM], choices.guise, &["twobox"]].concat(),
         };
         let program = [program, &["run", "--config", "/run/twobox.toml"]].concat();
         let mut files = choices.files.clone();

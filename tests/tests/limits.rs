@@ -15,6 +15,10 @@ macro_rules! stories {
 
 stories! {
     no_more_files: "no-more-files",
+    no_more_processes: "no-more-processes",
+    console_stuck: "console-stuck",
+    console_lost: "console-lost",
+    syslog_lost: "syslog-lost",
 }
 
 fn demo(words: &[&str]) {

@@ -18,6 +18,8 @@ use super::failure::Failure;
 pub(super) enum Manners {
     /// Asks for the status, reads the answer, and asks again.
     Good,
+    /// Gives an order that changes nothing, and is logged.
+    Bossy,
     /// Says nothing.
     Silent,
     /// Asks, and never reads the answer.
@@ -56,11 +58,12 @@ impl Lab {
 }
 
 impl Manners {
-    const ALL: [Self; 3] = [Self::Good, Self::Silent, Self::Deaf];
+    const ALL: [Self; 4] = [Self::Good, Self::Bossy, Self::Silent, Self::Deaf];
 
     const fn word(self) -> &'static str {
         match self {
             Self::Good => "good",
+            Self::Bossy => "bossy",
             Self::Silent => "silent",
             Self::Deaf => "deaf",
         }
@@ -93,6 +96,7 @@ fn one(manners: Manners, end: Instant) -> Answers {
         let begun = Instant::now();
         let done = match manners {
             Manners::Good => ask(Path::new(SOCKET), "status json").map(drop),
+            Manners::Bossy => ask(Path::new(SOCKET), "clear").map(drop),
             Manners::Silent => say_nothing(end),
             Manners::Deaf => say_and_ignore(end),
         };

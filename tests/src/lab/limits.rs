@@ -1,19 +1,27 @@
 //! What if a box has nothing left to give: no file, no memory, no process, no room on its disk?
 
+use std::fs;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 use rustix::process::{Resource, getrlimit};
 
-use super::Lab;
+use super::config::Choices;
 use super::crowd::Manners;
 use super::expectations::{is, order, served_by, silence_below, whole};
 use super::failure::{Failure, expect};
-use super::stories::{LONG, SWITCH, Story, story, term};
+use super::stories::{LONG, NOTHING, SWITCH, Story, TAKEOVER, story, term};
 use super::supervisor::Supervisor;
+use super::{Lab, guise};
 
-pub(super) const STORIES: [Story; 1] = [story("no-more-files", no_more_files)];
+pub(super) const STORIES: [Story; 5] = [
+    story("no-more-files", no_more_files),
+    Story { choices: commoner, ..story("no-more-processes", no_more_processes) },
+    Story { choices: stuck_console, ..story("console-stuck", nobody_reads) },
+    Story { choices: lost_syslog, ..story("syslog-lost", nobody_reads) },
+    Story { choices: lost_console, ..story("console-lost", nobody_reads) },
+];
 
 /// Neither supervisor can open anything any more; the service dies, again and again.
 fn no_more_files(lab: &Lab) -> Result<String, Failure> {
@@ -52,3 +60,69 @@ fn no_more_files(lab: &Lab) -> Result<String, Failure> {
     expect(lab.boots(First) + lab.boots(Second) == 2, "a box was shot, or reset itself")?;
     Ok(measured)
 }
+
+/// The supervisor of the active box can start nothing any more, and its service dies.
+fn no_more_processes(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    lab.machine(First).demo(&["touch", guise::ALONE])?;
+    thread::sleep(SOON);
+    lab.kill(First, "serve")?;
+    served_by(lab, Second)?;
+    let measured = silence_below(lab, start, TAKEOVER)?;
+    let told = lab.log(First).contains("no more processes");
+    expect(told, "it was not told that no process can be started")?;
+    lab.machine(First).demo(&["remove", guise::ALONE])?;
+    thread::sleep(SOON);
+    order(lab, First, "clear")?;
+    served_by(lab, First)?;
+    expect(lab.boots(First) + lab.boots(Second) == 2, "a box was shot, or reset itself")?;
+    Ok(measured)
+}
+
+fn commoner() -> Choices {
+    Choices { guise: &["commoner"], ..Choices::default() }
+}
+
+/// What is logged goes nowhere, and there is much of it.
+fn nobody_reads(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    for id in BoxId::BOTH {
+        lab.twobox(id, &["log", "trace"])?;
+        let orders = lab.crowd(id, Manners::Bossy, 4, LONG / 4)?.answered;
+        expect(orders > MANY, format!("{orders} orders are not enough to fill the queue"))?;
+    }
+    thread::sleep(LONG / 2);
+    let (supervisor, home) = (Supervisor::of(First)?, term(lab, First)?);
+    lab.machine(First).demo(&["touch", guise::PANIC])?;
+    let again = |_: &Lab| Supervisor::of(First).is_ok_and(|it| it.pid() != supervisor.pid());
+    expect(lab.wait_for(LONG, again), "it panicked, and did not end")?;
+    is(lab, First, "active")?;
+    expect(term(lab, First)? == home, "the term has changed")?;
+    let box_ = fs::read_to_string(lab.disk(First).join("twobox.blackbox")).unwrap_or_default();
+    expect(box_.contains("wanted by the lab"), "the black box says nothing of the panic")?;
+    expect(lab.boots(First) + lab.boots(Second) == 2, "a box was shot, or reset itself")?;
+    let seen = lab.client().since(start);
+    expect(seen.lost == 0, format!("{} of {} requests failed", seen.lost, seen.asked))?;
+    silence_below(lab, start, NOTHING)
+}
+
+fn stuck_console() -> Choices {
+    Choices { guise: &["panics", "stuck-console"], ..Choices::default() }
+}
+
+fn lost_syslog() -> Choices {
+    let extra = "[log]\nto = \"syslog\"\n".to_owned();
+    Choices { guise: &["panics", "lost-syslog"], extra, ..Choices::default() }
+}
+
+fn lost_console() -> Choices {
+    Choices { guise: &["panics", "lost-console"], ..Choices::default() }
+}
+
+/// More lines than the supervisor keeps for whoever reads them.
+const MANY: u64 = 1_100;
+
+/// What was asked for by a file has happened.
+const SOON: Duration = Duration::from_millis(200);

@@ -596,7 +596,7 @@ fn stay() -> Choices {
 pub(super) const LONG: Duration = Duration::from_secs(4);
 
 /// What an unplanned takeover may cost on a busy machine: deadtime, delay of the standby, the switch, the start.
-const TAKEOVER: Duration = Duration::from_secs(8);
+pub(super) const TAKEOVER: Duration = Duration::from_secs(8);
 
 /// What a planned move may cost: a stop and a start.
 pub(super) const SWITCH: Duration = Duration::from_secs(3);
