@@ -28,8 +28,8 @@
 //! | `by_hand`, `kept` | what if a person cuts the power, and what can be read afterwards? |
 //! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
 //! | `guise` | in which circumstances does a supervisor run? |
-//! | `limits`, `crowd` | what if a box has nothing left to give, or everybody asks it? |
-//! | [`supervisor`] | what does the kernel know of a supervisor? |
+//! | `limits`, `crowd`, `flood` | what if a box has nothing left to give, everybody asks it, or somebody shouts? |
+//! | [`supervisor`], `figures` | what does the kernel know of a supervisor, and what does that say of itself? |
 //! | `expectations`, [`failure`] | what does one expect of a pair, and what is said when it is not so? |
 //! | [`selftest`] | does the lab itself tell the truth? |
 
@@ -66,6 +66,8 @@ mod ethernet;
 pub(crate) mod expectations;
 pub mod failure;
 mod faults;
+pub(crate) mod figures;
+mod flood;
 mod guise;
 pub mod init;
 pub mod isolation;

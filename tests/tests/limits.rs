@@ -14,6 +14,7 @@ macro_rules! stories {
 }
 
 stories! {
+    forged_frames: "forged-frames",
     no_more_files: "no-more-files",
     no_more_processes: "no-more-processes",
     console_stuck: "console-stuck",
