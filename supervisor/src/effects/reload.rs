@@ -154,6 +154,7 @@ impl Effects {
             self.chronicle.hooks().become_like(&hooks);
         }
         if let Some(gun) = gun {
+            gun.succeed(&self.gun);
             self.gun = gun;
             // What was held against the device before is not held against this one.
             self.soon(Input::Event(Event::SeenOn));

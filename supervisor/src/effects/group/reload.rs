@@ -1,24 +1,31 @@
 //! What becomes of the resources when the configuration is another one?
 //!
 //! What would run the same way runs on, and is not touched. What would not is stopped, in reverse order, before anything
-//! is started; then whatever has its place here and does not run is started in order. One that does not start has
-//! failed, as it may at any time.
+//! is started; then whatever has come to its place here is started in order. One that does not start has failed, as it may
+//! at any time; one that had failed before is left to whoever decides about that.
 //!
 //! What is no resource any more, and cannot be stopped, is kept in mind: this box has not released before that has
 //! stopped too.
 
 use std::io;
 
-use super::{Hands, Member, note};
+use super::{Hands, Member, files, note};
 
 impl Hands {
     pub(super) fn reload(&mut self, members: Vec<Member>) {
         self.lease.patience = members.iter().map(|member| member.config.stop_timeout).sum();
+        self.reserve.keep(files(&members));
+        let position = self.position;
         let mut gone = std::mem::replace(&mut self.members, members);
+        let mut known = Vec::new();
         for member in &mut self.members {
             let same = |other: &Member| other.config.runs_like(&member.config);
             if let Some(place) = gone.iter().position(same) {
-                member.succeed(gone.remove(place));
+                let other = gone.remove(place);
+                if position.has(other.config.place) {
+                    known.push(other.config.name.clone());
+                }
+                member.succeed(other);
             }
         }
         for mut member in gone.into_iter().rev() {
@@ -26,21 +33,21 @@ impl Hands {
                 self.leftovers.push(member);
             }
         }
-        let position = self.position;
         let strangers = self.members.iter_mut().rev();
         for member in strangers.filter(|it| it.runs && !position.has(it.config.place)) {
             stops(member);
             note(&self.states, member, None);
         }
-        self.fill_gaps();
+        self.fill_beside(&known);
     }
 
-    /// Starts, in order, whatever has its place here and does not run, whatever becomes of the others.
-    fn fill_gaps(&mut self) {
+    /// Starts, in order, whatever has its place here, but for what is `known`, whatever becomes of the others.
+    fn fill_beside(&mut self, known: &[String]) {
         let mut failed = Vec::new();
         let (position, cord) = (self.position, self.cord.clone());
-        let gaps = self.members.iter_mut();
-        for member in gaps.filter(|it| !it.runs && position.has(it.config.place)) {
+        let new = |it: &&mut Member| !known.contains(&it.config.name);
+        let members = self.members.iter_mut().filter(new);
+        for member in members.filter(|it| position.has(it.config.place)) {
             let started = member.start(&cord);
             note(&self.states, member, started.as_ref().err());
             let name = &member.config.name;
@@ -80,6 +87,7 @@ mod tests {
     use board::journal::Store;
     use board::lease::Lease;
     use board::patience::{Cord, Patience};
+    use board::reserve::Reserve;
     use board::resource::{Config, Resource};
     use board::table::Source;
     use firmware_agnostic::identity::BoxId;
@@ -99,6 +107,16 @@ mod tests {
         assert_eq!(stage.done(), ["stop b1", "start new1", "start b2"]);
         stage.reload(&[("a", 1)]);
         assert_eq!(stage.done(), ["stop b2", "stop c1", "stop new1"]);
+    }
+
+    #[test]
+    fn what_has_failed_is_left_to_others() {
+        let mut stage = Stage::active(&[("a", 1), ("b", 1)]);
+        stage.hands.members[1].runs = false;
+        stage.reload(&[("b", 1), ("c", 1)]);
+        assert_eq!(stage.done(), ["stop a1", "start c1"]);
+        stage.hands.restart("b");
+        assert_eq!(stage.done(), ["stop b1", "start b1"]);
     }
 
     #[test]
@@ -147,6 +165,7 @@ mod tests {
                 bell: Cord::new().unwrap(),
                 cord: Cord::new().unwrap(),
                 states: Arc::default(),
+                reserve: Reserve::new("a test", 0).unwrap(),
             };
             let mut stage = Self { hands, done: Arc::default(), told, _room: room };
             stage.reload(resources);
