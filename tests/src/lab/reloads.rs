@@ -228,6 +228,9 @@ pub(super) fn keys(lab: &Lab) -> Result<String, Failure> {
     std::thread::sleep(Duration::from_secs(1));
     for id in BoxId::BOTH {
         none_refused(lab, id)?;
+        let status = said(lab, id, &["status", "--json"])?;
+        let whole = status.matches("\"lost\":0").count();
+        expect(whole == 3, format!("frames were lost on a link of {}: {status}", name(id)))?;
         expect(!lab.log(id).contains("is silent"), "a link fell silent")?;
     }
     // A box that still has the old key alone is not heard: the keys that were told are those that count.
