@@ -36,6 +36,11 @@ use waiting::Waiting;
 /// How the resources are doing, for people.
 pub(crate) type States = Vec<State>;
 
+/// How many files the work on `members` may take.
+const fn files(members: &[Member]) -> usize {
+    reserve::START + FILES * members.len()
+}
+
 /// How one resource is doing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
@@ -79,7 +84,7 @@ impl Group {
         let states = configs.iter().map(|config| State::of(&config.name, &[])).collect();
         let states = Arc::new(Mutex::new(states));
         let (start_time, stop_time) = times(configs);
-        let reserve = Reserve::new("resources", reserve::START + FILES * members.len())?;
+        let reserve = Reserve::new("resources", files(&members))?;
         let hands = Hands {
             members,
             leftovers: Vec::new(),

@@ -171,7 +171,8 @@ impl Hands {
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     if let Some(on) = self.on.take() {
                         self.cord.reset();
-                        std::thread::sleep(on.left());
+                        // Until its time is over.
+                        let _ = on.readable(&[]);
                         self.power_on();
                     }
                     return;
@@ -377,5 +378,34 @@ mod tests {
         shoot(2);
         thread::sleep(Duration::from_millis(300));
         assert!(!is_on(), "somebody else had switched it off");
+    }
+
+    #[test]
+    fn devices_that_are_replaced_keep_what_they_have_promised_and_answer() {
+        let directory = tempfile::tempdir().unwrap();
+        let (switch, power) = (directory.path().join("switch"), directory.path().join("power"));
+        let script = format!(
+            "#!/bin/sh\ncase $1 in status) cat {0};; *) echo $1 > {0};; esac\n",
+            power.display()
+        );
+        fs::write(&switch, script).unwrap();
+        fs::write(&power, "on\n").unwrap();
+        fs::set_permissions(&switch, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!(
+            "kind = \"command\"\ncommand = [\"{}\"]\ntimeout = \"60s\"\n\
+             action = \"off-then-on\"\non_after = \"1s\"\n",
+            switch.display()
+        );
+        let config = Config::read(&mut Source::new(&text).parse()).unwrap();
+        let (inputs, answers) = smol::channel::bounded(8);
+        let gun = Gun::open(&[config], inputs).unwrap();
+        gun.fence(1);
+        drop(gun);
+        let answer = answers.recv_blocking();
+        assert!(matches!(answer, Ok(Input::Event(Event::Answer(1, Answer::Fenced)))));
+        assert_eq!(fs::read_to_string(&power).unwrap(), "off\n");
+        // The thread is gone when this is, and the power is back by then.
+        assert!(answers.recv_blocking().is_err());
+        assert_eq!(fs::read_to_string(&power).unwrap(), "on\n");
     }
 }

@@ -65,7 +65,7 @@ const fn reload(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -
     Story { name, choices: reloads::choices, play }
 }
 
-const STORIES: [Story; 46] = [
+const STORIES: [Story; 49] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -98,6 +98,9 @@ const STORIES: [Story; 46] = [
     story("drill", by_hand::drill),
     reload("reload-unnoticed", reloads::unnoticed),
     reload("reload-services", reloads::services),
+    reload("reload-links", reloads::links),
+    reload("reload-fence", reloads::fence),
+    reload("reload-checks", reloads::checks),
     reload("reload-keys", reloads::keys),
     reload("reload-in-vain", reloads::in_vain),
     reload("reload-storm", reloads::storm),
