@@ -1,0 +1,66 @@
+//! The pair itself, as it ships.
+
+use std::time::Duration;
+
+use firmware_agnostic::identity::BoxId::{First, Second};
+
+use super::{System, Trial, trial};
+use crate::bench::product;
+use crate::lab::Lab;
+use crate::lab::config::Choices;
+use crate::lab::expectations::order;
+use crate::lab::failure::Failure;
+
+pub(super) const DEFAULTS: System = System {
+    name: "pair",
+    title: "twobox (keepalive 0.2 s, deadtime 1 s)",
+    package: None,
+    trials: &[
+        Trial { most: Some(30.0), ..trial("planned", 10) },
+        Trial { most: Some(1_200.0), ..trial("power", 6) },
+        trial("hang", 3),
+        Trial { most: Some(60.0), ..trial("service", 5) },
+        trial("crash", 5),
+        trial("gone", 1),
+        trial("cables", 3),
+    ],
+    patience: Duration::from_secs(4),
+    status: Some(&["/run/twobox", "status"]),
+    lab: || lab(Choices::default()),
+    away: |lab| order(lab, First, "standby"),
+    home: |lab| order(lab, First, "resume"),
+    forgive,
+    stands_by,
+};
+
+/// Ten times the speed of the defaults: what 115200 baud can carry.
+pub(super) const FAST: System = System {
+    name: "pair-fast",
+    title: "twobox (0.02 s, 0.1 s)",
+    trials: &[Trial { most: Some(200.0), ..trial("power", 5) }],
+    status: None,
+    lab: || {
+        let timing =
+            "keepalive = \"20ms\"\nwarntime = \"50ms\"\ndeadtime = \"100ms\"\ninitdead = \"4s\"\n";
+        lab(Choices { timing: timing.to_owned(), ..Choices::default() })
+    },
+    ..DEFAULTS
+};
+
+fn lab(choices: Choices) -> Result<Lab, Failure> {
+    Ok(Lab::new(&Choices { program: Some(product()?), ..choices })?)
+}
+
+/// Every failure of the service is the first, which is mended on the spot, and every stay at home as well.
+fn forgive(lab: &Lab) -> Result<(), Failure> {
+    for (id, word) in [(First, "clear"), (Second, "resume")] {
+        if lab.is_on(id) {
+            order(lab, id, word)?;
+        }
+    }
+    Ok(())
+}
+
+fn stands_by(lab: &Lab) -> bool {
+    lab.role(First).as_deref() == Some("active") && lab.role(Second).as_deref() == Some("standby")
+}
