@@ -92,14 +92,12 @@ pub fn inside(words: &[&str]) -> Result<(), Failure> {
     let wanted = Wanted::read(words)?;
     for system in wanted.systems() {
         let lab = (system.lab)()?;
-        if wanted.section(IDLE) || wanted.section(STATUS) {
-            gaps::restore(system, &lab).map_err(|failure| failure.with_logs(&lab))?;
-        }
+        gaps::restore(system, &lab).map_err(|failure| failure.with_logs(&lab))?;
         if wanted.section(STATUS) {
             say(answers(system, &lab)?);
         }
-        if wanted.section(IDLE) {
-            say(idle::run(system.package.is_none())?);
+        if let Some(trial) = system.trial(IDLE).filter(|_| wanted.section(IDLE)) {
+            say(idle::run(trial.turns, system.is_ours())?);
         }
         for happening in HAPPENINGS.iter().filter(|it| wanted.section(it.name)) {
             let rows = gaps::run(system, happening, &lab);
@@ -207,7 +205,7 @@ fn answers(system: &System, lab: &Lab) -> Result<Vec<Row>, Failure> {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     expect(output.status.success(), String::from_utf8_lossy(&output.stderr))?;
     let times = said.lines().filter_map(|line| Some(line.parse::<f64>().ok()? / 1e3));
-    let most = system.package.is_none().then_some(5.0);
+    let most = system.is_ours().then_some(5.0);
     Ok(vec![Row::new("status asked for and answered", "ms", times).at_most(most)])
 }
 

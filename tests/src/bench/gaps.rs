@@ -33,6 +33,8 @@ enum Then {
     Served(BoxId),
     /// When all that can happen has happened; then it is told who has the address.
     Settled,
+    /// The same, and nobody should have noticed.
+    Unnoticed,
 }
 
 const fn happening(
@@ -45,7 +47,8 @@ const fn happening(
 }
 
 /// Everything that can be measured here.
-pub static HAPPENINGS: [Happening; 7] = [
+pub static HAPPENINGS: [Happening; 9] = [
+    happening("nothing", "nothing happens", Then::Unnoticed, |_, _| Ok(())),
     happening("planned", "planned switch", Then::Served(Second), |it, lab| (it.away)(lab)),
     happening("power", "box loss by power", Then::Served(Second), |_, lab| {
         lab.power_off(First);
@@ -53,11 +56,17 @@ pub static HAPPENINGS: [Happening; 7] = [
     }),
     happening("hang", "box hangs, its power on", Then::Settled, |_, lab| Ok(lab.hang(First)?)),
     happening("service", "service killed", Then::Settled, |_, lab| Ok(lab.kill(First, "serve")?)),
-    happening("crash", "supervisor killed, started again", Then::Settled, |_, lab| {
+    happening("crash", "supervisor killed, started again", Then::Unnoticed, |_, lab| {
         Ok(lab.crash_supervisor(First)?)
     }),
     happening("gone", "supervisor killed, stays away", Then::Settled, |_, lab| {
         Ok(lab.abandon(First)?)
+    }),
+    happening("all", "all its processes killed, stay away", Then::Settled, |it, lab| {
+        // Stopped first, so that none of them can do anything about the death of another.
+        signal(it, lab, "STOP")?;
+        lab.abandon(First)?;
+        signal(it, lab, "KILL")
     }),
     happening("cables", "every cable cut", Then::Settled, |_, lab| {
         lab.part();
@@ -71,25 +80,34 @@ pub static HAPPENINGS: [Happening; 7] = [
 ///
 /// When the system does not come to rest before or after, or does something else than what is to be measured.
 pub fn run(system: &System, happening: &Happening, lab: &Lab) -> Result<Vec<Row>, Failure> {
-    let Some(trial) = system.trials.iter().find(|it| it.happening == happening.name) else {
+    let Some(trial) = system.trial(happening.name) else {
         return Ok(Vec::new());
     };
-    let mut seen = Seen::default();
+    let (mut seen, what) = (Seen::default(), happening.what);
     for turn in 0..trial.turns {
         restore(system, lab)?;
         sleep(PHASE * turn);
         let (doubles, start) = (lab.doubles().len(), Instant::now());
         (happening.act)(system, lab)?;
         match happening.then {
-            Then::Served(id) => serves(lab, id)?,
-            Then::Settled => sleep(system.patience),
+            Then::Served(id) => {
+                expect(lab.wait_for(PATIENCE, |lab| lab.holders() == [id]), "it does not move")?;
+                seen.part(&format!("{what}: until the address has moved"), millis(start.elapsed()));
+                serves(lab, id)?;
+            }
+            Then::Settled | Then::Unnoticed => sleep(system.patience),
         }
         seen.note(lab, start, doubles);
+        if happening.name == "power" {
+            for (phase, time) in (system.phases)(lab, Second) {
+                seen.part(&format!("{what}: {phase}"), time);
+            }
+        }
         if happening.name == "planned" {
             let start = Instant::now();
             (system.home)(lab)?;
             serves(lab, First)?;
-            seen.home.push(millis(lab.client().since(start).silence));
+            seen.part("failback", millis(lab.client().since(start).silence));
         }
     }
     Ok(seen.rows(system, happening, trial.most))
@@ -107,7 +125,8 @@ fn serves(lab: &Lab, id: BoxId) -> Result<(), Failure> {
 #[derive(Default)]
 struct Seen {
     gaps: Vec<f64>,
-    home: Vec<f64>,
+    /// Whatever else took its time.
+    parts: Vec<(String, Vec<f64>)>,
     lost: Vec<f64>,
     /// The milliseconds in which both boxes had the address.
     doubled: Vec<f64>,
@@ -115,6 +134,13 @@ struct Seen {
 }
 
 impl Seen {
+    fn part(&mut self, part: &str, time: f64) {
+        match self.parts.iter_mut().find(|(name, _)| name == part) {
+            Some((_, times)) => times.push(time),
+            None => self.parts.push((part.to_owned(), vec![time])),
+        }
+    }
+
     fn note(&mut self, lab: &Lab, start: Instant, doubles: usize) {
         let window = lab.client().since(start);
         self.gaps.push(millis(window.silence));
@@ -133,16 +159,15 @@ impl Seen {
         // What is promised is promised of the pair alone.
         let none = system.package.is_none().then_some(0.0);
         let mut rows = vec![Row::new(what, "ms", self.gaps).at_most(most)];
-        if !self.home.is_empty() {
-            rows.push(Row::new("failback", "ms", self.home));
-        }
-        if happening.name == "crash" {
+        if matches!(happening.then, Then::Unnoticed) {
             let lost = Row::new(&format!("{what}: requests lost"), "", self.lost);
             rows.push(lost.at_most(none));
         }
+        let parts = self.parts.into_iter();
+        rows.extend(parts.map(|(part, times)| Row::new(&part, "ms", times)));
         let doubled = Row::new(&format!("{what}: both had the address"), "ms", self.doubled);
         rows.push(doubled.at_most(none));
-        if matches!(happening.then, Then::Settled) {
+        if !matches!(happening.then, Then::Served(_)) {
             let mut holders = self.holders;
             holders.sort();
             holders.dedup();
@@ -151,6 +176,13 @@ impl Seen {
         }
         rows
     }
+}
+
+/// Sends a signal to every process of a system on home.
+fn signal(system: &System, lab: &Lab, signal: &str) -> Result<(), Failure> {
+    let script = "for it in /proc/[0-9]*; do [ \"$(cat $it/comm)\" = $1 ] && kill -$2 ${it#/proc/}; done; exit 0";
+    let words = ["-c", script, "sh", system.comm, signal];
+    Ok(lab.enter(First, "/bin/sh", &words).map(drop)?)
 }
 
 /// The pair is whole: home serves and the other stands by. What is off gets its power; where that is not enough,

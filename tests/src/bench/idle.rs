@@ -16,19 +16,20 @@ use crate::lab::{init, isolation, name};
 
 use super::row::Row;
 
-/// Rows of what a system costs in both boxes of the lab in this world, of which home serves.
+/// What a system costs in both boxes of the lab in this world, of which home serves, measured so many times; with
+/// targets, if wanted.
 ///
 /// # Errors
 ///
 /// When nothing runs in a box, or the kernel keeps no such books.
-pub fn run(ours: bool) -> Result<Vec<Row>, Failure> {
+pub fn run(times: u32, targets: bool) -> Result<Vec<Row>, Failure> {
     sleep(WARM_UP);
     let mut books = vec![both()?];
-    for _ in 0..SLICES {
+    for _ in 0..times {
         sleep(SLICE);
         books.push(both()?);
     }
-    let most = |limit: f64| ours.then_some(limit);
+    let most = |limit: f64| targets.then_some(limit);
     let mut rows = Vec::new();
     for (place, what) in ["active", "standby"].into_iter().enumerate() {
         let of = |both: &[Books; 2], read: fn(&Books) -> f64| both.get(place).map_or(0.0, read);
@@ -160,5 +161,4 @@ const TICK: f64 = 10.0;
 const WARM_UP: Duration = Duration::from_secs(4);
 
 /// In parts, so that a disturbance is seen as one.
-const SLICES: usize = 5;
 const SLICE: Duration = Duration::from_secs(5);

@@ -24,6 +24,8 @@ pub struct System {
     pub title: &'static str,
     /// The Debian package that it comes from, and a file of that; ours is built.
     pub package: Option<(&'static str, &'static str)>,
+    /// What the kernel calls its processes.
+    pub comm: &'static str,
     /// What it is put through.
     pub trials: &'static [Trial],
     /// By then everything has happened that will.
@@ -38,6 +40,8 @@ pub struct System {
     pub home: fn(&Lab) -> Result<(), Failure>,
     /// Has it forget what went wrong before.
     pub forgive: fn(&Lab) -> Result<(), Failure>,
+    /// What a box says of the parts of its last takeover, in milliseconds.
+    pub phases: fn(&Lab, BoxId) -> Vec<(&'static str, f64)>,
     /// Whether the other box stands by, so that it could take over now.
     pub stands_by: fn(&Lab) -> bool,
 }
@@ -58,6 +62,16 @@ const fn trial(happening: &'static str, turns: u32) -> Trial {
 }
 
 impl System {
+    /// What a system is put through that is called so, if it is.
+    pub fn trial(&self, happening: &str) -> Option<&'static Trial> {
+        self.trials.iter().find(|it| it.happening == happening)
+    }
+
+    /// Whether the targets of the defaults are meant.
+    pub fn is_ours(&self) -> bool {
+        self.name == OURS.name
+    }
+
     /// Why it cannot be measured, if so.
     pub fn missing(&self) -> Option<&'static str> {
         let (_, file) = self.package?;

@@ -16,13 +16,17 @@ pub(super) const TUNED: System = System {
     name: "heartbeat",
     title: "heartbeat 3 (0.2 s, 1 s)",
     package: Some(("heartbeat", "/usr/libexec/heartbeat/heartbeat")),
+    comm: "heartbeat",
     trials: &[
+        trial("idle", 5),
+        trial("nothing", 1),
         trial("planned", 3),
         trial("power", 3),
         trial("hang", 1),
         trial("service", 2),
         trial("crash", 1),
         trial("gone", 1),
+        trial("all", 1),
         trial("cables", 1),
     ],
     patience: Duration::from_secs(8),
@@ -31,13 +35,14 @@ pub(super) const TUNED: System = System {
     away: |lab| done(lab, First, "/usr/share/heartbeat/hb_standby", &["all"]),
     home: |lab| done(lab, First, "/usr/share/heartbeat/hb_takeover", &["all"]),
     forgive: |_| Ok(()),
+    phases: |_, _| Vec::new(),
     stands_by,
 };
 
 pub(super) const DEFAULTS: System = System {
     name: "heartbeat-defaults",
     title: "heartbeat 3 (its defaults)",
-    trials: &[trial("planned", 1), trial("power", 1), trial("cables", 1)],
+    trials: &[trial("idle", 2), trial("planned", 1), trial("power", 1), trial("cables", 1)],
     patience: Duration::from_secs(45),
     status: None,
     lab: || lab(""),

@@ -15,13 +15,17 @@ pub(super) const TUNED: System = System {
     name: "keepalived",
     title: "keepalived (advert_int 0.2)",
     package: Some(("keepalived", "/usr/sbin/keepalived")),
+    comm: "keepalived",
     trials: &[
+        trial("idle", 5),
+        trial("nothing", 1),
         trial("planned", 3),
         trial("power", 3),
         trial("hang", 1),
         trial("service", 2),
         trial("crash", 1),
         trial("gone", 1),
+        trial("all", 1),
         trial("cables", 1),
     ],
     patience: Duration::from_secs(6),
@@ -32,6 +36,7 @@ pub(super) const TUNED: System = System {
     },
     home: |lab| done(lab, First, "/bin/rm", &["/run/away"]),
     forgive: |_| Ok(()),
+    phases: |_, _| Vec::new(),
     stands_by,
 };
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firmware_agnostic::identity::BoxId::{First, Second};
+use firmware_agnostic::identity::BoxId::{self, First, Second};
 
 use super::{System, Trial, trial};
 use crate::bench::product;
@@ -15,13 +15,17 @@ pub(super) const DEFAULTS: System = System {
     name: "pair",
     title: "twobox (keepalive 0.2 s, deadtime 1 s)",
     package: None,
+    comm: "twobox",
     trials: &[
+        trial("idle", 5),
+        trial("nothing", 3),
         Trial { most: Some(30.0), ..trial("planned", 10) },
         Trial { most: Some(1_200.0), ..trial("power", 6) },
         trial("hang", 3),
         Trial { most: Some(60.0), ..trial("service", 5) },
         trial("crash", 5),
         trial("gone", 1),
+        trial("all", 1),
         trial("cables", 3),
     ],
     patience: Duration::from_secs(4),
@@ -30,6 +34,7 @@ pub(super) const DEFAULTS: System = System {
     away: |lab| order(lab, First, "standby"),
     home: |lab| order(lab, First, "resume"),
     forgive,
+    phases,
     stands_by,
 };
 
@@ -59,6 +64,18 @@ fn forgive(lab: &Lab) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Read from its history. Where the poll of the fence device sees the power off first, nobody missed the box.
+fn phases(lab: &Lab, id: BoxId) -> Vec<(&'static str, f64)> {
+    let json = lab.twobox(id, &["history", "--json", "-n", "1"]);
+    let json = json.map(|it| String::from_utf8_lossy(&it.stdout).into_owned()).unwrap_or_default();
+    let parts = [("missed", "detect_ms"), ("fenced", "fence_ms"), ("started", "start_ms")];
+    let number = |word: &str| {
+        let (_, rest) = json.split_once(&format!("\"{word}\":"))?;
+        rest.split([',', '}']).next()?.trim().parse().ok()
+    };
+    parts.into_iter().filter_map(|(part, word)| Some((part, number(word)?))).collect()
 }
 
 fn stands_by(lab: &Lab) -> bool {
