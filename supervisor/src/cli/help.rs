@@ -206,7 +206,8 @@ device for the power and for whose power it is, and tells how long that took.",
         text: "\
 On the box that serves, when the pair is well: cuts the power of the one that
 stands by, sees it off, puts it on again, waits until the pair is whole, and
-tells how long each step took. The service stays where it is.",
+tells how long each step took. The service stays where it is. Whoever stops
+waiting ends nothing: the supervisor puts the power on again all the same.",
     },
     Topic {
         word: "upgrade",
