@@ -156,6 +156,24 @@ pub trait Fence: Send {
         Ok(None)
     }
 
+    /// Writes down, where people look who find the box off, that it was shot; where the device has such a place.
+    ///
+    /// # Errors
+    ///
+    /// When it could, and did not.
+    fn note_shot(&mut self, _patience: &Patience) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Shows a person for a quarter of a minute which box it is, and tells whether it can do that.
+    ///
+    /// # Errors
+    ///
+    /// When it could, and did not.
+    fn blink(&mut self, _patience: &Patience) -> io::Result<bool> {
+        Ok(false)
+    }
+
     /// How long it may be left alone until it is asked for the power again, to see that it still answers, and to keep
     /// open what it has open.
     fn rest(&self) -> Duration {

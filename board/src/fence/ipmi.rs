@@ -254,6 +254,18 @@ impl Fence for Ipmi {
         })
     }
 
+    fn note_shot(&mut self, patience: &Patience) -> io::Result<()> {
+        self.ask(command::add_to_log(*b"TB"), patience).map(drop)
+    }
+
+    fn blink(&mut self, patience: &Patience) -> io::Result<bool> {
+        match self.ask(command::identify(BLINKS), patience) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn rest(&self) -> Duration {
         REST
     }
@@ -401,6 +413,8 @@ const PASSWORD_MAX: usize = 20;
 const OLD_PASSWORD_MAX: usize = 16;
 /// A BMC forgets a session after a minute without a question (section 6.12.15).
 const REST: Duration = Duration::from_secs(20);
+/// Its light, for so many seconds.
+const BLINKS: u8 = 15;
 /// BMCs that lock users out do so after some three wrong passwords in some minutes.
 const REFUSED: Duration = Duration::from_secs(60);
 const REFUSED_MAX: Duration = Duration::from_secs(15 * 60);

@@ -244,6 +244,8 @@ impl Hands {
         self.note(seen);
         // The loop has ended only when the box leaves, and then nobody listens.
         let _ = self.inputs.send_blocking(Input::Event(Event::Answer(job.tag, answer)));
+        // Nobody waits for it any more, and whoever comes next calls it off.
+        self.ladder.note_shot(&Patience::with_cord(self.ladder.timeout(), &self.cord));
     }
 
     fn ask(&mut self, Job { verb, patience, .. }: &Job) -> io::Result<Power> {
