@@ -23,6 +23,7 @@ pub mod command;
 mod guid;
 pub mod ipmi;
 mod ladder;
+mod reach;
 #[cfg(feature = "redfish")]
 pub mod redfish;
 pub mod serial_reset;
