@@ -15,6 +15,8 @@ macro_rules! stories {
 
 stories! {
     forged_frames: "forged-frames",
+    everybody_asks: "everybody-asks",
+    no_more_memory: "no-more-memory",
     no_more_files: "no-more-files",
     no_more_processes: "no-more-processes",
     console_stuck: "console-stuck",
