@@ -35,7 +35,7 @@ use crate::run::Input;
 use crate::status::Status;
 use crate::upgrade::Itself;
 
-pub(crate) use group::{Group, States};
+pub(crate) use group::{Group, State, States};
 pub(crate) use guarded::Guarded;
 pub(crate) use gun::{Devices, Gun};
 pub(crate) use keeper::Keeper;
@@ -216,6 +216,7 @@ impl Effects {
     }
 
     fn status<'a>(&'a self, node: &'a Node, now: Instant) -> Status<'a> {
+        let States { resources, journal } = self.group.states();
         Status {
             node,
             now,
@@ -223,7 +224,8 @@ impl Effects {
             config: &self.config,
             ports: &self.ports,
             reception: self.reception.borrow(),
-            resources: self.group.states(),
+            resources,
+            journal,
             devices: self.gun.devices(),
             watchdog: self.keeper.as_ref().map(Keeper::state),
             pace: self.pace,

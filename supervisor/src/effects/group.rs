@@ -31,7 +31,13 @@ use member::{Member, Position};
 use waiting::Waiting;
 
 /// How the resources are doing, for people.
-pub(crate) type States = Vec<State>;
+#[derive(Clone, Debug, Default)]
+pub(crate) struct States {
+    /// In the order of the configuration.
+    pub(crate) resources: Vec<State>,
+    /// Why the journal is not on the disk, if it is not.
+    pub(crate) journal: Option<String>,
+}
 
 /// How one resource is doing.
 #[derive(Clone, Debug, Default)]
@@ -76,7 +82,8 @@ impl Group {
         let (jobs, queue) = mpsc::channel();
         let (finished, done) = mpsc::channel();
         let (bell, cord) = (Cord::new()?, Cord::new()?);
-        let states = Arc::new(Mutex::new(vec![State::default(); members.len()]));
+        let resources = vec![State::default(); members.len()];
+        let states = Arc::new(Mutex::new(States { resources, journal: None }));
         let all = |time: fn(&Config) -> Duration| configs.iter().map(time).sum();
         let stop_time = all(|config| config.stop_timeout);
         let start_time = all(|config| config.start_timeout + config.stop_timeout);
@@ -150,14 +157,14 @@ impl Group {
         self.stop_time
     }
 
-    /// How each resource is doing, in the order of the configuration.
+    /// How the resources are doing.
     pub(crate) fn states(&self) -> States {
         self.states.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// When the neighbours knew where everything is.
     pub(crate) fn announced(&self) -> Option<firmware_agnostic::time::Instant> {
-        self.states().iter().filter_map(|state| state.announced).max()
+        self.states().resources.iter().filter_map(|state| state.announced).max()
     }
 
     fn give(&self, job: Job) {
@@ -213,6 +220,9 @@ impl Hands {
                 }
             }
             self.look();
+            self.store.try_again();
+            let failure = self.store.failure().map(str::to_owned);
+            self.states.lock().unwrap_or_else(PoisonError::into_inner).journal = failure;
             self.reserve.restore();
         }
     }
@@ -221,9 +231,9 @@ impl Hands {
     fn wait(&self) {
         let running = self.members.iter().filter(|member| member.runs);
         let next = running.clone().map(|member| member.next_look).min();
-        let idle = Instant::now() + IDLE;
+        let idle = Instant::now() + if self.store.failure().is_some() { AGAIN } else { IDLE };
         let patience =
-            Patience::new(next.unwrap_or(idle).saturating_duration_since(Instant::now()));
+            Patience::new(next.unwrap_or(idle).min(idle).saturating_duration_since(Instant::now()));
         let mut descriptors: Vec<BorrowedFd<'_>> = vec![self.bell.as_fd()];
         descriptors.extend(running.filter_map(|member| member.resource.alarm()));
         // Why it ended is looked at afterwards.
@@ -369,7 +379,7 @@ impl Hands {
         let runs = self.members.iter().any(|member| member.id == id && member.runs);
         let announces = self.members.iter().any(|it| it.id == id && it.config.announces());
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = states.get_mut(id.place()) {
+        if let Some(state) = states.resources.get_mut(id.place()) {
             if runs && announces {
                 state.announced = Some(Clock.now());
             }
@@ -383,6 +393,9 @@ impl Hands {
         let _ = self.inputs.send_blocking(Input::Event(event));
     }
 }
+
+/// Between two attempts to write the journal.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// With nothing to look at, any time will do.
 const IDLE: Duration = Duration::from_secs(3_600);

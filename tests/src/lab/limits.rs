@@ -13,14 +13,15 @@ use super::crowd::Manners;
 use super::expectations::{is, order, served_by, silence_below, whole};
 use super::failure::{Failure, expect};
 use super::figures::Figures;
-use super::stories::{LONG, NOTHING, SWITCH, Story, TAKEOVER, adopted, story, term};
+use super::stories::{LONG, NOTHING, SWITCH, Story, TAKEOVER, adopted, story, term, watched};
 use super::supervisor::Supervisor;
 use super::{Lab, guise, name};
 
-pub(super) const STORIES: [Story; 8] = [
+pub(super) const STORIES: [Story; 9] = [
     Story { choices: fast_line, ..story("forged-frames", forged_frames) },
     story("everybody-asks", everybody_asks),
     story("no-more-memory", no_more_memory),
+    Story { choices: small_disk, ..story("disk-full-and-protected", no_more_disk) },
     story("no-more-files", no_more_files),
     Story { choices: commoner, ..story("no-more-processes", no_more_processes) },
     Story { choices: stuck_console, ..story("console-stuck", nobody_reads) },
@@ -175,6 +176,77 @@ fn no_more_memory(lab: &Lab) -> Result<String, Failure> {
     let seen = lab.client().since(start);
     expect(seen.lost == 0, format!("{} of {} requests failed", seen.lost, seen.asked))?;
     silence_below(lab, start, NOTHING)
+}
+
+/// The disk for the state is full, and then it can only be read.
+fn no_more_disk(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    for id in BoxId::BOTH {
+        // It has room of its own in its last page.
+        lab.machine(id).demo(&["remove", &format!("{}/history", guise::DISK)])?;
+        lab.machine(id).demo(&["fill"])?;
+    }
+    moves_there_and_back(lab)?;
+    for id in BoxId::BOTH {
+        let told = lab.log(id).contains("what happens is not kept");
+        expect(told, format!("{} does not say that its disk is full", name(id)))?;
+        // The journal has had its place from the beginning.
+        expect(journal(lab, id)?.is_none(), format!("the journal of {} fails", name(id)))?;
+    }
+    let term = protect(lab, First)?;
+    expect(self::term(lab, First)? == term, "the term has changed")?;
+    protect(lab, Second)?;
+    moves_there_and_back(lab)?;
+    for id in BoxId::BOTH {
+        let failure = journal(lab, id)?.unwrap_or_default();
+        expect(failure.contains("not written"), format!("status of {}: {failure}", name(id)))?;
+        expect(lab.log(id).contains("will not know what it was"), "the log says nothing of it")?;
+        lab.machine(id).demo(&["unprotect"])?;
+        let written = |lab: &Lab| journal(lab, id).is_ok_and(|failure| failure.is_none());
+        expect(lab.wait_for(LONG, written), "the journal is not written again")?;
+    }
+    expect(lab.boots(First) + lab.boots(Second) == 2, "a box was shot, or reset itself")?;
+    silence_below(lab, start, SWITCH)
+}
+
+/// Kills the supervisor of a box, and protects the disk in the moment in which nobody writes. Tells the term before.
+fn protect(lab: &Lab, id: BoxId) -> Result<String, Failure> {
+    let (before, supervisor) = (term(lab, id)?, Supervisor::of(id)?);
+    thread::scope(|scope| {
+        let protected = scope.spawn(|| lab.machine(id).demo(&["protect"]));
+        thread::sleep(SOON);
+        lab.crash_supervisor(id)?;
+        let protected = protected.join().map_err(|_| Failure("a thread has panicked".into()))??;
+        expect(protected.status.success(), String::from_utf8_lossy(&protected.stderr))
+    })?;
+    let again = |_: &Lab| Supervisor::of(id).is_ok_and(|it| it.pid() != supervisor.pid());
+    expect(lab.wait_for(LONG, again), "its supervisor was not started again")?;
+    whole(lab)?;
+    Ok(before)
+}
+
+fn moves_there_and_back(lab: &Lab) -> Result<(), Failure> {
+    order(lab, First, "standby")?;
+    served_by(lab, Second)?;
+    is(lab, First, "standby")?;
+    order(lab, First, "resume")?;
+    served_by(lab, First)?;
+    is(lab, Second, "standby")
+}
+
+/// What the status says of the journal, if it says anything.
+fn journal(lab: &Lab, id: BoxId) -> Result<Option<String>, Failure> {
+    let status = String::from_utf8_lossy(&lab.twobox(id, &["status"])?.stdout).into_owned();
+    Ok(status.lines().find(|line| line.starts_with("journal: ")).map(str::to_owned))
+}
+
+fn small_disk() -> Choices {
+    let history = format!("[history]\nfile = \"{}/history\"\n", guise::DISK);
+    let mut choices =
+        Choices { guise: &["small-disk"], state: guise::DISK.to_owned(), ..watched() };
+    choices.extra += &history;
+    choices
 }
 
 fn fast_line() -> Choices {
