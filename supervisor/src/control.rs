@@ -18,7 +18,7 @@ use board::reserve::Reserve;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::Gid;
-use smol::channel::Sender;
+use smol::channel::{Receiver, Sender, bounded};
 use smol::future::or;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, LocalExecutor, Timer};
@@ -82,15 +82,24 @@ impl Socket {
         labels: Rc<Labels>,
         inputs: Sender<Input>,
     ) {
-        let (places, place) = smol::channel::bounded(CLIENTS_MAX);
+        let (places, place) = bounded(CLIENTS_MAX);
+        let (hurry, hurried) = bounded(1);
         loop {
-            // A client too many waits until another one is done.
-            let _ = places.send(()).await;
+            // A client too many waits until another one is done, and whoever has said nothing for longest makes way.
+            let urge = async {
+                loop {
+                    Timer::after(COURTESY).await;
+                    let _ = hurry.try_send(());
+                }
+            };
+            let _ = or(places.send(()), urge).await;
+            let _ = hurried.try_recv();
             let ready = self.listener.readable().await;
             self.spare.spend();
             let accepted = ready.and_then(|()| self.listener.get_ref().accept());
             let plenty = self.spare.restore();
-            let (place, labels, inputs) = (place.clone(), labels.clone(), inputs.clone());
+            let (place, hurried) = (place.clone(), hurried.clone());
+            let (labels, inputs) = (labels.clone(), inputs.clone());
             match accepted.and_then(|(stream, _)| self.admit(stream)) {
                 Ok(stream) => {
                     let patience = async {
@@ -98,7 +107,7 @@ impl Socket {
                         Err(io::ErrorKind::TimedOut.into())
                     };
                     let client = async move {
-                        let served = or(serve(stream, &labels, &inputs), patience).await;
+                        let served = or(serve(stream, &hurried, &labels, &inputs), patience).await;
                         if let Err(error) = served {
                             log::debug!("control socket: {error}");
                         }
@@ -177,12 +186,19 @@ impl Drop for Place {
 
 async fn serve(
     mut stream: Async<UnixStream>,
+    hurried: &Receiver<()>,
     labels: &Labels,
     inputs: &Sender<Input>,
 ) -> io::Result<()> {
-    let answer = match Request::parse(&line(&mut stream).await?, labels.names().boxes) {
+    let makes_way = async {
+        // Those who wait are called in the order in which they came.
+        let _ = hurried.recv().await;
+        Err(io::Error::new(io::ErrorKind::TimedOut, "it said nothing, and others wait"))
+    };
+    let line = or(line(&mut stream), makes_way).await?;
+    let answer = match Request::parse(&line, labels.names().boxes) {
         Ok(request) => {
-            let (reply, answer) = smol::channel::bounded(1);
+            let (reply, answer) = bounded(1);
             inputs.send(Input::Request(request, reply)).await.map_err(io::Error::other)?;
             answer.recv().await.map_err(io::Error::other)?
         }
@@ -212,6 +228,8 @@ async fn line(stream: &mut Async<UnixStream>) -> io::Result<String> {
 const CLIENTS_MAX: usize = 16;
 /// A client that neither asks nor reads is hung up on.
 const CLIENT_TIME: Duration = Duration::from_secs(5);
+/// Whoever asks says so at once; only where others wait is nobody waited for.
+const COURTESY: Duration = Duration::from_millis(10);
 /// The longest request names a box.
 const LINE_MAX: usize = 256;
 

@@ -37,7 +37,7 @@ use crate::senses::Watch;
 use crate::status::Status;
 use crate::upgrade::Itself;
 
-pub(crate) use group::{Group, States};
+pub(crate) use group::{Group, State, States};
 pub(crate) use guarded::Guarded;
 pub(crate) use gun::{Devices, Gun};
 pub(crate) use keeper::Keeper;
@@ -249,6 +249,7 @@ impl Effects {
     }
 
     fn status<'a>(&'a self, node: &'a Node, now: Instant) -> Status<'a> {
+        let States { resources, journal } = self.group.states();
         Status {
             node,
             now,
@@ -256,7 +257,8 @@ impl Effects {
             config: &self.config,
             ports: self.links.ports(),
             reception: self.reception.borrow(),
-            resources: self.group.states(),
+            resources,
+            journal,
             devices: self.gun.devices(),
             watchdog: self.keeper.as_ref().map(Keeper::state),
             pace: self.pace,

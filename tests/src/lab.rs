@@ -29,7 +29,7 @@
 //! | `by_hand`, `kept` | what if a person cuts the power, and what can be read afterwards? |
 //! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
 //! | `guise` | in which circumstances does a supervisor run? |
-//! | `limits`, `crowd`, `flood` | what if a box has nothing left to give, everybody asks it, or somebody shouts? |
+//! | `limits`, `crowd`, `flood`, `calm` | what if a box has nothing left to give, everybody asks it, or somebody shouts? |
 //! | [`supervisor`], `figures` | what does the kernel know of a supervisor, and what does that say of itself? |
 //! | `expectations`, [`failure`] | what does one expect of a pair, and what is said when it is not so? |
 //! | [`selftest`] | does the lab itself tell the truth? |
@@ -58,6 +58,7 @@ pub use machine::name;
 
 pub mod bmc;
 mod by_hand;
+mod calm;
 pub mod character;
 pub mod client;
 pub mod config;

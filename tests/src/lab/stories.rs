@@ -597,7 +597,7 @@ fn by_bmc() -> Choices {
     Choices { bmcs: true, timing: timing.to_owned(), ..Choices::default() }
 }
 
-fn watched() -> Choices {
+pub(super) fn watched() -> Choices {
     let extra = format!("[watchdog]\ndisk_timeout = \"{}ms\"\n", DISK.as_millis());
     Choices { watchdog: Some(WATCHDOG), extra, ..Choices::default() }
 }
