@@ -46,6 +46,8 @@ pub enum Version {
 impl Version {
     /// What a box speaks to a peer of which nothing is known yet.
     pub const NEWEST: Self = Self::Two;
+    /// Those that a box understands.
+    pub const ALL: [Self; 2] = [Self::One, Self::Two];
 
     /// The versions in which to say the `number`th word to a peer that speaks `self`.
     ///
@@ -56,7 +58,7 @@ impl Version {
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::One, Self::Two].into_iter().find(|version| *version as u8 == byte)
+        Self::ALL.into_iter().find(|version| *version as u8 == byte)
     }
 }
 

@@ -45,6 +45,15 @@ pub enum Command {
         /// Whether to look at the interfaces, devices and programs of this machine too.
         here: bool,
     },
+    /// Tell whether the other box could follow.
+    CheckPeer,
+    /// Show what has happened, as both boxes have seen it.
+    HistoryOfBoth {
+        /// How many records at the most.
+        count: usize,
+        /// For a program.
+        json: bool,
+    },
     /// Show what has happened.
     History {
         /// The history of the other box, to be shown together with that of this one.
@@ -93,6 +102,8 @@ pub enum Exit {
     Unreachable = 3,
     /// The supervisor is there, and this person may not ask it.
     NotPermitted = 4,
+    /// The other box was to be asked, and does not answer.
+    Silent = 5,
     /// `status` only: the service runs, and one more failure may end it.
     Degraded = 10,
 }
@@ -149,6 +160,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Long("here") => said.here = true,
             Short('n') => said.count = Some(parser.value()?.parse()?),
             Long("with") => said.with = Some(parser.value()?.into()),
+            Long("peer") => said.peer = true,
+            Long("both") => said.both = true,
             Long("json") => said.json = true,
             Long("metrics") => said.metrics = true,
             Long("dry-run") => said.dry_run = true,
@@ -172,6 +185,8 @@ struct Said {
     who: Option<String>,
     help: bool,
     here: bool,
+    peer: bool,
+    both: bool,
     json: bool,
     metrics: bool,
     dry_run: bool,
@@ -206,6 +221,8 @@ impl Said {
             ("--dry-run", self.dry_run && topic.word != "fence"),
             ("--yes", self.yes && topic.word != "fence"),
             ("--here", here && topic.word != "check"),
+            ("--peer", self.peer && topic.word != "check"),
+            ("--both", self.both && topic.word != "history"),
             ("--json", json && !["status", "history"].contains(&topic.word)),
             ("-n", self.count.is_some() && topic.word != "history"),
             ("--with", self.with.is_some() && topic.word != "history"),
@@ -217,10 +234,22 @@ impl Said {
         }
         match (topic.word, operands) {
             ("run", []) => Ok(Command::Run { who }),
+            ("check", []) if self.peer && !here && who.is_none() => Ok(Command::CheckPeer),
+            ("check", _) if self.peer => Err(UsageError(
+                "--peer goes with nothing else: \
+                it is about the file that the supervisor here runs with"
+                    .to_owned(),
+            )),
             ("check", []) => Ok(Command::Check { who, here }),
             ("check", [file]) => {
                 self.config = Some(file.into());
                 Ok(Command::Check { who, here })
+            }
+            ("history", []) if self.both && self.with.is_some() => {
+                Err(UsageError("--both and --with exclude each other".to_owned()))
+            }
+            ("history", []) if self.both => {
+                Ok(Command::HistoryOfBoth { count: self.count.unwrap_or(usize::MAX), json })
             }
             ("history", []) => Ok(Command::History {
                 with: self.with.take(),
@@ -318,6 +347,10 @@ mod tests {
             ("standby now", "say `twobox standby [--for"),
             ("standby --for long", "is no time"),
             ("standby --for 2h --persistent", "exclude each other"),
+            ("check --peer --here", "--peer goes with nothing else"),
+            ("check --peer /x", "--peer goes with nothing else"),
+            ("history --both --with /x", "exclude each other"),
+            ("status --peer", "--peer is no option of status"),
             ("takeover --persistent", "--persistent is no option of takeover"),
             ("log loud", "is no level"),
             ("standby --json", "--json is no option of standby"),

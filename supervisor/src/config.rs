@@ -29,6 +29,7 @@ mod words;
 
 use boxes::Boxes;
 pub use error::Error;
+pub(crate) use fingerprint::{Difference, differences, mark};
 pub use identity::Identity;
 use observers::HISTORY;
 pub use observers::{HAPPENINGS, History, Hook, Metrics};

@@ -14,6 +14,7 @@ use std::time::Duration;
 use std::{fs, str};
 
 use board::child::account::Account;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::Gid;
@@ -86,13 +87,8 @@ impl Socket {
             let (place, labels, inputs) = (place.clone(), labels.clone(), inputs.clone());
             match accepted.and_then(|(stream, _)| self.admit(stream)) {
                 Ok(stream) => {
-                    let patience = async {
-                        Timer::after(CLIENT_TIME).await;
-                        Err(io::ErrorKind::TimedOut.into())
-                    };
                     let client = async move {
-                        let served = or(serve(stream, &labels, &inputs), patience).await;
-                        if let Err(error) = served {
+                        if let Err(error) = serve(stream, &labels, &inputs).await {
                             log::debug!("control socket: {error}");
                         }
                         let _ = place.recv().await;
@@ -171,15 +167,37 @@ async fn serve(
     labels: &Labels,
     inputs: &Sender<Input>,
 ) -> io::Result<()> {
-    let answer = match Request::parse(&line(&mut stream).await?, labels.names().boxes) {
+    let line = in_time(line(&mut stream)).await?;
+    let answer = match Request::parse(&line, labels.names().boxes) {
         Ok(request) => {
             let (reply, answer) = smol::channel::bounded(1);
             inputs.send(Input::Request(request, reply)).await.map_err(io::Error::other)?;
-            answer.recv().await.map_err(io::Error::other)?
+            let answer = async { answer.recv().await.map_err(io::Error::other) };
+            or(answer, hangs_up(&stream)).await?
         }
         Err(reason) => format!("refused\n{reason}\n"),
     };
-    stream.write_all(answer.as_bytes()).await
+    in_time(stream.write_all(answer.as_bytes())).await
+}
+
+async fn in_time<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let patience = async {
+        Timer::after(CLIENT_TIME).await;
+        Err(io::ErrorKind::TimedOut.into())
+    };
+    or(work, patience).await
+}
+
+/// Waits until the client has gone. It says nothing more after its line, and what it has closed is told as that only here.
+async fn hangs_up<T>(stream: &Async<UnixStream>) -> io::Result<T> {
+    loop {
+        Timer::after(HANG_UP_LOOK).await;
+        let mut look = [PollFd::new(stream, PollFlags::empty())];
+        poll(&mut look, Some(&Timespec::default()))?;
+        if look.iter().any(|seen| seen.revents().contains(PollFlags::HUP)) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+    }
 }
 
 /// The first line that the client says, without its end.
@@ -203,6 +221,8 @@ async fn line(stream: &mut Async<UnixStream>) -> io::Result<String> {
 const CLIENTS_MAX: usize = 16;
 /// A client that neither asks nor reads is hung up on.
 const CLIENT_TIME: Duration = Duration::from_secs(5);
+/// Most answers have been given by then.
+const HANG_UP_LOOK: Duration = Duration::from_secs(1);
 /// The longest request names a box.
 const LINE_MAX: usize = 256;
 

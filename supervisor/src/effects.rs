@@ -28,6 +28,7 @@ use smol::{LocalExecutor, Task, Timer};
 use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::labels::Labels;
+use crate::letters::{self, Letters};
 use crate::pace::Pace;
 use crate::ready::Ready;
 use crate::request::{Form, Request};
@@ -50,6 +51,7 @@ pub(crate) struct Effects {
     pub(crate) pair: PairId,
     pub(crate) ports: Vec<Rc<Port>>,
     pub(crate) reception: Rc<RefCell<Reception>>,
+    pub(crate) letters: Rc<Letters>,
     pub(crate) group: Group,
     pub(crate) gun: Gun,
     pub(crate) guarded: Guarded,
@@ -91,6 +93,7 @@ impl Effects {
                         port.send(&frame);
                     }
                 }
+                self.letters.ride();
                 self.number = self.number.wrapping_add(1);
                 if let Some(keeper) = &mut self.keeper {
                     keeper.sent();
@@ -203,6 +206,10 @@ impl Effects {
             }
             Request::Upgrade => {
                 self.itself.try_successor(self.inputs.clone(), reply);
+                return None;
+            }
+            Request::Peer(asks) => {
+                letters::peer(&self.letters, asks, self.labels.peer(), reply);
                 return None;
             }
             Request::Log(level) => {

@@ -25,6 +25,15 @@ impl Labels {
         }
     }
 
+    /// The name of the other box.
+    pub(crate) const fn peer(&self) -> &'static str {
+        let [first, second] = self.boxes;
+        match self.me.other() {
+            BoxId::First => first,
+            BoxId::Second => second,
+        }
+    }
+
     /// The names, lent out.
     pub(crate) fn names(&self) -> Names<'_> {
         Names { me: self.me, boxes: self.boxes, links: &self.links, resources: &self.resources }

@@ -16,6 +16,7 @@ mod history;
 mod hooks;
 mod json;
 mod labels;
+mod letters;
 mod logging;
 mod metrics;
 mod pace;

@@ -8,6 +8,8 @@ use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::order::{Order, Until};
 use log::LevelFilter;
 
+pub use crate::letters::Asks;
+
 /// What somebody asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Request {
@@ -25,6 +27,8 @@ pub enum Request {
     Log(LevelFilter),
     /// Become the program that lies on the disk now, if that can run here.
     Upgrade,
+    /// Ask the other box.
+    Peer(Asks),
 }
 
 /// For whom a status is.
@@ -65,6 +69,10 @@ impl Request {
                 Self::Order(Order::Fence { id: named(name, boxes)?, force: true })
             }
             ["upgrade"] => Self::Upgrade,
+            ["peer", "check"] => Self::Peer(Asks::Check),
+            ["peer", "history", count] => Self::Peer(Asks::History(
+                count.parse().map_err(|_| format!("{count} is no number of records"))?,
+            )),
             ["log", level] => Self::Log(level.parse().map_err(|_| {
                 format!("{level} is no log level: say error, warn, info, debug or trace")
             })?),

@@ -15,6 +15,7 @@ use board::link::{Port, Seen};
 use firmware_agnostic::frame::FRAME_MAX;
 use firmware_agnostic::heartbeat::{Boot, Fingerprint};
 use firmware_agnostic::identity::LinkId;
+use firmware_agnostic::letter::Seal;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
 use firmware_agnostic::reception::Reception;
@@ -34,6 +35,7 @@ use crate::guard::Brief;
 use crate::history::History;
 use crate::hooks::Hooks;
 use crate::labels::Labels;
+use crate::letters::{Answers, Letters, Ways};
 use crate::pace::Pace;
 use crate::ready::Ready;
 use crate::run::{Input, run};
@@ -79,8 +81,16 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     }
     let ports: Vec<_> =
         config.links.iter().map(|link| Rc::new(Port::new(link.clone(), me))).collect();
+    let itself = Itself { before, config: config.path.clone(), name: config.name(me).to_owned() };
+    let letters = Rc::new(Letters::new(
+        Seal { keys: keys.clone(), pair, me },
+        Ways::new(&config, &ports, reception.clone()),
+        executor.clone(),
+        Answers::new(itself.clone(), &config),
+    ));
     for (port, link) in ports.iter().zip((0..).map_while(LinkId::new)) {
-        executor.spawn(listen(port.clone(), link, reception.clone(), inputs.clone())).detach();
+        let (reception, letters) = (reception.clone(), letters.clone());
+        executor.spawn(listen(port.clone(), link, reception, letters, inputs.clone())).detach();
     }
     executor.spawn(socket.serve(executor.clone(), labels.clone(), inputs.clone())).detach();
     executor.spawn(leave_on_signal(signals, inputs.clone())).detach();
@@ -99,7 +109,6 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     // Last of all: from now on whatever ends without a stop in order ends the box.
     let keeper = Keeper::open(&config.watchdog, &config.settings, &config.journal)?;
     let node = Node::new(config.settings.clone(), boot, journal, Clock.now());
-    let itself = Itself { before, config: config.path.clone(), name: config.name(me).to_owned() };
     let effects = Effects {
         executor: executor.clone(),
         inputs,
@@ -113,6 +122,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         pair,
         ports,
         reception,
+        letters,
         group,
         gun,
         guarded,
@@ -132,6 +142,7 @@ async fn listen(
     port: Rc<Port>,
     link: LinkId,
     reception: Rc<RefCell<Reception>>,
+    letters: Rc<Letters>,
     inputs: Sender<Input>,
 ) {
     // A little more than a frame has, so that a longer one is seen to be longer.
@@ -145,9 +156,13 @@ async fn listen(
             }
         };
         let frame = buffer.get(..length).unwrap_or(&buffer);
+        if letters.hear(link, frame) {
+            continue;
+        }
         let received = reception.borrow_mut().receive(link, frame, Clock.now());
         match received {
             Ok(heartbeat) => {
+                letters.heard_on(heartbeat.hears);
                 // A heartbeat that finds no room is lost, as others are.
                 let _ = inputs.try_send(Input::Event(Event::Heartbeat(link, heartbeat)));
             }

@@ -25,7 +25,7 @@
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
-//! | `by_hand`, `kept` | what if a person cuts the power, and what can be read afterwards? |
+//! | `by_hand`, `kept`, `letters` | what if a person cuts the power, what can be read afterwards, what can one box ask of the other? |
 //! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
 //! | `expectations`, [`failure`] | what does one expect of a pair, and what is said when it is not so? |
 //! | [`selftest`] | does the lab itself tell the truth? |
@@ -67,6 +67,7 @@ pub mod isolation;
 mod kept;
 mod kernel;
 pub mod ldap;
+mod letters;
 mod machine;
 mod management;
 pub mod null_modem;

@@ -104,6 +104,11 @@ impl Machine {
         fs::rename(pipe, path)
     }
 
+    /// What it has in memory, `/run` to it, since it has booted.
+    pub(super) fn memory(&self) -> PathBuf {
+        self.0.run()
+    }
+
     /// Its disk.
     pub(super) fn disk(&self) -> PathBuf {
         self.0.room.join("disk")
