@@ -33,4 +33,5 @@ pub mod prefix;
 pub mod resource;
 pub mod secret;
 pub mod table;
+pub mod threads;
 pub mod watchdog;

@@ -9,34 +9,40 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread;
 
 use board::clock::Clock;
-use firmware_agnostic::frame::Frame;
+use board::link::Port;
+use board::threads;
+use firmware_agnostic::frame::{Frame, Keys};
 use firmware_agnostic::heartbeat::Links;
 use firmware_agnostic::identity::LinkId;
 use firmware_agnostic::letter::{Answerer, Asker, Heard, LETTER_MAX, Nonce, Reading, Seal};
 use firmware_agnostic::letter::{Silence, is_piece};
+use firmware_agnostic::reception::Reception;
 use rustix::rand::{GetRandomFlags, getrandom};
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::or;
 use smol::{LocalExecutor, Timer};
 
+use crate::config::Config;
+use crate::upgrade::Itself;
+
 mod answers;
 mod asks;
 mod ways;
 
-pub(crate) use answers::Answers;
+use answers::Answers;
+use ways::Ways;
+
 pub use asks::Asks;
 pub(crate) use asks::peer;
-pub(crate) use ways::Ways;
 
 /// This box's end of the letters.
 pub(crate) struct Letters {
-    seal: Seal,
+    seal: RefCell<Seal>,
     ways: Ways,
     executor: Rc<LocalExecutor<'static>>,
-    answers: Arc<Answers>,
+    answers: RefCell<Arc<Answers>>,
     desk: RefCell<Desk>,
     /// Where the pieces go that answer this box, while it asks.
     asking: RefCell<Option<Sender<Frame>>>,
@@ -73,12 +79,12 @@ pub(crate) enum Unanswered {
 }
 
 impl Letters {
-    /// The end that signs with `seal`, speaks by `ways`, and answers by `answers`.
+    /// The end that signs with `seal`. It has no links yet.
     pub(crate) fn new(
         seal: Seal,
-        ways: Ways,
         executor: Rc<LocalExecutor<'static>>,
-        answers: Answers,
+        reception: Rc<RefCell<Reception>>,
+        itself: Itself,
     ) -> Self {
         let desk = Desk {
             answerer: Answerer::new(seal.clone()),
@@ -87,8 +93,19 @@ impl Letters {
             number: 0,
             working: false,
         };
-        let (desk, answers) = (RefCell::new(desk), Arc::new(answers));
-        Self { seal, ways, executor, answers, desk, asking: RefCell::default() }
+        let answers = RefCell::new(Arc::new(Answers::new(itself)));
+        let (seal, desk) = (RefCell::new(seal), RefCell::new(desk));
+        let (ways, asking) = (Ways::new(reception), RefCell::default());
+        Self { seal, ways, executor, answers, desk, asking }
+    }
+
+    /// Goes on with `keys`, and with the links of `config`, whose `ports` are these.
+    pub(crate) fn reload(&self, keys: &Keys, config: &Config, ports: &[Rc<Port>]) {
+        self.seal.borrow_mut().keys = keys.clone();
+        self.desk.borrow_mut().answerer.reload(keys.clone());
+        self.ways.reload(config, ports);
+        let answers = self.answers.borrow().with(config);
+        *self.answers.borrow_mut() = Arc::new(answers);
     }
 
     /// Notes on which links the other box says that it hears this one.
@@ -131,7 +148,7 @@ impl Letters {
         }
         let (letters, number) = (self.clone(), desk.number);
         let work = async move {
-            let answers = letters.answers.clone();
+            let answers = letters.answers.borrow().clone();
             let question = String::from_utf8_lossy(&question).into_owned();
             let made = aside("letter", move || answers.answer(&question)).await;
             let mut text = made.unwrap_or_else(|error| format!("refused\n{error}\n")).into_bytes();
@@ -153,7 +170,7 @@ impl Letters {
             return Err(Unanswered::Impossible);
         };
         let (_line, pieces) = Line::take(self)?;
-        let mut asker = Asker::new(self.seal.clone(), nonce, length, Clock.now());
+        let mut asker = Asker::new(self.seal.borrow().clone(), nonce, length, Clock.now());
         let (mut answer, mut turn) = (Vec::new(), 0);
         while !asker.whole() {
             let now = Clock.now();
@@ -242,7 +259,7 @@ async fn aside<T: Send + 'static>(
 ) -> io::Result<T> {
     let (done, result) = bounded(1);
     let work = move || drop(done.try_send(work()));
-    thread::Builder::new().name(name.to_owned()).spawn(work)?;
+    threads::spawn(name, work)?;
     result.recv().await.map_err(io::Error::other)
 }
 

@@ -11,14 +11,13 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use board::child::Program;
-use board::child::run::Finished;
 use board::patience::Patience;
+use board::threads;
 use firmware_agnostic::order::Order;
 use smol::channel::Sender;
 
@@ -40,7 +39,7 @@ impl Itself {
     /// Tries the program on the disk, and makes an order of it if it can follow; else tells why not.
     pub(crate) fn try_successor(&self, inputs: Sender<Input>, reply: Sender<String>) {
         let (itself, refuse) = (self.clone(), reply.clone());
-        let work = move || match itself.can_follow() {
+        let work = move || match itself.check() {
             Ok(()) => {
                 let order = Input::Request(Request::Order(Order::Upgrade), reply);
                 let _ = inputs.send_blocking(order);
@@ -49,33 +48,23 @@ impl Itself {
                 let _ = reply.try_send(format!("refused\nnothing was done: {error}\n"));
             }
         };
-        if let Err(error) = thread::Builder::new().name("upgrade".to_owned()).spawn(work) {
+        if let Err(error) = threads::spawn("upgrade", work) {
             let _ = refuse.try_send(format!("refused\nnothing was done: {error}\n"));
         }
     }
 
-    /// What the program on the disk says to the configuration at `path`, checked for this box with `options`.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be asked.
-    pub(crate) fn check(&self, path: &Path, options: &[&str]) -> io::Result<Finished> {
-        let words = [&["check", "--box", &self.name], options, &["--config"]].concat();
+    fn check(&self) -> io::Result<()> {
+        let words = ["check", "--box", &self.name, "--config"].map(OsStr::new);
         let before = self.before.iter().skip(1).map(OsString::as_os_str);
-        let all = before.chain(words.iter().map(OsStr::new)).chain([path.as_os_str()]);
+        let all = before.chain(words).chain([self.config.as_os_str()]);
         let program = program()?;
         let all = [program.as_os_str()].into_iter().chain(all);
         let command = all.map(|word| word.to_string_lossy().into_owned()).collect();
-        Program { command, ..Program::default() }.run(&Patience::new(CHECK_TIME))
-    }
-
-    fn can_follow(&self) -> io::Result<()> {
-        let said = self.check(&self.config, &[])?;
+        let said = Program { command, ..Program::default() }.run(&Patience::new(CHECK_TIME))?;
         if said.end.success() {
             return Ok(());
         }
-        let (program, errors) = (program()?, said.errors.trim().to_owned());
-        let program = program.display();
+        let (program, errors) = (program.display(), said.errors.trim().to_owned());
         Err(io::Error::other(format!("{program} {} on this configuration: {errors}", said.end)))
     }
 

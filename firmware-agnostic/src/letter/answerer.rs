@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::{Answer, LETTER_MAX, Letter, Nonce, Question, Seal, piece};
-use crate::frame::Frame;
+use crate::frame::{Frame, Keys};
 
 /// The letter that was last begun, without its bytes.
 pub struct Answerer {
@@ -35,6 +35,11 @@ impl Answerer {
     /// An end that nobody has asked.
     pub const fn new(seal: Seal) -> Self {
         Self { seal, opened: None, begun: None }
+    }
+
+    /// Goes on with other keys.
+    pub fn reload(&mut self, keys: Keys) {
+        self.seal.keys = keys;
     }
 
     /// Whether all of the question has come.

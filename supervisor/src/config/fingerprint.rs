@@ -3,11 +3,9 @@
 //! Each box says the first bytes of a hash over its file, and hears those of the other. What makes no difference makes
 //! none here: comments, blanks, and the order of the words in a table.
 
-use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
 use firmware_agnostic::heartbeat::Fingerprint;
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// The fingerprint of a configuration file.
@@ -24,69 +22,11 @@ pub(crate) fn mark(text: &str) -> String {
     format!("{a:02x}{b:02x}{c:02x}{d:02x}")
 }
 
-/// Where `one` and `other` say something different: the word, and what each of them says, if it says anything.
-pub(crate) fn differences(one: &str, other: &str) -> Vec<Difference> {
-    let (first, _) = DeTable::parse_recoverable(one);
-    let (second, _) = DeTable::parse_recoverable(other);
-    let mut found = Vec::new();
-    let pair = [Some((first.get_ref(), one)), Some((second.get_ref(), other))];
-    compare_tables("", pair, &mut found);
-    found
-}
-
-/// A word that two files do not say alike, and what they say.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Difference {
-    pub(crate) word: String,
-    pub(crate) said: [Option<String>; 2],
-}
-
-/// What stands somewhere in a file, and the file.
-type Place<'a, T> = Option<(&'a T, &'a str)>;
-
-fn compare_tables(word: &str, tables: [Place<'_, DeTable<'_>>; 2], found: &mut Vec<Difference>) {
-    let words = tables.iter().flatten().flat_map(|(table, _)| table.keys());
-    let words: BTreeSet<_> = words.map(|key| key.get_ref().as_ref()).collect();
-    for key in words {
-        let values = tables.map(|it| it.and_then(|(table, text)| Some((table.get(key)?, text))));
-        let dot = if word.is_empty() { "" } else { "." };
-        compare(&format!("{word}{dot}{key}"), values, found);
-    }
-}
-
-fn compare(word: &str, values: [Place<'_, Spanned<DeValue<'_>>>; 2], found: &mut Vec<Difference>) {
-    let canon = values.map(|it| {
-        let mut canon = String::new();
-        it.map(|(value, _)| write_value(value.get_ref(), &mut canon).map(|()| canon))
-    });
-    if canon[0] == canon[1] {
-        return;
-    }
-    let tables =
-        values.map(|it| it.and_then(|(value, text)| Some((value.get_ref().as_table()?, text))));
-    if let [Some(_), Some(_)] = tables {
-        return compare_tables(word, tables, found);
-    }
-    let lists = values.map(|it| it.and_then(|(value, _)| value.get_ref().as_array()));
-    if let [Some(one), Some(other)] = lists
-        && [one, other].iter().all(|list| list.iter().all(|it| it.get_ref().is_table()))
-    {
-        for place in 0..one.len().max(other.len()) {
-            let items = [0, 1].map(|side| Some((lists[side]?.get(place)?, values[side]?.1)));
-            compare(&format!("{word}[{}]", place + 1), items, found);
-        }
-        return;
-    }
-    let said = values.map(|it| it.map(|(value, text)| in_one_line(text.get(value.span()))));
-    found.push(Difference { word: word.to_owned(), said });
-}
-
-fn in_one_line(text: Option<&str>) -> String {
-    let line = text.unwrap_or("...").split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= SAID_MAX {
-        return line;
-    }
-    line.chars().take(SAID_MAX).chain("...".chars()).collect()
+/// What two values have in common that mean the same.
+pub(super) fn canon(value: &DeValue<'_>) -> String {
+    let mut canon = String::new();
+    write_value(value, &mut canon).expect("a String takes whatever is written");
+    canon
 }
 
 fn write_table(table: &DeTable<'_>, canon: &mut String) -> fmt::Result {
@@ -117,9 +57,6 @@ fn write_value(value: &DeValue<'_>, canon: &mut String) -> fmt::Result {
     }
 }
 
-/// More tells a person no more.
-const SAID_MAX: usize = 50;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,23 +74,5 @@ mod tests {
             assert_ne!(one, of(other), "{other}");
         }
         assert_ne!(of("a = [['x'], 'y']"), of("a = [['x', 'y']]"));
-    }
-
-    #[test]
-    fn what_differs_is_told_with_its_place() {
-        let one = "a = 1\nsame = [1, 2]\n[timing]\nkeepalive = '200ms'\n[[link]]\nbaud = 9600\n";
-        let other = "same = [ 1,2 ]\n[[link]]\nbaud = 9_600\nname = 'x'\n[[link]]\n[timing]\nkeepalive = '1s'";
-        let told = differences(one, other).into_iter().map(|it| {
-            let [one, other] = it.said.map(|said| said.unwrap_or("nothing".to_owned()));
-            format!("{}: {one}, {other}", it.word)
-        });
-        let told: Vec<_> = told.collect();
-        assert_eq!(told[..2], ["a: 1, nothing", "link[1].name: nothing, 'x'"]);
-        assert!(told[2].starts_with("link[2]: nothing, "), "{told:?}");
-        assert_eq!(told[3], "timing.keepalive: '200ms', '1s'");
-        assert_eq!(told.len(), 4);
-        assert_eq!(differences(one, one), []);
-        let long = format!("a = '{}'", "x".repeat(99));
-        assert_eq!(differences("", &long)[0].said[1].as_ref().unwrap().len(), 53);
     }
 }

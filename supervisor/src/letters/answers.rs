@@ -9,15 +9,12 @@
 //! thread of its own.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 
 use board::clock::Clock;
 use firmware_agnostic::frame::Version;
 
-use crate::config::{self, Config};
+use crate::check;
+use crate::config::{self, Config, Difference};
 use crate::history;
 use crate::upgrade::Itself;
 
@@ -25,23 +22,18 @@ use crate::upgrade::Itself;
 pub(crate) struct Answers {
     itself: Itself,
     /// What runs here.
-    text: String,
-    history: PathBuf,
-    /// Where a configuration is put that is only looked at.
-    scratch: PathBuf,
+    config: Option<Config>,
 }
 
 impl Answers {
-    /// The answers of the supervisor that runs with `config`.
-    pub(crate) fn new(itself: Itself, config: &Config) -> Self {
-        let mut scratch = config.control.socket.clone().into_os_string();
-        scratch.push(".peer.toml");
-        Self {
-            itself,
-            text: config.text.clone(),
-            history: config.history.file.clone(),
-            scratch: scratch.into(),
-        }
+    /// The answers of this supervisor, which runs with nothing yet.
+    pub(super) const fn new(itself: Itself) -> Self {
+        Self { itself, config: None }
+    }
+
+    /// The answers of the same supervisor, which runs with `config`.
+    pub(super) fn with(&self, config: &Config) -> Self {
+        Self { itself: self.itself.clone(), config: Some(config.clone()) }
     }
 
     /// Answers `question`.
@@ -61,51 +53,36 @@ impl Answers {
 
     /// How this box is called and what runs there, in one line.
     pub(super) fn itself(&self) -> String {
-        let name = &self.itself.name;
-        format!("{name} runs {} with configuration {}\n", release(), config::mark(&self.text))
+        let text = self.config.as_ref().map_or("", |config| &config.text);
+        let (name, release, mark) = (&self.itself.name, release(), config::mark(text));
+        format!("{name} runs {release} with configuration {mark}\n")
     }
 
-    /// The configuration of this box.
-    pub(super) fn config(&self) -> &Path {
-        &self.itself.config
+    /// This supervisor.
+    pub(super) const fn supervisor(&self) -> &Itself {
+        &self.itself
     }
 
     fn check(&self, text: &str) -> Result<String, String> {
-        let (mut said, path) = (self.itself(), self.itself.config.display());
-        let differences = config::differences(text, &self.text);
-        if config::mark(text) == config::mark(&self.text) {
-            let _ = writeln!(said, "{path} is what it runs with");
-        } else {
-            let _ = writeln!(said, "{path} is not what it runs with:");
-        }
-        for config::Difference { word, said: [file, there] } in differences {
-            let [file, there] = [file, there].map(|it| it.unwrap_or_else(|| "nothing".to_owned()));
-            let _ = writeln!(said, "  {word}: {file}, and there {there}");
-        }
-        match self.try_out(text) {
-            Ok(None) => {
-                let _ = writeln!(said, "{} can run with it", self.itself.name);
-                Ok(said)
-            }
-            Ok(Some(wrong)) => {
-                Err(format!("{said}{} cannot run with it:\n{wrong}", self.itself.name))
-            }
-            Err(error) => Err(format!("{said}{} cannot try it: {error}", self.itself.name)),
-        }
-    }
-
-    /// What this program says to `text` on this box, if it finds anything wrong.
-    fn try_out(&self, text: &str) -> io::Result<Option<String>> {
-        let path = Scratch::new(&self.scratch, text)?;
-        let said = self.itself.check(&path.0, &["--here"])?;
-        let (mine, there) = (path.0.to_string_lossy(), self.itself.config.to_string_lossy());
-        Ok((!said.end.success()).then(|| said.errors.trim_end().replace(&*mine, &there)))
+        let (mut said, name, path) = (self.itself(), &self.itself.name, &self.itself.config);
+        let wrong = |wrong| format!("{name} cannot run with the file of the other box:\n{wrong}");
+        let config = check::read(text, path, name)
+            .map_err(|error| said.clone() + &wrong(error.to_string()))?;
+        let difference = self.config.as_ref().map(|own| Difference::between(own, &config));
+        let difference = difference.unwrap_or_default();
+        said += &match difference.is_empty() {
+            true => format!("{name} runs with the file of the other box\n"),
+            false => format!("{name} can run with the file of the other box, and has others:\n"),
+        };
+        difference.to_string().lines().for_each(|line| drop(writeln!(said, "  {line}")));
+        Ok(said)
     }
 
     fn history(&self, count: usize, bytes: usize) -> Result<String, String> {
+        let own = self.config.as_ref().ok_or("there is no history yet")?;
         let now = history::Anchor::now(Clock.now(), Clock.since_1970());
         let lines =
-            history::last(&self.history, count, bytes).map_err(|error| error.to_string())?;
+            history::last(&own.history.file, count, bytes).map_err(|error| error.to_string())?;
         Ok(format!("{now}\n{lines}"))
     }
 }
@@ -114,23 +91,4 @@ impl Answers {
 pub(super) fn release() -> String {
     let versions = Version::ALL.map(|version| (version as u8).to_string()).join(" and ");
     format!("twobox {} (protocol {versions}, letters)", env!("CARGO_PKG_VERSION"))
-}
-
-/// A file that is there for as long as this is.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(path: &Path, text: &str) -> io::Result<Self> {
-        let _ = fs::remove_file(path);
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
-        let scratch = Self(path.to_owned());
-        file.write_all(text.as_bytes())?;
-        Ok(scratch)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
 }

@@ -47,11 +47,11 @@ pub(crate) fn peer(letters: &Rc<Letters>, asks: Asks, peer: &'static str, reply:
 }
 
 async fn check(letters: &Letters) -> Result<String, Failed> {
-    let path = letters.answers.config().to_owned();
+    let path = letters.answers.borrow().supervisor().config.clone();
     let text = aside("letter", move || fs::read_to_string(path)).await.and_then(|read| read)?;
     let Answered { text, .. } = letters.ask(&format!("check\n{text}")).await?;
     let Some(Answer { verdict, text }) = Answer::parse(&text) else { return Ok(text) };
-    Ok(format!("{}\n{}{text}", verdict.word(), letters.answers.itself()))
+    Ok(format!("{}\n{}{text}", verdict.word(), letters.answers.borrow().itself()))
 }
 
 async fn history(letters: &Letters, peer: &str, count: usize) -> Result<String, Failed> {

@@ -19,11 +19,11 @@ use firmware_agnostic::time::Instant;
 use crate::config::Config;
 
 /// The links, as letters see them.
-pub(crate) struct Ways {
-    links: Vec<Way>,
+pub(super) struct Ways {
+    links: RefCell<Vec<Way>>,
     reception: Rc<RefCell<Reception>>,
-    keepalive: Duration,
-    deadtime: Duration,
+    keepalive: Cell<Duration>,
+    deadtime: Cell<Duration>,
     /// The links on which the other box hears this one.
     heard_on: Cell<Links>,
     /// What waits for the next heartbeat: a question and an answer at the most.
@@ -44,27 +44,30 @@ pub(super) enum Rider {
 }
 
 impl Ways {
-    /// The `ports` of `config`, in its order.
-    pub(crate) fn new(
-        config: &Config,
-        ports: &[Rc<Port>],
-        reception: Rc<RefCell<Reception>>,
-    ) -> Self {
+    /// No links yet. What comes by them goes through `reception`.
+    pub(super) fn new(reception: Rc<RefCell<Reception>>) -> Self {
+        Self {
+            links: RefCell::default(),
+            reception,
+            keepalive: Cell::default(),
+            deadtime: Cell::default(),
+            heard_on: Cell::default(),
+            riding: RefCell::default(),
+        }
+    }
+
+    /// Goes on with the links of `config`, whose `ports` are these.
+    pub(super) fn reload(&self, config: &Config, ports: &[Rc<Port>]) {
         let ids = (0..).map_while(LinkId::new);
         let links = ids.zip(config.links.iter().zip(ports)).map(|(id, (link, port))| Way {
             id,
             port: port.clone(),
             slow: link.baud().is_some(),
         });
-        let timing = &config.settings.timing;
-        Self {
-            links: links.collect(),
-            reception,
-            keepalive: timing.keepalive(),
-            deadtime: timing.deadtime(),
-            heard_on: Cell::default(),
-            riding: RefCell::default(),
-        }
+        *self.links.borrow_mut() = links.collect();
+        self.keepalive.set(config.settings.timing.keepalive());
+        self.deadtime.set(config.settings.timing.deadtime());
+        self.riding.borrow_mut().clear();
     }
 
     pub(super) fn heard_on(&self, links: Links) {
@@ -76,10 +79,11 @@ impl Ways {
         let reception = self.reception.borrow();
         let carries = |way: &&Way| {
             let heard = reception.statistics(way.id).heard_at;
-            self.heard_on.get().contains(way.id) && heard.is_some_and(|at| now - at < self.deadtime)
+            self.heard_on.get().contains(way.id)
+                && heard.is_some_and(|at| now - at < self.deadtime.get())
         };
-        let (slow, fast): (Vec<_>, Vec<_>) =
-            self.links.iter().filter(carries).partition(|it| it.slow);
+        let links = self.links.borrow();
+        let (slow, fast): (Vec<_>, Vec<_>) = links.iter().filter(carries).partition(|it| it.slow);
         let ways = if fast.is_empty() { slow } else { fast };
         ways.get(turn.checked_rem(ways.len())?).map(|way| way.id)
     }
@@ -94,7 +98,7 @@ impl Ways {
     pub(super) fn pace(&self, link: LinkId) -> Pace {
         if self.is_slow(link) {
             // The heartbeats of both boxes set the pace: a question rides behind one, its answer behind another.
-            let retry = self.keepalive * 4;
+            let retry = self.keepalive.get() * 4;
             return Pace { gap: Duration::ZERO, retry, patience: PATIENCE.max(retry * 4) };
         }
         Pace { gap: GAP, retry: RETRY, patience: PATIENCE }
@@ -119,13 +123,13 @@ impl Ways {
     }
 
     fn say(&self, link: LinkId, frame: &[u8]) {
-        if let Some(way) = self.links.get(link.place()) {
+        if let Some(way) = self.links.borrow().get(link.place()) {
             way.port.send_spare(frame);
         }
     }
 
     fn is_slow(&self, link: LinkId) -> bool {
-        self.links.get(link.place()).is_some_and(|way| way.slow)
+        self.links.borrow().get(link.place()).is_some_and(|way| way.slow)
     }
 }
 

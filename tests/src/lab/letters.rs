@@ -59,15 +59,14 @@ pub(super) fn refused(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     both_ways(lab)?;
     // The file on this box was changed, and would be wrong there.
-    let file = lab.machine(First).memory().join("twobox.toml");
+    let file = lab.machine(First).run().join("twobox.toml");
     let good = fs::read_to_string(&file)?;
     fs::write(&file, good.replace("keepalive = \"200ms\"", "keepalive = \"20h\""))?;
     let (code, said) = told(&lab.twobox(First, &["check", "--peer"])?);
     let words = [
         "server1 runs twobox",
         "server2 runs twobox",
-        "timing.keepalive: \"20h\", and there \"200ms\"",
-        "server2 cannot run with it:",
+        "server2 cannot run with the file of the other box:",
         "/run/twobox.toml:",
     ];
     for word in words {
@@ -76,7 +75,10 @@ pub(super) fn refused(lab: &Lab) -> Result<String, Failure> {
             format!("{code:?}, no {word:?} in\n{said}"),
         )?;
     }
-    expect(!said.contains("peer.toml"), said)?;
+    fs::write(&file, good.replace("failback_hold = \"2s\"", "failback_hold = \"3s\""))?;
+    let (code, said) = told(&lab.twobox(First, &["check", "--peer"])?);
+    let word = "and has others:\n  pair.failback_hold: 2s -> 3s";
+    expect(code == Some(0) && said.contains(word), format!("{code:?}, no {word:?} in\n{said}"))?;
     fs::write(&file, good)?;
     lab.power_off(Second);
     let unheard = |lab: &Lab| {

@@ -104,14 +104,14 @@ impl Machine {
         fs::rename(pipe, path)
     }
 
-    /// What it has in memory, `/run` to it, since it has booted.
-    pub(super) fn memory(&self) -> PathBuf {
-        self.0.run()
-    }
-
     /// Its disk.
     pub(super) fn disk(&self) -> PathBuf {
         self.0.room.join("disk")
+    }
+
+    /// What it has in `/run`.
+    pub(super) fn run(&self) -> PathBuf {
+        self.0.run()
     }
 
     /// How often it has booted.
