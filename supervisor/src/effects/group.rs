@@ -14,6 +14,7 @@ use board::clock::Clock;
 use board::journal::Store;
 use board::lease::Lease;
 use board::patience::{Cord, Patience};
+use board::reserve::{self, Reserve};
 use board::resource::{Config, Place};
 use board::threads;
 use firmware_agnostic::identity::{BoxId, ResourceId};
@@ -78,6 +79,7 @@ impl Group {
         let states = configs.iter().map(|config| State::of(&config.name, &[])).collect();
         let states = Arc::new(Mutex::new(states));
         let (start_time, stop_time) = times(configs);
+        let reserve = Reserve::new("resources", reserve::START + FILES * members.len())?;
         let hands = Hands {
             members,
             leftovers: Vec::new(),
@@ -88,6 +90,7 @@ impl Group {
             bell: bell.clone(),
             cord: cord.clone(),
             states: states.clone(),
+            reserve,
         };
         threads::spawn("resources", move || hands.work(&queue, &finished))?;
         Ok(Self { jobs, bell, cord, done, states, start_time, stop_time })
@@ -210,6 +213,7 @@ struct Hands {
     bell: Cord,
     cord: Cord,
     states: Arc<Mutex<States>>,
+    reserve: Reserve,
 }
 
 impl Hands {
@@ -217,6 +221,7 @@ impl Hands {
         loop {
             self.wait();
             self.bell.reset();
+            self.reserve.spend();
             while let Ok(job) = queue.try_recv() {
                 match job {
                     Job::Start(tag) => self.start(tag),
@@ -235,6 +240,7 @@ impl Hands {
                 }
             }
             self.look();
+            self.reserve.restore();
         }
     }
 
@@ -417,3 +423,5 @@ fn note(states: &Mutex<States>, member: &Member, error: Option<&io::Error>) {
 
 /// With nothing to look at, any time will do.
 const IDLE: Duration = Duration::from_secs(3_600);
+/// A resource that runs has so many open: its pidfd and its output, or a socket for its neighbours.
+const FILES: usize = 3;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use board::clock::Clock;
 use board::fence::{self, Config, Ladder, Power};
 use board::patience::{Cord, Patience};
+use board::reserve::{self, Reserve};
 use board::threads;
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::node::{Answer, Event, Tag};
@@ -80,6 +81,7 @@ impl Gun {
             on: None,
             said_off: false,
             expected: expected.clone(),
+            reserve: Reserve::new("fencing", reserve::START)?,
         };
         threads::spawn("fence", move || hands.work(&queue))?;
         let time = configs.iter().map(|config| config.timeout).sum();
@@ -146,13 +148,16 @@ struct Hands {
     /// The last look that nobody had asked for has seen the power off.
     said_off: bool,
     expected: Arc<Mutex<Option<Fingerprint>>>,
+    reserve: Reserve,
 }
 
 impl Hands {
     fn work(mut self, queue: &mpsc::Receiver<Job>) {
         let mut pause = FIRST_LOOK;
         loop {
-            match queue.recv_timeout(pause) {
+            let job = queue.recv_timeout(pause);
+            self.reserve.spend();
+            match job {
                 Ok(job) => {
                     self.cord.reset();
                     self.learn();
@@ -172,6 +177,7 @@ impl Hands {
                     return;
                 }
             }
+            self.reserve.restore();
             let until_on = self.on.as_ref().map_or(Duration::MAX, Patience::left);
             pause = self.ladder.rest().min(until_on).min(LONGEST);
         }

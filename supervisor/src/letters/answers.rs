@@ -70,11 +70,15 @@ impl Answers {
             .map_err(|error| said.clone() + &wrong(error.to_string()))?;
         let difference = self.config.as_ref().map(|own| Difference::between(own, &config));
         let difference = difference.unwrap_or_default();
-        said += &match difference.is_empty() {
-            true => format!("{name} runs with the file of the other box\n"),
-            false => format!("{name} can run with the file of the other box, and has others:\n"),
+        let other = if difference.is_empty() {
+            "runs with the file of the other box\n"
+        } else {
+            "can run with the file of the other box, in which it would find changed:\n"
         };
-        difference.to_string().lines().for_each(|line| drop(writeln!(said, "  {line}")));
+        let _ = write!(said, "{name} {other}");
+        for line in difference.to_string().lines() {
+            let _ = writeln!(said, "  {line}");
+        }
         Ok(said)
     }
 

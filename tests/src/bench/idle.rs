@@ -4,16 +4,17 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
 use firmware_agnostic::identity::BoxId;
 
+use crate::lab::Lab;
 use crate::lab::config::Choices;
 use crate::lab::expectations::whole;
 use crate::lab::failure::Failure;
-use crate::lab::{Lab, name};
+use crate::lab::supervisor::{Supervisor, number};
 
 use super::product;
 use super::row::{Row, Target};
@@ -27,9 +28,8 @@ pub fn run() -> Result<(), Failure> {
     let lab = Lab::new(&Choices { program: Some(product()?), ..Choices::default() })?;
     whole(&lab).map_err(|failure| failure.with_logs(&lab))?;
     sleep(WARM_UP);
-    let supervisors = BoxId::BOTH.map(supervisor);
-    for (supervisor, what) in supervisors.into_iter().zip(["active", "standby"]) {
-        let supervisor = supervisor?;
+    for (id, what) in BoxId::BOTH.into_iter().zip(["active", "standby"]) {
+        let supervisor = Supervisor::of(id)?.folder();
         let mut books = vec![Books::of(&supervisor)?];
         for _ in 0..SLICES {
             sleep(SLICE);
@@ -103,38 +103,14 @@ fn memory(what: &str, process: &Path) -> Result<(), Failure> {
     let resident = status(process, "VmRSS")?;
     let label = format!("idle, {what}: resident");
     Row::new(&label, "KiB", kib(resident)).target(Target::AtMost(4_096.0)).print();
-    let share = field(&process.join("smaps_rollup"), "Pss")?;
+    let share = number(&process.join("smaps_rollup"), "Pss")?;
     Row::new("  with what it shares divided (Pss)", "KiB", kib(share)).print();
     Row::new("  threads", "", kib(status(process, "Threads")?)).print();
     Ok(())
 }
 
-/// Finds the supervisor of a box: the child of its pid 1 that is called so.
-fn supervisor(id: BoxId) -> Result<PathBuf, Failure> {
-    for entry in fs::read_dir("/proc")?.flatten() {
-        let process = entry.path();
-        // Most entries are no process, and some are gone by now.
-        let Ok(comm) = fs::read_to_string(process.join("comm")) else { continue };
-        let Ok(parent) = status(&process, "PPid") else { continue };
-        let init = fs::read(format!("/proc/{parent}/cmdline")).unwrap_or_default();
-        let mut words = init.split(|byte| *byte == 0);
-        if comm.trim() == "twobox" && words.any(|word| word == name(id).as_bytes()) {
-            return Ok(process);
-        }
-    }
-    Err(Failure(format!("{} has no supervisor", name(id))))
-}
-
 fn status(process: &Path, word: &str) -> io::Result<u64> {
-    field(&process.join("status"), word)
-}
-
-/// The number behind `word:` in a file of `proc(5)`.
-fn field(path: &Path, word: &str) -> io::Result<u64> {
-    let text = fs::read_to_string(path)?;
-    let line = text.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(':'));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.ok_or_else(|| io::Error::other(format!("{}: no number {word}", path.display())))
+    number(&process.join("status"), word)
 }
 
 /// What a start leaves to do is done by then.

@@ -14,7 +14,7 @@ use super::failure::{Failure, expect};
 use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
-use super::{Cable, Lab, Way, by_hand, kept, limits, name, reloads};
+use super::{Cable, Lab, Way, by_hand, kept, letters, limits, name, reloads};
 
 /// Tells one story, and prints how it ended.
 ///
