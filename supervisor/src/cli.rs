@@ -45,8 +45,8 @@ pub enum Command {
         /// Whether to look at the interfaces, devices and programs of this machine too.
         here: bool,
     },
-    /// Tell whether the other box could follow.
-    CheckPeer,
+    /// Ask the other box, by the supervisor that runs, in its words.
+    AskPeer(String),
     /// Show what has happened, as both boxes have seen it.
     HistoryOfBoth {
         /// How many records at the most.
@@ -161,6 +161,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Short('n') => said.count = Some(parser.value()?.parse()?),
             Long("with") => said.with = Some(parser.value()?.into()),
             Long("peer") => said.peer = true,
+            Long("confirm") => said.confirm = true,
             Long("both") => said.both = true,
             Long("json") => said.json = true,
             Long("metrics") => said.metrics = true,
@@ -187,6 +188,7 @@ struct Said {
     here: bool,
     peer: bool,
     both: bool,
+    confirm: bool,
     json: bool,
     metrics: bool,
     dry_run: bool,
@@ -222,11 +224,17 @@ impl Said {
             ("--yes", self.yes && topic.word != "fence"),
             ("--here", here && topic.word != "check"),
             ("--peer", self.peer && topic.word != "check"),
-            ("--both", self.both && topic.word != "history"),
+            ("--both", self.both && !["history", "reload"].contains(&topic.word)),
+            ("--confirm", self.confirm && topic.word != "reload"),
             ("--json", json && !["status", "history"].contains(&topic.word)),
             ("-n", self.count.is_some() && topic.word != "history"),
             ("--with", self.with.is_some() && topic.word != "history"),
-            ("--for", self.time.is_some() && !ORDERS.contains(&topic.word)),
+            (
+                "--for",
+                self.time.is_some()
+                    && !ORDERS.contains(&topic.word)
+                    && !(topic.word == "reload" && self.both),
+            ),
             ("--persistent", self.persistent && !["standby", "maintenance"].contains(&topic.word)),
         ];
         if let Some((option, _)) = misplaced.iter().find(|(_, misplaced)| *misplaced) {
@@ -234,7 +242,9 @@ impl Said {
         }
         match (topic.word, operands) {
             ("run", []) => Ok(Command::Run { who }),
-            ("check", []) if self.peer && !here && who.is_none() => Ok(Command::CheckPeer),
+            ("check", []) if self.peer && !here && who.is_none() => {
+                Ok(Command::AskPeer("peer check".to_owned()))
+            }
             ("check", _) if self.peer => Err(UsageError(
                 "--peer goes with nothing else: \
                 it is about the file that the supervisor here runs with"
@@ -275,6 +285,19 @@ impl Said {
                 until if until.is_empty() => word.to_owned(),
                 until => format!("{word} {until}"),
             })),
+            ("reload", _)
+                if usize::from(self.dry_run)
+                    + usize::from(self.both)
+                    + usize::from(self.confirm)
+                    > 1 =>
+            {
+                Err(UsageError("--dry-run, --both and --confirm exclude each other".to_owned()))
+            }
+            ("reload", []) if self.both => match self.until()? {
+                time if time.is_empty() => Ok(Command::AskPeer(format!("reload both {TRIAL}"))),
+                time => Ok(Command::AskPeer(time.replace("for", "reload both"))),
+            },
+            ("reload", []) if self.confirm => Ok(Command::AskPeer("reload confirm".to_owned())),
             ("reload", []) if self.dry_run => Ok(Command::Ask("reload show".to_owned())),
             ("failback" | "resume" | "clear" | "status" | "reload" | "upgrade", [])
             | ("confirm" | "log", [_]) => {
@@ -311,6 +334,9 @@ fn topic(word: &str) -> Result<&'static Topic, UsageError> {
 /// The orders that stand for a while.
 const ORDERS: [&str; 3] = ["standby", "takeover", "maintenance"];
 
+/// How long both boxes try a configuration, unless told otherwise.
+const TRIAL: &str = "2min";
+
 /// Where the configuration is unless told otherwise.
 pub const CONFIG: &str = "/etc/twobox.toml";
 
@@ -346,6 +372,9 @@ mod tests {
             ("confirm a b", "say `twobox confirm PEER`"),
             ("drill", "say `twobox drill fence PEER`"),
             ("fence --dry-run server1", "say `twobox fence PEER"),
+            ("reload --both --confirm", "exclude each other"),
+            ("reload --for 5s", "--for is no option of reload"),
+            ("status --confirm", "--confirm is no option of status"),
             ("upgrade --dry-run", "--dry-run is no option of upgrade"),
             ("status --yes", "--yes is no option of status"),
             ("standby now", "say `twobox standby [--for"),

@@ -25,15 +25,18 @@ use smol::future::or;
 use smol::{LocalExecutor, Timer};
 
 use crate::config::Config;
+use crate::run::Input;
 use crate::upgrade::Itself;
 
 mod answers;
 mod asks;
+mod trial;
 mod ways;
 
 use answers::Answers;
 use ways::Ways;
 
+pub(crate) use answers::TRIAL_MAX;
 pub use asks::Asks;
 pub(crate) use asks::peer;
 
@@ -42,6 +45,7 @@ pub(crate) struct Letters {
     seal: RefCell<Seal>,
     ways: Ways,
     executor: Rc<LocalExecutor<'static>>,
+    inputs: Sender<Input>,
     answers: RefCell<Arc<Answers>>,
     desk: RefCell<Desk>,
     /// Where the pieces go that answer this box, while it asks.
@@ -85,6 +89,7 @@ impl Letters {
         executor: Rc<LocalExecutor<'static>>,
         reception: Rc<RefCell<Reception>>,
         itself: Itself,
+        inputs: Sender<Input>,
     ) -> Self {
         let desk = Desk {
             answerer: Answerer::new(seal.clone()),
@@ -93,14 +98,14 @@ impl Letters {
             number: 0,
             working: false,
         };
-        let answers = RefCell::new(Arc::new(Answers::new(itself)));
+        let answers = RefCell::new(Arc::new(Answers::new(itself, inputs.clone())));
         let (seal, desk) = (RefCell::new(seal), RefCell::new(desk));
         let (ways, asking) = (Ways::new(reception), RefCell::default());
-        Self { seal, ways, executor, answers, desk, asking }
+        Self { seal, ways, executor, inputs, answers, desk, asking }
     }
 
     /// Goes on with `keys`, and with the links of `config`, whose `ports` are these.
-    pub(crate) fn reload(&self, keys: &Keys, config: &Config, ports: &[Rc<Port>]) {
+    pub(crate) fn go_on(&self, keys: &Keys, config: &Config, ports: &[Rc<Port>]) {
         self.seal.borrow_mut().keys = keys.clone();
         self.desk.borrow_mut().answerer.reload(keys.clone());
         self.ways.reload(config, ports);

@@ -30,6 +30,7 @@ mod run;
 mod senses;
 mod start;
 mod status;
+mod trial_file;
 mod upgrade;
 
 use std::ffi::OsString;

@@ -3,12 +3,15 @@
 //! One line of a few words. Reading it needs neither a socket nor a running pair, and whatever stands in it is either a
 //! request or a sentence for the person who wrote it.
 
+use std::time::Duration;
+
 use board::table::duration;
 use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::order::{Order, Until};
 use log::LevelFilter;
 
 pub use crate::letters::Asks;
+use crate::letters::TRIAL_MAX;
 
 /// What somebody asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,6 +43,8 @@ pub enum Wish {
     Show,
     /// Go on with it.
     Apply,
+    /// Go on with it for so long, unless it is kept.
+    Try(Duration),
 }
 
 /// For whom a status is.
@@ -80,6 +85,8 @@ impl Request {
                 Self::Order(Order::Fence { id: named(name, boxes)?, force: true })
             }
             ["reload"] => Self::Reload(Wish::Apply),
+            ["reload", "both", time] => Self::Peer(Asks::Try(duration(time)?.min(TRIAL_MAX))),
+            ["reload", "confirm"] => Self::Peer(Asks::Confirm),
             ["reload", "show"] => Self::Reload(Wish::Show),
             ["upgrade"] => Self::Upgrade,
             ["peer", "check"] => Self::Peer(Asks::Check),

@@ -79,11 +79,12 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     }
     let itself = Itself { before, config: config.path.clone(), name: config.name(me).to_owned() };
     let seal = Seal { keys: keys.clone(), pair, me };
-    let letters = Letters::new(seal, executor.clone(), reception.clone(), itself.clone());
+    let said = inputs.clone();
+    let letters = Letters::new(seal, executor.clone(), reception.clone(), itself.clone(), said);
     let letters = Rc::new(letters);
     let ear = (reception.clone(), letters.clone(), inputs.clone());
     let links = Links::new(&config.links, me, executor.clone(), ear);
-    letters.reload(&keys, &config, links.ports());
+    letters.go_on(&keys, &config, links.ports());
     executor.spawn(socket.serve(executor.clone(), labels.clone(), inputs.clone())).detach();
     let (hang_up, hangups) = bounded(1);
     executor.spawn(obey_signals(signals, hang_up, inputs.clone())).detach();
@@ -125,6 +126,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         metrics,
         keeper,
         number: 0,
+        trial: None,
         asking: None,
         overdue: Overdue::default(),
     };

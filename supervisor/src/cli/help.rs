@@ -216,7 +216,7 @@ tells how long each step took. The service stays where it is.",
     Topic {
         word: "reload",
         operands: "",
-        options: "[--dry-run]",
+        options: "[--dry-run | --both [--for TIME] | --confirm]",
         line: "go on with what the configuration says now",
         text: "\
 Reads the configuration and the key file again. If anything is wrong with them,
@@ -226,6 +226,12 @@ a cable that is the same stays open. --dry-run tells it only. A few words
 cannot change while twobox runs; then nothing changes, and it says what to do.
 SIGHUP does the same, and tells the log. Reload one box after the other: until
 both have the same file they say that they are configured differently.
+
+--both sends the file to the other box as well. If either box finds anything
+wrong, nothing changes on either. Otherwise both go on with it, and both go
+back by themselves after TIME (2min) unless you say `reload --confirm` on one
+of them; only then the file of the other box is written. Ends with 5 if the
+other box does not answer.
 
 To change the key of the pair without losing a heartbeat, reload both boxes
 after each step: add the new key below the old one; put it first; take the old

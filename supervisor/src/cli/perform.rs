@@ -34,8 +34,8 @@ pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit
                 Err(error) => complain(Exit::Refused, &error.to_string()),
             }
         }
-        Command::CheckPeer => {
-            answered(ask_peer(&told.unwrap_or_else(|| socket(&path)), "peer check"), show)
+        Command::AskPeer(request) => {
+            answered(ask_peer(&told.unwrap_or_else(|| socket(&path)), &request), show)
         }
         Command::HistoryOfBoth { count, json } => {
             let request = format!("peer history {count}");

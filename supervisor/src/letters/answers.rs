@@ -3,37 +3,45 @@
 //! | question | answer |
 //! |---|---|
 //! | `check`, and a configuration on the lines below | what runs here, with what, and what it says about that configuration |
+//! | `try SECONDS`, and a configuration on the lines below | whether it runs with that now, on trial |
+//! | `confirm MARK` | whether it keeps the one that is on trial |
 //! | `history COUNT BYTES` | the clocks of this box, and the last records of its history, so many at the most |
 //!
 //! The first line of an answer is `ok` or `refused`, as at the control socket. All of this takes its time, and is done on a
 //! thread of its own.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use board::clock::Clock;
 use firmware_agnostic::frame::Version;
+use smol::channel::Sender;
 
+use super::trial;
 use crate::check;
 use crate::config::{self, Config, Difference};
 use crate::history;
+use crate::run::Input;
 use crate::upgrade::Itself;
 
 /// What a thread needs to know for an answer.
 pub(crate) struct Answers {
     itself: Itself,
+    inputs: Sender<Input>,
     /// What runs here.
     config: Option<Config>,
 }
 
 impl Answers {
     /// The answers of this supervisor, which runs with nothing yet.
-    pub(super) const fn new(itself: Itself) -> Self {
-        Self { itself, config: None }
+    pub(super) const fn new(itself: Itself, inputs: Sender<Input>) -> Self {
+        Self { itself, inputs, config: None }
     }
 
     /// The answers of the same supervisor, which runs with `config`.
     pub(super) fn with(&self, config: &Config) -> Self {
-        Self { itself: self.itself.clone(), config: Some(config.clone()) }
+        let (itself, inputs) = (self.itself.clone(), self.inputs.clone());
+        Self { itself, inputs, config: Some(config.clone()) }
     }
 
     /// Answers `question`.
@@ -46,9 +54,17 @@ impl Answers {
                 (Ok(count), Ok(bytes)) => self.history(count, bytes),
                 _ => Err("history wants two numbers".to_owned()),
             },
+            ["try", seconds] => match (seconds.parse(), &self.config) {
+                (Ok(seconds), Some(running)) => {
+                    let time = Duration::from_secs(seconds).min(TRIAL_MAX);
+                    trial::take(&self.itself, running, &self.inputs, time, body)
+                }
+                _ => Err("try wants a number of seconds".to_owned()),
+            },
+            ["confirm", mark] => trial::keep(&self.itself, &self.inputs, mark),
             _ => Err(format!("twobox {} knows no answer to {line:?}", env!("CARGO_PKG_VERSION"))),
         }
-        .map_or_else(|why| format!("refused\n{why}\n"), |text| format!("ok\n{text}"))
+        .map_or_else(|why| format!("refused\n{}\n", why.trim_end()), |text| format!("ok\n{text}"))
     }
 
     /// How this box is called and what runs there, in one line.
@@ -96,3 +112,6 @@ pub(super) fn release() -> String {
     let versions = Version::ALL.map(|version| (version as u8).to_string()).join(" and ");
     format!("twobox {} (protocol {versions}, letters)", env!("CARGO_PKG_VERSION"))
 }
+
+/// What a person may take who looks whether all is well.
+pub(crate) const TRIAL_MAX: Duration = Duration::from_secs(3_600);

@@ -1,6 +1,7 @@
 //! What does an operator on this box want to know of the other one?
 
 use std::fs;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use smol::Timer;
 use smol::channel::Sender;
 use smol::future::or;
 
-use super::{Answered, Letters, Unanswered, aside};
+use super::{Answered, Letters, Unanswered, aside, trial};
 use crate::client::{Answer, Verdict};
 use crate::history::Anchor;
 
@@ -20,6 +21,10 @@ pub enum Asks {
     Check,
     /// The last records of its history, so many at the most.
     History(usize),
+    /// Both boxes are to try what the file of this one says, for so long.
+    Try(Duration),
+    /// Both boxes are to keep what they try.
+    Confirm,
 }
 
 /// Asks the other box, called `peer`, for somebody who waits for `reply`.
@@ -29,11 +34,16 @@ pub(crate) fn peer(letters: &Rc<Letters>, asks: Asks, peer: &'static str, reply:
         let told = match asks {
             Asks::Check => check(&asking).await,
             Asks::History(count) => history(&asking, peer, count).await,
+            Asks::Try(time) => trial::both(&asking, peer, time).await,
+            Asks::Confirm => trial::confirm(&asking, peer).await,
         };
         let text = told.unwrap_or_else(|error| match error {
-            Failed::Here(error) => format!("refused\n{error}\n"),
-            Failed::Unanswered(Unanswered::Busy) => format!("refused\n{}\n", Unanswered::Busy),
+            Failed::Here(error) => format!("refused\n{}\n", error.to_string().trim_end()),
+            Failed::Unanswered(why) | Failed::Unsure(why, _) if why == Unanswered::Busy => {
+                format!("refused\n{why}\n")
+            }
             Failed::Unanswered(why) => format!("silent\nno answer of {peer}: {why}\n"),
+            Failed::Unsure(why, then) => format!("silent\nno answer of {peer}: {why}\n{then}\n"),
         });
         let _ = reply.try_send(text);
     };
@@ -65,13 +75,21 @@ async fn history(letters: &Letters, peer: &str, count: usize) -> Result<String, 
     Ok(format!("ok\nclock {peer} {least} {most}\n{now}\n{text}"))
 }
 
-enum Failed {
-    Here(std::io::Error),
+pub(super) enum Failed {
+    /// Here, or it was refused.
+    Here(io::Error),
     Unanswered(Unanswered),
+    /// It is not known whether the other box has done it.
+    Unsure(Unanswered, String),
 }
 
-impl From<std::io::Error> for Failed {
-    fn from(error: std::io::Error) -> Self {
+/// What was refused, for people.
+pub(super) fn refusal(why: String) -> Failed {
+    Failed::Here(io::Error::other(why))
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
         Self::Here(error)
     }
 }
