@@ -25,8 +25,8 @@
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
-//! | `reloads` | what if the configuration changes while the pair serves? |
-//! | `by_hand`, `kept` | what if a person cuts the power, and what can be read afterwards? |
+//! | `reloads`, `trials` | what if the configuration changes while the pair serves, on one box, or on both together? |
+//! | `by_hand`, `kept`, `letters` | what if a person cuts the power, what can be read afterwards, what can one box ask of the other? |
 //! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
 //! | `guise` | in which circumstances does a supervisor run? |
 //! | `limits`, `crowd`, `flood`, `calm` | what if a box has nothing left to give, everybody asks it, or somebody shouts? |
@@ -76,6 +76,7 @@ pub mod isolation;
 mod kept;
 mod kernel;
 pub mod ldap;
+mod letters;
 mod limits;
 mod machine;
 mod management;
@@ -89,6 +90,7 @@ pub mod stories;
 pub mod storm;
 pub mod supervisor;
 pub mod tour;
+mod trials;
 pub mod watch;
 mod watchdog;
 
