@@ -40,7 +40,7 @@ pub struct Config {
     kind: Kind,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 enum Kind {
     Address(address::Config),
     Process(process::Config),
@@ -83,6 +83,11 @@ impl Config {
             return None;
         }
         Some(Self { name, place, start_timeout, stop_timeout, policy, gate, kind })
+    }
+
+    /// Whether what runs by `other` runs just as well by this.
+    pub fn runs_like(&self, other: &Self) -> bool {
+        (&self.name, &self.kind) == (&other.name, &other.kind)
     }
 
     /// Whether a start tells the neighbours that it is here.

@@ -303,7 +303,10 @@ impl Display for Line<'_> {
                 self.fate(f)
             }
             News::ConfigDiffers => {
-                write!(f, "{peer} is configured differently: compare the files of both boxes")
+                write!(
+                    f,
+                    "{peer} is configured differently: give both boxes the same file, and say twobox reload on both"
+                )
             }
             News::Impostor(link) => write!(
                 f,

@@ -14,6 +14,7 @@ use std::time::Duration;
 use std::{fs, str};
 
 use board::child::account::Account;
+use board::reserve::Reserve;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::Gid;
@@ -31,6 +32,8 @@ use crate::run::Input;
 pub(crate) struct Socket {
     listener: Async<UnixListener>,
     group: Option<Gid>,
+    /// For one who asks although no file can be opened any more.
+    spare: Reserve,
 }
 
 /// The place of the socket, which is nobody else's until this is dropped, and is cleared then.
@@ -68,12 +71,13 @@ impl Socket {
                 Some(id)
             }
         };
-        Ok((Self { listener: Async::new(listener)?, group }, place))
+        let spare = Reserve::new("control socket", 1)?;
+        Ok((Self { listener: Async::new(listener)?, group, spare }, place))
     }
 
     /// Serves everybody who comes, for ever.
     pub(crate) async fn serve(
-        self,
+        mut self,
         executor: Rc<LocalExecutor<'static>>,
         labels: Rc<Labels>,
         inputs: Sender<Input>,
@@ -82,7 +86,10 @@ impl Socket {
         loop {
             // A client too many waits until another one is done.
             let _ = places.send(()).await;
-            let accepted = self.listener.read_with(UnixListener::accept).await;
+            let ready = self.listener.readable().await;
+            self.spare.spend();
+            let accepted = ready.and_then(|()| self.listener.get_ref().accept());
+            let plenty = self.spare.restore();
             let (place, labels, inputs) = (place.clone(), labels.clone(), inputs.clone());
             match accepted.and_then(|(stream, _)| self.admit(stream)) {
                 Ok(stream) => {
@@ -97,12 +104,14 @@ impl Socket {
                         }
                         let _ = place.recv().await;
                     };
-                    executor.spawn(client).detach();
+                    let client = executor.spawn(client);
+                    // With no more files to open, one after the other.
+                    if plenty { client.detach() } else { client.await }
                 }
                 Err(error) => {
-                    log::warn!("control socket: {error}");
+                    log::debug!("control socket: {error}");
                     let _ = place.recv().await;
-                    // Out of descriptors: they come back, and spinning brings none.
+                    // Whatever it is, spinning does not mend it.
                     Timer::after(Duration::from_millis(100)).await;
                 }
             }

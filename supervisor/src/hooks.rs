@@ -5,9 +5,9 @@
 //! in the queue is lost, and the next program is told how much that was.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use board::child::Program;
@@ -18,9 +18,9 @@ use board::threads;
 use crate::config::Hook;
 use crate::record::Record;
 
-/// The other end of the thread that runs the programs. There is none where there are no programs.
+/// The other end of the thread that runs the programs. There is none where there are no programs. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Hooks(Option<Queue>);
+pub(crate) struct Hooks(Arc<Mutex<Option<Queue>>>);
 
 #[derive(Clone)]
 struct Queue {
@@ -48,12 +48,22 @@ impl Hooks {
         let lost = Arc::new(AtomicUsize::new(0));
         let (configs, count) = (configs.to_vec(), lost.clone());
         threads::spawn("hooks", move || work(&configs, &queue, &count))?;
-        Ok(Self(Some(Queue { jobs, lost, own: own.to_owned() })))
+        let queue = Queue { jobs, lost, own: own.to_owned() };
+        Ok(Self(Arc::new(Mutex::new(Some(queue)))))
+    }
+
+    /// Tells those of `other` from now on. What the present ones were told of they do to its end.
+    pub(crate) fn become_like(&self, other: &Self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = other.queue();
+    }
+
+    fn queue(&self) -> Option<Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tells the programs of `record`, soon.
     pub(crate) fn tell(&self, record: Record) {
-        if let Some(Queue { jobs, lost, .. }) = &self.0
+        if let Some(Queue { jobs, lost, .. }) = self.queue()
             && jobs.try_send(Job::Tell(record)).is_err()
         {
             lost.fetch_add(1, Ordering::Relaxed);
@@ -62,7 +72,7 @@ impl Hooks {
 
     /// Tells the programs of what was logged as an error.
     pub(crate) fn alarm(&self, line: &str) {
-        if let Some(Queue { own, .. }) = &self.0 {
+        if let Some(Queue { own, .. }) = self.queue() {
             let record = Record::default()
                 .with("time", Clock.wall())
                 .with("up", format!("{:.3}", Clock.now().as_micros() as f64 / 1e6))
@@ -77,7 +87,7 @@ impl Hooks {
     /// Waits, for a while at most, until the programs know everything.
     pub(crate) fn flush(&self, patience: Duration) {
         let (done, wait) = sync_channel(1);
-        if let Some(Queue { jobs, .. }) = &self.0
+        if let Some(Queue { jobs, .. }) = self.queue()
             && jobs.try_send(Job::Flush(done)).is_ok()
         {
             let _ = wait.recv_timeout(patience);

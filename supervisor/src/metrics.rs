@@ -4,7 +4,7 @@
 //! old figures, and nothing else. Whoever reads finds a whole page (`rename(2)`).
 
 use std::io;
-use std::thread;
+use std::sync::mpsc::{self, RecvTimeoutError};
 
 use board::threads;
 
@@ -15,14 +15,20 @@ use crate::history::replace;
 use crate::request::{Form, Request};
 use crate::run::Input;
 
+/// Keeps the figures coming. They end with it.
+pub(crate) struct Published {
+    _alive: Option<mpsc::Sender<()>>,
+}
+
 /// Writes the figures, again and again, where `config` wants them.
 ///
 /// # Errors
 ///
 /// When there can be no thread.
-pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Result<()> {
-    let Some(config) = config else { return Ok(()) };
+pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Result<Published> {
+    let Some(config) = config else { return Ok(Published { _alive: None }) };
     let inputs = inputs.clone();
+    let (alive, wanted) = mpsc::channel();
     threads::spawn("metrics", move || {
         let mut failed = false;
         while let Some(page) = ask(&inputs) {
@@ -33,9 +39,12 @@ pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Re
                 log::warn!("metrics {}: {error}", config.file.display());
             }
             failed = written.is_err();
-            thread::sleep(config.every);
+            if wanted.recv_timeout(config.every) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
         }
-    })
+    })?;
+    Ok(Published { _alive: Some(alive) })
 }
 
 /// The page, as long as the loop runs.

@@ -35,7 +35,7 @@ pub use ready::Ready;
 use words::{Amount, Mask};
 
 /// `kind = "process"`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
     command: Own,
     ready: Ready,
