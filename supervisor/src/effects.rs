@@ -18,7 +18,7 @@ use std::time::Duration;
 use firmware_agnostic::frame::{self, Keys, PairId, Word};
 use firmware_agnostic::identity::ResourceId;
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
-use firmware_agnostic::order::Refusal;
+use firmware_agnostic::order::{Order, Refusal};
 use firmware_agnostic::reception::Reception;
 use firmware_agnostic::time::Instant;
 use smol::channel::Sender;
@@ -69,6 +69,8 @@ pub(crate) struct Effects {
     pub(crate) number: u32,
     /// The operator whose order the node is looking at.
     pub(crate) asking: Option<Sender<String>>,
+    /// That order is a drill: if it is taken, the peer gets its power back.
+    pub(crate) drills: bool,
     /// What makes an answer of their silence.
     pub(crate) overdue: Overdue,
 }
@@ -125,7 +127,11 @@ impl Effects {
                 self.overdue.gun = Some(self.expect(tag, Answer::PowerUnknown, self.gun.time()));
             }
             Action::Fence(tag) => {
-                self.gun.fence(tag);
+                if std::mem::take(&mut self.drills) {
+                    self.gun.drill(tag);
+                } else {
+                    self.gun.fence(tag);
+                }
                 self.overdue.gun = Some(self.expect(tag, Answer::FenceFailed, self.gun.time()));
             }
             Action::Reset => {
@@ -220,9 +226,9 @@ impl Effects {
                 Err(refusal) => ("refused", format!("{refusal}\n")),
             },
             Request::Progress => ("ok", self.status(node, now).progress()),
-            Request::PowerOn => {
-                self.gun.on();
-                ("ok", String::new())
+            Request::Drill(id) => {
+                (self.asking, self.drills) = (Some(reply), true);
+                return Some(Event::Order(Order::Fence { id, force: false }));
             }
             Request::Reload(wish) => {
                 self.itself.read_again(wish, self.inputs.clone(), reply);
@@ -268,7 +274,10 @@ impl Effects {
         if let Some(asking) = self.asking.take() {
             let text = match verdict {
                 Ok(()) => "ok\n".to_owned(),
-                Err(refusal) => format!("refused\n{refusal}\n"),
+                Err(refusal) => {
+                    self.drills = false;
+                    format!("refused\n{refusal}\n")
+                }
             };
             let _ = asking.try_send(text);
         }

@@ -118,6 +118,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         keeper,
         number: 0,
         asking: None,
+        drills: false,
         overdue: Overdue::default(),
     };
     block_on(executor.run(run(node, queue, effects)));

@@ -587,6 +587,7 @@ fn shot_by_bmc(lab: &Lab) -> Result<String, Failure> {
     lab.hang(First)?;
     served_by(lab, Second)?;
     expect(lab.bmcs()[0].orders() == [0], format!("orders: {:?}", lab.bmcs()[0].orders()))?;
+    expect(lab.wait_for(PATIENCE, |lab| lab.bmcs()[0].notes() == 1), "the BMC's log says nothing")?;
     silence_below(lab, start, TAKEOVER + Duration::from_secs(4))
 }
 
