@@ -9,6 +9,7 @@ mod guarded;
 mod gun;
 mod keeper;
 mod reload;
+mod trial;
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -27,6 +28,7 @@ use smol::{LocalExecutor, Task, Timer};
 use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::labels::Labels;
+use crate::letters::{self, Letters};
 use crate::links::Links;
 use crate::metrics::Published;
 use crate::pace::Pace;
@@ -37,11 +39,12 @@ use crate::senses::Watch;
 use crate::status::Status;
 use crate::upgrade::Itself;
 
-pub(crate) use group::{Group, States};
+pub(crate) use group::{Group, State, States};
 pub(crate) use guarded::Guarded;
 pub(crate) use gun::{Devices, Gun};
 pub(crate) use keeper::Keeper;
 pub(crate) use reload::gates;
+pub(crate) use trial::Trial;
 
 /// The hands of the supervisor.
 pub(crate) struct Effects {
@@ -53,6 +56,7 @@ pub(crate) struct Effects {
     pub(crate) pair: PairId,
     pub(crate) links: Links,
     pub(crate) reception: Rc<RefCell<Reception>>,
+    pub(crate) letters: Rc<Letters>,
     pub(crate) group: Group,
     pub(crate) gun: Gun,
     pub(crate) guarded: Guarded,
@@ -65,6 +69,8 @@ pub(crate) struct Effects {
     pub(crate) chronicle: Chronicle,
     pub(crate) pace: Pace,
     pub(crate) itself: Itself,
+    /// The configuration that is tried out.
+    pub(crate) trial: Option<Trial>,
     /// The number of the next frame.
     pub(crate) number: u32,
     /// The operator whose order the node is looking at.
@@ -97,6 +103,7 @@ impl Effects {
                         port.send(&frame);
                     }
                 }
+                self.letters.ride();
                 self.number = self.number.wrapping_add(1);
                 if let Some(keeper) = &mut self.keeper {
                     keeper.sent();
@@ -191,9 +198,14 @@ impl Effects {
             Input::Witness => Event::Witness(self.witnesses.any()),
             Input::Gate => Event::Gate { closed: !self.gates.all() },
             Input::Reload(candidate, wish, reply) => {
-                let outcome = self.reload(*candidate, wish, node, now);
+                let outcome = self.reload_or_try(*candidate, wish, node, now);
                 return Self::tell_outcome(outcome, &reply).map(Happened::Reloaded);
             }
+            Input::Trial(trying, reply) => {
+                self.trying(&trying, &reply, now);
+                return None;
+            }
+            Input::TrialOver => return self.end_trial(node, now).map(Happened::Reloaded),
             Input::Request(request, reply) => self.answer(request, reply, node, now)?,
         };
         Some(Happened::Event(event))
@@ -234,8 +246,16 @@ impl Effects {
                 self.itself.read_again(wish, self.inputs.clone(), reply);
                 return None;
             }
+            Request::Upgrade if self.tries() => {
+                trial::not_now(&reply);
+                return None;
+            }
             Request::Upgrade => {
                 self.itself.try_successor(self.inputs.clone(), reply);
+                return None;
+            }
+            Request::Peer(asks) => {
+                letters::peer(&self.letters, asks, self.labels.peer(), reply);
                 return None;
             }
             Request::Log(level) => {
@@ -249,6 +269,7 @@ impl Effects {
     }
 
     fn status<'a>(&'a self, node: &'a Node, now: Instant) -> Status<'a> {
+        let States { resources, journal } = self.group.states();
         Status {
             node,
             now,
@@ -256,7 +277,8 @@ impl Effects {
             config: &self.config,
             ports: self.links.ports(),
             reception: self.reception.borrow(),
-            resources: self.group.states(),
+            resources,
+            journal,
             devices: self.gun.devices(),
             watchdog: self.keeper.as_ref().map(Keeper::state),
             pace: self.pace,
@@ -267,6 +289,7 @@ impl Effects {
     pub(crate) fn note(&mut self, node: &Node, event: Option<&Event>, now: Instant) {
         self.chronicle.note(node, event, now);
         self.ready.note(node, now, &self.labels);
+        self.note_trial(node);
         self.gun.expect(node.peer().last_word().map(|word| word.system).unwrap_or_default());
     }
 

@@ -25,11 +25,11 @@
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
-//! | `reloads` | what if the configuration changes while the pair serves? |
-//! | `by_hand`, `kept` | what if a person cuts the power, and what can be read afterwards? |
+//! | `reloads`, `trials` | what if the configuration changes while the pair serves, on one box, or on both together? |
+//! | `by_hand`, `kept`, `letters` | what if a person cuts the power, what can be read afterwards, what can one box ask of the other? |
 //! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
 //! | `guise` | in which circumstances does a supervisor run? |
-//! | `limits`, `crowd`, `flood` | what if a box has nothing left to give, everybody asks it, or somebody shouts? |
+//! | `limits`, `crowd`, `flood`, `calm` | what if a box has nothing left to give, everybody asks it, or somebody shouts? |
 //! | [`supervisor`], `figures` | what does the kernel know of a supervisor, and what does that say of itself? |
 //! | `expectations`, [`failure`] | what does one expect of a pair, and what is said when it is not so? |
 //! | [`selftest`] | does the lab itself tell the truth? |
@@ -58,6 +58,7 @@ pub use machine::name;
 
 pub mod bmc;
 mod by_hand;
+mod calm;
 pub mod character;
 pub mod client;
 pub mod config;
@@ -75,6 +76,7 @@ pub mod isolation;
 mod kept;
 mod kernel;
 pub mod ldap;
+mod letters;
 mod limits;
 mod machine;
 mod management;
@@ -88,6 +90,7 @@ pub mod stories;
 pub mod storm;
 pub mod supervisor;
 pub mod tour;
+mod trials;
 pub mod watch;
 mod watchdog;
 

@@ -31,7 +31,7 @@ pub(crate) use member::Member;
 use member::Position;
 use reload::stops;
 use state::Slate;
-pub(crate) use state::States;
+pub(crate) use state::{State, States};
 use waiting::Waiting;
 
 /// How many files the work on `members` may take.
@@ -146,14 +146,14 @@ impl Group {
         self.stop_time
     }
 
-    /// How each resource is doing, in the order of the configuration.
+    /// How the resources are doing.
     pub(crate) fn states(&self) -> States {
         self.states.all()
     }
 
     /// When the neighbours knew where everything is.
     pub(crate) fn announced(&self) -> Option<firmware_agnostic::time::Instant> {
-        self.states().iter().filter_map(|state| state.announced).max()
+        self.states().resources.iter().filter_map(|state| state.announced).max()
     }
 
     fn give(&self, job: Job) {
@@ -220,6 +220,9 @@ impl Hands {
                 }
             }
             self.look();
+            self.store.try_again();
+            let failure = self.store.failure().map(str::to_owned);
+            self.states.note_journal(failure);
             self.reserve.restore();
         }
     }
@@ -228,9 +231,9 @@ impl Hands {
     fn wait(&self) {
         let running = self.members.iter().filter(|member| member.runs);
         let next = running.clone().map(|member| member.next_look).min();
-        let idle = Instant::now() + IDLE;
+        let idle = Instant::now() + if self.store.failure().is_some() { AGAIN } else { IDLE };
         let patience =
-            Patience::new(next.unwrap_or(idle).saturating_duration_since(Instant::now()));
+            Patience::new(next.unwrap_or(idle).min(idle).saturating_duration_since(Instant::now()));
         let mut descriptors: Vec<BorrowedFd<'_>> = vec![self.bell.as_fd()];
         descriptors.extend(running.filter_map(|member| member.resource.alarm()));
         // Why it ended is looked at afterwards.
@@ -385,6 +388,8 @@ impl Hands {
     }
 }
 
+/// Between two attempts to write the journal.
+const AGAIN: Duration = Duration::from_secs(1);
 /// With nothing to look at, any time will do.
 const IDLE: Duration = Duration::from_secs(3_600);
 /// A resource that runs has so many open: its pidfd and its output, or a socket for its neighbours.

@@ -39,6 +39,9 @@ pub fn play(words: &[OsString]) -> Option<Result<ExitCode, String>> {
             .map_err(|error| error.to_string()),
         ["touch", file] => std::fs::write(file, "").map_err(|error| format!("{file}: {error}")),
         ["remove", file] => std::fs::remove_file(file).map_err(|error| format!("{file}: {error}")),
+        ["fill"] => guise::fill().map_err(|error| error.to_string()),
+        ["protect"] => guise::protect(true).map_err(|error| error.to_string()),
+        ["unprotect"] => guise::protect(false).map_err(|error| error.to_string()),
         ["exists", file] => {
             std::fs::metadata(file).map(drop).map_err(|error| format!("{file}: {error}"))
         }

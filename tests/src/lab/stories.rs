@@ -14,7 +14,7 @@ use super::failure::{Failure, expect};
 use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
-use super::{Cable, Lab, Way, by_hand, kept, limits, name, reloads};
+use super::{Cable, Lab, Way, by_hand, kept, letters, limits, name, reloads, trials};
 
 /// Tells one story, and prints how it ended.
 ///
@@ -65,7 +65,7 @@ const fn reload(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -
     Story { name, choices: reloads::choices, play }
 }
 
-const STORIES: [Story; 49] = [
+const STORIES: [Story; 57] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -93,6 +93,14 @@ const STORIES: [Story; 49] = [
     story("what-happened-is-kept", kept::history),
     Story { choices: kept::told, ..story("what-happens-is-told", kept::programs) },
     story("lateness-is-measured", kept::lateness),
+    story("peer-asked-by-network", letters::by_network),
+    Story { choices: letters::slow, ..story("peer-asked-by-serial", letters::by_serial) },
+    story("peer-refuses-the-file", letters::refused),
+    story("trial-refused", trials::refused),
+    story("trial-kept", trials::kept),
+    story("trial-unconfirmed", trials::unconfirmed),
+    story("trial-parted", trials::parted),
+    story("trial-word-lost", trials::word_lost),
     story("fenced-by-hand", by_hand::fence),
     story("fenced-by-hand-in-vain", by_hand::fence_in_vain),
     story("drill", by_hand::drill),
@@ -597,7 +605,7 @@ fn by_bmc() -> Choices {
     Choices { bmcs: true, timing: timing.to_owned(), ..Choices::default() }
 }
 
-fn watched() -> Choices {
+pub(super) fn watched() -> Choices {
     let extra = format!("[watchdog]\ndisk_timeout = \"{}ms\"\n", DISK.as_millis());
     Choices { watchdog: Some(WATCHDOG), extra, ..Choices::default() }
 }

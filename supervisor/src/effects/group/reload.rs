@@ -138,7 +138,7 @@ mod tests {
         assert!(
             matches!(stage.told.try_recv(), Ok(Input::ResourceFailed(name)) if name == "broken")
         );
-        let states = stage.hands.states.all();
+        let states = stage.hands.states.all().resources;
         assert_eq!(states.iter().map(|state| state.runs).collect::<Vec<_>>(), [true, false, true]);
     }
 

@@ -10,7 +10,13 @@ use firmware_agnostic::time::Instant;
 use super::Member;
 
 /// How the resources are doing, for people.
-pub(crate) type States = Vec<State>;
+#[derive(Clone, Debug, Default)]
+pub(crate) struct States {
+    /// In the order of the configuration.
+    pub(crate) resources: Vec<State>,
+    /// Why the journal is not on the disk, if it is not.
+    pub(crate) journal: Option<String>,
+}
 
 /// How one resource is doing.
 #[derive(Clone, Debug, Default)]
@@ -32,16 +38,17 @@ impl Slate {
     /// Has a place for each of `configs`, and keeps what is known of it.
     pub(super) fn reload(&self, configs: &[Config]) {
         let mut states = self.states();
-        let known = |name: &str| states.iter().find(|state| state.name == name).cloned();
+        let known = |name: &str| states.resources.iter().find(|state| state.name == name).cloned();
         let new = |name: &str| State { name: name.to_owned(), ..State::default() };
         let all = configs.iter().map(|it| known(&it.name).unwrap_or_else(|| new(&it.name)));
-        *states = all.collect();
+        states.resources = all.collect();
     }
 
     /// Notes how `member` is doing, unless it is no resource any more.
     pub(super) fn note(&self, member: &Member, error: Option<&io::Error>) {
         let mut states = self.states();
-        if let Some(state) = states.iter_mut().find(|state| state.name == member.config.name) {
+        let known = states.resources.iter_mut().find(|state| state.name == member.config.name);
+        if let Some(state) = known {
             if member.runs && member.config.announces() {
                 state.announced = Some(Clock.now());
             }
@@ -50,7 +57,12 @@ impl Slate {
         }
     }
 
-    /// How each is doing, in the order of the configuration.
+    /// Notes why the journal is not on the disk, if it is not.
+    pub(super) fn note_journal(&self, failure: Option<String>) {
+        self.states().journal = failure;
+    }
+
+    /// All that was noted.
     pub(super) fn all(&self) -> States {
         self.states().clone()
     }
