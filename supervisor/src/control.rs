@@ -19,7 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::Gid;
-use smol::channel::Sender;
+use smol::channel::{Receiver, Sender, bounded};
 use smol::future::or;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, LocalExecutor, Timer};
@@ -83,19 +83,28 @@ impl Socket {
         labels: Rc<Labels>,
         inputs: Sender<Input>,
     ) {
-        let (places, place) = smol::channel::bounded(CLIENTS_MAX);
+        let (places, place) = bounded(CLIENTS_MAX);
+        let (hurry, hurried) = bounded(1);
         loop {
-            // A client too many waits until another one is done.
-            let _ = places.send(()).await;
+            // A client too many waits until another one is done, and whoever has said nothing for longest makes way.
+            let urge = async {
+                loop {
+                    Timer::after(COURTESY).await;
+                    let _ = hurry.try_send(());
+                }
+            };
+            let _ = or(places.send(()), urge).await;
+            let _ = hurried.try_recv();
             let ready = self.listener.readable().await;
             self.spare.spend();
             let accepted = ready.and_then(|()| self.listener.get_ref().accept());
             let plenty = self.spare.restore();
-            let (place, labels, inputs) = (place.clone(), labels.clone(), inputs.clone());
+            let (place, hurried) = (place.clone(), hurried.clone());
+            let (labels, inputs) = (labels.clone(), inputs.clone());
             match accepted.and_then(|(stream, _)| self.admit(stream)) {
                 Ok(stream) => {
                     let client = async move {
-                        if let Err(error) = serve(stream, &labels, &inputs).await {
+                        if let Err(error) = serve(stream, &hurried, &labels, &inputs).await {
                             log::debug!("control socket: {error}");
                         }
                         let _ = place.recv().await;
@@ -173,13 +182,19 @@ impl Drop for Place {
 
 async fn serve(
     mut stream: Async<UnixStream>,
+    hurried: &Receiver<()>,
     labels: &Labels,
     inputs: &Sender<Input>,
 ) -> io::Result<()> {
-    let line = in_time(line(&mut stream)).await?;
+    let makes_way = async {
+        // Those who wait are called in the order in which they came.
+        let _ = hurried.recv().await;
+        Err(io::Error::new(io::ErrorKind::TimedOut, "it said nothing, and others wait"))
+    };
+    let line = in_time(or(line(&mut stream), makes_way)).await?;
     let answer = match Request::parse(&line, labels.names().boxes) {
         Ok(request) => {
-            let (reply, answer) = smol::channel::bounded(1);
+            let (reply, answer) = bounded(1);
             inputs.send(Input::Request(request, reply)).await.map_err(io::Error::other)?;
             let answer = async { answer.recv().await.map_err(io::Error::other) };
             or(answer, hangs_up(&stream)).await?
@@ -230,6 +245,8 @@ async fn line(stream: &mut Async<UnixStream>) -> io::Result<String> {
 const CLIENTS_MAX: usize = 16;
 /// A client that neither asks nor reads is hung up on.
 const CLIENT_TIME: Duration = Duration::from_secs(5);
+/// Whoever asks says so at once; only where others wait is nobody waited for.
+const COURTESY: Duration = Duration::from_millis(10);
 /// Most answers have been given by then.
 const HANG_UP_LOOK: Duration = Duration::from_secs(1);
 /// The longest request names a box.

@@ -19,7 +19,7 @@ use std::time::Duration;
 use firmware_agnostic::frame::{self, Keys, PairId, Word};
 use firmware_agnostic::identity::ResourceId;
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
-use firmware_agnostic::order::Refusal;
+use firmware_agnostic::order::{Order, Refusal};
 use firmware_agnostic::reception::Reception;
 use firmware_agnostic::time::Instant;
 use smol::channel::Sender;
@@ -39,7 +39,7 @@ use crate::senses::Watch;
 use crate::status::Status;
 use crate::upgrade::Itself;
 
-pub(crate) use group::{Group, States};
+pub(crate) use group::{Group, State, States};
 pub(crate) use guarded::Guarded;
 pub(crate) use gun::{Devices, Gun};
 pub(crate) use keeper::Keeper;
@@ -75,6 +75,8 @@ pub(crate) struct Effects {
     pub(crate) number: u32,
     /// The operator whose order the node is looking at.
     pub(crate) asking: Option<Sender<String>>,
+    /// That order is a drill: if it is taken, the peer gets its power back.
+    pub(crate) drills: bool,
     /// What makes an answer of their silence.
     pub(crate) overdue: Overdue,
 }
@@ -132,7 +134,11 @@ impl Effects {
                 self.overdue.gun = Some(self.expect(tag, Answer::PowerUnknown, self.gun.time()));
             }
             Action::Fence(tag) => {
-                self.gun.fence(tag);
+                if std::mem::take(&mut self.drills) {
+                    self.gun.drill(tag);
+                } else {
+                    self.gun.fence(tag);
+                }
                 self.overdue.gun = Some(self.expect(tag, Answer::FenceFailed, self.gun.time()));
             }
             Action::Reset => {
@@ -232,9 +238,9 @@ impl Effects {
                 Err(refusal) => ("refused", format!("{refusal}\n")),
             },
             Request::Progress => ("ok", self.status(node, now).progress()),
-            Request::PowerOn => {
-                self.gun.on();
-                ("ok", String::new())
+            Request::Drill(id) => {
+                (self.asking, self.drills) = (Some(reply), true);
+                return Some(Event::Order(Order::Fence { id, force: false }));
             }
             Request::Reload(wish) => {
                 self.itself.read_again(wish, self.inputs.clone(), reply);
@@ -263,6 +269,7 @@ impl Effects {
     }
 
     fn status<'a>(&'a self, node: &'a Node, now: Instant) -> Status<'a> {
+        let States { resources, journal } = self.group.states();
         Status {
             node,
             now,
@@ -270,7 +277,8 @@ impl Effects {
             config: &self.config,
             ports: self.links.ports(),
             reception: self.reception.borrow(),
-            resources: self.group.states(),
+            resources,
+            journal,
             devices: self.gun.devices(),
             watchdog: self.keeper.as_ref().map(Keeper::state),
             trial: self.trial.as_ref().and_then(|trial| trial.state(now)),
@@ -290,7 +298,10 @@ impl Effects {
         if let Some(asking) = self.asking.take() {
             let text = match verdict {
                 Ok(()) => "ok\n".to_owned(),
-                Err(refusal) => format!("refused\n{refusal}\n"),
+                Err(refusal) => {
+                    self.drills = false;
+                    format!("refused\n{refusal}\n")
+                }
             };
             let _ = asking.try_send(text);
         }

@@ -4,8 +4,7 @@
 //! right comes before the loop as a [`Candidate`], and is compared there with what the supervisor runs with
 //! (`effects/reload.rs`); what is not changes nothing.
 
-use std::thread;
-
+use board::threads;
 use firmware_agnostic::frame::Keys;
 use smol::channel::{Receiver, Sender, bounded};
 
@@ -60,7 +59,7 @@ impl Itself {
             }
             Err(reasons) => refused(&reply, &reasons),
         };
-        if let Err(error) = thread::Builder::new().name("reload".to_owned()).spawn(work) {
+        if let Err(error) = threads::spawn("reload", work) {
             refused(&refuse, &error.to_string());
         }
     }

@@ -22,8 +22,8 @@ pub enum Request {
     Evidence,
     /// How does it go with the peer's power, for a command that waits?
     Progress,
-    /// The peer is to have its power back.
-    PowerOn,
+    /// The power of this box is to be cut, seen off, and put on again.
+    Drill(BoxId),
     /// An operator's word to the node.
     Order(Order),
     /// Log more, or less.
@@ -72,7 +72,7 @@ impl Request {
             ["status", "metrics"] => Self::Status(Form::Metrics),
             ["evidence"] => Self::Evidence,
             ["progress"] => Self::Progress,
-            ["power", "on"] => Self::PowerOn,
+            ["drill", name] => Self::Drill(named(name, boxes)?),
             ["standby", ref rest @ ..] => Self::Order(Order::Standby(until(rest)?)),
             ["takeover", ref rest @ ..] => Self::Order(Order::Takeover(until(rest)?)),
             ["maintenance", ref rest @ ..] => Self::Order(Order::Maintenance(until(rest)?)),

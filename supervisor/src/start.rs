@@ -128,6 +128,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         number: 0,
         trial: None,
         asking: None,
+        drills: false,
         overdue: Overdue::default(),
     };
     block_on(executor.run(run(node, queue, effects)));

@@ -29,7 +29,7 @@
 //! | `by_hand`, `kept`, `letters` | what if a person cuts the power, what can be read afterwards, what can one box ask of the other? |
 //! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
 //! | `guise` | in which circumstances does a supervisor run? |
-//! | `limits`, `crowd`, `flood` | what if a box has nothing left to give, everybody asks it, or somebody shouts? |
+//! | `limits`, `crowd`, `flood`, `calm` | what if a box has nothing left to give, everybody asks it, or somebody shouts? |
 //! | [`supervisor`], `figures` | what does the kernel know of a supervisor, and what does that say of itself? |
 //! | `expectations`, [`failure`] | what does one expect of a pair, and what is said when it is not so? |
 //! | [`selftest`] | does the lab itself tell the truth? |
@@ -58,6 +58,7 @@ pub use machine::name;
 
 pub mod bmc;
 mod by_hand;
+mod calm;
 pub mod character;
 pub mod client;
 pub mod config;
@@ -136,6 +137,20 @@ impl Lab {
         Ok(lab)
     }
 
+    /// A lab whose boxes run another program than the supervisor, with `files` in `/run`, without power.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses a namespace, a port or a process.
+    pub fn running(program: &[&str], files: &[(&str, &str)]) -> io::Result<Self> {
+        let installation = Installation {
+            program: program.iter().copied().map(str::to_owned).collect(),
+            files: files.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect(),
+            watchdog: None,
+        };
+        Self::with(&installation, Choices::default().baud, Question::Echo)
+    }
+
     fn with(installation: &Installation, baud: u32, question: Question) -> io::Result<Self> {
         let ethernet = Ethernet::new()?;
         let null_modem = NullModem::new(baud)?;
@@ -211,6 +226,15 @@ impl Lab {
     /// When the box has no power.
     pub fn crash_supervisor(&self, id: BoxId) -> io::Result<()> {
         self.machine(id).order(Order::Crash)
+    }
+
+    /// Kills the supervisor of a box, which nobody starts again.
+    ///
+    /// # Errors
+    ///
+    /// When the box has no power.
+    pub fn abandon(&self, id: BoxId) -> io::Result<()> {
+        self.machine(id).order(Order::Abandon)
     }
 
     /// Kills every process of a box that has `word` on its command line.
@@ -293,6 +317,15 @@ impl Lab {
         let mut words = vec!["twobox"];
         words.extend(arguments);
         self.machine(id).demo(&words)
+    }
+
+    /// Runs a program of the machine on a box.
+    ///
+    /// # Errors
+    ///
+    /// When the box has no power, or there is no such program.
+    pub fn enter(&self, id: BoxId, program: &str, arguments: &[&str]) -> io::Result<Output> {
+        self.machine(id).enter(program, arguments)
     }
 
     /// The role that a box says it is in; `None` while it says nothing.

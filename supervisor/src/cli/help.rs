@@ -201,7 +201,8 @@ has its name typed.",
 Said on the box that serves: cuts the power of the one that stands by, before
 it is opened, for instance. On a box that does not serve it is refused, or with
 --yes means that this box takes over. --dry-run orders nothing: it asks each
-device for the power and for whose power it is, and tells how long that took.",
+device for the power and for whose power it is, and tells how long that took;
+a BMC has the light of its box blink, so that you see which one it would cut.",
     },
     Topic {
         word: "drill",
@@ -211,7 +212,8 @@ device for the power and for whose power it is, and tells how long that took.",
         text: "\
 On the box that serves, when the pair is well: cuts the power of the one that
 stands by, sees it off, puts it on again, waits until the pair is whole, and
-tells how long each step took. The service stays where it is.",
+tells how long each step took. The service stays where it is. Whoever stops
+waiting ends nothing: the supervisor puts the power on again all the same.",
     },
     Topic {
         word: "reload",

@@ -65,7 +65,7 @@ const fn reload(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -
     Story { name, choices: reloads::choices, play }
 }
 
-const STORIES: [Story; 54] = [
+const STORIES: [Story; 57] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -106,6 +106,9 @@ const STORIES: [Story; 54] = [
     story("drill", by_hand::drill),
     reload("reload-unnoticed", reloads::unnoticed),
     reload("reload-services", reloads::services),
+    reload("reload-links", reloads::links),
+    reload("reload-fence", reloads::fence),
+    reload("reload-checks", reloads::checks),
     reload("reload-keys", reloads::keys),
     reload("reload-in-vain", reloads::in_vain),
     reload("reload-storm", reloads::storm),
@@ -592,6 +595,7 @@ fn shot_by_bmc(lab: &Lab) -> Result<String, Failure> {
     lab.hang(First)?;
     served_by(lab, Second)?;
     expect(lab.bmcs()[0].orders() == [0], format!("orders: {:?}", lab.bmcs()[0].orders()))?;
+    expect(lab.wait_for(PATIENCE, |lab| lab.bmcs()[0].notes() == 1), "the BMC's log says nothing")?;
     silence_below(lab, start, TAKEOVER + Duration::from_secs(4))
 }
 
@@ -601,7 +605,7 @@ fn by_bmc() -> Choices {
     Choices { bmcs: true, timing: timing.to_owned(), ..Choices::default() }
 }
 
-fn watched() -> Choices {
+pub(super) fn watched() -> Choices {
     let extra = format!("[watchdog]\ndisk_timeout = \"{}ms\"\n", DISK.as_millis());
     Choices { watchdog: Some(WATCHDOG), extra, ..Choices::default() }
 }
