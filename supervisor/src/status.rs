@@ -42,6 +42,8 @@ pub(crate) struct Status<'a> {
     pub(crate) devices: Devices,
     /// Whether what watches this box is fed, where something does.
     pub(crate) watchdog: Option<String>,
+    /// What is to be said of a configuration on trial, where one is.
+    pub(crate) trial: Option<String>,
     pub(crate) pace: Pace,
 }
 
@@ -98,6 +100,9 @@ impl Status<'_> {
         }
         if let Some(watchdog) = &self.watchdog {
             writeln!(out, "watchdog: {watchdog}")?;
+        }
+        if let Some(trial) = &self.trial {
+            writeln!(out, "configuration: {trial}")?;
         }
         let Pace { late, step, silence } = self.pace;
         write!(out, "loop: at the worst {} late, {} in one step; ", Time(late), Time(step))?;
@@ -213,6 +218,7 @@ impl Status<'_> {
         });
         json.optional_text("journal", self.journal.as_deref());
         json.optional_text("watchdog", self.watchdog.as_deref());
+        json.optional_text("trial", self.trial.as_deref());
         json.object("loop", |json| {
             let deadtime = self.config.settings.timing.deadtime();
             json.number("late_max_us", micros(self.pace.late));
