@@ -26,6 +26,7 @@ pub mod account;
 pub mod census;
 mod end;
 pub mod output;
+pub mod own;
 pub mod run;
 pub mod signals;
 
@@ -153,6 +154,7 @@ impl Program {
             io::ErrorKind::PermissionDenied => {
                 ": it must be executable, and user and limits be allowed"
             }
+            io::ErrorKind::WouldBlock => NO_MORE,
             _ => "",
         };
         io::Error::new(error.kind(), format!("{program} cannot be started: {error}{hint}"))
@@ -321,6 +323,9 @@ impl Drop for Child {
         }
     }
 }
+
+/// What `EAGAIN` means where a process or a thread is wanted (`fork(2)`, `pthread_create(3)`).
+const NO_MORE: &str = ": there are no more processes: raise TasksMax=, pids.max or ulimit -u";
 
 /// What every child finds in its environment: the place of the tools, and a language that is the same on both boxes.
 pub const ENVIRONMENT: [(&str, &str); 2] =

@@ -9,6 +9,7 @@
 //! | [`child`] | how is a program run so that nothing of it stays? |
 //! | [`clock`], [`secret`], [`power`] | what time is it; what is secret; how does this box reset itself? |
 //! | [`lease`], [`guard`] | who answers for what runs here; who does when the supervisor has died? |
+//! | [`reserve`] | what if no file can be opened any more? |
 //! | [`watchdog`], [`notify`] | what makes a stuck box a dead box; how is init told? |
 //! | [`table`] | how does a device read its words from the configuration? |
 //!
@@ -30,7 +31,9 @@ pub mod notify;
 pub mod patience;
 pub mod power;
 pub mod prefix;
+pub mod reserve;
 pub mod resource;
 pub mod secret;
 pub mod table;
+pub mod threads;
 pub mod watchdog;

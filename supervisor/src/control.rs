@@ -14,10 +14,12 @@ use std::time::Duration;
 use std::{fs, str};
 
 use board::child::account::Account;
+use board::reserve::Reserve;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::Gid;
-use smol::channel::Sender;
+use smol::channel::{Receiver, Sender, bounded};
 use smol::future::or;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, LocalExecutor, Timer};
@@ -31,6 +33,8 @@ use crate::run::Input;
 pub(crate) struct Socket {
     listener: Async<UnixListener>,
     group: Option<Gid>,
+    /// For one who asks although no file can be opened any more.
+    spare: Reserve,
 }
 
 /// The place of the socket, which is nobody else's until this is dropped, and is cleared then.
@@ -68,41 +72,51 @@ impl Socket {
                 Some(id)
             }
         };
-        Ok((Self { listener: Async::new(listener)?, group }, place))
+        let spare = Reserve::new("control socket", 1)?;
+        Ok((Self { listener: Async::new(listener)?, group, spare }, place))
     }
 
     /// Serves everybody who comes, for ever.
     pub(crate) async fn serve(
-        self,
+        mut self,
         executor: Rc<LocalExecutor<'static>>,
         labels: Rc<Labels>,
         inputs: Sender<Input>,
     ) {
-        let (places, place) = smol::channel::bounded(CLIENTS_MAX);
+        let (places, place) = bounded(CLIENTS_MAX);
+        let (hurry, hurried) = bounded(1);
         loop {
-            // A client too many waits until another one is done.
-            let _ = places.send(()).await;
-            let accepted = self.listener.read_with(UnixListener::accept).await;
-            let (place, labels, inputs) = (place.clone(), labels.clone(), inputs.clone());
+            // A client too many waits until another one is done, and whoever has said nothing for longest makes way.
+            let urge = async {
+                loop {
+                    Timer::after(COURTESY).await;
+                    let _ = hurry.try_send(());
+                }
+            };
+            let _ = or(places.send(()), urge).await;
+            let _ = hurried.try_recv();
+            let ready = self.listener.readable().await;
+            self.spare.spend();
+            let accepted = ready.and_then(|()| self.listener.get_ref().accept());
+            let plenty = self.spare.restore();
+            let (place, hurried) = (place.clone(), hurried.clone());
+            let (labels, inputs) = (labels.clone(), inputs.clone());
             match accepted.and_then(|(stream, _)| self.admit(stream)) {
                 Ok(stream) => {
-                    let patience = async {
-                        Timer::after(CLIENT_TIME).await;
-                        Err(io::ErrorKind::TimedOut.into())
-                    };
                     let client = async move {
-                        let served = or(serve(stream, &labels, &inputs), patience).await;
-                        if let Err(error) = served {
+                        if let Err(error) = serve(stream, &hurried, &labels, &inputs).await {
                             log::debug!("control socket: {error}");
                         }
                         let _ = place.recv().await;
                     };
-                    executor.spawn(client).detach();
+                    let client = executor.spawn(client);
+                    // With no more files to open, one after the other.
+                    if plenty { client.detach() } else { client.await }
                 }
                 Err(error) => {
-                    log::warn!("control socket: {error}");
+                    log::debug!("control socket: {error}");
                     let _ = place.recv().await;
-                    // Out of descriptors: they come back, and spinning brings none.
+                    // Whatever it is, spinning does not mend it.
                     Timer::after(Duration::from_millis(100)).await;
                 }
             }
@@ -168,18 +182,46 @@ impl Drop for Place {
 
 async fn serve(
     mut stream: Async<UnixStream>,
+    hurried: &Receiver<()>,
     labels: &Labels,
     inputs: &Sender<Input>,
 ) -> io::Result<()> {
-    let answer = match Request::parse(&line(&mut stream).await?, labels.names().boxes) {
+    let makes_way = async {
+        // Those who wait are called in the order in which they came.
+        let _ = hurried.recv().await;
+        Err(io::Error::new(io::ErrorKind::TimedOut, "it said nothing, and others wait"))
+    };
+    let line = in_time(or(line(&mut stream), makes_way)).await?;
+    let answer = match Request::parse(&line, labels.names().boxes) {
         Ok(request) => {
-            let (reply, answer) = smol::channel::bounded(1);
+            let (reply, answer) = bounded(1);
             inputs.send(Input::Request(request, reply)).await.map_err(io::Error::other)?;
-            answer.recv().await.map_err(io::Error::other)?
+            let answer = async { answer.recv().await.map_err(io::Error::other) };
+            or(answer, hangs_up(&stream)).await?
         }
         Err(reason) => format!("refused\n{reason}\n"),
     };
-    stream.write_all(answer.as_bytes()).await
+    in_time(stream.write_all(answer.as_bytes())).await
+}
+
+async fn in_time<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let patience = async {
+        Timer::after(CLIENT_TIME).await;
+        Err(io::ErrorKind::TimedOut.into())
+    };
+    or(work, patience).await
+}
+
+/// Waits until the client has gone. It says nothing more after its line, and what it has closed is told as that only here.
+async fn hangs_up<T>(stream: &Async<UnixStream>) -> io::Result<T> {
+    loop {
+        Timer::after(HANG_UP_LOOK).await;
+        let mut look = [PollFd::new(stream, PollFlags::empty())];
+        poll(&mut look, Some(&Timespec::default()))?;
+        if look.iter().any(|seen| seen.revents().contains(PollFlags::HUP)) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+    }
 }
 
 /// The first line that the client says, without its end.
@@ -203,6 +245,10 @@ async fn line(stream: &mut Async<UnixStream>) -> io::Result<String> {
 const CLIENTS_MAX: usize = 16;
 /// A client that neither asks nor reads is hung up on.
 const CLIENT_TIME: Duration = Duration::from_secs(5);
+/// Whoever asks says so at once; only where others wait is nobody waited for.
+const COURTESY: Duration = Duration::from_millis(10);
+/// Most answers have been given by then.
+const HANG_UP_LOOK: Duration = Duration::from_secs(1);
 /// The longest request names a box.
 const LINE_MAX: usize = 256;
 

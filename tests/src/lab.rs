@@ -25,8 +25,12 @@
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
-//! | `by_hand`, `kept` | what if a person cuts the power, and what can be read afterwards? |
+//! | `reloads`, `trials` | what if the configuration changes while the pair serves, on one box, or on both together? |
+//! | `by_hand`, `kept`, `letters` | what if a person cuts the power, what can be read afterwards, what can one box ask of the other? |
 //! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
+//! | `guise` | in which circumstances does a supervisor run? |
+//! | `limits`, `crowd`, `flood`, `calm` | what if a box has nothing left to give, everybody asks it, or somebody shouts? |
+//! | [`supervisor`], `figures` | what does the kernel know of a supervisor, and what does that say of itself? |
 //! | `expectations`, [`failure`] | what does one expect of a pair, and what is said when it is not so? |
 //! | [`selftest`] | does the lab itself tell the truth? |
 
@@ -54,29 +58,39 @@ pub use machine::name;
 
 pub mod bmc;
 mod by_hand;
+mod calm;
 pub mod character;
 pub mod client;
 pub mod config;
+mod crowd;
 pub mod cuts;
 mod ethernet;
 pub(crate) mod expectations;
 pub mod failure;
 mod faults;
+pub(crate) mod figures;
+mod flood;
+mod guise;
 pub mod init;
 pub mod isolation;
 mod kept;
 mod kernel;
 pub mod ldap;
+mod letters;
+mod limits;
 mod machine;
 mod management;
 pub mod null_modem;
 pub mod play;
 pub mod power_switch;
+mod reloads;
 pub mod selftest;
 pub mod service;
 pub mod stories;
 pub mod storm;
+pub mod supervisor;
 pub mod tour;
+mod trials;
 pub mod watch;
 mod watchdog;
 
@@ -105,7 +119,7 @@ impl Lab {
                 std::fs::copy(program, machine::PRODUCT)?;
                 ["/run/twobox"].as_slice()
             }
-            None => &[init::PROGRAM, "twobox"],
+            None => &[&[init::PROGRAM], choices.guise, &["twobox"]].concat(),
         };
         let program = [program, &["run", "--config", "/run/twobox.toml"]].concat();
         let mut files = choices.files.clone();
@@ -316,11 +330,20 @@ impl Lab {
 
     /// The role that a box says it is in; `None` while it says nothing.
     pub fn role(&self, id: BoxId) -> Option<String> {
-        let output = self.twobox(id, &["status", "--json"]).ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
         // The first role of the text is the box's own.
-        let (_, rest) = text.split_once("\"role\"")?;
+        let status = self.status(id)?;
+        let (_, rest) = status.split_once("\"role\"")?;
         rest.split('"').nth(1).map(str::to_owned)
+    }
+
+    /// Whether a box hears the other one.
+    pub fn hears(&self, id: BoxId) -> bool {
+        self.status(id).is_some_and(|status| status.contains("\"heard\":true"))
+    }
+
+    fn status(&self, id: BoxId) -> Option<String> {
+        let output = self.twobox(id, &["status", "--json"]).ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// The box that serves: the client has an answer from just now, and one box alone has the address.

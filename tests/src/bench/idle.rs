@@ -12,6 +12,7 @@ use std::time::Duration;
 use firmware_agnostic::identity::BoxId;
 
 use crate::lab::failure::{Failure, expect};
+use crate::lab::supervisor::number;
 use crate::lab::{init, isolation, name};
 
 use super::row::Row;
@@ -91,7 +92,7 @@ fn books(id: BoxId) -> Result<Books, Failure> {
 impl Books {
     fn add(&mut self, process: &Path) -> io::Result<()> {
         let resident = status(process, "VmRSS")?;
-        let share = field(&process.join("smaps_rollup"), "Pss")?;
+        let share = number(&process.join("smaps_rollup"), "Pss")? as f64;
         self.time += children(process)?;
         for task in fs::read_dir(process.join("task"))? {
             let task = task?.path();
@@ -143,15 +144,7 @@ fn inhabitants(id: BoxId) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn status(process: &Path, word: &str) -> io::Result<f64> {
-    field(&process.join("status"), word)
-}
-
-/// The number behind `word:` in a file of `proc(5)`.
-fn field(path: &Path, word: &str) -> io::Result<f64> {
-    let text = fs::read_to_string(path)?;
-    let line = text.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(':'));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.ok_or_else(|| io::Error::other(format!("{}: no number {word}", path.display())))
+    number(&process.join("status"), word).map(|number| number as f64)
 }
 
 /// The milliseconds of a tick of `stat`: 100 of them are a second on every machine that Debian knows (`sysconf(3)`).

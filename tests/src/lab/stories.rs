@@ -14,7 +14,7 @@ use super::failure::{Failure, expect};
 use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
-use super::{Cable, Lab, Way, by_hand, kept, name};
+use super::{Cable, Lab, Way, by_hand, kept, letters, limits, name, reloads, trials};
 
 /// Tells one story, and prints how it ended.
 ///
@@ -22,7 +22,7 @@ use super::{Cable, Lab, Way, by_hand, kept, name};
 ///
 /// When a promise was broken, or there is no such story.
 pub fn tell(wanted: &str) -> Result<(), Failure> {
-    let Some(story) = STORIES.iter().find(|story| story.name == wanted) else {
+    let Some(story) = all().find(|story| story.name == wanted) else {
         return Err(Failure(format!("there is no story {wanted:?}: say story to see their names")));
     };
     let lab = Lab::new(&(story.choices)())?;
@@ -41,23 +41,31 @@ pub fn tell(wanted: &str) -> Result<(), Failure> {
 
 /// Prints the names of all stories.
 pub fn list() {
-    for story in &STORIES {
+    for story in all() {
         println!("{}", story.name);
     }
 }
 
-/// Something that happens to the pair, and what must come of it.
-struct Story {
-    name: &'static str,
-    choices: fn() -> Choices,
-    play: fn(&Lab) -> Result<String, Failure>,
+fn all() -> impl Iterator<Item = &'static Story> {
+    STORIES.iter().chain(&limits::STORIES)
 }
 
-const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -> Story {
+/// Something that happens to the pair, and what must come of it.
+pub(super) struct Story {
+    pub(super) name: &'static str,
+    pub(super) choices: fn() -> Choices,
+    pub(super) play: fn(&Lab) -> Result<String, Failure>,
+}
+
+pub(super) const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -> Story {
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 40] = [
+const fn reload(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -> Story {
+    Story { name, choices: reloads::choices, play }
+}
+
+const STORIES: [Story; 57] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -85,9 +93,26 @@ const STORIES: [Story; 40] = [
     story("what-happened-is-kept", kept::history),
     Story { choices: kept::told, ..story("what-happens-is-told", kept::programs) },
     story("lateness-is-measured", kept::lateness),
+    story("peer-asked-by-network", letters::by_network),
+    Story { choices: letters::slow, ..story("peer-asked-by-serial", letters::by_serial) },
+    story("peer-refuses-the-file", letters::refused),
+    story("trial-refused", trials::refused),
+    story("trial-kept", trials::kept),
+    story("trial-unconfirmed", trials::unconfirmed),
+    story("trial-parted", trials::parted),
+    story("trial-word-lost", trials::word_lost),
     story("fenced-by-hand", by_hand::fence),
     story("fenced-by-hand-in-vain", by_hand::fence_in_vain),
     story("drill", by_hand::drill),
+    reload("reload-unnoticed", reloads::unnoticed),
+    reload("reload-services", reloads::services),
+    reload("reload-links", reloads::links),
+    reload("reload-fence", reloads::fence),
+    reload("reload-checks", reloads::checks),
+    reload("reload-keys", reloads::keys),
+    reload("reload-in-vain", reloads::in_vain),
+    reload("reload-storm", reloads::storm),
+    reload("reload-one-after-the-other", reloads::one_after_the_other),
     story("alone-at-boot", alone_at_boot),
     story("peer-unknown-at-boot", peer_unknown),
     story("site-loses-power", site_loses_power),
@@ -326,7 +351,7 @@ fn service(lab: &Lab, id: BoxId) -> io::Result<String> {
     lab.find(id, "serve")
 }
 
-fn term(lab: &Lab, id: BoxId) -> io::Result<String> {
+pub(super) fn term(lab: &Lab, id: BoxId) -> io::Result<String> {
     let output = lab.twobox(id, &["status", "--json"])?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     // The first term of the text is the box's own.
@@ -334,7 +359,7 @@ fn term(lab: &Lab, id: BoxId) -> io::Result<String> {
     Ok(term.unwrap_or_default().chars().take_while(char::is_ascii_digit).collect())
 }
 
-fn adopted(lab: &Lab, id: BoxId) -> usize {
+pub(super) fn adopted(lab: &Lab, id: BoxId) -> usize {
     lab.log(id).matches("init -> active: its services run on").count()
 }
 
@@ -570,6 +595,7 @@ fn shot_by_bmc(lab: &Lab) -> Result<String, Failure> {
     lab.hang(First)?;
     served_by(lab, Second)?;
     expect(lab.bmcs()[0].orders() == [0], format!("orders: {:?}", lab.bmcs()[0].orders()))?;
+    expect(lab.wait_for(PATIENCE, |lab| lab.bmcs()[0].notes() == 1), "the BMC's log says nothing")?;
     silence_below(lab, start, TAKEOVER + Duration::from_secs(4))
 }
 
@@ -579,7 +605,7 @@ fn by_bmc() -> Choices {
     Choices { bmcs: true, timing: timing.to_owned(), ..Choices::default() }
 }
 
-fn watched() -> Choices {
+pub(super) fn watched() -> Choices {
     let extra = format!("[watchdog]\ndisk_timeout = \"{}ms\"\n", DISK.as_millis());
     Choices { watchdog: Some(WATCHDOG), extra, ..Choices::default() }
 }
@@ -592,10 +618,10 @@ fn stay() -> Choices {
 pub(super) const LONG: Duration = Duration::from_secs(4);
 
 /// What an unplanned takeover may cost on a busy machine: deadtime, delay of the standby, the switch, the start.
-const TAKEOVER: Duration = Duration::from_secs(8);
+pub(super) const TAKEOVER: Duration = Duration::from_secs(8);
 
 /// What a planned move may cost: a stop and a start.
-const SWITCH: Duration = Duration::from_secs(3);
+pub(super) const SWITCH: Duration = Duration::from_secs(3);
 
 /// What may cost nothing, on a busy machine.
 pub(super) const NOTHING: Duration = Duration::from_millis(700);
