@@ -10,6 +10,7 @@
 //! | [`clock`], [`secret`], [`power`] | what time is it; what is secret; how does this box reset itself? |
 //! | [`lease`], [`guard`] | who answers for what runs here; who does when the supervisor has died? |
 //! | [`watchdog`], [`notify`] | what makes a stuck box a dead box; how is init told? |
+//! | [`realtime`] | how does a thread come before all others? |
 //! | [`table`] | how does a device read its words from the configuration? |
 //!
 //! Nothing here decides. A device does what it is told, in straight-line blocking code with a
@@ -30,6 +31,7 @@ pub mod notify;
 pub mod patience;
 pub mod power;
 pub mod prefix;
+pub mod realtime;
 pub mod resource;
 pub mod secret;
 pub mod table;

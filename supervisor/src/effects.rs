@@ -30,6 +30,7 @@ use crate::config::Config;
 use crate::labels::Labels;
 use crate::pace::Pace;
 use crate::ready::Ready;
+use crate::realtime::Realtime;
 use crate::request::{Form, Request};
 use crate::run::Input;
 use crate::status::Status;
@@ -58,6 +59,7 @@ pub(crate) struct Effects {
     pub(crate) ready: Ready,
     pub(crate) chronicle: Chronicle,
     pub(crate) pace: Pace,
+    pub(crate) realtime: Realtime,
     pub(crate) itself: Itself,
     /// The number of the next frame.
     pub(crate) number: u32,
@@ -227,6 +229,7 @@ impl Effects {
             devices: self.gun.devices(),
             watchdog: self.keeper.as_ref().map(Keeper::state),
             pace: self.pace,
+            realtime: &self.realtime,
         }
     }
 

@@ -21,6 +21,7 @@ mod metrics;
 mod pace;
 mod phases;
 mod ready;
+mod realtime;
 mod record;
 pub mod request;
 mod run;

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
 
 use async_signal::{Signal, Signals};
 use board::clock::Clock;
@@ -20,10 +19,10 @@ use firmware_agnostic::order::Order;
 use firmware_agnostic::reception::Reception;
 use firmware_agnostic::settings::AtBoot;
 use rustix::process::{Resource, getrlimit};
+use smol::LocalExecutor;
 use smol::channel::{Sender, bounded};
 use smol::future::{block_on, yield_now};
 use smol::stream::StreamExt;
-use smol::{LocalExecutor, Timer};
 
 use crate::black_box::BlackBox;
 use crate::chronicle::Chronicle;
@@ -36,6 +35,7 @@ use crate::hooks::Hooks;
 use crate::labels::Labels;
 use crate::pace::Pace;
 use crate::ready::Ready;
+use crate::realtime::Realtime;
 use crate::run::{Input, run};
 use crate::senses;
 use crate::upgrade::Itself;
@@ -52,9 +52,9 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let keys = config.keys()?;
     expect_files()?;
     let executor = Rc::new(LocalExecutor::new());
-    // The reactor's own thread begins with the first timer, and not in the middle of a takeover. It alone watches the
+    // Before the first thread. The reactor's own begins here, and not in the middle of a takeover. It alone watches the
     // descriptors: with `smol::block_on` the two threads take turns at that, and an idle box spends a fifth more.
-    block_on(executor.run(Timer::after(Duration::ZERO)));
+    let realtime = Realtime::begin(config.realtime)?;
     let me = config.settings.me;
     let labels = Rc::new(Labels::new(&config));
     let signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
@@ -63,6 +63,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let (socket, _place) = Socket::open(&config.control)?;
     let hooks = Hooks::open(&config.hooks, config.name(me))?;
     logging::start(config.log.to, config.log.level, hooks.clone())?;
+    realtime.missing.iter().for_each(|missing| log::info!("{missing}"));
     let (store, journal) = Store::open(&config.journal);
     let mut lease = config.control.socket.clone().into_os_string();
     lease.push(".lease");
@@ -97,7 +98,8 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     };
     let guarded = Guarded::start(brief, &executor)?;
     // Last of all: from now on whatever ends without a stop in order ends the box.
-    let keeper = Keeper::open(&config.watchdog, &config.settings, &config.journal)?;
+    let keeper =
+        Keeper::open(&config.watchdog, &config.settings, &config.journal, realtime.priority)?;
     let node = Node::new(config.settings.clone(), boot, journal, Clock.now());
     let itself = Itself { before, config: config.path.clone(), name: config.name(me).to_owned() };
     let effects = Effects {
@@ -107,6 +109,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         ready: Ready::new(config.ready_file.clone()),
         chronicle,
         pace: Pace::default(),
+        realtime,
         config: Rc::new(config),
         labels,
         keys,

@@ -24,6 +24,7 @@ use crate::effects::{Devices, States};
 use crate::json::Json;
 use crate::labels::Labels;
 use crate::pace::Pace;
+use crate::realtime::Realtime;
 
 mod metrics;
 mod progress;
@@ -41,6 +42,7 @@ pub(crate) struct Status<'a> {
     /// Whether what watches this box is fed, where something does.
     pub(crate) watchdog: Option<String>,
     pub(crate) pace: Pace,
+    pub(crate) realtime: &'a Realtime,
 }
 
 impl Status<'_> {
@@ -97,6 +99,10 @@ impl Status<'_> {
         let Pace { late, step, silence } = self.pace;
         write!(out, "loop: at the worst {} late, {} in one step; ", Time(late), Time(step))?;
         writeln!(out, "longest silence {}", Time(silence))?;
+        writeln!(out, "real time: {}", self.realtime)?;
+        for missing in &self.realtime.missing {
+            writeln!(out, "  {missing}")?;
+        }
         let deadtime = self.config.settings.timing.deadtime();
         if let Some(longer) = self.pace.advice(deadtime) {
             let longer = longer.as_millis();
@@ -207,6 +213,10 @@ impl Status<'_> {
             }
         });
         json.optional_text("watchdog", self.watchdog.as_deref());
+        json.object("realtime", |json| {
+            json.number("priority", self.realtime.priority.number());
+            json.flag("memory_locked", self.realtime.locked);
+        });
         json.object("loop", |json| {
             let deadtime = self.config.settings.timing.deadtime();
             json.number("late_max_us", micros(self.pace.late));

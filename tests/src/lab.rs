@@ -72,6 +72,8 @@ mod management;
 pub mod null_modem;
 pub mod play;
 pub mod power_switch;
+pub(crate) mod process;
+mod rights;
 pub mod selftest;
 pub mod service;
 pub mod stories;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use board::clock::Clock;
 use board::patience::{Cord, Patience};
+use board::realtime::Priority;
 use board::watchdog::{Config, Late, Roll, Watchdog, probe};
 use firmware_agnostic::settings::Settings;
 use firmware_agnostic::time::Instant;
@@ -53,8 +54,9 @@ impl Keeper {
         config: &Config,
         settings: &Settings,
         journal: &Path,
+        priority: Priority,
     ) -> io::Result<Option<Self>> {
-        Self::begin(config.open()?, config, settings, journal)
+        Self::begin(config.open()?, config, settings, journal, priority)
     }
 
     fn begin(
@@ -62,6 +64,7 @@ impl Keeper {
         config: &Config,
         settings: &Settings,
         journal: &Path,
+        priority: Priority,
     ) -> io::Result<Option<Self>> {
         let Some(timeout) = watchdogs.iter().map(|watchdog| watchdog.timeout()).min() else {
             return Ok(None);
@@ -82,7 +85,11 @@ impl Keeper {
         let interval = timeout / 4;
         let hands = Hands { watchdogs, shared: shared.clone(), bell: bell.clone(), interval };
         let thread = thread::Builder::new().name("watchdog".to_owned()).stack_size(STACK);
-        thread.spawn(move || hands.work(&queue, &finished))?;
+        thread.spawn(move || {
+            // What was given to the loop is given here too.
+            let _ = priority.take();
+            hands.work(&queue, &finished);
+        })?;
         let (path, every) = (probe::beside(journal), config.disk_timeout / 3);
         let prober = shared.clone();
         let thread = thread::Builder::new().name("disk".to_owned()).stack_size(STACK);
@@ -332,7 +339,8 @@ mod tests {
             let config = Config::read(&mut Source::new("").parse());
             let (events, room) = (Events::default(), TempDir::new().unwrap());
             let dog: Box<dyn Watchdog> = Box::new(Dog { events: events.clone() });
-            match Keeper::begin(vec![dog], &config, &settings, &room.path().join("journal")) {
+            let journal = room.path().join("journal");
+            match Keeper::begin(vec![dog], &config, &settings, &journal, Priority::default()) {
                 Ok(keeper) => Ok(Self { keeper: keeper.unwrap(), events, _room: room }),
                 Err(error) => Err((error, events)),
             }

@@ -4,16 +4,16 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
 use firmware_agnostic::identity::BoxId;
 
+use crate::lab::Lab;
 use crate::lab::config::Choices;
 use crate::lab::expectations::whole;
 use crate::lab::failure::Failure;
-use crate::lab::{Lab, name};
+use crate::lab::process::{Process, field};
 
 use super::product;
 use super::row::{Row, Target};
@@ -27,7 +27,7 @@ pub fn run() -> Result<(), Failure> {
     let lab = Lab::new(&Choices { program: Some(product()?), ..Choices::default() })?;
     whole(&lab).map_err(|failure| failure.with_logs(&lab))?;
     sleep(WARM_UP);
-    let supervisors = BoxId::BOTH.map(supervisor);
+    let supervisors = BoxId::BOTH.map(Process::supervisor);
     for (supervisor, what) in supervisors.into_iter().zip(["active", "standby"]) {
         let supervisor = supervisor?;
         let mut books = vec![Books::of(&supervisor)?];
@@ -57,16 +57,15 @@ struct Thread {
 }
 
 impl Books {
-    fn of(process: &Path) -> io::Result<Self> {
+    fn of(process: &Process) -> io::Result<Self> {
         let mut threads = Vec::new();
-        for task in fs::read_dir(process.join("task"))? {
-            let task = task?.path();
-            let schedstat = fs::read_to_string(task.join("schedstat"))?;
+        for task in process.threads()? {
+            let schedstat = fs::read_to_string(task.folder().join("schedstat"))?;
             let time = schedstat.split(' ').next().and_then(|word| word.parse().ok());
             threads.push(Thread {
-                name: fs::read_to_string(task.join("comm"))?.trim().to_owned(),
+                name: task.name()?,
                 time: time.ok_or(io::ErrorKind::InvalidData)?,
-                waits: status(&task, "voluntary_ctxt_switches")?,
+                waits: task.field("voluntary_ctxt_switches")?,
             });
         }
         Ok(Self { threads })
@@ -98,43 +97,15 @@ fn rows(what: &str, books: &[Books]) -> Vec<Row> {
     rows
 }
 
-fn memory(what: &str, process: &Path) -> Result<(), Failure> {
+fn memory(what: &str, process: &Process) -> Result<(), Failure> {
     let kib = |value: u64| [value as f64];
-    let resident = status(process, "VmRSS")?;
+    let resident = process.field("VmRSS")?;
     let label = format!("idle, {what}: resident");
     Row::new(&label, "KiB", kib(resident)).target(Target::AtMost(4_096.0)).print();
-    let share = field(&process.join("smaps_rollup"), "Pss")?;
+    let share = field(&process.folder().join("smaps_rollup"), "Pss", 10)?;
     Row::new("  with what it shares divided (Pss)", "KiB", kib(share)).print();
-    Row::new("  threads", "", kib(status(process, "Threads")?)).print();
+    Row::new("  threads", "", kib(process.field("Threads")?)).print();
     Ok(())
-}
-
-/// Finds the supervisor of a box: the child of its pid 1 that is called so.
-fn supervisor(id: BoxId) -> Result<PathBuf, Failure> {
-    for entry in fs::read_dir("/proc")?.flatten() {
-        let process = entry.path();
-        // Most entries are no process, and some are gone by now.
-        let Ok(comm) = fs::read_to_string(process.join("comm")) else { continue };
-        let Ok(parent) = status(&process, "PPid") else { continue };
-        let init = fs::read(format!("/proc/{parent}/cmdline")).unwrap_or_default();
-        let mut words = init.split(|byte| *byte == 0);
-        if comm.trim() == "twobox" && words.any(|word| word == name(id).as_bytes()) {
-            return Ok(process);
-        }
-    }
-    Err(Failure(format!("{} has no supervisor", name(id))))
-}
-
-fn status(process: &Path, word: &str) -> io::Result<u64> {
-    field(&process.join("status"), word)
-}
-
-/// The number behind `word:` in a file of `proc(5)`.
-fn field(path: &Path, word: &str) -> io::Result<u64> {
-    let text = fs::read_to_string(path)?;
-    let line = text.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(':'));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.ok_or_else(|| io::Error::other(format!("{}: no number {word}", path.display())))
 }
 
 /// What a start leaves to do is done by then.

@@ -14,7 +14,7 @@ use super::failure::{Failure, expect};
 use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
-use super::{Cable, Lab, Way, by_hand, kept, name};
+use super::{Cable, Lab, Way, by_hand, kept, name, rights};
 
 /// Tells one story, and prints how it ended.
 ///
@@ -57,7 +57,7 @@ const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) ->
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 40] = [
+const STORIES: [Story; 41] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -85,6 +85,7 @@ const STORIES: [Story; 40] = [
     story("what-happened-is-kept", kept::history),
     Story { choices: kept::told, ..story("what-happens-is-told", kept::programs) },
     story("lateness-is-measured", kept::lateness),
+    Story { choices: watched, ..story("comes-before-all", rights::realtime) },
     story("fenced-by-hand", by_hand::fence),
     story("fenced-by-hand-in-vain", by_hand::fence_in_vain),
     story("drill", by_hand::drill),

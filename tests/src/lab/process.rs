@@ -1,0 +1,87 @@
+//! What does the kernel say of a process in the lab? Its books (`proc(5)`) are open to the lab, whichever box it is in.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use firmware_agnostic::identity::BoxId;
+
+use super::failure::Failure;
+use super::name;
+
+/// A process, or one of its threads: a folder of `/proc`.
+#[derive(Clone, Debug)]
+pub(crate) struct Process(PathBuf);
+
+impl Process {
+    /// The supervisor of a box: the child of its pid 1 that was told to run.
+    pub(crate) fn supervisor(id: BoxId) -> Result<Self, Failure> {
+        let is_it = |process: &Self| {
+            let parent = process.field("PPid").unwrap_or_default();
+            let init = Self(format!("/proc/{parent}").into()).words();
+            init.iter().any(|word| word == name(id)) && process.words().iter().any(|it| it == "run")
+        };
+        let found = Self::all()?.into_iter().find(is_it);
+        found.ok_or_else(|| Failure(format!("{} has no supervisor", name(id))))
+    }
+
+    /// What it has started, of which the command line has this word.
+    pub(crate) fn child(&self, word: &str) -> Result<Self, Failure> {
+        let own = self.0.file_name().and_then(|it| it.to_str()?.parse().ok());
+        let is_it = |process: &Self| {
+            process.field("PPid").ok() == own && process.words().iter().any(|it| it == word)
+        };
+        let found = Self::all()?.into_iter().find(is_it);
+        found.ok_or_else(|| Failure(format!("no child of the supervisor says {word}")))
+    }
+
+    /// Its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    /// Its threads.
+    pub(crate) fn threads(&self) -> io::Result<Vec<Self>> {
+        fs::read_dir(self.0.join("task"))?.map(|task| Ok(Self(task?.path()))).collect()
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> io::Result<String> {
+        Ok(fs::read_to_string(self.0.join("comm"))?.trim().to_owned())
+    }
+
+    /// The number behind `word:` in its `status`.
+    pub(crate) fn field(&self, word: &str) -> io::Result<u64> {
+        field(&self.0.join("status"), word, 10)
+    }
+
+    /// Its policy and its real-time priority (`proc_pid_stat(5)`, fields 41 and 40).
+    pub(crate) fn scheduling(&self) -> io::Result<(u32, u32)> {
+        let stat = fs::read_to_string(self.0.join("stat"))?;
+        let behind = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let mut words = behind.split_whitespace().skip(37).map(str::parse);
+        match (words.next(), words.next()) {
+            (Some(Ok(priority)), Some(Ok(policy))) => Ok((policy, priority)),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    fn all() -> io::Result<Vec<Self>> {
+        Ok(fs::read_dir("/proc")?.flatten().map(|entry| Self(entry.path())).collect())
+    }
+
+    /// Its command line; that of most entries of `/proc`, which are no process, is empty.
+    fn words(&self) -> Vec<String> {
+        let line = fs::read(self.0.join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).split('\0').map(str::to_owned).collect()
+    }
+}
+
+/// The number behind `word:` in a file of `proc(5)`.
+pub(crate) fn field(path: &Path, word: &str, radix: u32) -> io::Result<u64> {
+    let text = fs::read_to_string(path)?;
+    let line = text.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(':'));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    let number = number.and_then(|number| u64::from_str_radix(number, radix).ok());
+    number.ok_or_else(|| io::Error::other(format!("{}: no number {word}", path.display())))
+}
