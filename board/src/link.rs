@@ -13,6 +13,7 @@ use std::os::fd::AsFd;
 use firmware_agnostic::identity::{BoxId, LINKS_MAX};
 
 use crate::need::Need;
+use crate::rights::Rights;
 use crate::table::Table;
 
 pub use port::{Port, Seen};
@@ -77,6 +78,14 @@ impl Config {
         match &self.kind {
             Kind::Udp(config) => config.needs(me),
             Kind::Serial(config) => config.needs(me),
+        }
+    }
+
+    /// What the thread that opens it must be allowed to do.
+    pub const fn rights(&self) -> Rights {
+        match &self.kind {
+            Kind::Udp(_) => Rights::SOCKETS,
+            Kind::Serial(_) => Rights::NONE,
         }
     }
 

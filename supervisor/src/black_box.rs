@@ -34,7 +34,7 @@ impl BlackBox {
             before(panic);
             // Whoever holds it may be the one that panics.
             if let Ok(known) = known.try_lock() {
-                let _ = replace(&place, known.whole(&panic.to_string()).as_bytes());
+                let _ = replace(&place, 0o600, known.whole(&panic.to_string()).as_bytes());
             }
         }));
         Self { path, text, heard: [None; LINKS_MAX], said: None }

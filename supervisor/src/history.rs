@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use crate::config::History as Config;
 use crate::record::Record;
+use board::rights::Rights;
 
 mod file;
 mod show;
 
-pub(crate) use file::replace;
+pub(crate) use file::{FOR_ALL, replace};
 pub(crate) use show::show;
 
 /// The other end of the thread that writes.
@@ -40,7 +41,10 @@ impl History {
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let ring = file::Ring::new(&config.file, config.size.into());
         let thread = thread::Builder::new().name("history".to_owned()).stack_size(STACK);
-        thread.spawn(move || work(ring, &queue))?;
+        thread.spawn(move || {
+            Rights::NONE.settle();
+            work(ring, &queue);
+        })?;
         Ok(Self { jobs, lost: 0 })
     }
 
@@ -79,7 +83,7 @@ fn work(mut ring: file::Ring, jobs: &Receiver<Job>) {
         match job {
             Job::Add(line) => ring.add(line),
             Job::Dump(path, text) => {
-                if let Err(error) = replace(&path, text.as_bytes()) {
+                if let Err(error) = replace(&path, 0o600, text.as_bytes()) {
                     log::warn!("black box {}: {error}", path.display());
                 }
             }

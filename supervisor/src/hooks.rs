@@ -17,6 +17,7 @@ use board::patience::Patience;
 
 use crate::config::Hook;
 use crate::record::Record;
+use board::rights::Rights;
 
 /// The other end of the thread that runs the programs. There is none where there are no programs.
 #[derive(Clone, Default)]
@@ -48,7 +49,10 @@ impl Hooks {
         let lost = Arc::new(AtomicUsize::new(0));
         let (configs, count) = (configs.to_vec(), lost.clone());
         let thread = thread::Builder::new().name("hooks".to_owned()).stack_size(STACK);
-        thread.spawn(move || work(&configs, &queue, &count))?;
+        thread.spawn(move || {
+            Rights::PROGRAMS.settle();
+            work(&configs, &queue, &count);
+        })?;
         Ok(Self(Some(Queue { jobs, lost, own: own.to_owned() })))
     }
 
@@ -110,7 +114,8 @@ fn work(configs: &[Hook], jobs: &Receiver<Job>, lost: &AtomicUsize) {
 
 /// Runs one program to its end. What goes wrong is a warning: an error would be told to the programs again.
 fn run(hook: &Hook, environment: Vec<(String, String)>) {
-    let program = Program { command: hook.command.clone(), environment, ..Program::default() };
+    let (command, privileges) = (hook.command.clone(), hook.privileges);
+    let program = Program { command, environment, privileges, ..Program::default() };
     match program.run(&Patience::new(hook.timeout)) {
         Ok(finished) if finished.end.success() => {}
         Ok(finished) => {
@@ -131,6 +136,8 @@ const STACK: usize = 256 * 1024;
 mod tests {
     use std::fs;
 
+    use board::child::privileges::Privileges;
+
     use super::*;
 
     #[test]
@@ -141,6 +148,7 @@ mod tests {
             command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
             on: vec![on.to_owned()],
             timeout: Duration::from_millis(500),
+            privileges: Privileges::default(),
         };
         let note = format!("echo $TWOBOX_WHAT $TWOBOX_WHY >> {}", told.display());
         let configs = [hook("role", "sleep 60"), hook("role", &note), hook("alarm", &note)];
@@ -167,6 +175,7 @@ mod tests {
             command: ["/bin/sh", "-c", &script].map(str::to_owned).to_vec(),
             on: vec!["role".to_owned()],
             timeout: Duration::from_secs(60),
+            privileges: Privileges::default(),
         };
         let hooks = Hooks::open(&[hook], "server1").unwrap();
         let begun = std::time::Instant::now();

@@ -38,6 +38,7 @@ use cli::Exit;
 
 /// Does what the command line says.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    board::privacy::begin();
     if board::guard::is_this() {
         let ended = guard::run();
         return ended.map_or_else(|error| failed(Exit::Refused, &error), |()| Exit::Done).into();

@@ -6,10 +6,11 @@
 use std::io;
 use std::thread;
 
+use board::rights::Rights;
 use smol::channel::{Sender, bounded};
 
 use crate::config::Metrics;
-use crate::history::replace;
+use crate::history::{FOR_ALL, replace};
 use crate::request::{Form, Request};
 use crate::run::Input;
 
@@ -23,9 +24,10 @@ pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Re
     let inputs = inputs.clone();
     let thread = thread::Builder::new().name("metrics".to_owned()).stack_size(STACK);
     thread.spawn(move || {
+        Rights::NONE.settle();
         let mut failed = false;
         while let Some(page) = ask(&inputs) {
-            let written = replace(&config.file, page.as_bytes());
+            let written = replace(&config.file, FOR_ALL, page.as_bytes());
             if let Err(error) = &written
                 && !failed
             {

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use board::realtime::{Priority, Refused, lock_memory};
+use board::rights::Rights;
 use smol::Timer;
 use smol::future::block_on;
 
@@ -56,6 +57,7 @@ impl Realtime {
         let first = thread::Builder::new().name("reactor".to_owned()).spawn(move || {
             // It was given to the loop already.
             let _ = priority.take_and_pass_on();
+            Rights::NONE.settle();
             // One that is over already would start nothing.
             block_on(Timer::after(Duration::from_millis(1)));
         })?;

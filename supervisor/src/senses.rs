@@ -11,6 +11,7 @@ use std::time::Duration;
 use board::check::{Config, Tally};
 use board::fence::{self, Ladder};
 use board::patience::Patience;
+use board::rights::Rights;
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::node::Event;
 use smol::channel::Sender;
@@ -50,7 +51,9 @@ pub(crate) fn ask_how_it_ended(
         // The BMC of another box knows nothing of this one.
         ladder.expect(Some(system));
     }
+    let rights: Rights = own.iter().map(fence::Config::rights).collect();
     thread::Builder::new().name("past".to_owned()).stack_size(STACK).spawn(move || {
+        rights.settle();
         // A BMC that was without power with its box takes a minute to come up.
         for _ in 0..TRIES {
             if let Some(cut) = ladder.was_cut(&Patience::new(ladder.timeout())) {
@@ -83,6 +86,7 @@ fn watch(
                 // Under the lock, so that the last event tells of the last answer.
                 inputs.send_blocking(Input::Event(judge(&answers))).is_ok()
             };
+            config.rights().settle();
             ask_for_ever(&config, told);
         })?;
     }

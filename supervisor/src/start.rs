@@ -10,7 +10,8 @@ use board::clock::Clock;
 use board::fence::Guid;
 use board::journal::Store;
 use board::lease::Lease;
-use board::link::{Port, Seen};
+use board::link::{self, Port, Seen};
+use board::rights::Rights;
 use firmware_agnostic::frame::FRAME_MAX;
 use firmware_agnostic::heartbeat::{Boot, Fingerprint};
 use firmware_agnostic::identity::LinkId;
@@ -55,6 +56,10 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     // Before the first thread. The reactor's own begins here, and not in the middle of a takeover. It alone watches the
     // descriptors: with `smol::block_on` the two threads take turns at that, and an idle box spends a fifth more.
     let realtime = Realtime::begin(config.realtime)?;
+    // Before anything is opened, so that what could not be opened once more is missing now. Each thread takes from all that
+    // are permitted what it needs, and this one drops the rest when there are no more threads to start.
+    let rights = Rights::RESET | config.links.iter().map(link::Config::rights).collect();
+    rights.narrow();
     let me = config.settings.me;
     let labels = Rc::new(Labels::new(&config));
     let signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
@@ -100,6 +105,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     // Last of all: from now on whatever ends without a stop in order ends the box.
     let keeper =
         Keeper::open(&config.watchdog, &config.settings, &config.journal, realtime.priority)?;
+    rights.settle();
     let node = Node::new(config.settings.clone(), boot, journal, Clock.now());
     let itself = Itself { before, config: config.path.clone(), name: config.name(me).to_owned() };
     let effects = Effects {

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use board::child::Program;
 use board::patience::Patience;
+use board::privacy;
 use firmware_agnostic::order::Order;
 use smol::channel::Sender;
 
@@ -78,7 +79,10 @@ impl Itself {
         if let Some(name) = self.before.first() {
             command.arg0(name);
         }
-        Err(command.args(env::args_os().skip(1)).exec())
+        privacy::end();
+        let error = command.args(env::args_os().skip(1)).exec();
+        privacy::begin();
+        Err(error)
     }
 }
 

@@ -43,6 +43,7 @@ stories! {
     what_happens_is_told: "what-happens-is-told",
     lateness_is_measured: "lateness-is-measured",
     comes_before_all: "comes-before-all",
+    few_rights: "few-rights",
     fenced_by_hand: "fenced-by-hand",
     fenced_by_hand_in_vain: "fenced-by-hand-in-vain",
     drill: "drill",

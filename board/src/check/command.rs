@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::Check;
 use crate::child::Program;
+use crate::child::privileges::Privileges;
 use crate::need::Need;
 use crate::patience::Patience;
 use crate::table::Table;
@@ -13,6 +14,7 @@ use crate::table::Table;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
     command: Vec<String>,
+    privileges: Privileges,
 }
 
 impl Config {
@@ -20,7 +22,7 @@ impl Config {
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
         let command: Vec<String> = table.need("command")?;
         if command.first().is_some_and(|program| Path::new(program).is_absolute()) {
-            return Some(Self { command });
+            return Some(Self { command, privileges: Privileges::read(table) });
         }
         table.complain("command", "does not begin with the full path of a program");
         None
@@ -33,24 +35,23 @@ impl Config {
 
     /// The check; nothing is run yet.
     pub fn open(&self) -> Command {
-        Command { command: self.command.clone() }
+        Command(self.clone())
     }
 }
 
 /// A program that is run for its status.
-pub struct Command {
-    command: Vec<String>,
-}
+pub struct Command(Config);
 
 impl Check for Command {
     fn ask(&mut self, patience: &Patience) -> io::Result<()> {
-        let program = Program { command: self.command.clone(), ..Program::default() };
+        let Config { command, privileges } = self.0.clone();
+        let program = Program { command, privileges, ..Program::default() };
         let finished = program.run(patience)?;
         if finished.end.success() {
             return Ok(());
         }
         let said = finished.errors.lines().next_back().unwrap_or("it said no reason");
-        Err(io::Error::other(format!("{} {}: {said}", self.command.join(" "), finished.end)))
+        Err(io::Error::other(format!("{} {}: {said}", program.command.join(" "), finished.end)))
     }
 }
 
@@ -64,7 +65,8 @@ mod tests {
     fn the_status_is_the_answer() {
         let ask = |word: &str| {
             let command = ["/bin/sh", "-c", word].map(str::to_owned).to_vec();
-            Command { command }.ask(&Patience::new(Duration::from_secs(60)))
+            let config = Config { command, privileges: Privileges::default() };
+            config.open().ask(&Patience::new(Duration::from_secs(60)))
         };
         ask("exit 0").unwrap();
         let error = ask("echo behind by 7 >&2; exit 1").unwrap_err();

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use super::census;
 use crate::patience::Patience;
+use crate::rights::Rights;
 
 /// A pipe whose other end is the log.
 pub struct Output {
@@ -73,7 +74,10 @@ fn spawn(reader: File, name: &str) -> io::Result<()> {
     thread::Builder::new()
         .name(format!("log {name}"))
         .stack_size(STACK)
-        .spawn(move || copy(reader, &name))
+        .spawn(move || {
+            Rights::NONE.settle();
+            copy(reader, &name);
+        })
         .map(drop)
 }
 

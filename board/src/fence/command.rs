@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::{Fence, Power};
 use crate::child::Program;
+use crate::child::privileges::Privileges;
 use crate::need::Need;
 use crate::patience::Patience;
 use crate::table::Table;
@@ -17,6 +18,7 @@ use crate::table::Table;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
     command: Vec<String>,
+    privileges: Privileges,
 }
 
 impl Config {
@@ -24,7 +26,7 @@ impl Config {
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
         let command: Vec<String> = table.need("command")?;
         if command.first().is_some_and(|program| Path::new(program).is_absolute()) {
-            return Some(Self { command });
+            return Some(Self { command, privileges: Privileges::read(table) });
         }
         table.complain("command", "does not begin with the full path of a program");
         None
@@ -37,22 +39,20 @@ impl Config {
 
     /// The device; nothing is run yet.
     pub fn open(&self) -> Command {
-        Command { command: self.command.clone() }
+        Command(self.clone())
     }
 }
 
 /// A program that holds the power of a box.
-pub struct Command {
-    command: Vec<String>,
-}
+pub struct Command(Config);
 
 impl Command {
     /// Runs the program with one more word, and returns what it printed.
     fn run(&self, word: &str, patience: &Patience) -> io::Result<String> {
-        let mut command = self.command.clone();
+        let Config { mut command, privileges } = self.0.clone();
         command.push(word.to_owned());
         let name = command.join(" ");
-        let finished = Program { command, ..Program::default() }.run(patience)?;
+        let finished = Program { command, privileges, ..Program::default() }.run(patience)?;
         if finished.end.success() {
             return Ok(finished.output);
         }
@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_neither_on_nor_off_is_an_error() {
-        let mut echo = Command { command: vec!["/bin/echo".to_owned()] };
+        let command = vec!["/bin/echo".to_owned()];
+        let mut echo = Config { command, privileges: Privileges::default() }.open();
         let error = echo.power(&Patience::new(Duration::from_secs(60))).unwrap_err();
         assert!(error.to_string().contains("\"status\""), "{error}");
     }

@@ -18,6 +18,7 @@ use rustix::process::Signal;
 use super::Resource;
 use crate::child::account::Account;
 use crate::child::output::Output;
+use crate::child::privileges::Privileges;
 use crate::child::{Child, Program, signals};
 use crate::need::Need;
 use crate::patience::Patience;
@@ -44,6 +45,7 @@ pub struct Config {
     directory: Option<PathBuf>,
     limits: Vec<(Limited, Option<u64>)>,
     umask: Option<u32>,
+    privileges: Privileges,
     stop_signal: Signal,
     /// How long it may take to end by `stop_signal`.
     pub kill_after: Duration,
@@ -62,6 +64,7 @@ impl Config {
             directory: table.take("directory"),
             limits: read_limits(table),
             umask: table.take("umask").map(|Mask(mask)| mask),
+            privileges: Privileges::read_all(table),
             stop_signal: table.choose("stop_signal", &signals::NAMES).unwrap_or(Signal::TERM),
             kill_after: table.or("kill_after", Duration::from_secs(5)),
         };
@@ -231,6 +234,7 @@ impl Process {
             account,
             limits: self.config.limits.clone(),
             umask: self.config.umask,
+            privileges: self.config.privileges,
             input: None,
             outlives: true,
         })
@@ -239,8 +243,8 @@ impl Process {
     /// What its child carries that writes to the pipe `output`.
     fn mark(&self, output: u64) -> Mark {
         let Config { command, environment, directory, .. } = &self.config;
-        let Config { user, groups, limits, umask, .. } = &self.config;
-        let way = (command, environment, directory, user, groups, limits, umask);
+        let Config { user, groups, limits, umask, privileges, .. } = &self.config;
+        let way = (command, environment, directory, user, groups, limits, umask, privileges);
         Mark::new(&self.name, &format!("{way:?}"), output)
     }
 }

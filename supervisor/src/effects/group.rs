@@ -16,6 +16,7 @@ use board::journal::Store;
 use board::lease::Lease;
 use board::patience::{Cord, Patience};
 use board::resource::{Config, Place};
+use board::rights::Rights;
 use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Answer, Event, Tag};
@@ -76,6 +77,7 @@ impl Group {
         let (finished, done) = mpsc::channel();
         let (bell, cord) = (Cord::new()?, Cord::new()?);
         let states = Arc::new(Mutex::new(vec![State::default(); members.len()]));
+        let rights: Rights = configs.iter().map(Config::rights).collect();
         let all = |time: fn(&Config) -> Duration| configs.iter().map(time).sum();
         let stop_time = all(|config| config.stop_timeout);
         let start_time = all(|config| config.start_timeout + config.stop_timeout);
@@ -89,10 +91,10 @@ impl Group {
             cord: cord.clone(),
             states: states.clone(),
         };
-        thread::Builder::new()
-            .name("resources".to_owned())
-            .stack_size(STACK)
-            .spawn(move || hands.work(&queue, &finished))?;
+        thread::Builder::new().name("resources".to_owned()).stack_size(STACK).spawn(move || {
+            rights.settle();
+            hands.work(&queue, &finished);
+        })?;
         Ok(Self { jobs, bell, cord, done, states, start_time, stop_time })
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use board::clock::Clock;
 use board::fence::{self, Config, Ladder, Power};
 use board::patience::{Cord, Patience};
+use board::rights::Rights;
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::node::{Answer, Event, Tag};
 use firmware_agnostic::time::Instant;
@@ -82,7 +83,11 @@ impl Gun {
             expected: expected.clone(),
         };
         let thread = thread::Builder::new().name("fence".to_owned()).stack_size(STACK);
-        thread.spawn(move || hands.work(&queue))?;
+        let rights: Rights = configs.iter().map(Config::rights).collect();
+        thread.spawn(move || {
+            rights.settle();
+            hands.work(&queue);
+        })?;
         let time = configs.iter().map(|config| config.timeout).sum();
         Ok(Self { jobs, cord, devices, time, expected })
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use board::clock::Clock;
 use board::patience::{Cord, Patience};
 use board::realtime::Priority;
+use board::rights::Rights;
 use board::watchdog::{Config, Late, Roll, Watchdog, probe};
 use firmware_agnostic::settings::Settings;
 use firmware_agnostic::time::Instant;
@@ -86,14 +87,19 @@ impl Keeper {
         let hands = Hands { watchdogs, shared: shared.clone(), bell: bell.clone(), interval };
         let thread = thread::Builder::new().name("watchdog".to_owned()).stack_size(STACK);
         thread.spawn(move || {
+            Rights::REAL_TIME.narrow();
             // What was given to the loop is given here too.
             let _ = priority.take();
+            Rights::NONE.settle();
             hands.work(&queue, &finished);
         })?;
         let (path, every) = (probe::beside(journal), config.disk_timeout / 3);
         let prober = shared.clone();
         let thread = thread::Builder::new().name("disk".to_owned()).stack_size(STACK);
-        thread.spawn(move || prober.probe(&path, every))?;
+        thread.spawn(move || {
+            Rights::NONE.settle();
+            prober.probe(&path, every);
+        })?;
         Ok(Some(Self { shared, bell, interval, rung: None, orders, done }))
     }
 

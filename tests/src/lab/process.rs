@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use firmware_agnostic::identity::BoxId;
+use rustix::thread::CapabilitySet;
 
 use super::failure::Failure;
 use super::name;
@@ -53,6 +54,11 @@ impl Process {
     /// The number behind `word:` in its `status`.
     pub(crate) fn field(&self, word: &str) -> io::Result<u64> {
         field(&self.0.join("status"), word, 10)
+    }
+
+    /// The capabilities behind `word:` in its `status`.
+    pub(crate) fn capabilities(&self, word: &str) -> io::Result<CapabilitySet> {
+        field(&self.0.join("status"), word, 16).map(CapabilitySet::from_bits_retain)
     }
 
     /// Its policy and its real-time priority (`proc_pid_stat(5)`, fields 41 and 40).

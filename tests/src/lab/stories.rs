@@ -57,7 +57,7 @@ const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) ->
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 41] = [
+const STORIES: [Story; 42] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -86,6 +86,7 @@ const STORIES: [Story; 41] = [
     Story { choices: kept::told, ..story("what-happens-is-told", kept::programs) },
     story("lateness-is-measured", kept::lateness),
     Story { choices: watched, ..story("comes-before-all", rights::realtime) },
+    Story { choices: rights::services, ..story("few-rights", rights::few) },
     story("fenced-by-hand", by_hand::fence),
     story("fenced-by-hand-in-vain", by_hand::fence_in_vain),
     story("drill", by_hand::drill),
@@ -580,7 +581,7 @@ fn by_bmc() -> Choices {
     Choices { bmcs: true, timing: timing.to_owned(), ..Choices::default() }
 }
 
-fn watched() -> Choices {
+pub(super) fn watched() -> Choices {
     let extra = format!("[watchdog]\ndisk_timeout = \"{}ms\"\n", DISK.as_millis());
     Choices { watchdog: Some(WATCHDOG), extra, ..Choices::default() }
 }
