@@ -8,6 +8,7 @@
 //! | [`check`] | does something really answer? |
 //! | [`child`] | how is a program run so that nothing of it stays? |
 //! | [`clock`], [`power`] | what time is it; how does this box reset itself? |
+//! | [`caller`] | who has called at a socket? |
 //! | [`secret`], [`privacy`] | what is secret; what do others learn from what is left on the disk? |
 //! | [`lease`], [`guard`] | who answers for what runs here; who does when the supervisor has died? |
 //! | [`watchdog`], [`notify`] | what makes a stuck box a dead box; how is init told? |
@@ -17,6 +18,7 @@
 //! Nothing here decides. A device does what it is told, in straight-line blocking code with a
 //! [`patience::Patience`], and says what it saw.
 
+pub mod caller;
 pub mod check;
 pub mod child;
 pub mod clock;

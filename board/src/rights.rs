@@ -39,8 +39,6 @@ impl Rights {
         Self::to_use(CapabilitySet::NET_BIND_SERVICE.union(CapabilitySet::NET_RAW));
     /// To reset this box.
     pub const RESET: Self = Self::to_use(CapabilitySet::SYS_BOOT);
-    /// To give a file to a group.
-    pub const GIVE_AWAY: Self = Self::to_use(CapabilitySet::CHOWN);
     /// To come before other threads.
     pub const REAL_TIME: Self = Self::to_use(CapabilitySet::SYS_NICE);
     /// To start programs, with all the rights that init gave, and to signal them whoever they have become.

@@ -39,6 +39,14 @@ pub enum Form {
 }
 
 impl Request {
+    /// Whether it changes something; else it only asks.
+    pub const fn orders(&self) -> bool {
+        match self {
+            Self::Status(_) | Self::Evidence | Self::Progress => false,
+            Self::PowerOn | Self::Order(_) | Self::Log(_) | Self::Upgrade => true,
+        }
+    }
+
     /// Reads a request to a pair whose boxes are called `boxes`, in the order of [`BoxId`].
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What may the supervisor do, and before whom does it come?
 
+use std::os::unix::fs::MetadataExt;
 use std::thread;
 
 use board::realtime::Priority;
@@ -84,6 +85,10 @@ pub(super) fn few(lab: &Lab) -> Result<String, Failure> {
         let has = field(&child.folder().join("status"), "Umask", 8)?;
         expect(has == umask, format!("a service has the umask {has:03o} and not {umask:03o}"))?;
     }
+    let own = field(&supervisor.folder().join("status"), "Umask", 8)?;
+    expect(own == 0o077, format!("the supervisor has the umask {own:03o}"))?;
+    let history = std::fs::metadata(lab.disk(First).join("twobox.history"))?.mode() & 0o777;
+    expect(history == 0o644, format!("the history has the mode {history:03o}"))?;
     expect(supervisor.field("NoNewPrivs")? == 0, "the supervisor could not be upgraded")?;
     Ok(format!("{} threads", seen.len()))
 }
