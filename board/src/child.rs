@@ -29,6 +29,7 @@ pub mod account;
 pub mod census;
 mod end;
 pub mod output;
+pub mod own;
 pub mod privileges;
 pub mod run;
 pub mod signals;

@@ -69,15 +69,7 @@ impl Config {
         }
         let on_after = read_action(table);
         let guid = table.take("guid");
-        if !table.has("kind") {
-            table.complain(
-                "",
-                format!("has no kind: say one of {}", KINDS.map(|kind| kind.0).join(", ")),
-            );
-            return None;
-        }
-        let word: &'static str = table.choose("kind", &KINDS.map(|(word, _)| (word, word)))?;
-        let read = KINDS.iter().find(|kind| kind.0 == word)?.1;
+        let (word, read) = table.kind(&KINDS.map(|(word, read)| (word, (word, read))))?;
         let name = name.unwrap_or_else(|| word.to_owned());
         Some(Self { kind: read(table)?, name, timeout, on_after, guid })
     }

@@ -40,4 +40,5 @@ pub mod resource;
 pub mod rights;
 pub mod secret;
 pub mod table;
+pub mod threads;
 pub mod watchdog;

@@ -13,7 +13,6 @@ use std::os::fd::AsFd;
 use firmware_agnostic::identity::{BoxId, LINKS_MAX};
 
 use crate::need::Need;
-use crate::rights::Rights;
 use crate::table::Table;
 
 pub use port::{Port, Seen};
@@ -46,7 +45,7 @@ impl Config {
                     .complain("", format!("is one too many: a pair has {LINKS_MAX} links at most"));
             }
             // While the kind is not known, neither are the words that belong to it.
-            let Some(reader) = kind(&mut table) else { continue };
+            let Some(reader) = table.kind(KINDS) else { continue };
             if let Some(config) = Self::read(&mut table, reader) {
                 if configs.iter().any(|earlier| earlier.name == config.name) {
                     let name = &config.name;
@@ -78,14 +77,6 @@ impl Config {
         match &self.kind {
             Kind::Udp(config) => config.needs(me),
             Kind::Serial(config) => config.needs(me),
-        }
-    }
-
-    /// What the thread that opens it must be allowed to do.
-    pub const fn rights(&self) -> Rights {
-        match &self.kind {
-            Kind::Udp(_) => Rights::SOCKETS,
-            Kind::Serial(_) => Rights::NONE,
         }
     }
 
@@ -125,13 +116,6 @@ impl Kind {
             Self::Serial(config) => config.name(),
         }
     }
-}
-
-fn kind(table: &mut Table<'_>) -> Option<Reader> {
-    if !table.has("kind") {
-        table.complain("kind", "is missing: say \"udp\" or \"serial\"");
-    }
-    table.choose("kind", KINDS)
 }
 
 /// Reads the words of one kind.

@@ -214,8 +214,15 @@ impl Key {
     }
 }
 
+/// Keys are the same if they have one name and sign alike.
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.mac(&[]).finalize() == other.mac(&[]).finalize()
+    }
+}
+
 /// The keys that are valid now. The first one signs; any of them is understood.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Keys(Vec<Key, KEYS_MAX>);
 
 impl Keys {
@@ -229,6 +236,11 @@ impl Keys {
             ring.push(key).ok()?;
         }
         if ring.is_empty() { None } else { Some(Self(ring)) }
+    }
+
+    /// What the keys are called, that of the signing one first.
+    pub fn ids(&self) -> impl Iterator<Item = u8> {
+        self.0.iter().map(|key| key.id)
     }
 
     fn signing(&self) -> &Key {

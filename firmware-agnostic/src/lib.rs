@@ -41,6 +41,7 @@ pub mod peer;
 pub mod quiet;
 pub mod reception;
 pub mod recovery;
+pub mod reload;
 pub mod settings;
 pub mod shot;
 pub mod takeover;

@@ -203,7 +203,7 @@ impl Said {
         let misplaced = [
             ("--box", who.is_some() && !["run", "check", "fence"].contains(&topic.word)),
             ("--metrics", self.metrics && topic.word != "status"),
-            ("--dry-run", self.dry_run && topic.word != "fence"),
+            ("--dry-run", self.dry_run && !["fence", "reload"].contains(&topic.word)),
             ("--yes", self.yes && topic.word != "fence"),
             ("--here", here && topic.word != "check"),
             ("--json", json && !["status", "history"].contains(&topic.word)),
@@ -246,7 +246,8 @@ impl Said {
                 until if until.is_empty() => word.to_owned(),
                 until => format!("{word} {until}"),
             })),
-            ("failback" | "resume" | "clear" | "status" | "upgrade", [])
+            ("reload", []) if self.dry_run => Ok(Command::Ask("reload show".to_owned())),
+            ("failback" | "resume" | "clear" | "status" | "reload" | "upgrade", [])
             | ("confirm" | "log", [_]) => {
                 let words: Vec<_> = [topic.word].iter().chain(operands).copied().collect();
                 Ok(Command::Ask(words.join(" ")))
@@ -300,6 +301,8 @@ mod tests {
             ("status --json", "status json"),
             ("status --metrics", "status metrics"),
             ("standby --for 2h", "standby for 2h"),
+            ("reload", "reload"),
+            ("reload --dry-run", "reload show"),
             ("--persistent maintenance", "maintenance persistent"),
         ] {
             assert_eq!(say(line).unwrap().command, Command::Ask(asked.to_owned()));
@@ -314,6 +317,7 @@ mod tests {
             ("confirm a b", "say `twobox confirm PEER`"),
             ("drill", "say `twobox drill fence PEER`"),
             ("fence --dry-run server1", "say `twobox fence PEER"),
+            ("upgrade --dry-run", "--dry-run is no option of upgrade"),
             ("status --yes", "--yes is no option of status"),
             ("standby now", "say `twobox standby [--for"),
             ("standby --for long", "is no time"),

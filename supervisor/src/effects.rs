@@ -8,15 +8,14 @@ mod group;
 mod guarded;
 mod gun;
 mod keeper;
+mod reload;
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use board::link::Port;
 use firmware_agnostic::frame::{self, Keys, PairId, Word};
-use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::identity::ResourceId;
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
 use firmware_agnostic::order::Refusal;
@@ -28,11 +27,14 @@ use smol::{LocalExecutor, Task, Timer};
 use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::labels::Labels;
+use crate::links::Links;
+use crate::metrics::Published;
 use crate::pace::Pace;
 use crate::ready::Ready;
 use crate::realtime::Realtime;
 use crate::request::{Form, Request};
-use crate::run::Input;
+use crate::run::{Happened, Input};
+use crate::senses::Watch;
 use crate::status::Status;
 use crate::upgrade::Itself;
 
@@ -40,6 +42,7 @@ pub(crate) use group::{Group, States};
 pub(crate) use guarded::Guarded;
 pub(crate) use gun::{Devices, Gun};
 pub(crate) use keeper::Keeper;
+pub(crate) use reload::gates;
 
 /// The hands of the supervisor.
 pub(crate) struct Effects {
@@ -49,11 +52,14 @@ pub(crate) struct Effects {
     pub(crate) labels: Rc<Labels>,
     pub(crate) keys: Keys,
     pub(crate) pair: PairId,
-    pub(crate) ports: Vec<Rc<Port>>,
+    pub(crate) links: Links,
     pub(crate) reception: Rc<RefCell<Reception>>,
     pub(crate) group: Group,
     pub(crate) gun: Gun,
     pub(crate) guarded: Guarded,
+    pub(crate) witnesses: Watch,
+    pub(crate) gates: Watch,
+    pub(crate) metrics: Published,
     /// Where something watches this box.
     pub(crate) keeper: Option<Keeper>,
     pub(crate) ready: Ready,
@@ -63,8 +69,6 @@ pub(crate) struct Effects {
     pub(crate) itself: Itself,
     /// The number of the next frame.
     pub(crate) number: u32,
-    /// What the peer has told of the machine that it is.
-    pub(crate) peer_is: Fingerprint,
     /// The operator whose order the node is looking at.
     pub(crate) asking: Option<Sender<String>>,
     /// What makes an answer of their silence.
@@ -89,7 +93,7 @@ impl Effects {
                 for version in speaks.to_say(self.number) {
                     let word = Word { version, number: self.number, heartbeat };
                     let frame = frame::encode(&word, &self.keys, self.pair);
-                    for port in &self.ports {
+                    for port in self.links.ports() {
                         port.send(&frame);
                     }
                 }
@@ -115,7 +119,9 @@ impl Effects {
             }
             Action::Record(journal) => self.group.record(journal),
             Action::Announce => self.group.announce(),
-            Action::Restart(resource) => self.group.restart(resource),
+            Action::Restart(resource) => {
+                self.group.restart(self.labels.names().resource(resource));
+            }
             Action::LookAtPower(tag) => {
                 self.gun.look(tag);
                 self.overdue.gun = Some(self.expect(tag, Answer::PowerUnknown, self.gun.time()));
@@ -172,8 +178,25 @@ impl Effects {
         log::error!("the program on the disk cannot be executed: {error}: going on as before");
     }
 
+    /// Makes of an input what the node is to know of it, if anything.
+    pub(crate) fn take_in(&mut self, input: Input, node: &Node, now: Instant) -> Option<Happened> {
+        let event = match input {
+            Input::Event(event) => event,
+            // One that is no resource any more cannot have failed.
+            Input::ResourceFailed(name) => Event::ResourceFailed(self.labels.resource(&name)?),
+            Input::Witness => Event::Witness(self.witnesses.any()),
+            Input::Gate => Event::Gate { closed: !self.gates.all() },
+            Input::Reload(candidate, wish, reply) => {
+                let outcome = self.reload(*candidate, wish, node, now);
+                return Self::tell_outcome(outcome, &reply).map(Happened::Reloaded);
+            }
+            Input::Request(request, reply) => self.answer(request, reply, node, now)?,
+        };
+        Some(Happened::Event(event))
+    }
+
     /// Answers a request of the control socket, or makes an event of it.
-    pub(crate) fn answer(
+    fn answer(
         &mut self,
         request: Request,
         reply: Sender<String>,
@@ -203,6 +226,10 @@ impl Effects {
                 self.gun.on();
                 ("ok", String::new())
             }
+            Request::Reload(wish) => {
+                self.itself.read_again(wish, self.inputs.clone(), reply);
+                return None;
+            }
             Request::Upgrade => {
                 self.itself.try_successor(self.inputs.clone(), reply);
                 return None;
@@ -223,7 +250,7 @@ impl Effects {
             now,
             labels: &self.labels,
             config: &self.config,
-            ports: &self.ports,
+            ports: self.links.ports(),
             reception: self.reception.borrow(),
             resources: self.group.states(),
             devices: self.gun.devices(),
@@ -234,13 +261,10 @@ impl Effects {
     }
 
     /// Tells init how this box is doing, and keeps what has happened.
-    pub(crate) fn note(&mut self, node: &Node, event: &Event, now: Instant) {
+    pub(crate) fn note(&mut self, node: &Node, event: Option<&Event>, now: Instant) {
         self.chronicle.note(node, event, now);
         self.ready.note(node, now, &self.labels);
-        let system = node.peer().last_word().map(|word| word.system).unwrap_or_default();
-        if std::mem::replace(&mut self.peer_is, system) != system {
-            self.gun.expect(system);
-        }
+        self.gun.expect(node.peer().last_word().map(|word| word.system).unwrap_or_default());
     }
 
     fn reply(&mut self, verdict: Result<(), Refusal>) {

@@ -6,12 +6,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 use std::time::Duration;
+
+use board::rights::Rights;
+use board::threads;
 
 use crate::config::History as Config;
 use crate::record::Record;
-use board::rights::Rights;
 
 mod file;
 mod show;
@@ -40,11 +41,7 @@ impl History {
     pub(crate) fn open(config: &Config) -> io::Result<Self> {
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let ring = file::Ring::new(&config.file, config.size.into());
-        let thread = thread::Builder::new().name("history".to_owned()).stack_size(STACK);
-        thread.spawn(move || {
-            Rights::NONE.settle();
-            work(ring, &queue);
-        })?;
+        threads::spawn("history", Rights::NONE, move || work(ring, &queue))?;
         Ok(Self { jobs, lost: 0 })
     }
 
@@ -96,5 +93,3 @@ fn work(mut ring: file::Ring, jobs: &Receiver<Job>) {
 const JOBS_MAX: usize = 256;
 /// As for the log: what waits for this is a box that is about to reset itself.
 const FLUSH_MAX: Duration = Duration::from_millis(200);
-/// As for the resources' thread.
-const STACK: usize = 256 * 1024;

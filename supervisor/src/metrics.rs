@@ -4,9 +4,11 @@
 //! old figures, and nothing else. Whoever reads finds a whole page (`rename(2)`).
 
 use std::io;
-use std::thread;
+use std::sync::mpsc::{self, RecvTimeoutError};
 
 use board::rights::Rights;
+use board::threads;
+
 use smol::channel::{Sender, bounded};
 
 use crate::config::Metrics;
@@ -14,17 +16,21 @@ use crate::history::{FOR_ALL, replace};
 use crate::request::{Form, Request};
 use crate::run::Input;
 
+/// Keeps the figures coming. They end with it.
+pub(crate) struct Published {
+    _alive: Option<mpsc::Sender<()>>,
+}
+
 /// Writes the figures, again and again, where `config` wants them.
 ///
 /// # Errors
 ///
 /// When there can be no thread.
-pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Result<()> {
-    let Some(config) = config else { return Ok(()) };
+pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Result<Published> {
+    let Some(config) = config else { return Ok(Published { _alive: None }) };
     let inputs = inputs.clone();
-    let thread = thread::Builder::new().name("metrics".to_owned()).stack_size(STACK);
-    thread.spawn(move || {
-        Rights::NONE.settle();
+    let (alive, wanted) = mpsc::channel();
+    threads::spawn("metrics", Rights::NONE, move || {
         let mut failed = false;
         while let Some(page) = ask(&inputs) {
             let written = replace(&config.file, FOR_ALL, page.as_bytes());
@@ -34,10 +40,12 @@ pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Re
                 log::warn!("metrics {}: {error}", config.file.display());
             }
             failed = written.is_err();
-            thread::sleep(config.every);
+            if wanted.recv_timeout(config.every) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
         }
     })?;
-    Ok(())
+    Ok(Published { _alive: Some(alive) })
 }
 
 /// The page, as long as the loop runs.
@@ -47,6 +55,3 @@ fn ask(inputs: &Sender<Input>) -> Option<String> {
     let said = answer.recv_blocking().ok()?;
     said.split_once('\n').map(|(_, page)| page.to_owned())
 }
-
-/// As for the resources' thread.
-const STACK: usize = 256 * 1024;

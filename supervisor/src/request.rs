@@ -23,8 +23,19 @@ pub enum Request {
     Order(Order),
     /// Log more, or less.
     Log(LevelFilter),
+    /// Go on with what the configuration says now, if it is right.
+    Reload(Wish),
     /// Become the program that lies on the disk now, if that can run here.
     Upgrade,
+}
+
+/// What is to be done with a configuration that is right.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wish {
+    /// Nothing but tell what would change.
+    Show,
+    /// Go on with it.
+    Apply,
 }
 
 /// For whom a status is.
@@ -43,7 +54,7 @@ impl Request {
     pub const fn orders(&self) -> bool {
         match self {
             Self::Status(_) | Self::Evidence | Self::Progress => false,
-            Self::PowerOn | Self::Order(_) | Self::Log(_) | Self::Upgrade => true,
+            Self::PowerOn | Self::Order(_) | Self::Log(_) | Self::Upgrade | Self::Reload(_) => true,
         }
     }
 
@@ -72,6 +83,8 @@ impl Request {
             ["fence", name, "yes"] => {
                 Self::Order(Order::Fence { id: named(name, boxes)?, force: true })
             }
+            ["reload"] => Self::Reload(Wish::Apply),
+            ["reload", "show"] => Self::Reload(Wish::Show),
             ["upgrade"] => Self::Upgrade,
             ["log", level] => Self::Log(level.parse().map_err(|_| {
                 format!("{level} is no log level: say error, warn, info, debug or trace")

@@ -13,12 +13,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use board::child::Program;
 use board::patience::Patience;
 use board::privacy;
+use board::rights::Rights;
+use board::threads;
 use firmware_agnostic::order::Order;
 use smol::channel::Sender;
 
@@ -49,7 +50,7 @@ impl Itself {
                 let _ = reply.try_send(format!("refused\nnothing was done: {error}\n"));
             }
         };
-        if let Err(error) = thread::Builder::new().name("upgrade".to_owned()).spawn(work) {
+        if let Err(error) = threads::spawn("upgrade", Rights::PROGRAMS, work) {
             let _ = refuse.try_send(format!("refused\nnothing was done: {error}\n"));
         }
     }

@@ -25,6 +25,7 @@
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
+//! | `reloads` | what if the configuration changes while the pair serves? |
 //! | `by_hand`, `kept` | what if a person cuts the power, and what can be read afterwards? |
 //! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
 //! | `expectations`, [`failure`] | what does one expect of a pair, and what is said when it is not so? |
@@ -73,6 +74,7 @@ pub mod null_modem;
 pub mod play;
 pub mod power_switch;
 pub(crate) mod process;
+mod reloads;
 mod rights;
 pub mod selftest;
 pub mod service;
@@ -286,11 +288,20 @@ impl Lab {
 
     /// The role that a box says it is in; `None` while it says nothing.
     pub fn role(&self, id: BoxId) -> Option<String> {
-        let output = self.twobox(id, &["status", "--json"]).ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
         // The first role of the text is the box's own.
-        let (_, rest) = text.split_once("\"role\"")?;
+        let status = self.status(id)?;
+        let (_, rest) = status.split_once("\"role\"")?;
         rest.split('"').nth(1).map(str::to_owned)
+    }
+
+    /// Whether a box hears the other one.
+    pub fn hears(&self, id: BoxId) -> bool {
+        self.status(id).is_some_and(|status| status.contains("\"heard\":true"))
+    }
+
+    fn status(&self, id: BoxId) -> Option<String> {
+        let output = self.twobox(id, &["status", "--json"]).ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// The box that serves: the client has an answer from just now, and one box alone has the address.

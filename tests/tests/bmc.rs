@@ -203,6 +203,39 @@ fn a_user_is_not_locked_out_by_a_wrong_password() {
 }
 
 #[test]
+fn a_login_by_ipmi_1_5_is_said_once() {
+    for words in ["auth = \"md5\"", "auth = \"password\""] {
+        let bmc = bmc(Character { locks_after: 2, ..Character::default() });
+        let scene = Scene::new();
+        let mut device = scene.device(&bmc, words);
+        scene.secret("password", "wrong");
+        // The BMC says nothing at all: what is asked in the meantime waits for the same answer.
+        for _ in 0..5 {
+            let error = device.power(&Patience::new(Duration::from_millis(300))).unwrap_err();
+            assert!(!fence::is_silent(&error), "{error}");
+        }
+        for _ in 0..10 {
+            let error = device.power(&seconds(3)).unwrap_err();
+            assert!(error.to_string().contains("wrong password"), "{error}");
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        }
+        assert_eq!(bmc.refusals(), 1, "{words}");
+        scene.secret("password", "secret");
+        assert_eq!(device.power(&seconds(5)).unwrap(), Power::On, "{words}");
+    }
+}
+
+#[test]
+fn a_bmc_that_takes_its_time_lets_in_by_ipmi_1_5() {
+    let bmc = bmc(Character { latency: Duration::from_millis(1500), ..Character::default() });
+    let mut device = device(&bmc, "auth = \"md5\"");
+    // A question that ends before the login is answered leaves it to the next.
+    let told = device.power(&seconds(4)).unwrap_err();
+    assert!(!fence::is_silent(&told), "{told}");
+    assert_eq!(device.power(&seconds(20)).unwrap(), Power::On);
+}
+
+#[test]
 fn what_a_bmc_refuses_is_told() {
     let told = |character: Character, words: &str| {
         let bmc = bmc(character);

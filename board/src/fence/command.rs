@@ -5,10 +5,10 @@
 //! all that the rest of the house needs to know of one is here.
 
 use std::io;
-use std::path::Path;
 
 use super::{Fence, Power};
 use crate::child::Program;
+use crate::child::own::Own;
 use crate::child::privileges::Privileges;
 use crate::need::Need;
 use crate::patience::Patience;
@@ -17,24 +17,19 @@ use crate::table::Table;
 /// `kind = "command"`
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
-    command: Vec<String>,
+    command: Own,
     privileges: Privileges,
 }
 
 impl Config {
     /// Reads the words of a command.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
-        let command: Vec<String> = table.need("command")?;
-        if command.first().is_some_and(|program| Path::new(program).is_absolute()) {
-            return Some(Self { command, privileges: Privileges::read(table) });
-        }
-        table.complain("command", "does not begin with the full path of a program");
-        None
+        Some(Self { command: table.need("command")?, privileges: Privileges::read(table) })
     }
 
     /// What must be there: the program.
     pub fn needs(&self) -> Vec<Need> {
-        self.command.first().map(Need::from_program).into_iter().collect()
+        self.command.needs()
     }
 
     /// The device; nothing is run yet.
@@ -49,15 +44,8 @@ pub struct Command(Config);
 impl Command {
     /// Runs the program with one more word, and returns what it printed.
     fn run(&self, word: &str, patience: &Patience) -> io::Result<String> {
-        let Config { mut command, privileges } = self.0.clone();
-        command.push(word.to_owned());
-        let name = command.join(" ");
-        let finished = Program { command, privileges, ..Program::default() }.run(patience)?;
-        if finished.end.success() {
-            return Ok(finished.output);
-        }
-        let said = finished.errors.lines().next_back().unwrap_or("it said no reason");
-        Err(io::Error::other(format!("{name} {}: {said}", finished.end)))
+        let Config { command, privileges } = &self.0;
+        Program { privileges: *privileges, ..command.program(&[word]) }.succeed(patience)
     }
 }
 
@@ -84,7 +72,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_neither_on_nor_off_is_an_error() {
-        let command = vec!["/bin/echo".to_owned()];
+        let command = Own::new(vec!["/bin/echo".to_owned()]).unwrap();
         let mut echo = Config { command, privileges: Privileges::default() }.open();
         let error = echo.power(&Patience::new(Duration::from_secs(60))).unwrap_err();
         assert!(error.to_string().contains("\"status\""), "{error}");

@@ -4,8 +4,9 @@
 //! asked for the power more often than a BMC forgets a session. What is said and understood is decided in [`exchange`],
 //! which knows neither sockets nor clocks; here stand the words of the configuration, the socket and the secrets.
 //!
-//! A wrong password is not tried again and again, because BMCs lock accounts: each refusal doubles the time until the
-//! next login.
+//! A wrong password is not tried again and again, because BMCs lock accounts: a login is tried once, and each refusal
+//! doubles the time until the next. IPMI 1.5 does not tell a refusal from a packet that was lost; where this password was
+//! let in before, the first silence is taken for a loss.
 
 use std::fmt;
 use std::io;
@@ -90,7 +91,7 @@ impl Config {
 
     /// The device; nothing is asked yet.
     pub fn open(&self) -> Ipmi {
-        Ipmi { config: self.clone(), line: None, guid: None, refused: None }
+        Ipmi { config: self.clone(), line: None, guid: None, known: false, refused: None }
     }
 
     fn secrets(&self) -> io::Result<Secrets> {
@@ -141,6 +142,8 @@ pub struct Ipmi {
     line: Option<Line>,
     /// The box that the BMC of this session says it is in.
     guid: Option<Guid>,
+    /// The BMC has let these secrets in, and has not been silent to them since.
+    known: bool,
     refused: Option<Refusal>,
 }
 
@@ -194,17 +197,19 @@ impl Ipmi {
         };
         match line.ask(request, patience)? {
             Ok(data) => {
-                self.refused = None;
+                (self.known, self.refused) = (true, None);
                 Ok(data)
             }
             Err(error) => {
-                if error.locks_out() {
+                let lost = error == Error::NotLetIn && self.known;
+                self.known &= error != Error::NotLetIn;
+                if error.locks_out() && !lost {
                     let pause = self.refused.as_ref().map_or(REFUSED, |last| last.pause * 2);
                     let pause = pause.min(REFUSED_MAX);
                     let (until, secrets) = (Patience::new(pause), self.config.secrets().ok());
                     self.refused = Some(Refusal { error, secrets, pause, until });
                 }
-                if !line.exchange.is_open() {
+                if !line.exchange.is_kept() {
                     // The BMC behind the address may be another one by the next session, and the secrets too.
                     (self.line, self.guid) = (None, None);
                 }

@@ -69,7 +69,7 @@ Examples
 ";
 
 /// Every command, in the order in which they are needed.
-pub const COMMANDS: [Topic; 16] = [
+pub const COMMANDS: [Topic; 17] = [
     Topic {
         word: "run",
         operands: "",
@@ -207,6 +207,24 @@ device for the power and for whose power it is, and tells how long that took.",
 On the box that serves, when the pair is well: cuts the power of the one that
 stands by, sees it off, puts it on again, waits until the pair is whole, and
 tells how long each step took. The service stays where it is.",
+    },
+    Topic {
+        word: "reload",
+        operands: "",
+        options: "[--dry-run]",
+        line: "go on with what the configuration says now",
+        text: "\
+Reads the configuration and the key file again. If anything is wrong with them,
+nothing changes, and all that is wrong is told. Otherwise tells what is
+different, and replaces just that: a service whose command is the same runs on,
+a cable that is the same stays open. --dry-run tells it only. A few words
+cannot change while twobox runs; then nothing changes, and it says what to do.
+SIGHUP does the same, and tells the log. Reload one box after the other: until
+both have the same file they say that they are configured differently.
+
+To change the key of the pair without losing a heartbeat, reload both boxes
+after each step: add the new key below the old one; put it first; take the old
+one out.",
     },
     Topic {
         word: "upgrade",

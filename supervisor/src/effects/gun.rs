@@ -7,13 +7,12 @@
 use std::io;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use board::clock::Clock;
 use board::fence::{self, Config, Ladder, Power};
 use board::patience::{Cord, Patience};
-use board::rights::Rights;
+use board::threads;
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::node::{Answer, Event, Tag};
 use firmware_agnostic::time::Instant;
@@ -82,12 +81,8 @@ impl Gun {
             said_off: false,
             expected: expected.clone(),
         };
-        let thread = thread::Builder::new().name("fence".to_owned()).stack_size(STACK);
-        let rights: Rights = configs.iter().map(Config::rights).collect();
-        thread.spawn(move || {
-            rights.settle();
-            hands.work(&queue);
-        })?;
+        let rights = configs.iter().map(Config::rights).collect();
+        threads::spawn("fence", rights, move || hands.work(&queue))?;
         let time = configs.iter().map(|config| config.timeout).sum();
         Ok(Self { jobs, cord, devices, time, expected })
     }
@@ -113,6 +108,12 @@ impl Gun {
         *self.expected.lock().unwrap_or_else(PoisonError::into_inner) = expected;
     }
 
+    /// Expects the machine that `other` does, whose place it takes.
+    pub(crate) fn succeed(&self, other: &Self) {
+        let expected = *other.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.expected.lock().unwrap_or_else(PoisonError::into_inner) = expected;
+    }
+
     /// The longest time that an answer may take.
     pub(crate) const fn time(&self) -> Duration {
         self.time
@@ -127,6 +128,12 @@ impl Gun {
         self.cord.pull();
         // The thread lives as long as this does.
         let _ = self.jobs.send(Job { verb, tag, patience: Patience::new(self.time) });
+    }
+}
+
+impl Drop for Gun {
+    fn drop(&mut self) {
+        self.cord.pull();
     }
 }
 
@@ -156,7 +163,15 @@ impl Hands {
                     self.learn();
                     self.idle();
                 }
-                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                // Others took their place. What was promised is kept all the same.
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    if let Some(on) = self.on.take() {
+                        self.cord.reset();
+                        std::thread::sleep(on.left());
+                        self.power_on();
+                    }
+                    return;
+                }
             }
             let until_on = self.on.as_ref().map_or(Duration::MAX, Patience::left);
             pause = self.ladder.rest().min(until_on).min(LONGEST);
@@ -279,13 +294,12 @@ const FIRST_LOOK: Duration = Duration::from_millis(500);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 /// Some clocks cannot count to the end of time.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
-/// As for the resources' thread.
-const STACK: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::thread;
 
     use board::table::Source;
 

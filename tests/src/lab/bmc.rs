@@ -172,6 +172,11 @@ impl Bmc {
         lock(&self.inside).packets
     }
 
+    /// How many logins it has refused for a wrong password.
+    pub fn refusals(&self) -> u32 {
+        lock(&self.inside).logins.wrong()
+    }
+
     /// How many sessions are open.
     pub fn sessions(&self) -> usize {
         lock(&self.inside).logins.count()

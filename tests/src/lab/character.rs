@@ -34,6 +34,9 @@ pub fn play(words: &[OsString]) -> Option<Result<ExitCode, String>> {
         ["find", word] => {
             init::find(word).map(|pids| println!("{pids}")).map_err(|error| error.to_string())
         }
+        ["held"] => init::held()
+            .map(|(files, threads)| println!("{files} {threads}"))
+            .map_err(|error| error.to_string()),
         ["touch", file] => std::fs::write(file, "").map_err(|error| format!("{file}: {error}")),
         ["exists", file] => {
             std::fs::metadata(file).map(drop).map_err(|error| format!("{file}: {error}"))

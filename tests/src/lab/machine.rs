@@ -109,6 +109,11 @@ impl Machine {
         self.0.room.join("disk")
     }
 
+    /// What it has in `/run`.
+    pub(super) fn run(&self) -> PathBuf {
+        self.0.run()
+    }
+
     /// How often it has booted.
     pub(super) fn boots(&self) -> u32 {
         self.0.state().boots

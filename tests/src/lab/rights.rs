@@ -32,7 +32,7 @@ pub(super) fn realtime(lab: &Lab) -> Result<String, Failure> {
         }
     }
     before_all.sort();
-    let wanted: &[_] = if granted { &["async-io", "demo", "watchdog"] } else { &[] };
+    let wanted: &[_] = if granted { &["async-io", "demo", "nursery", "watchdog"] } else { &[] };
     expect(before_all == wanted, format!("{before_all:?} come before all others"))?;
     let service = supervisor.child("serve")?;
     expect(service.scheduling()? == (NORMAL, 0), "the service has a priority too")?;
@@ -103,6 +103,7 @@ fn allowed(thread: &str) -> (CapabilitySet, bool) {
         }
         "resources" => (services | CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW, true),
         "fence" => (CapabilitySet::KILL, true),
+        "nursery" => (CapabilitySet::empty(), true),
         _ => (CapabilitySet::empty(), false),
     }
 }

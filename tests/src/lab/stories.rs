@@ -14,7 +14,7 @@ use super::failure::{Failure, expect};
 use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
-use super::{Cable, Lab, Way, by_hand, kept, name, rights};
+use super::{Cable, Lab, Way, by_hand, kept, name, reloads, rights};
 
 /// Tells one story, and prints how it ended.
 ///
@@ -57,7 +57,11 @@ const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) ->
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 42] = [
+const fn reload(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -> Story {
+    Story { name, choices: reloads::choices, play }
+}
+
+const STORIES: [Story; 48] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -90,6 +94,12 @@ const STORIES: [Story; 42] = [
     story("fenced-by-hand", by_hand::fence),
     story("fenced-by-hand-in-vain", by_hand::fence_in_vain),
     story("drill", by_hand::drill),
+    reload("reload-unnoticed", reloads::unnoticed),
+    reload("reload-services", reloads::services),
+    reload("reload-keys", reloads::keys),
+    reload("reload-in-vain", reloads::in_vain),
+    reload("reload-storm", reloads::storm),
+    reload("reload-one-after-the-other", reloads::one_after_the_other),
     story("alone-at-boot", alone_at_boot),
     story("peer-unknown-at-boot", peer_unknown),
     story("site-loses-power", site_loses_power),
