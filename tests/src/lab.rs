@@ -68,6 +68,7 @@ pub mod isolation;
 mod kept;
 mod kernel;
 pub mod ldap;
+mod loop_calls;
 mod machine;
 mod management;
 pub mod null_modem;

@@ -44,6 +44,7 @@ stories! {
     lateness_is_measured: "lateness-is-measured",
     comes_before_all: "comes-before-all",
     few_rights: "few-rights",
+    no_files_in_the_loop: "no-files-in-the-loop",
     fenced_by_hand: "fenced-by-hand",
     fenced_by_hand_in_vain: "fenced-by-hand-in-vain",
     drill: "drill",

@@ -28,12 +28,19 @@ impl Process {
 
     /// What it has started, of which the command line has this word.
     pub(crate) fn child(&self, word: &str) -> Result<Self, Failure> {
-        let own = self.0.file_name().and_then(|it| it.to_str()?.parse().ok());
+        let own = u64::from(self.number()?);
         let is_it = |process: &Self| {
-            process.field("PPid").ok() == own && process.words().iter().any(|it| it == word)
+            process.field("PPid").is_ok_and(|parent| parent == own)
+                && process.words().iter().any(|it| it == word)
         };
         let found = Self::all()?.into_iter().find(is_it);
         found.ok_or_else(|| Failure(format!("no child of the supervisor says {word}")))
+    }
+
+    /// Its number.
+    pub(crate) fn number(&self) -> io::Result<u32> {
+        let name = self.0.file_name().and_then(|name| name.to_str()?.parse().ok());
+        name.ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     /// Its folder.

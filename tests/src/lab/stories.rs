@@ -14,7 +14,7 @@ use super::failure::{Failure, expect};
 use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
-use super::{Cable, Lab, Way, by_hand, kept, name, reloads, rights};
+use super::{Cable, Lab, Way, by_hand, kept, loop_calls, name, reloads, rights};
 
 /// Tells one story, and prints how it ended.
 ///
@@ -61,7 +61,7 @@ const fn reload(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -
     Story { name, choices: reloads::choices, play }
 }
 
-const STORIES: [Story; 48] = [
+const STORIES: [Story; 49] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -91,6 +91,7 @@ const STORIES: [Story; 48] = [
     story("lateness-is-measured", kept::lateness),
     Story { choices: watched, ..story("comes-before-all", rights::realtime) },
     Story { choices: rights::services, ..story("few-rights", rights::few) },
+    story("no-files-in-the-loop", loop_calls::no_files),
     story("fenced-by-hand", by_hand::fence),
     story("fenced-by-hand-in-vain", by_hand::fence_in_vain),
     story("drill", by_hand::drill),
