@@ -90,10 +90,12 @@ impl Config {
     /// What the thread that uses it must be allowed to do.
     pub fn rights(&self) -> Rights {
         match &self.kind {
-            Kind::Agent(_) | Kind::Command(_) => Rights::PROGRAMS,
-            Kind::Ipmi(_) | Kind::SerialReset(_) => Rights::NONE,
+            Kind::Agent(_) => Rights::PROGRAMS | Rights::SECRETS,
+            Kind::Command(_) => Rights::PROGRAMS,
+            Kind::Ipmi(_) => Rights::SECRETS,
             #[cfg(feature = "redfish")]
-            Kind::Redfish(_) => Rights::NONE,
+            Kind::Redfish(_) => Rights::SECRETS,
+            Kind::SerialReset(_) => Rights::NONE,
             Kind::Together(config) => config.parts().iter().map(Self::rights).collect(),
         }
     }

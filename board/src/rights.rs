@@ -17,6 +17,7 @@
 
 use std::ops::BitOr;
 
+use rustix::process::geteuid;
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
 /// What a device takes of the rights of root.
@@ -39,6 +40,10 @@ impl Rights {
         Self::to_use(CapabilitySet::NET_BIND_SERVICE.union(CapabilitySet::NET_RAW));
     /// To reset this box.
     pub const RESET: Self = Self::to_use(CapabilitySet::SYS_BOOT);
+    /// To read a secret, whoever owns the file.
+    pub const SECRETS: Self = Self::to_use(CapabilitySet::DAC_READ_SEARCH);
+    /// To write to a folder, whoever owns it.
+    pub const FOLDERS: Self = Self::to_use(CapabilitySet::DAC_OVERRIDE);
     /// To come before other threads.
     pub const REAL_TIME: Self = Self::to_use(CapabilitySet::SYS_NICE);
     /// To start programs, with all the rights that init gave, and to signal them whoever they have become.
@@ -61,8 +66,12 @@ impl Rights {
     }
 
     /// Drops all others from the calling thread, for good.
-    pub fn settle(self) {
-        self.set(|has| if self.starts { has.permitted } else { self.of(has) });
+    ///
+    /// Who is not root keeps them permitted: root gets all of them back when a guard or a successor is executed, and nobody
+    /// else does.
+    pub fn keep_only(self) {
+        let keeps = self.starts || !geteuid().is_root();
+        self.set(|has| if keeps { has.permitted } else { self.of(has) });
     }
 
     fn set(self, permitted: impl FnOnce(&CapabilitySets) -> CapabilitySet) {

@@ -1,7 +1,7 @@
 //! How is a thread started? With a name that `top -H` shows, a stack as small as it needs, and no more rights than it needs.
 //!
 //! A thread is born with the rights of whoever starts it, and the loop has dropped nearly all of them. So there is one thread
-//! that has kept them all and does nothing but start others, the nursery; each of these settles on its own as it begins.
+//! that has kept them all and does nothing but start others, the nursery; each of these drops what it does not need as it begins.
 
 use std::io;
 use std::sync::OnceLock;
@@ -18,7 +18,7 @@ use crate::rights::Rights;
 /// When the kernel has none left.
 pub fn spawn(name: &str, rights: Rights, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let work = move || {
-        rights.settle();
+        rights.keep_only();
         work();
     };
     let Some(nursery) = NURSERY.get() else { return bear(name, work) };

@@ -16,12 +16,12 @@ use rustix::thread::{CapabilitySet, capabilities};
 #[test]
 fn a_thread_that_has_few_rights_gives_all_that_it_was_given() {
     let own = capabilities(None).unwrap().permitted;
-    let status = settled(Rights::PROGRAMS, || status("", None));
+    let status = of_thread(Rights::PROGRAMS, || status("", None));
     assert_eq!(set(&status, "CapEff"), own);
     assert_eq!(word(&status, "NoNewPrivs"), "1");
     // One that starts no programs has none to give, and one that may gain rights gets them all the same.
-    assert_eq!(set(&settled(Rights::NONE, || self::status("", None)), "CapEff"), KEPT);
-    let free = settled(Rights::NONE, || self::status("new_privileges = true", None));
+    assert_eq!(set(&of_thread(Rights::NONE, || self::status("", None)), "CapEff"), KEPT);
+    let free = of_thread(Rights::NONE, || self::status("new_privileges = true", None));
     assert_eq!((set(&free, "CapEff"), word(&free, "NoNewPrivs")), (own, "0"));
 }
 
@@ -31,14 +31,14 @@ fn what_it_is_given_it_has_whoever_it_runs_as_and_nothing_else() {
     let given = CapabilitySet::NET_BIND_SERVICE | CapabilitySet::NET_RAW;
     let somebody = Account::find(Some("12345"), Some(&["23456".to_owned()])).unwrap();
     for account in [None, Some(somebody)] {
-        let status = settled(Rights::PROGRAMS, || status(words, account.clone()));
+        let status = of_thread(Rights::PROGRAMS, || status(words, account.clone()));
         for set in ["CapEff", "CapPrm", "CapBnd", "CapAmb"] {
             assert_eq!(self::set(&status, set), given, "{set} in {status}");
         }
         let uid = if account.is_some() { "12345" } else { "0" };
         assert_eq!(word(&status, "Uid"), uid);
     }
-    let status = settled(Rights::PROGRAMS, || status("capabilities = []", None));
+    let status = of_thread(Rights::PROGRAMS, || status("capabilities = []", None));
     assert_eq!(set(&status, "CapEff"), CapabilitySet::empty());
 }
 
@@ -50,28 +50,28 @@ fn a_program_of_a_thread_with_few_rights_dies_with_it() {
         let program = Program { command, ..Program::default() };
         program.spawn(Stdio::null(), Stdio::null()).unwrap()
     };
-    let child = settled(Rights::SERVICES, spawn);
+    let child = of_thread(Rights::SERVICES, spawn);
     assert!(Patience::new(Duration::from_secs(60)).readable(&[child.as_fd()]).is_ok());
 }
 
 #[test]
-fn what_is_narrowed_can_be_widened_and_what_is_settled_cannot() {
+fn what_is_narrowed_can_be_widened_and_what_is_dropped_cannot() {
     let widened = |last: fn(Rights)| {
-        settled(Rights::PROGRAMS, || {
+        of_thread(Rights::PROGRAMS, || {
             last(Rights::NONE);
             Rights::ADDRESSES.narrow();
             capabilities(None).unwrap().effective.contains(CapabilitySet::NET_ADMIN)
         })
     };
     assert!(widened(Rights::narrow));
-    assert!(!widened(Rights::settle));
+    assert!(!widened(Rights::keep_only));
 }
 
-/// What `work` gives on a thread that has settled on `rights`.
+/// What `work` gives on a thread that keeps `rights` only.
 fn settled<T: Send>(rights: Rights, work: impl FnOnce() -> T + Send) -> T {
     assert!(rustix::process::geteuid().is_root(), "this test wants root, to have rights");
     let work = || {
-        rights.settle();
+        rights.keep_only();
         work()
     };
     thread::scope(|scope| scope.spawn(work).join().unwrap())

@@ -33,7 +33,7 @@ pub(crate) fn start(to: LogTo, level: LevelFilter, hooks: Hooks) -> io::Result<(
         LogTo::Stderr => Form::Console,
     };
     thread::Builder::new().name("log".to_owned()).stack_size(128 * 1024).spawn(move || {
-        Rights::NONE.settle();
+        Rights::NONE.keep_only();
         write_all(form, &lines);
     })?;
     let logger = Logger::new(form, queue, hooks);

@@ -57,7 +57,7 @@ impl Realtime {
         let first = thread::Builder::new().name("reactor".to_owned()).spawn(move || {
             // It was given to the loop already.
             let _ = priority.take_and_pass_on();
-            Rights::NONE.settle();
+            Rights::NONE.keep_only();
             // One that is over already would start nothing.
             block_on(Timer::after(Duration::from_millis(1)));
         })?;

@@ -40,7 +40,7 @@ impl Itself {
             }
             Err(reasons) => refused(&reply, &reasons),
         };
-        if let Err(error) = threads::spawn("reload", Rights::PROGRAMS, work) {
+        if let Err(error) = threads::spawn("reload", Rights::SECRETS | Rights::PROGRAMS, work) {
             refused(&refuse, &error.to_string());
         }
     }

@@ -58,7 +58,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let realtime = Realtime::begin(config.realtime)?;
     // Before anything is opened, so that what could not be opened once more is missing now.
     threads::found_nursery(realtime.priority)?;
-    (Rights::RESET | Rights::SOCKETS).settle();
+    (Rights::RESET | Rights::SOCKETS).keep_only();
     let me = config.settings.me;
     let labels = Rc::new(Labels::new(&config));
     let signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])

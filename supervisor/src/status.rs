@@ -104,13 +104,13 @@ impl Status<'_> {
             writeln!(out, "  {missing}")?;
         }
         let deadtime = self.config.settings.timing.deadtime();
-        if let Some(longer) = self.pace.advice(deadtime) {
-            let longer = longer.as_millis();
-            writeln!(
-                out,
-                "warning: deadtime {} was nearly over: make it \"{longer}ms\"",
-                Time(deadtime)
-            )?;
+        let (needed, has) = (self.pace.needs(), Time(deadtime));
+        if needed > deadtime {
+            let needed = needed.as_millis();
+            writeln!(out, "warning: deadtime {has} was nearly over: make it \"{needed}ms\"")?;
+        } else {
+            let needed = Time(needed);
+            writeln!(out, "deadtime {has}: by what was seen so far it takes {needed} at least")?;
         }
         if self.config.settings.require == Require::Silence {
             writeln!(out, "warning: takeover.require is silence: both boxes can serve at once")?;
@@ -223,10 +223,8 @@ impl Status<'_> {
             json.number("step_max_us", micros(self.pace.step));
             json.number("silence_max_ms", millis(self.pace.silence));
             json.number("deadtime_ms", millis(deadtime));
-            json.number(
-                "deadtime_advised_ms",
-                millis(self.pace.advice(deadtime).unwrap_or(deadtime)),
-            );
+            json.number("deadtime_needed_ms", millis(self.pace.needs()));
+            json.number("deadtime_advised_ms", millis(self.pace.needs().max(deadtime)));
         });
         json.end()
     }

@@ -75,7 +75,7 @@ fn spawn(reader: File, name: &str) -> io::Result<()> {
         .name(format!("log {name}"))
         .stack_size(STACK)
         .spawn(move || {
-            Rights::NONE.settle();
+            Rights::NONE.keep_only();
             copy(reader, &name);
         })
         .map(drop)

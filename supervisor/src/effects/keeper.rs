@@ -98,7 +98,7 @@ impl Keeper {
         threads::spawn("watchdog", Rights::REAL_TIME, move || {
             // What was given to the loop is given here too.
             let _ = priority.take();
-            Rights::NONE.settle();
+            Rights::NONE.keep_only();
             hands.work(&queue, &finished);
         })?;
         let (path, every) = (probe::beside(journal), config.disk_timeout / 3);
