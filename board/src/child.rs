@@ -163,6 +163,7 @@ impl Program {
             io::ErrorKind::PermissionDenied => {
                 ": it must be executable, and user and limits be allowed"
             }
+            io::ErrorKind::WouldBlock => NO_MORE,
             _ => "",
         };
         io::Error::new(error.kind(), format!("{program} cannot be started: {error}{hint}"))
@@ -331,6 +332,9 @@ impl Drop for Child {
         }
     }
 }
+
+/// What `EAGAIN` means where a process or a thread is wanted (`fork(2)`, `pthread_create(3)`).
+const NO_MORE: &str = ": there are no more processes: raise TasksMax=, pids.max or ulimit -u";
 
 /// What every child finds in its environment: the place of the tools, and a language that is the same on both boxes.
 pub const ENVIRONMENT: [(&str, &str); 2] =

@@ -11,6 +11,7 @@
 //! | [`caller`] | who has called at a socket? |
 //! | [`secret`], [`privacy`] | what is secret; what do others learn from what is left on the disk? |
 //! | [`lease`], [`guard`] | who answers for what runs here; who does when the supervisor has died? |
+//! | [`reserve`] | what if no file can be opened any more? |
 //! | [`watchdog`], [`notify`] | what makes a stuck box a dead box; how is init told? |
 //! | [`realtime`], [`rights`] | how does a thread come before all others; what may it do? |
 //! | [`table`] | how does a device read its words from the configuration? |
@@ -36,6 +37,7 @@ pub mod power;
 pub mod prefix;
 pub mod privacy;
 pub mod realtime;
+pub mod reserve;
 pub mod resource;
 pub mod rights;
 pub mod secret;

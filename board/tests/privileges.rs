@@ -68,7 +68,7 @@ fn what_is_narrowed_can_be_widened_and_what_is_dropped_cannot() {
 }
 
 /// What `work` gives on a thread that keeps `rights` only.
-fn settled<T: Send>(rights: Rights, work: impl FnOnce() -> T + Send) -> T {
+fn of_thread<T: Send>(rights: Rights, work: impl FnOnce() -> T + Send) -> T {
     assert!(rustix::process::geteuid().is_root(), "this test wants root, to have rights");
     let work = || {
         rights.keep_only();

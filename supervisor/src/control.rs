@@ -15,6 +15,7 @@ use std::time::Duration;
 use std::{fs, str};
 
 use board::caller::Caller;
+use board::reserve::Reserve;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use smol::channel::Sender;
@@ -36,6 +37,8 @@ use doors::{Doors, May};
 pub(crate) struct Socket {
     listener: Async<UnixListener>,
     doors: Doors,
+    /// For one who asks although no file can be opened any more.
+    spare: Reserve,
 }
 
 /// The place of the socket, which is nobody else's until this is dropped, and is cleared then.
@@ -69,12 +72,13 @@ impl Socket {
             // A file has one group, and here there may be two: whoever has called is looked at instead.
             fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).map_err(said)?;
         }
-        Ok((Self { listener: Async::new(listener)?, doors }, place))
+        let spare = Reserve::new("control socket", 1)?;
+        Ok((Self { listener: Async::new(listener)?, doors, spare }, place))
     }
 
     /// Serves everybody who comes, for ever.
     pub(crate) async fn serve(
-        self,
+        mut self,
         executor: Rc<LocalExecutor<'static>>,
         labels: Rc<Labels>,
         inputs: Sender<Input>,
@@ -83,7 +87,10 @@ impl Socket {
         loop {
             // A client too many waits until another one is done.
             let _ = places.send(()).await;
-            let accepted = self.listener.read_with(UnixListener::accept).await;
+            let ready = self.listener.readable().await;
+            self.spare.spend();
+            let accepted = ready.and_then(|()| self.listener.get_ref().accept());
+            let plenty = self.spare.restore();
             let (place, labels, inputs) = (place.clone(), labels.clone(), inputs.clone());
             match accepted.and_then(|(stream, _)| self.admit(stream)) {
                 Ok(None) => drop(place.recv().await),
@@ -99,12 +106,14 @@ impl Socket {
                         }
                         let _ = place.recv().await;
                     };
-                    executor.spawn(client).detach();
+                    let client = executor.spawn(client);
+                    // With no more files to open, one after the other.
+                    if plenty { client.detach() } else { client.await }
                 }
                 Err(error) => {
-                    log::warn!("control socket: {error}");
+                    log::debug!("control socket: {error}");
                     let _ = place.recv().await;
-                    // Out of descriptors: they come back, and spinning brings none.
+                    // Whatever it is, spinning does not mend it.
                     Timer::after(Duration::from_millis(100)).await;
                 }
             }

@@ -39,6 +39,11 @@ pub(crate) fn start(to: LogTo, level: LevelFilter, hooks: Hooks) -> io::Result<(
     let logger = Logger::new(form, queue, hooks);
     log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)?;
     log::set_max_level(level);
+    // A panic is a line as well: who writes it to standard error may wait there for ever, and not end.
+    std::panic::set_hook(Box::new(|panic| {
+        log::error!("{panic}");
+        flush();
+    }));
     Ok(())
 }
 

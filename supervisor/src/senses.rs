@@ -141,3 +141,46 @@ fn called_off(error: &io::Error) -> bool {
 
 const TRIES: u32 = 30;
 const PAUSE: Duration = Duration::from_secs(4);
+
+#[cfg(test)]
+mod tests {
+    use board::table::Source;
+    use smol::channel::unbounded;
+
+    use super::*;
+
+    #[test]
+    fn what_is_presumed_holds_until_there_is_an_answer() {
+        let (inputs, told) = unbounded();
+        for (program, presumed, then) in
+            [("/bin/true", false, true), ("/bin/false", true, false), ("/bin/false", false, false)]
+        {
+            let watch = Watch::over(&[check(program)], presumed, &inputs, || Input::Gate).unwrap();
+            assert_eq!((watch.all(), watch.any()), (presumed, presumed));
+            if presumed != then {
+                assert!(matches!(told.recv_blocking(), Ok(Input::Gate)));
+            }
+            thread::sleep(Duration::from_millis(50));
+            assert_eq!((watch.all(), watch.any()), (then, then), "{program}");
+        }
+        let none = Watch::over(&[], false, &inputs, || Input::Gate).unwrap();
+        assert!(none.all() && none.any(), "nobody has to answer where there is none");
+    }
+
+    #[test]
+    fn a_thread_ends_with_its_watch() {
+        let (inputs, told) = unbounded();
+        let sleeper = check("/bin/sleep\", \"60");
+        drop(Watch::over(&[sleeper, check("/bin/true")], true, &inputs, || Input::Gate).unwrap());
+        drop(inputs);
+        // The threads were the last to hold it.
+        assert!(told.recv_blocking().is_err());
+    }
+
+    fn check(command: &str) -> Config {
+        let text = format!(
+            "kind = \"command\"\ncommand = [\"{command}\"]\nevery = \"1h\"\ntimeout = \"60s\"\nthreshold = 1\n"
+        );
+        Config::read(&mut Source::new(&text).parse()).unwrap()
+    }
+}

@@ -163,7 +163,7 @@ fn boot() -> io::Result<Boot> {
     Ok(Boot(boot))
 }
 
-/// Twice what the largest pair needs: 6 links, 24 processes with a pidfd and a pipe each, 16 clients.
+/// The largest pair needs some 160: 24 resources with a pidfd and a pipe each, or that put by, 33 more put by, 16 clients.
 const FILES_MIN: u64 = 256;
 
 /// Enough for every link to bring a burst while the loop is held up; what is more is lost.

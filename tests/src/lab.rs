@@ -28,6 +28,9 @@
 //! | `reloads` | what if the configuration changes while the pair serves? |
 //! | `by_hand`, `kept` | what if a person cuts the power, and what can be read afterwards? |
 //! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
+//! | `guise` | in which circumstances does a supervisor run? |
+//! | `limits`, `crowd`, `flood` | what if a box has nothing left to give, everybody asks it, or somebody shouts? |
+//! | [`supervisor`], `figures` | what does the kernel know of a supervisor, and what does that say of itself? |
 //! | `expectations`, [`failure`] | what does one expect of a pair, and what is said when it is not so? |
 //! | [`selftest`] | does the lab itself tell the truth? |
 
@@ -58,16 +61,21 @@ mod by_hand;
 pub mod character;
 pub mod client;
 pub mod config;
+mod crowd;
 pub mod cuts;
 mod ethernet;
 pub(crate) mod expectations;
 pub mod failure;
 mod faults;
+pub(crate) mod figures;
+mod flood;
+mod guise;
 pub mod init;
 pub mod isolation;
 mod kept;
 mod kernel;
 pub mod ldap;
+mod limits;
 mod loop_calls;
 mod machine;
 mod management;
@@ -81,6 +89,7 @@ pub mod selftest;
 pub mod service;
 pub mod stories;
 pub mod storm;
+pub mod supervisor;
 pub mod tour;
 pub mod watch;
 mod watchdog;
@@ -110,7 +119,7 @@ impl Lab {
                 std::fs::copy(program, machine::PRODUCT)?;
                 ["/run/twobox"].as_slice()
             }
-            None => &[init::PROGRAM, "twobox"],
+            None => &[&[init::PROGRAM], choices.guise, &["twobox"]].concat(),
         };
         let program = [program, &["run", "--config", "/run/twobox.toml"]].concat();
         let mut files = choices.files.clone();

@@ -177,7 +177,7 @@ insmod /watchdog.ko; insmod /softdog.ko
 say() { echo \"== $*\" > /dev/console; }
 twobox() { demo twobox \"$@\"; }
 supervise() { exec demo twobox run --box server1 > /dev/console 2>&1; }
-unarmed() { exec demo unarmed run --box server1 > /dev/console 2>&1; }
+unarmed() { exec demo unarmed twobox run --box server1 > /dev/console 2>&1; }
 exec > /dev/console 2>&1
 SCRIPT
 sleep 40; say left alone; poweroff -f

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use super::census;
+use super::{NO_MORE, census};
 use crate::patience::Patience;
 use crate::rights::Rights;
 
@@ -79,6 +79,9 @@ fn spawn(reader: File, name: &str) -> io::Result<()> {
             copy(reader, &name);
         })
         .map(drop)
+        .map_err(|error| {
+            io::Error::new(error.kind(), format!("what it says cannot be read: {error}{NO_MORE}"))
+        })
 }
 
 fn copy(mut reader: File, name: &str) {

@@ -14,6 +14,7 @@ use board::clock::Clock;
 use board::journal::Store;
 use board::lease::Lease;
 use board::patience::{Cord, Patience};
+use board::reserve::{self, Reserve};
 use board::resource::{Config, Place};
 use board::rights::Rights;
 use board::threads;
@@ -35,6 +36,11 @@ use waiting::Waiting;
 
 /// How the resources are doing, for people.
 pub(crate) type States = Vec<State>;
+
+/// How many files the work on `members` may take.
+const fn files(members: &[Member]) -> usize {
+    reserve::START + FILES * members.len()
+}
 
 /// How one resource is doing.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +85,7 @@ impl Group {
         let states = configs.iter().map(|config| State::of(&config.name, &[])).collect();
         let states = Arc::new(Mutex::new(states));
         let (start_time, stop_time) = times(configs);
+        let reserve = Reserve::new("resources", files(&members))?;
         let hands = Hands {
             members,
             leftovers: Vec::new(),
@@ -89,6 +96,7 @@ impl Group {
             bell: bell.clone(),
             cord: cord.clone(),
             states: states.clone(),
+            reserve,
         };
         threads::spawn("resources", Rights::PROGRAMS, move || hands.work(&queue, &finished))?;
         Ok(Self { jobs, bell, cord, done, states, start_time, stop_time })
@@ -211,6 +219,7 @@ struct Hands {
     bell: Cord,
     cord: Cord,
     states: Arc<Mutex<States>>,
+    reserve: Reserve,
 }
 
 impl Hands {
@@ -219,6 +228,7 @@ impl Hands {
         loop {
             self.wait();
             self.bell.reset();
+            self.reserve.spend();
             while let Ok(job) = queue.try_recv() {
                 match job {
                     Job::Start(tag) => self.start(tag),
@@ -237,6 +247,7 @@ impl Hands {
                 }
             }
             self.look();
+            self.reserve.restore();
         }
     }
 
@@ -419,3 +430,5 @@ fn note(states: &Mutex<States>, member: &Member, error: Option<&io::Error>) {
 
 /// With nothing to look at, any time will do.
 const IDLE: Duration = Duration::from_secs(3_600);
+/// A resource that runs has so many open: its pidfd and its output, or a socket for its neighbours.
+const FILES: usize = 3;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use board::clock::Clock;
 use board::fence::{self, Config, Ladder, Power};
 use board::patience::{Cord, Patience};
+use board::reserve::{self, Reserve};
 use board::threads;
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::node::{Answer, Event, Tag};
@@ -80,6 +81,7 @@ impl Gun {
             on: None,
             said_off: false,
             expected: expected.clone(),
+            reserve: Reserve::new("fencing", reserve::START)?,
         };
         let rights = configs.iter().map(Config::rights).collect();
         threads::spawn("fence", rights, move || hands.work(&queue))?;
@@ -147,13 +149,16 @@ struct Hands {
     /// The last look that nobody had asked for has seen the power off.
     said_off: bool,
     expected: Arc<Mutex<Option<Fingerprint>>>,
+    reserve: Reserve,
 }
 
 impl Hands {
     fn work(mut self, queue: &mpsc::Receiver<Job>) {
         let mut pause = FIRST_LOOK;
         loop {
-            match queue.recv_timeout(pause) {
+            let job = queue.recv_timeout(pause);
+            self.reserve.spend();
+            match job {
                 Ok(job) => {
                     self.cord.reset();
                     self.learn();
@@ -167,12 +172,14 @@ impl Hands {
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     if let Some(on) = self.on.take() {
                         self.cord.reset();
-                        std::thread::sleep(on.left());
+                        // Until its time is over.
+                        let _ = on.readable(&[]);
                         self.power_on();
                     }
                     return;
                 }
             }
+            self.reserve.restore();
             let until_on = self.on.as_ref().map_or(Duration::MAX, Patience::left);
             pause = self.ladder.rest().min(until_on).min(LONGEST);
         }
@@ -372,5 +379,34 @@ mod tests {
         shoot(2);
         thread::sleep(Duration::from_millis(300));
         assert!(!is_on(), "somebody else had switched it off");
+    }
+
+    #[test]
+    fn devices_that_are_replaced_keep_what_they_have_promised_and_answer() {
+        let directory = tempfile::tempdir().unwrap();
+        let (switch, power) = (directory.path().join("switch"), directory.path().join("power"));
+        let script = format!(
+            "#!/bin/sh\ncase $1 in status) cat {0};; *) echo $1 > {0};; esac\n",
+            power.display()
+        );
+        fs::write(&switch, script).unwrap();
+        fs::write(&power, "on\n").unwrap();
+        fs::set_permissions(&switch, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!(
+            "kind = \"command\"\ncommand = [\"{}\"]\ntimeout = \"60s\"\n\
+             action = \"off-then-on\"\non_after = \"1s\"\n",
+            switch.display()
+        );
+        let config = Config::read(&mut Source::new(&text).parse()).unwrap();
+        let (inputs, answers) = smol::channel::bounded(8);
+        let gun = Gun::open(&[config], inputs).unwrap();
+        gun.fence(1);
+        drop(gun);
+        let answer = answers.recv_blocking();
+        assert!(matches!(answer, Ok(Input::Event(Event::Answer(1, Answer::Fenced)))));
+        assert_eq!(fs::read_to_string(&power).unwrap(), "off\n");
+        // The thread is gone when this is, and the power is back by then.
+        assert!(answers.recv_blocking().is_err());
+        assert_eq!(fs::read_to_string(&power).unwrap(), "on\n");
     }
 }

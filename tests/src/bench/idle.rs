@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::lab::Lab;
 use crate::lab::config::Choices;
 use crate::lab::expectations::whole;
 use crate::lab::failure::Failure;
-use crate::lab::process::{Process, field};
+use crate::lab::supervisor::{Supervisor, number};
 
 use super::product;
 use super::row::{Row, Target};
@@ -27,9 +28,8 @@ pub fn run() -> Result<(), Failure> {
     let lab = Lab::new(&Choices { program: Some(product()?), ..Choices::default() })?;
     whole(&lab).map_err(|failure| failure.with_logs(&lab))?;
     sleep(WARM_UP);
-    let supervisors = BoxId::BOTH.map(Process::supervisor);
-    for (supervisor, what) in supervisors.into_iter().zip(["active", "standby"]) {
-        let supervisor = supervisor?;
+    for (id, what) in BoxId::BOTH.into_iter().zip(["active", "standby"]) {
+        let supervisor = Supervisor::of(id)?.folder();
         let mut books = vec![Books::of(&supervisor)?];
         for _ in 0..SLICES {
             sleep(SLICE);
@@ -57,15 +57,16 @@ struct Thread {
 }
 
 impl Books {
-    fn of(process: &Process) -> io::Result<Self> {
+    fn of(process: &Path) -> io::Result<Self> {
         let mut threads = Vec::new();
-        for task in process.threads()? {
-            let schedstat = fs::read_to_string(task.folder().join("schedstat"))?;
+        for task in fs::read_dir(process.join("task"))? {
+            let task = task?.path();
+            let schedstat = fs::read_to_string(task.join("schedstat"))?;
             let time = schedstat.split(' ').next().and_then(|word| word.parse().ok());
             threads.push(Thread {
-                name: task.name()?,
+                name: fs::read_to_string(task.join("comm"))?.trim().to_owned(),
                 time: time.ok_or(io::ErrorKind::InvalidData)?,
-                waits: task.field("voluntary_ctxt_switches")?,
+                waits: status(&task, "voluntary_ctxt_switches")?,
             });
         }
         Ok(Self { threads })
@@ -97,15 +98,19 @@ fn rows(what: &str, books: &[Books]) -> Vec<Row> {
     rows
 }
 
-fn memory(what: &str, process: &Process) -> Result<(), Failure> {
+fn memory(what: &str, process: &Path) -> Result<(), Failure> {
     let kib = |value: u64| [value as f64];
-    let resident = process.field("VmRSS")?;
+    let resident = status(process, "VmRSS")?;
     let label = format!("idle, {what}: resident");
     Row::new(&label, "KiB", kib(resident)).target(Target::AtMost(4_096.0)).print();
-    let share = field(&process.folder().join("smaps_rollup"), "Pss", 10)?;
+    let share = number(&process.join("smaps_rollup"), "Pss")?;
     Row::new("  with what it shares divided (Pss)", "KiB", kib(share)).print();
-    Row::new("  threads", "", kib(process.field("Threads")?)).print();
+    Row::new("  threads", "", kib(status(process, "Threads")?)).print();
     Ok(())
+}
+
+fn status(process: &Path, word: &str) -> io::Result<u64> {
+    number(&process.join("status"), word)
 }
 
 /// What a start leaves to do is done by then.

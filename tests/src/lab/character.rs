@@ -4,12 +4,9 @@
 //! their service, and the hand on the power switch. So a lab needs one file, and nothing that is installed.
 
 use std::ffi::OsString;
-use std::io;
 use std::process::ExitCode;
 
-use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
-
-use super::{init, power_switch, selftest, service};
+use super::{crowd, guise, init, power_switch, selftest, service};
 
 /// Plays the part that `words` name, if they name one.
 ///
@@ -18,12 +15,14 @@ use super::{init, power_switch, selftest, service};
 /// What went wrong in it.
 pub fn play(words: &[OsString]) -> Option<Result<ExitCode, String>> {
     let texts: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
+    if let Some(put_on) = texts.first().and_then(|word| guise::put_on(word)) {
+        return match put_on {
+            Ok(()) => play(words.get(1..).unwrap_or_default()),
+            Err(error) => Some(Err(error.to_string())),
+        };
+    }
     let done = match texts.as_slice() {
         ["twobox", ..] => return Some(Ok(supervisor::main(words.iter().skip(1).cloned()))),
-        ["unarmed", ..] => match disarm() {
-            Ok(()) => return Some(Ok(supervisor::main(words.iter().skip(1).cloned()))),
-            Err(error) => Err(error.to_string()),
-        },
         [init::CHARACTER, own, room, program @ ..] => {
             let program: Vec<String> = program.iter().copied().map(str::to_owned).collect();
             init::run(own, room.as_ref(), &program).map_err(|error| format!("{own}: {error}"))
@@ -38,9 +37,11 @@ pub fn play(words: &[OsString]) -> Option<Result<ExitCode, String>> {
             .map(|(files, threads)| println!("{files} {threads}"))
             .map_err(|error| error.to_string()),
         ["touch", file] => std::fs::write(file, "").map_err(|error| format!("{file}: {error}")),
+        ["remove", file] => std::fs::remove_file(file).map_err(|error| format!("{file}: {error}")),
         ["exists", file] => {
             std::fs::metadata(file).map(drop).map_err(|error| format!("{file}: {error}"))
         }
+        ["crowd", words @ ..] => crowd::play(words),
         ["freeze"] => init::freeze().map_err(|error| error.to_string()),
         ["reset"] => selftest::reset().map_err(|error| error.to_string()),
         ["switch", target, verb] => power_switch::ask(target, verb)
@@ -54,13 +55,4 @@ pub fn play(words: &[OsString]) -> Option<Result<ExitCode, String>> {
 fn serve(address: &str) -> Result<(), String> {
     let address = address.parse().map_err(|_| format!("{address:?} is no address"))?;
     service::serve(address).map_err(|error| format!("cannot serve {address}: {error}"))
-}
-
-/// Takes the right away from this process to reset its box.
-fn disarm() -> io::Result<()> {
-    let mut sets = capabilities(None)?;
-    for set in [&mut sets.effective, &mut sets.permitted, &mut sets.inheritable] {
-        set.remove(CapabilitySet::SYS_BOOT);
-    }
-    Ok(set_capabilities(None, sets)?)
 }

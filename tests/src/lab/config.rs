@@ -36,6 +36,8 @@ pub struct Choices {
     pub watchdog: Option<Duration>,
     /// The supervisor, if it is to be another program than this one.
     pub program: Option<PathBuf>,
+    /// In which circumstances this program plays the supervisor: words of `guise`.
+    pub guise: &'static [&'static str],
     /// How the client asks.
     pub question: Question,
 }
@@ -58,6 +60,7 @@ impl Default for Choices {
             files: Vec::new(),
             watchdog: None,
             program: None,
+            guise: &[],
             question: Question::Echo,
         }
     }

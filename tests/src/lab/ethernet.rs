@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -110,6 +111,24 @@ impl Ethernet {
         }
     }
 
+    /// What a station has first said to the port of the heartbeats.
+    pub(super) fn recording(&self, segment: Segment, station: Station) -> Vec<Vec<u8>> {
+        let wiring = self.0.wiring();
+        wiring.recorded.get(&(segment, station)).cloned().unwrap_or_default()
+    }
+
+    /// Another hand on the port of a station.
+    ///
+    /// # Errors
+    ///
+    /// When it has none, because it has no power.
+    pub(super) fn port(&self, segment: Segment, station: Station) -> io::Result<OwnedFd> {
+        let wiring = self.0.wiring();
+        let mut ports = wiring.ports.values();
+        let port = ports.find(|port| port.segment == segment && port.station == station);
+        port.ok_or(io::ErrorKind::NotConnected)?.tap.as_fd().try_clone_to_owned()
+    }
+
     /// Repairs every cable and every path.
     pub(super) fn mend(&self) {
         let mut wiring = self.0.wiring();
@@ -131,6 +150,7 @@ struct Wiring {
     next_key: u64,
     pulled: BTreeSet<(Segment, Station)>,
     lost: BTreeSet<(Segment, Station, Station)>,
+    recorded: BTreeMap<(Segment, Station), Vec<Vec<u8>>>,
 }
 
 #[derive(Debug)]
@@ -164,7 +184,11 @@ impl Wiring {
         for _ in 0..BURST {
             let Some(port) = self.ports.get(&key) else { return };
             match read(port.tap.as_fd(), &mut frame) {
-                Ok(length) => self.deliver(port, &frame[..length]),
+                Ok(length) => {
+                    let place = (port.segment, port.station);
+                    self.deliver(port, &frame[..length]);
+                    self.record(place, &frame[..length]);
+                }
                 Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return,
                 // The box behind it is gone, and the port with it.
                 Err(_) => {
@@ -190,6 +214,15 @@ impl Wiring {
         }
     }
 
+    fn record(&mut self, place: (Segment, Station), frame: &[u8]) {
+        if frame.get(HEARTBEATS) == Some(&PORT.to_be_bytes()) {
+            let recorded = self.recorded.entry(place).or_default();
+            if recorded.len() < RECORDED {
+                recorded.push(frame.to_vec());
+            }
+        }
+    }
+
     fn carrier(&self, port: &Port) -> bool {
         let plugged = |station| {
             !self.pulled.contains(&(port.segment, station))
@@ -211,6 +244,13 @@ impl Wiring {
 
 /// An Ethernet frame with a VLAN tag.
 const FRAME_MAX: usize = 1518;
+
+/// Where the port stands to which a UDP datagram goes (RFC 791, RFC 768), and that of the heartbeats.
+const HEARTBEATS: Range<usize> = 36..38;
+const PORT: u16 = 694;
+
+/// How many are recorded: the first ones.
+const RECORDED: usize = 32;
 
 /// So that one station that floods cannot silence the others.
 const BURST: usize = 64;

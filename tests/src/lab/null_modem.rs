@@ -17,6 +17,8 @@ use rustix::io::{read, write};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{self, OptionalActions, QueueSelector};
 
+use crate::world::random::Random;
+
 /// A null-modem cable with a tty at each end.
 #[derive(Clone, Debug)]
 pub(super) struct NullModem(Arc<Shared>);
@@ -31,6 +33,8 @@ pub enum Wire {
     Cut,
     /// Carries rubbish, as between two ends that disagree about the speed.
     Noisy,
+    /// Carries rubbish without end, and nothing else.
+    Jammed,
 }
 
 impl NullModem {
@@ -130,7 +134,11 @@ impl Shared {
     }
 
     fn carry(&self) {
-        let mut lines = BoxId::BOTH.map(|from| Line { from, travelling: VecDeque::new() });
+        let mut lines = BoxId::BOTH.map(|from| Line {
+            from,
+            travelling: VecDeque::new(),
+            chance: Random::new(1),
+        });
         loop {
             for end in &self.ends {
                 // A real port forgets at its last close that it was exclusive; this one is never closed, and a
@@ -140,13 +148,14 @@ impl Shared {
             let now = Instant::now();
             let mut next = now + LONG;
             for line in &mut lines {
+                self.jam(line);
                 self.arrive(line, now);
                 if let Some((when, _)) = line.travelling.front() {
                     next = next.min(*when);
                 }
             }
             // A line takes no more while it is full: the sender's own buffer fills up, as behind a real port.
-            let open: Vec<_> = lines.iter_mut().filter(|l| l.travelling.len() < WINDOW).collect();
+            let open: Vec<_> = lines.iter_mut().filter(|line| self.takes(line)).collect();
             let polled: Vec<_> = open.iter().map(|l| self.end(l.from).lab.as_fd()).collect();
             if let Ok(place) = Patience::new(next.saturating_duration_since(now)).readable(&polled)
                 && let Some(line) = open.into_iter().nth(place)
@@ -160,10 +169,36 @@ impl Shared {
     fn depart(&self, line: &mut Line) {
         let mut bytes = [0u8; CHUNK];
         let Ok(length) = read(&self.end(line.from).lab, &mut bytes) else { return };
+        if self.wire(line) != Wire::Jammed {
+            self.travel(line, bytes.into_iter().take(length).collect());
+        }
+    }
+
+    fn travel(&self, line: &mut Line, bytes: Vec<u8>) {
         let now = Instant::now();
         let free = line.travelling.back().map_or(now, |(when, _)| *when);
-        let when = free.max(now) + self.byte * u32::try_from(length).unwrap_or(0);
-        line.travelling.push_back((when, bytes.into_iter().take(length).collect()));
+        let when = free.max(now) + self.byte * u32::try_from(bytes.len()).unwrap_or(0);
+        line.travelling.push_back((when, bytes));
+    }
+
+    fn takes(&self, line: &Line) -> bool {
+        line.travelling.len() < WINDOW || self.wire(line) == Wire::Jammed
+    }
+
+    fn wire(&self, line: &Line) -> Wire {
+        self.state().wires[line.from.place()]
+    }
+
+    /// Fills a line that is jammed with noise, in which there are as many zeros as make a frame each.
+    fn jam(&self, line: &mut Line) {
+        if self.wire(line) != Wire::Jammed {
+            return;
+        }
+        while line.travelling.len() < WINDOW {
+            let mut noise = [0; NOISE];
+            noise.fill_with(|| line.chance.within(&(0..8)) as u8 * 31);
+            self.travel(line, noise.to_vec());
+        }
     }
 
     /// Hands over what the line has carried by now.
@@ -173,7 +208,7 @@ impl Shared {
             let state = self.state();
             match state.wires[line.from.place()] {
                 Wire::Cut => continue,
-                Wire::Sound => {}
+                Wire::Sound | Wire::Jammed => {}
                 Wire::Noisy => bytes.iter_mut().for_each(|byte| *byte = !*byte << 1),
             }
             if state.powered == [true; 2] {
@@ -188,10 +223,14 @@ impl Shared {
 struct Line {
     from: BoxId,
     travelling: VecDeque<(Instant, Vec<u8>)>,
+    chance: Random,
 }
 
 /// How many bytes travel together: the FIFO of a 16550.
 const CHUNK: usize = 16;
+
+/// How many bytes of noise travel together.
+const NOISE: usize = 128;
 
 /// How many chunks may travel at once in one direction.
 const WINDOW: usize = 4;

@@ -8,22 +8,16 @@ use firmware_agnostic::identity::BoxId;
 use rustix::thread::CapabilitySet;
 
 use super::failure::Failure;
-use super::name;
+use super::supervisor::{Supervisor, digits, number};
 
 /// A process, or one of its threads: a folder of `/proc`.
 #[derive(Clone, Debug)]
 pub(crate) struct Process(PathBuf);
 
 impl Process {
-    /// The supervisor of a box: the child of its pid 1 that was told to run.
+    /// The supervisor of a box.
     pub(crate) fn supervisor(id: BoxId) -> Result<Self, Failure> {
-        let is_it = |process: &Self| {
-            let parent = process.field("PPid").unwrap_or_default();
-            let init = Self(format!("/proc/{parent}").into()).words();
-            init.iter().any(|word| word == name(id)) && process.words().iter().any(|it| it == "run")
-        };
-        let found = Self::all()?.into_iter().find(is_it);
-        found.ok_or_else(|| Failure(format!("{} has no supervisor", name(id))))
+        Ok(Self(Supervisor::of(id)?.folder()))
     }
 
     /// What it has started, of which the command line has this word.
@@ -60,12 +54,12 @@ impl Process {
 
     /// The number behind `word:` in its `status`.
     pub(crate) fn field(&self, word: &str) -> io::Result<u64> {
-        field(&self.0.join("status"), word, 10)
+        number(&self.0.join("status"), word)
     }
 
     /// The capabilities behind `word:` in its `status`.
     pub(crate) fn capabilities(&self, word: &str) -> io::Result<CapabilitySet> {
-        field(&self.0.join("status"), word, 16).map(CapabilitySet::from_bits_retain)
+        digits(&self.0.join("status"), word, 16).map(CapabilitySet::from_bits_retain)
     }
 
     /// Its policy and its real-time priority (`proc_pid_stat(5)`, fields 41 and 40).
@@ -88,13 +82,4 @@ impl Process {
         let line = fs::read(self.0.join("cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&line).split('\0').map(str::to_owned).collect()
     }
-}
-
-/// The number behind `word:` in a file of `proc(5)`.
-pub(crate) fn field(path: &Path, word: &str, radix: u32) -> io::Result<u64> {
-    let text = fs::read_to_string(path)?;
-    let line = text.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(':'));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    let number = number.and_then(|number| u64::from_str_radix(number, radix).ok());
-    number.ok_or_else(|| io::Error::other(format!("{}: no number {word}", path.display())))
 }

@@ -56,6 +56,106 @@ pub(super) fn unnoticed(lab: &Lab) -> Result<String, Failure> {
     Ok(format!("{} requests, none lost", seen.asked))
 }
 
+/// Cables are taken out, put in at another place, and named; the others carry on, and no frame of theirs is refused.
+pub(super) fn links(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    let serial = "[[link]]\nkind = \"serial\"\ndevice = \"/run/ttyS1\"\nbaud = 115200\n";
+    let first = "[[link]]\nkind = \"udp\"\ninterface = \"eth0\"";
+    let front = format!("{serial}\n{first}");
+    for (from, to, told) in [
+        (serial, "", "[[link]] ttyS1: removed"),
+        (first, &front, "[[link]] ttyS1: added"),
+        ("interface = \"eth1\"", "interface = \"eth1\"\nname = \"cable\"", "[[link]] cable: added"),
+    ] {
+        for id in [Second, First] {
+            edit(lab, id, from, to)?;
+            let said = said(lab, id, &["reload"])?;
+            expect(said.contains(told), said)?;
+            std::thread::sleep(Duration::from_millis(700));
+        }
+        let redundant = |lab: &Lab| {
+            BoxId::BOTH.iter().all(|id| {
+                said(lab, *id, &["status"]).is_ok_and(|it| it.contains("serving, and redundant"))
+            })
+        };
+        expect(lab.wait_for(PATIENCE, redundant), format!("{told}: the pair is not whole again"))?;
+    }
+    for id in BoxId::BOTH {
+        none_refused(lab, id)?;
+        expect(!lab.log(id).contains("is late"), "a box was late in between")?;
+    }
+    silence_below(lab, start, NOTHING)
+}
+
+/// A fence device that does not work is corrected while the box waits for it.
+pub(super) fn fence(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let good = original(lab, Second)?;
+    edit(lab, Second, "\"/run/demo\", \"switch\", \"server1\"", "\"/bin/false\"")?;
+    said(lab, Second, &["reload"])?;
+    lab.power_off(First);
+    is(lab, Second, "fencing")?;
+    std::thread::sleep(LONG);
+    expect(lab.holders().is_empty(), "server2 took over from a box that may live")?;
+    put(lab, Second, &good)?;
+    said(lab, Second, &["reload"])?;
+    served_by(lab, Second)?;
+    Ok("it took over as soon as its device was right".to_owned())
+}
+
+/// A witness and a gate come and go, and what the box knows is what those say that are there now.
+pub(super) fn checks(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    let gate = format!("ready = \"notify\"\ngate = {{ {} }}", CHECK.replace('\n', ", "));
+    let witness = format!("[[witness]]\n{CHECK}\n# here");
+    let answers = |id, yes: bool| {
+        let word = if yes { "witness      answers" } else { "witness      does not answer" };
+        let so = |lab: &Lab| said(lab, id, &["status"]).is_ok_and(|it| it.contains(word));
+        expect(lab.wait_for(PATIENCE, so), format!("{}: not so: {word}", name(id)))
+    };
+    let first = original(lab, First)?;
+    // In this order, so that the box that serves never sees less than the other.
+    for id in [Second, First] {
+        edit(lab, id, "# here", &witness)?;
+        said(lab, id, &["reload"])?;
+        answers(id, false)?;
+    }
+    for id in [First, Second] {
+        lab.machine(id).demo(&["touch", "/run/in-step"])?;
+        answers(id, true)?;
+    }
+    for id in [Second, First] {
+        edit(lab, id, "/run/in-step", "/run/never")?;
+        said(lab, id, &["reload"])?;
+        answers(id, false)?;
+    }
+    for id in [First, Second] {
+        put(lab, id, &first)?;
+        said(lab, id, &["reload"])?;
+    }
+    let knows = |lab: &Lab| {
+        said(lab, First, &["status", "--json"]).is_ok_and(|it| it.contains("\"witness\":true"))
+    };
+    expect(lab.wait_for(PATIENCE, knows), "a witness is missed that is none any more")?;
+    silence_below(lab, start, NOTHING)?;
+    // A gate that comes while home is away keeps the service where it is.
+    lab.power_off(First);
+    served_by(lab, Second)?;
+    fs::remove_file(lab.machine(Second).run().join("in-step"))?;
+    edit(lab, Second, "ready = \"notify\"", &gate)?;
+    said(lab, Second, &["reload"])?;
+    lab.power_on(First)?;
+    is(lab, First, "standby")?;
+    std::thread::sleep(LONG);
+    served_by(lab, Second)?;
+    edit(lab, Second, &gate, "ready = \"notify\"")?;
+    said(lab, Second, &["reload"])?;
+    served_by(lab, First)?;
+    Ok("each was heard, and forgotten".to_owned())
+}
+
 /// One service changes: it alone is started again. Others come and go.
 pub(super) fn services(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
@@ -127,13 +227,10 @@ pub(super) fn keys(lab: &Lab) -> Result<String, Failure> {
     }
     std::thread::sleep(Duration::from_secs(1));
     for id in BoxId::BOTH {
+        none_refused(lab, id)?;
         let status = said(lab, id, &["status", "--json"])?;
-        for word in ["\"wrong_key\":", "\"replayed\":", "\"truncated\":"] {
-            for rest in status.split(word).skip(1) {
-                let none = rest.trim_start().starts_with('0');
-                expect(none, format!("{} refused frames: {status}", name(id)))?;
-            }
-        }
+        let whole = status.matches("\"lost\":0").count();
+        expect(whole == 3, format!("frames were lost on a link of {}: {status}", name(id)))?;
         expect(!lab.log(id).contains("is silent"), "a link fell silent")?;
     }
     // A box that still has the old key alone is not heard: the keys that were told are those that count.
@@ -293,6 +390,19 @@ fn held(lab: &Lab) -> Result<(usize, usize), Failure> {
     }
 }
 
+/// No frame was refused by a box, for whatever reason.
+fn none_refused(lab: &Lab, id: BoxId) -> Result<(), Failure> {
+    let status = said(lab, id, &["status", "--json"])?;
+    let mut links = status.split("\"refused\":{").skip(1).peekable();
+    expect(links.peek().is_some(), format!("nothing is told of refused frames: {status}"))?;
+    for link in links {
+        let counts = link.split('}').next().unwrap_or_default();
+        let none = counts.split(',').all(|count| count.ends_with(":0"));
+        expect(none, format!("{} refused frames: {counts}", name(id)))?;
+    }
+    Ok(())
+}
+
 fn original(lab: &Lab, id: BoxId) -> Result<String, Failure> {
     Ok(fs::read_to_string(lab.machine(id).run().join(FILE))?)
 }
@@ -324,6 +434,9 @@ pub(super) fn choices() -> Choices {
 
 /// In `/run` of a box.
 const FILE: &str = "twobox.toml";
+
+const CHECK: &str = "kind = \"command\"\ncommand = [\"/run/demo\", \"exists\", \"/run/in-step\"]\n\
+                     every = \"100ms\"\nthreshold = 1";
 
 const HOOK: &str = "[[hook]]\ncommand = [\"/bin/sh\", \"-c\", \"echo $TWOBOX_WHAT >> /run/told\"]\n\
                     on = [\"alarm\"]\n";

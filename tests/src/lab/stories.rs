@@ -14,7 +14,7 @@ use super::failure::{Failure, expect};
 use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
-use super::{Cable, Lab, Way, by_hand, kept, loop_calls, name, reloads, rights};
+use super::{Cable, Lab, Way, by_hand, kept, limits, loop_calls, name, reloads, rights};
 
 /// Tells one story, and prints how it ended.
 ///
@@ -22,7 +22,7 @@ use super::{Cable, Lab, Way, by_hand, kept, loop_calls, name, reloads, rights};
 ///
 /// When a promise was broken, or there is no such story.
 pub fn tell(wanted: &str) -> Result<(), Failure> {
-    let Some(story) = STORIES.iter().find(|story| story.name == wanted) else {
+    let Some(story) = all().find(|story| story.name == wanted) else {
         return Err(Failure(format!("there is no story {wanted:?}: say story to see their names")));
     };
     let lab = Lab::new(&(story.choices)())?;
@@ -41,19 +41,23 @@ pub fn tell(wanted: &str) -> Result<(), Failure> {
 
 /// Prints the names of all stories.
 pub fn list() {
-    for story in &STORIES {
+    for story in all() {
         println!("{}", story.name);
     }
 }
 
-/// Something that happens to the pair, and what must come of it.
-struct Story {
-    name: &'static str,
-    choices: fn() -> Choices,
-    play: fn(&Lab) -> Result<String, Failure>,
+fn all() -> impl Iterator<Item = &'static Story> {
+    STORIES.iter().chain(&limits::STORIES)
 }
 
-const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -> Story {
+/// Something that happens to the pair, and what must come of it.
+pub(super) struct Story {
+    pub(super) name: &'static str,
+    pub(super) choices: fn() -> Choices,
+    pub(super) play: fn(&Lab) -> Result<String, Failure>,
+}
+
+pub(super) const fn story(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -> Story {
     Story { name, choices: Choices::default, play }
 }
 
@@ -61,7 +65,7 @@ const fn reload(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -
     Story { name, choices: reloads::choices, play }
 }
 
-const STORIES: [Story; 49] = [
+const STORIES: [Story; 52] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -97,6 +101,9 @@ const STORIES: [Story; 49] = [
     story("drill", by_hand::drill),
     reload("reload-unnoticed", reloads::unnoticed),
     reload("reload-services", reloads::services),
+    reload("reload-links", reloads::links),
+    reload("reload-fence", reloads::fence),
+    reload("reload-checks", reloads::checks),
     reload("reload-keys", reloads::keys),
     reload("reload-in-vain", reloads::in_vain),
     reload("reload-storm", reloads::storm),
@@ -339,7 +346,7 @@ fn service(lab: &Lab, id: BoxId) -> io::Result<String> {
     lab.find(id, "serve")
 }
 
-fn term(lab: &Lab, id: BoxId) -> io::Result<String> {
+pub(super) fn term(lab: &Lab, id: BoxId) -> io::Result<String> {
     let output = lab.twobox(id, &["status", "--json"])?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     // The first term of the text is the box's own.
@@ -347,7 +354,7 @@ fn term(lab: &Lab, id: BoxId) -> io::Result<String> {
     Ok(term.unwrap_or_default().chars().take_while(char::is_ascii_digit).collect())
 }
 
-fn adopted(lab: &Lab, id: BoxId) -> usize {
+pub(super) fn adopted(lab: &Lab, id: BoxId) -> usize {
     lab.log(id).matches("init -> active: its services run on").count()
 }
 
@@ -605,10 +612,10 @@ fn stay() -> Choices {
 pub(super) const LONG: Duration = Duration::from_secs(4);
 
 /// What an unplanned takeover may cost on a busy machine: deadtime, delay of the standby, the switch, the start.
-const TAKEOVER: Duration = Duration::from_secs(8);
+pub(super) const TAKEOVER: Duration = Duration::from_secs(8);
 
 /// What a planned move may cost: a stop and a start.
-const SWITCH: Duration = Duration::from_secs(3);
+pub(super) const SWITCH: Duration = Duration::from_secs(3);
 
 /// What may cost nothing, on a busy machine.
 pub(super) const NOTHING: Duration = Duration::from_millis(700);

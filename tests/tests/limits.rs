@@ -1,0 +1,30 @@
+//! Does the pair hold when a box has nothing left to give?
+//!
+//! Each test tells one story of `tests::lab::limits` in a world of its own, as those of `lab.rs` do.
+
+use std::process::Command;
+
+macro_rules! stories {
+    ($($test:ident: $name:literal,)*) => {$(
+        #[test]
+        fn $test() {
+            demo(&["story", $name]);
+        }
+    )*};
+}
+
+stories! {
+    forged_frames: "forged-frames",
+    no_more_files: "no-more-files",
+    no_more_processes: "no-more-processes",
+    console_stuck: "console-stuck",
+    console_lost: "console-lost",
+    syslog_lost: "syslog-lost",
+}
+
+fn demo(words: &[&str]) {
+    let output = Command::new(env!("CARGO_BIN_EXE_demo")).args(words).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{said}{complained}", words.join(" "));
+}
