@@ -66,15 +66,15 @@ impl Rights {
     }
 
     /// Drops all others from the calling thread, for good.
-    ///
-    /// Who is not root keeps them permitted: root gets all of them back when a guard or a successor is executed, and nobody
-    /// else does.
     pub fn keep_only(self) {
-        let keeps = self.starts || !geteuid().is_root();
-        self.set(|has| if keeps { has.permitted } else { self.of(has) });
+        self.set(|has| if self.starts { has.permitted } else { self.of(has) });
     }
 
     fn set(self, permitted: impl FnOnce(&CapabilitySets) -> CapabilitySet) {
+        // Whoever else has capabilities was given exactly those, and gets none back when a guard or a successor is executed.
+        if !geteuid().is_root() {
+            return;
+        }
         let done = capabilities(None).and_then(|has| {
             let permitted = permitted(&has);
             set_capabilities(None, CapabilitySets { effective: self.of(&has), permitted, ..has })
