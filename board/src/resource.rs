@@ -17,6 +17,7 @@ use firmware_agnostic::recovery::{OnFailure, Policy};
 use crate::check;
 use crate::need::Need;
 use crate::patience::Patience;
+use crate::rights::Rights;
 use crate::table::{Source, Table, Value};
 
 pub mod address;
@@ -111,6 +112,14 @@ impl Config {
         };
         needs.extend(self.gate.iter().flat_map(check::Config::needs));
         needs
+    }
+
+    /// What the thread that starts and stops it must be allowed to do. Its gate is asked by another.
+    pub const fn rights(&self) -> Rights {
+        match &self.kind {
+            Kind::Address(_) => Rights::ADDRESSES,
+            Kind::Process(_) => Rights::SERVICES,
+        }
     }
 
     /// The resource that this configuration speaks of, on the box `me`. Nothing is started.
@@ -276,6 +285,8 @@ mod tests {
             (&process("limits = { open_file = 1 }"), "open_files"),
             (&process("limits = { core = \"much\" }"), "unlimited"),
             (&process("umask = \"089\""), "octal"),
+            (&process("capabilities = [\"net_raww\"]"), "did you mean net_raw?"),
+            (&process("capabilities = [\"\"]"), "none of capabilities(7)"),
             (&process("stop_signal = \"TREM\""), "TERM"),
             (&process("kill_after = \"15s\""), "shorter than stop_timeout"),
             (&process("environment = { \"A=B\" = \"c\" }"), "no name"),

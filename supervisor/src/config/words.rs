@@ -110,14 +110,19 @@ pub(super) fn read_fencing(mut table: Table<'_>) -> AtBoot {
 pub struct Control {
     /// The socket.
     pub socket: PathBuf,
-    /// The group whose members are heard besides root.
-    pub group: Option<String>,
+    /// The group whose members may order, besides root.
+    pub operators: Option<String>,
+    /// The group whose members may ask, and not order.
+    pub viewers: Option<String>,
 }
 
 impl Control {
     pub(super) fn read(mut table: Table<'_>) -> Self {
-        let control =
-            Self { socket: table.or("socket", SOCKET.into()), group: table.take("group") };
+        let control = Self {
+            socket: table.or("socket", SOCKET.into()),
+            operators: table.take("operators"),
+            viewers: table.take("viewers"),
+        };
         // `sun_path` of unix(7), with the zero at its end.
         if control.socket.as_os_str().len() >= 108 {
             table.complain("socket", "is too long for a socket, whose path has 107 bytes at most");

@@ -14,6 +14,7 @@ use board::lease::Lease;
 use board::patience::{Cord, Patience};
 use board::reserve::{self, Reserve};
 use board::resource::{Config, Place};
+use board::rights::Rights;
 use board::threads;
 use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::journal::Journal;
@@ -29,7 +30,7 @@ mod waiting;
 
 pub(crate) use member::Member;
 use member::Position;
-use reload::stops;
+use reload::{rights, stops};
 use state::Slate;
 pub(crate) use state::{State, States};
 use waiting::Waiting;
@@ -83,7 +84,7 @@ impl Group {
             states: states.clone(),
             reserve,
         };
-        threads::spawn("resources", move || hands.work(&queue, &finished))?;
+        threads::spawn("resources", Rights::PROGRAMS, move || hands.work(&queue, &finished))?;
         Ok(Self { jobs, bell, cord, done, states, start_time, stop_time })
     }
 
@@ -198,6 +199,7 @@ struct Hands {
 
 impl Hands {
     fn work(mut self, queue: &mpsc::Receiver<Job>, finished: &mpsc::Sender<bool>) {
+        rights(&self.members).narrow();
         loop {
             self.wait();
             self.bell.reset();

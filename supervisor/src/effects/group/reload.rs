@@ -9,11 +9,20 @@
 
 use std::io;
 
+use board::rights::Rights;
+
 use super::{Hands, Member, files};
+
+/// What the thread must be allowed to do for these. It never drops the others for good: whatever a reload brings may take
+/// them.
+pub(super) fn rights(members: &[Member]) -> Rights {
+    members.iter().map(|member| member.config.rights()).collect()
+}
 
 impl Hands {
     pub(super) fn reload(&mut self, members: Vec<Member>) {
         self.lease.patience = members.iter().map(|member| member.config.stop_timeout).sum();
+        (rights(&self.members) | rights(&members) | rights(&self.leftovers)).narrow();
         self.reserve.keep(files(&members));
         let position = self.position;
         let mut gone = std::mem::replace(&mut self.members, members);
@@ -39,6 +48,7 @@ impl Hands {
             self.states.note(member, None);
         }
         self.fill_beside(&known);
+        (rights(&self.members) | rights(&self.leftovers)).narrow();
     }
 
     /// Starts, in order, whatever has its place here, but for what is `known`, whatever becomes of the others.
