@@ -5,6 +5,7 @@
 //! | [`gaps`] | how long does a user of the service miss its answers? |
 //! | [`fence`] | how long does it take to cut the power of a box, and to see it cut? |
 //! | [`idle`] | what does the supervisor cost while nothing happens? |
+//! | [`pressure`] | does it keep its time when somebody shouts at it? |
 //! | [`core`] | what does one heartbeat cost, and how fast is the simulator? |
 //! | [`sizes`] | how big is what ships? |
 //!
@@ -22,6 +23,7 @@ pub mod core;
 pub mod fence;
 pub mod gaps;
 pub mod idle;
+pub mod pressure;
 pub mod row;
 pub mod sizes;
 
@@ -69,7 +71,11 @@ pub fn run(wanted: &[&str]) -> Result<bool, Failure> {
 ///
 /// When the pair did not do what it was to be measured at.
 pub fn inside(name: &str) -> Result<(), Failure> {
-    if name == IDLE { idle::run() } else { gaps::run(name) }
+    match name {
+        IDLE => idle::run(),
+        PRESSURE => pressure::run(),
+        name => gaps::run(name),
+    }
 }
 
 /// The program that ships, beside this one.
@@ -108,7 +114,7 @@ fn in_a_world(name: &str) -> Result<(), Failure> {
 
 fn names() -> Vec<&'static str> {
     let mut names = gaps::NAMES.to_vec();
-    names.extend([FENCE, IDLE, CORE, SIZES]);
+    names.extend([FENCE, IDLE, PRESSURE, CORE, SIZES]);
     names
 }
 
@@ -134,6 +140,7 @@ pub const ALONE: &str = "alone";
 const GAPS: &str = "gaps";
 const FENCE: &str = "fence";
 const IDLE: &str = "idle";
+const PRESSURE: &str = "pressure";
 const CORE: &str = "core";
 const SIZES: &str = "sizes";
 

@@ -26,7 +26,7 @@
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
 //! | `by_hand`, `kept` | what if a person cuts the power, and what can be read afterwards? |
-//! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
+//! | [`stories`], [`storm`], [`cuts`], [`soak`] | which promises are tried out, one by one, all at once, many times, for long? |
 //! | `guise` | in which circumstances does a supervisor run? |
 //! | `limits`, `crowd`, `flood`, `calm` | what if a box has nothing left to give, everybody asks it, or somebody shouts? |
 //! | [`supervisor`], `figures` | what does the kernel know of a supervisor, and what does that say of itself? |
@@ -61,7 +61,7 @@ mod calm;
 pub mod character;
 pub mod client;
 pub mod config;
-mod crowd;
+pub(crate) mod crowd;
 pub mod cuts;
 mod ethernet;
 pub(crate) mod expectations;
@@ -83,6 +83,7 @@ pub mod play;
 pub mod power_switch;
 pub mod selftest;
 pub mod service;
+pub mod soak;
 pub mod stories;
 pub mod storm;
 pub mod supervisor;

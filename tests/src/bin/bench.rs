@@ -56,5 +56,6 @@ that could not be measured is.
                               (or any of these alone)
     cargo bench-pair fence    a shot at a simulated BMC, beside fence_ipmilan
     cargo bench-pair idle     the supervisor while nothing happens
+    cargo bench-pair pressure forged frames on every link, and questions
     cargo bench-pair core     one heartbeat, and the simulator
     cargo bench-pair sizes    the binary";
