@@ -18,8 +18,6 @@ pub(crate) struct Figures {
     pub(crate) step: Duration,
     /// Heartbeats that were read, on all links.
     pub(crate) received: u64,
-    /// Heartbeats that never came, on all links.
-    pub(crate) lost: u64,
     /// Frames that were refused, on all links.
     pub(crate) refused: u64,
     /// Resident memory, in KiB.
@@ -46,7 +44,6 @@ impl Figures {
             late: Duration::from_micros(sum("late_max_us")),
             step: Duration::from_micros(sum("step_max_us")),
             received: sum("received"),
-            lost: sum("lost"),
             refused: FrameError::ALL.iter().map(|cause| sum(cause.word())).sum(),
             resident: Supervisor::of(id)?.status("VmRSS")?,
         })
