@@ -51,14 +51,7 @@ impl Config {
                 table.complain(word, "is 0: nothing could be asked, or everything would fail");
             }
         }
-        if !table.has("kind") {
-            table.complain(
-                "",
-                format!("has no kind: say one of {}", KINDS.map(|kind| kind.0).join(", ")),
-            );
-            return None;
-        }
-        let read: Read = table.choose("kind", &KINDS)?;
+        let read: Read = table.kind(&KINDS)?;
         Some(Self { kind: read(table)?, every, timeout, threshold })
     }
 

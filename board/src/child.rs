@@ -26,6 +26,7 @@ pub mod account;
 pub mod census;
 mod end;
 pub mod output;
+pub mod own;
 pub mod run;
 pub mod signals;
 

@@ -23,6 +23,7 @@ pub mod command;
 mod guid;
 pub mod ipmi;
 mod ladder;
+mod reach;
 #[cfg(feature = "redfish")]
 pub mod redfish;
 pub mod serial_reset;
@@ -68,15 +69,7 @@ impl Config {
         }
         let on_after = read_action(table);
         let guid = table.take("guid");
-        if !table.has("kind") {
-            table.complain(
-                "",
-                format!("has no kind: say one of {}", KINDS.map(|kind| kind.0).join(", ")),
-            );
-            return None;
-        }
-        let word: &'static str = table.choose("kind", &KINDS.map(|(word, _)| (word, word)))?;
-        let read = KINDS.iter().find(|kind| kind.0 == word)?.1;
+        let (word, read) = table.kind(&KINDS.map(|(word, read)| (word, (word, read))))?;
         let name = name.unwrap_or_else(|| word.to_owned());
         Some(Self { kind: read(table)?, name, timeout, on_after, guid })
     }
@@ -162,6 +155,24 @@ pub trait Fence: Send {
     /// When the device could tell, and did not.
     fn was_cut(&mut self, _patience: &Patience) -> io::Result<Option<bool>> {
         Ok(None)
+    }
+
+    /// Writes down, where people look who find the box off, that it was shot; where the device has such a place.
+    ///
+    /// # Errors
+    ///
+    /// When it could, and did not.
+    fn note_shot(&mut self, _patience: &Patience) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Shows a person for a quarter of a minute which box it is, and tells whether it can do that.
+    ///
+    /// # Errors
+    ///
+    /// When it could, and did not.
+    fn blink(&mut self, _patience: &Patience) -> io::Result<bool> {
+        Ok(false)
     }
 
     /// How long it may be left alone until it is asked for the power again, to see that it still answers, and to keep

@@ -35,4 +35,5 @@ pub mod reserve;
 pub mod resource;
 pub mod secret;
 pub mod table;
+pub mod threads;
 pub mod watchdog;

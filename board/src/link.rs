@@ -45,7 +45,7 @@ impl Config {
                     .complain("", format!("is one too many: a pair has {LINKS_MAX} links at most"));
             }
             // While the kind is not known, neither are the words that belong to it.
-            let Some(reader) = kind(&mut table) else { continue };
+            let Some(reader) = table.kind(KINDS) else { continue };
             if let Some(config) = Self::read(&mut table, reader) {
                 if configs.iter().any(|earlier| earlier.name == config.name) {
                     let name = &config.name;
@@ -116,13 +116,6 @@ impl Kind {
             Self::Serial(config) => config.name(),
         }
     }
-}
-
-fn kind(table: &mut Table<'_>) -> Option<Reader> {
-    if !table.has("kind") {
-        table.complain("kind", "is missing: say \"udp\" or \"serial\"");
-    }
-    table.choose("kind", KINDS)
 }
 
 /// Reads the words of one kind.

@@ -35,6 +35,11 @@ impl Reserve {
         Ok(reserve)
     }
 
+    /// Puts so many by, the next time that they are taken back.
+    pub const fn keep(&mut self, places: usize) {
+        self.places = places;
+    }
+
     /// Gives them up: the work begins.
     pub fn spend(&mut self) {
         self.held.clear();

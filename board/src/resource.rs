@@ -39,7 +39,7 @@ pub struct Config {
     kind: Kind,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 enum Kind {
     Address(address::Config),
     Process(process::Config),
@@ -69,14 +69,7 @@ impl Config {
             gate.finish();
             config
         });
-        if !table.has("kind") {
-            table.complain(
-                "",
-                format!("has no kind: say one of {}", KINDS.map(|kind| kind.0).join(", ")),
-            );
-            return None;
-        }
-        let read: Read = table.choose("kind", &KINDS)?;
+        let read: Read = table.kind(&KINDS)?;
         let kind = read(table)?;
         if let Kind::Process(process) = &kind
             && process.kill_after >= stop_timeout
@@ -89,6 +82,11 @@ impl Config {
             return None;
         }
         Some(Self { name, place, start_timeout, stop_timeout, policy, gate, kind })
+    }
+
+    /// Whether what runs by `other` runs just as well by this.
+    pub fn runs_like(&self, other: &Self) -> bool {
+        (&self.name, &self.kind) == (&other.name, &other.kind)
     }
 
     /// Whether a start tells the neighbours that it is here.

@@ -150,6 +150,15 @@ impl<'a> Table<'a> {
         found
     }
 
+    /// What kind of thing the table describes: its word `kind`, whose absence is complained about.
+    pub fn kind<T: Copy>(&mut self, kinds: &[(&str, T)]) -> Option<T> {
+        if !self.has("kind") {
+            let names: Vec<_> = kinds.iter().map(|(name, _)| *name).collect();
+            self.complain("", format!("has no kind: say one of {}", names.join(", ")));
+        }
+        self.choose("kind", kinds)
+    }
+
     /// The table called `word`.
     pub fn table(&mut self, word: &'static str) -> Option<Table<'a>> {
         let value = self.item(word)?;

@@ -270,11 +270,15 @@ impl Display for Line<'_> {
                 f.write_str("no witness answers: the network of this box is in doubt")
             }
             News::Line(link, true) => {
-                write!(f, "link {}: the line is up, {peer} has power", names.link(*link))
+                write!(
+                    f,
+                    "link {}: the line is up: there is power at the other end",
+                    names.link(*link)
+                )
             }
             News::Line(link, false) => write!(
                 f,
-                "link {}: the line has dropped: {peer} has lost its power, or the cable was pulled",
+                "link {}: the line has dropped: {peer} has lost its power or closed its end, or the cable was pulled",
                 names.link(*link)
             ),
             News::PeerLeaves => write!(f, "{peer} leaves: it holds nothing, and will be silent"),
@@ -299,7 +303,10 @@ impl Display for Line<'_> {
                 self.fate(f)
             }
             News::ConfigDiffers => {
-                write!(f, "{peer} is configured differently: compare the files of both boxes")
+                write!(
+                    f,
+                    "{peer} is configured differently: give both boxes the same file, and say twobox reload on both"
+                )
             }
             News::Impostor(link) => write!(
                 f,

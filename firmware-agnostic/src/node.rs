@@ -238,32 +238,46 @@ impl Node {
 
     /// Takes in what happened, and tells what to do about it.
     pub fn step(&mut self, event: Event, now: Instant) -> Actions {
+        let mut actions = self.undergo(now, |node, actions| node.take_in(event, now, actions));
+        let upgrades = event == Event::Order(Order::Upgrade);
+        if upgrades && actions.contains(&Action::Reply(Ok(()))) {
+            act(&mut actions, Action::Upgrade);
+        }
+        actions
+    }
+
+    fn take_in(&mut self, event: Event, now: Instant, actions: &mut Actions) {
+        match event {
+            Event::Heartbeat(link, heartbeat) => self.on_heartbeat(link, heartbeat, now, actions),
+            Event::Answer(tag, answer) => self.on_answer(tag, answer, now, actions),
+            Event::ResourceFailed(resource) => self.on_resource_failed(resource, now, actions),
+            Event::Order(order) => {
+                let reply = self.on_order(order, now, actions);
+                act(actions, Action::Reply(reply));
+            }
+            Event::Gate { closed } => self.failback.set_gate(closed),
+            Event::Line(link, up) => self.on_line(link, up, actions),
+            Event::SeenOff => self.on_seen_off(now, actions),
+            Event::SeenOn => self.belief = Belief::Whole,
+            Event::Witness(answers) => self.on_witness(answers, actions),
+            Event::WasShot(shot) => self.past.set_shot(shot),
+            Event::Timeout => {}
+        }
+    }
+
+    /// Has something changed by `what`, decides what the role demands, and says what the peer should know.
+    pub(crate) fn undergo(
+        &mut self,
+        now: Instant,
+        what: impl FnOnce(&mut Self, &mut Actions),
+    ) -> Actions {
         let mut actions = Actions::new();
         if let Some(journal) = self.last_life.take() {
             tell(&mut actions, News::LastLife { role: journal.role, clean: journal.clean });
         }
         let (change, asked, shot_at) = (self.change, self.asks, self.is_shot_at(now));
-        let mut upgrades = false;
         self.notice_lateness(now, &mut actions);
-        match event {
-            Event::Heartbeat(link, heartbeat) => {
-                self.on_heartbeat(link, heartbeat, now, &mut actions);
-            }
-            Event::Answer(tag, answer) => self.on_answer(tag, answer, now, &mut actions),
-            Event::ResourceFailed(resource) => self.on_resource_failed(resource, now, &mut actions),
-            Event::Order(order) => {
-                let reply = self.on_order(order, now, &mut actions);
-                act(&mut actions, Action::Reply(reply));
-                upgrades = order == Order::Upgrade && reply.is_ok();
-            }
-            Event::Gate { closed } => self.failback.set_gate(closed),
-            Event::Line(link, up) => self.on_line(link, up, &mut actions),
-            Event::SeenOff => self.on_seen_off(now, &mut actions),
-            Event::SeenOn => self.belief = Belief::Whole,
-            Event::Witness(answers) => self.on_witness(answers, &mut actions),
-            Event::WasShot(shot) => self.past.set_shot(shot),
-            Event::Timeout => {}
-        }
+        what(self, &mut actions);
         self.decide(now, &mut actions);
         self.recover(now, &mut actions);
         self.record(&mut actions);
@@ -286,9 +300,6 @@ impl Node {
             act(&mut actions, Action::Reset);
         }
         self.decide_leaving(now, &mut actions);
-        if upgrades {
-            act(&mut actions, Action::Upgrade);
-        }
         self.timers.drop_expired(now, Timer::Keepalive);
         actions
     }
@@ -316,6 +327,11 @@ impl Node {
             heard: self.peer.epoch(),
             hears: self.peer.hears(now),
         }
+    }
+
+    /// How this box is set up.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// What this box is.
@@ -452,7 +468,7 @@ impl Node {
         }
     }
 
-    fn config_differs(&self) -> bool {
+    pub(crate) fn config_differs(&self) -> bool {
         self.peer.last_word().is_some_and(|word| word.config != self.settings.config)
     }
 

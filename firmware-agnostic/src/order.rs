@@ -93,6 +93,10 @@ pub enum Refusal {
     KeptFromServing,
     /// An order stands that the next life of the supervisor would not know.
     OrderStands,
+    /// With the new configuration the boxes would no longer hear each other.
+    NoLinkStays,
+    /// A box with the new times and one with the present ones would take each other for late.
+    TimesApart,
 }
 
 impl fmt::Display for Refusal {
@@ -123,6 +127,13 @@ impl fmt::Display for Refusal {
             }
             Self::OrderStands => {
                 "an order stands until this box boots, and would be forgotten: end it by twobox resume"
+            }
+            Self::NoLinkStays => {
+                "no link on which the peer is heard would stay: change one after the other, or say twobox maintenance first"
+            }
+            Self::TimesApart => {
+                "the boxes would take each other for late until both have these times: go there in two steps, keepalive \
+                 lower first, or the other times higher first"
             }
             Self::NotFit => "a resource has failed here: mend the cause, then say twobox clear",
         })

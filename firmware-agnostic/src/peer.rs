@@ -48,7 +48,6 @@ pub struct Peer {
     timing: Timing,
     my_boot: Boot,
     ways: heapless::Vec<Way, LINKS_MAX>,
-    since: Instant,
     health: Health,
     word: Option<Heartbeat>,
     /// When another boot was last believed.
@@ -62,21 +61,9 @@ pub struct Peer {
 impl Peer {
     /// A peer not heard yet: the silence is counted from `now`.
     pub fn new(timing: Timing, links: usize, my_boot: Boot, now: Instant) -> Self {
-        let (carries, line) = (Carries::BothWays, Line::Unknown);
-        let way = Way { heard_at: None, echoed_at: now, carries, line };
-        let ways = core::iter::repeat_n(way, links.min(LINKS_MAX)).collect();
+        let ways = core::iter::repeat_n(Way::new(now), links.min(LINKS_MAX)).collect();
         let health = Health::Alive;
-        Self {
-            timing,
-            my_boot,
-            ways,
-            since: now,
-            health,
-            word: None,
-            met: 0,
-            met_at: now,
-            fenced: false,
-        }
+        Self { timing, my_boot, ways, health, word: None, met: 0, met_at: now, fenced: false }
     }
 
     /// Notes a heartbeat that came by `link`, unless it is of an earlier boot, and tells whether another boot of the
@@ -123,16 +110,25 @@ impl Peer {
 
     /// Notes that this box did not listen for `time` before `now`.
     pub fn excuse(&mut self, time: Duration, now: Instant) {
-        self.since = (self.since + time).min(now);
         for way in &mut self.ways {
+            way.since = (way.since + time).min(now);
             way.heard_at = way.heard_at.map(|at| (at + time).min(now));
             way.echoed_at = (way.echoed_at + time).min(now);
         }
     }
 
+    /// Goes on with other times, and with `links`: for each one its place so far. What is new has its time to be heard.
+    pub(crate) fn reload(&mut self, timing: Timing, links: &[Option<LinkId>], now: Instant) {
+        self.timing = timing;
+        let known = |link: &Option<LinkId>| self.ways.get((*link)?.place()).cloned();
+        self.ways = links.iter().map(|link| known(link).unwrap_or(Way::new(now))).collect();
+    }
+
     /// Counts the silence of a peer not heard yet from `now`.
     pub fn listen_from(&mut self, now: Instant) {
-        self.since = now;
+        for way in &mut self.ways {
+            way.since = now;
+        }
     }
 
     /// Notes that the power of the peer was seen off.
@@ -269,9 +265,9 @@ impl Peer {
             tell(News::Late(silence));
         }
         self.health = health;
-        let (since, deadtime) = (self.since, self.timing.deadtime());
+        let deadtime = self.timing.deadtime();
         for (way, link) in self.ways.iter_mut().zip((0..).filter_map(LinkId::new)) {
-            let carries = way.look(since, deadtime, now);
+            let carries = way.look(deadtime, now);
             if way.carries == Carries::Nothing && carries != Carries::Nothing {
                 way.echoed_at = now;
             }
@@ -292,8 +288,8 @@ impl Peer {
         };
         let ways = self.ways.iter().filter_map(|way| match way.carries {
             Carries::BothWays => {
-                let heard_at = way.heard_at.unwrap_or(self.since);
-                Some(heard_at.min(way.echoed_at.max(self.since)) + deadtime)
+                let heard_at = way.heard_at.unwrap_or(way.since);
+                Some(heard_at.min(way.echoed_at.max(way.since)) + deadtime)
             }
             Carries::OneWay => way.heard_at.map(|at| at + deadtime),
             Carries::Nothing => None,
@@ -308,24 +304,31 @@ impl Peer {
 
     /// All that it knows the time of.
     pub(crate) fn instants(&mut self) -> impl Iterator<Item = &mut Instant> {
-        let own = [&mut self.since, &mut self.met_at];
-        self.ways.iter_mut().flat_map(Way::instants).chain(own)
+        let ways = self.ways.iter_mut().flat_map(|way| {
+            let Way { since, heard_at, echoed_at, .. } = way;
+            heard_at.iter_mut().chain([echoed_at, since])
+        });
+        ways.chain([&mut self.met_at])
     }
 
     /// Whether nothing more comes of the instants that do not.
     pub(crate) fn is_settled(&self, now: Instant) -> bool {
         let deadtime = self.timing.deadtime();
-        now - self.since >= deadtime && now - self.met_at >= deadtime
+        let old = |since| now - since >= deadtime;
+        self.ways.iter().all(|way| old(way.since)) && old(self.met_at)
     }
 
     fn freshest(&self) -> Instant {
-        self.ways.iter().filter_map(|way| way.heard_at).max().unwrap_or(self.since)
+        let heard = self.ways.iter().filter_map(|way| way.heard_at).max();
+        heard.or(self.ways.iter().map(|way| way.since).max()).unwrap_or(self.met_at)
     }
 }
 
 /// One link, in both directions.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Way {
+    /// Since when this box listens to it.
+    since: Instant,
     heard_at: Option<Instant>,
     /// When the peer last said that it hears this box by this link.
     echoed_at: Instant,
@@ -344,15 +347,20 @@ enum Line {
 }
 
 impl Way {
+    const fn new(now: Instant) -> Self {
+        let (carries, line) = (Carries::BothWays, Line::Unknown);
+        Self { since: now, heard_at: None, echoed_at: now, carries, line }
+    }
+
     fn instants(&mut self) -> impl Iterator<Item = &mut Instant> {
         self.heard_at.iter_mut().chain([&mut self.echoed_at])
     }
 
-    fn look(&self, since: Instant, deadtime: Duration, now: Instant) -> Carries {
-        if now - self.heard_at.unwrap_or(since) >= deadtime {
+    fn look(&self, deadtime: Duration, now: Instant) -> Carries {
+        if now - self.heard_at.unwrap_or(self.since) >= deadtime {
             Carries::Nothing
         } else if self.heard_at.is_some()
-            && now - self.echoed_at.max(since) >= deadtime
+            && now - self.echoed_at.max(self.since) >= deadtime
             && self.carries != Carries::Nothing
         {
             Carries::OneWay

@@ -30,6 +30,15 @@ impl Reception {
         Self { keys, pair, boots: Vec::new(), links, speaks: Version::NEWEST }
     }
 
+    /// Goes on with other keys, and with `links`: for each one its place so far.
+    pub fn reload(&mut self, keys: Keys, links: &[Option<LinkId>]) {
+        self.keys = keys;
+        self.links = moved(&self.links, links, Statistics::NONE);
+        for numbers in &mut self.boots {
+            numbers.last = moved(&numbers.last, links, None);
+        }
+    }
+
     /// Reads what came by `link`.
     ///
     /// # Errors
@@ -134,6 +143,15 @@ impl Statistics {
         self.received += 1;
         self.lost += u64::from(missing);
     }
+}
+
+/// What is known of each link, where `places` tells which one it was.
+fn moved<T: Copy>(known: &[T; LINKS_MAX], places: &[Option<LinkId>], new: T) -> [T; LINKS_MAX] {
+    let mut moved = [new; LINKS_MAX];
+    for (to, from) in moved.iter_mut().zip(places) {
+        *to = from.map_or(new, |link| known[link.place()]);
+    }
+    moved
 }
 
 #[derive(Clone, Debug)]

@@ -61,6 +61,17 @@ impl Recovery {
         Self { resources: policies.iter().take(RESOURCES_MAX).map(Failures::new).collect() }
     }
 
+    /// Goes on with other policies; `resources` has for each one the place of its failures so far.
+    pub(crate) fn reload(&mut self, policies: &[Policy], resources: &[Option<ResourceId>]) {
+        let failed = |resource: Option<ResourceId>| self.resources.get(resource?.place()).cloned();
+        let places = resources.iter().copied().chain(core::iter::repeat(None));
+        let known = policies.iter().zip(places).map(|(policy, place)| match failed(place) {
+            Some(failures) => Failures { policy: *policy, ..failures },
+            None => Failures::new(policy),
+        });
+        self.resources = known.collect();
+    }
+
     /// Notes that `resource` failed while it was wanted.
     pub fn failed(&mut self, resource: ResourceId, now: Instant) -> Verdict {
         let Some(failures) = self.resources.get_mut(resource.place()) else {

@@ -123,6 +123,13 @@ impl Timing {
         self.words.fence_time
     }
 
+    /// Whether a box with these times and one with `others` do not take each other for late.
+    pub fn goes_with(&self, others: &Self) -> bool {
+        let keepalive = self.words.keepalive.max(others.words.keepalive);
+        let warntime = self.words.warntime.min(others.words.warntime);
+        keepalive.saturating_mul(2) < warntime
+    }
+
     /// How long the box that does not serve lets the other one shoot first.
     ///
     /// Longer than the other's shot takes, and than the two may differ in noticing the silence: the last heartbeat

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use board::clock::Clock;
 use firmware_agnostic::heartbeat::Heartbeat;
@@ -18,7 +18,6 @@ use crate::history::replace;
 
 /// The last minute.
 pub(crate) struct BlackBox {
-    path: PathBuf,
     text: Arc<Mutex<Text>>,
     heard: [Option<Heartbeat>; LINKS_MAX],
     said: Option<Heartbeat>,
@@ -27,17 +26,23 @@ pub(crate) struct BlackBox {
 impl BlackBox {
     /// An empty one, for a file beside the history at `history`. A panic finds it there as well.
     pub(crate) fn new(history: &Path) -> Self {
-        let path = history.with_extension("blackbox");
         let text = Arc::new(Mutex::new(Text::default()));
-        let (known, place, before) = (text.clone(), path.clone(), std::panic::take_hook());
+        let (known, before) = (text.clone(), std::panic::take_hook());
         std::panic::set_hook(Box::new(move |panic| {
             before(panic);
             // Whoever holds it may be the one that panics.
             if let Ok(known) = known.try_lock() {
-                let _ = replace(&place, known.whole(&panic.to_string()).as_bytes());
+                let _ = replace(&known.path, known.whole(&panic.to_string()).as_bytes());
             }
         }));
-        Self { path, text, heard: [None; LINKS_MAX], said: None }
+        let mut black_box = Self { text, heard: [None; LINKS_MAX], said: None };
+        black_box.lie_beside(history);
+        black_box
+    }
+
+    /// Has its file beside the history at `history` from now on.
+    pub(crate) fn lie_beside(&mut self, history: &Path) {
+        self.text().path = history.with_extension("blackbox");
     }
 
     /// Notes what the loop takes in.
@@ -62,18 +67,24 @@ impl BlackBox {
     }
 
     /// The file, and what is to be written to it because of `why`.
-    pub(crate) fn dump(&self, why: &str) -> (&Path, String) {
-        (&self.path, self.text.lock().unwrap_or_else(PoisonError::into_inner).whole(why))
+    pub(crate) fn dump(&self, why: &str) -> (PathBuf, String) {
+        let text = self.text();
+        (text.path.clone(), text.whole(why))
     }
 
     fn note(&self, now: Instant, what: fmt::Arguments<'_>) {
-        self.text.lock().unwrap_or_else(PoisonError::into_inner).add(now, what);
+        self.text().add(now, what);
+    }
+
+    fn text(&self) -> MutexGuard<'_, Text> {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Lines, of which the oldest go when there is no room.
 #[derive(Default)]
 struct Text {
+    path: PathBuf,
     lines: VecDeque<u8>,
     line: String,
 }

@@ -14,7 +14,7 @@ use firmware_agnostic::evidence::Require;
 use firmware_agnostic::frame::LINE_MAX;
 use firmware_agnostic::identity::BoxId;
 
-use crate::config::{Config, Error, Hook};
+use crate::config::{Config, Error, Identity};
 
 mod bounds;
 
@@ -26,7 +26,7 @@ pub use bounds::{Bound, bounds};
 ///
 /// All that is wrong.
 pub fn check(path: &Path, who: Option<&str>, here: bool) -> Result<String, Error> {
-    load(path, who, here).map(|config| report(path, &config))
+    load(path, who, here).map(|config| report(path, &config, here))
 }
 
 /// Reads the file at `path`, and looks at the files that it names. With `here`, the interfaces, devices, programs and
@@ -42,6 +42,22 @@ pub fn load(path: &Path, who: Option<&str>, here: bool) -> Result<Config, Error>
         return Ok(config);
     }
     Err(Error::Wrong { path: path.to_owned(), complaints })
+}
+
+/// Reads `text`, which is to stand in the file at `path`, for the box called `who`, and looks for all that it takes.
+///
+/// # Errors
+///
+/// All that is wrong.
+pub(crate) fn read(text: &str, path: &Path, who: &str) -> Result<Config, Error> {
+    let identity = Identity { told: Some(who.to_owned()), ..Identity::of_this_machine() };
+    let wrong = |complaints| Error::Wrong { path: path.to_owned(), complaints };
+    let config = Config::read(text, &identity).map_err(wrong)?;
+    let complaints = missing(&config, true);
+    if complaints.is_empty() {
+        return Ok(Config { path: path.to_owned(), ..config });
+    }
+    Err(wrong(complaints))
 }
 
 /// What the file speaks of and this machine does not have.
@@ -75,7 +91,8 @@ pub fn missing(config: &Config, here: bool) -> Vec<Complaint> {
                 complain(*place, "resource".to_owned(), format!("{name}: {reason}"));
             }
         }
-        for reason in config.hooks.iter().flat_map(Hook::needs).filter_map(|need| need.missing()) {
+        let needs = config.hooks.iter().flat_map(|hook| hook.command.needs());
+        for reason in needs.filter_map(|need| need.missing()) {
             complain(places.hooks, "hook".to_owned(), reason);
         }
         for reason in config.watchdog.needs().iter().filter_map(Need::missing) {
@@ -89,13 +106,13 @@ fn named(name: &str, needs: Vec<Need>) -> impl Iterator<Item = (String, String)>
     needs.into_iter().filter_map(move |need| Some((name.to_owned(), need.missing()?)))
 }
 
-fn report(path: &Path, config: &Config) -> String {
+fn report(path: &Path, config: &Config, here: bool) -> String {
     let mut text = String::new();
-    write_report(&mut text, path, config).expect("a String takes whatever is written");
+    write_report(&mut text, path, config, here).expect("a String takes whatever is written");
     text
 }
 
-fn write_report(text: &mut String, path: &Path, config: &Config) -> fmt::Result {
+fn write_report(text: &mut String, path: &Path, config: &Config, here: bool) -> fmt::Result {
     let me = config.settings.me;
     let (own, peer) = (config.name(me), config.name(me.other()));
     writeln!(text, "{}: good. This box is {own}, its peer {peer}.", path.display())?;
@@ -119,7 +136,9 @@ fn write_report(text: &mut String, path: &Path, config: &Config) -> fmt::Result 
         };
         writeln!(text, "  {what}: {worst}\n    = {sum}")?;
     }
-    for warning in warnings(config) {
+    let of_this_box = config.watchdog.device.as_ref().filter(|_| here);
+    let risk = of_this_box.and_then(board::watchdog::device::Config::risk);
+    for warning in warnings(config).into_iter().chain(risk) {
         writeln!(text, "warning: {warning}")?;
     }
     Ok(())

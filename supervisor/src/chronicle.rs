@@ -2,6 +2,7 @@
 //!
 //! The loop is never held up by any of them: each has a bounded queue and a thread of its own.
 
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -45,10 +46,27 @@ impl Chronicle {
         Self { labels, history, hooks, black_box, phases, now: Clock.now(), epoch, term: Term(0) }
     }
 
-    /// Notes what has happened and where things stand, before anything is done about it.
-    pub(crate) fn note(&mut self, node: &Node, event: &Event, now: Instant) {
+    /// Tells others from now on, by other names; where the history is another one, what was kept so far stays where
+    /// it is.
+    pub(crate) fn reload(&mut self, labels: Rc<Labels>, history: Option<(History, &Path)>) {
+        self.labels = labels;
+        if let Some((history, place)) = history {
+            self.history = history;
+            self.black_box.lie_beside(place);
+        }
+    }
+
+    /// Notes where things stand, before anything is done about it, and what has happened, if that was an event.
+    pub(crate) fn note(&mut self, node: &Node, event: Option<&Event>, now: Instant) {
         (self.now, self.epoch, self.term) = (now, node.epoch(), node.term());
-        self.black_box.takes(event, now);
+        if let Some(event) = event {
+            self.black_box.takes(event, now);
+        }
+    }
+
+    /// Who is told by programs.
+    pub(crate) const fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     /// Notes what is done about it, and leaves the black box behind where that is the last thing that can be done.
@@ -60,7 +78,7 @@ impl Chronicle {
             _ => return,
         };
         let (path, text) = self.black_box.dump(why);
-        self.history.dump(path, text);
+        self.history.dump(&path, text);
     }
 
     /// Tells `news`. The neighbours were last told of the addresses at `announced`.

@@ -20,6 +20,7 @@ use firmware_agnostic::identity::{BoxId, RESOURCES_MAX};
 use firmware_agnostic::settings::Settings;
 
 mod boxes;
+mod difference;
 mod error;
 mod fingerprint;
 mod identity;
@@ -28,7 +29,9 @@ mod observers;
 mod words;
 
 use boxes::Boxes;
+pub use difference::Difference;
 pub use error::Error;
+pub(crate) use fingerprint::mark;
 pub use identity::Identity;
 use observers::HISTORY;
 pub use observers::{HAPPENINGS, History, Hook, Metrics};
@@ -143,6 +146,13 @@ impl Config {
     pub fn with_socket(mut self, socket: PathBuf) -> Self {
         self.control.socket = socket;
         self
+    }
+
+    /// The same, with what does not change as long as the supervisor runs that began with `first`.
+    #[must_use]
+    pub fn following(mut self, first: &Self) -> Self {
+        self.settings.system = first.settings.system;
+        self.with_socket(first.control.socket.clone())
     }
 
     /// What the frames of this pair are known by.

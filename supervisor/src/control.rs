@@ -15,6 +15,7 @@ use std::{fs, str};
 
 use board::child::account::Account;
 use board::reserve::Reserve;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::Gid;
@@ -102,13 +103,8 @@ impl Socket {
             let (labels, inputs) = (labels.clone(), inputs.clone());
             match accepted.and_then(|(stream, _)| self.admit(stream)) {
                 Ok(stream) => {
-                    let patience = async {
-                        Timer::after(CLIENT_TIME).await;
-                        Err(io::ErrorKind::TimedOut.into())
-                    };
                     let client = async move {
-                        let served = or(serve(stream, &hurried, &labels, &inputs), patience).await;
-                        if let Err(error) = served {
+                        if let Err(error) = serve(stream, &hurried, &labels, &inputs).await {
                             log::debug!("control socket: {error}");
                         }
                         let _ = place.recv().await;
@@ -195,16 +191,37 @@ async fn serve(
         let _ = hurried.recv().await;
         Err(io::Error::new(io::ErrorKind::TimedOut, "it said nothing, and others wait"))
     };
-    let line = or(line(&mut stream), makes_way).await?;
+    let line = in_time(or(line(&mut stream), makes_way)).await?;
     let answer = match Request::parse(&line, labels.names().boxes) {
         Ok(request) => {
             let (reply, answer) = bounded(1);
             inputs.send(Input::Request(request, reply)).await.map_err(io::Error::other)?;
-            answer.recv().await.map_err(io::Error::other)?
+            let answer = async { answer.recv().await.map_err(io::Error::other) };
+            or(answer, hangs_up(&stream)).await?
         }
         Err(reason) => format!("refused\n{reason}\n"),
     };
-    stream.write_all(answer.as_bytes()).await
+    in_time(stream.write_all(answer.as_bytes())).await
+}
+
+async fn in_time<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let patience = async {
+        Timer::after(CLIENT_TIME).await;
+        Err(io::ErrorKind::TimedOut.into())
+    };
+    or(work, patience).await
+}
+
+/// Waits until the client has gone. It says nothing more after its line, and what it has closed is told as that only here.
+async fn hangs_up<T>(stream: &Async<UnixStream>) -> io::Result<T> {
+    loop {
+        Timer::after(HANG_UP_LOOK).await;
+        let mut look = [PollFd::new(stream, PollFlags::empty())];
+        poll(&mut look, Some(&Timespec::default()))?;
+        if look.iter().any(|seen| seen.revents().contains(PollFlags::HUP)) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+    }
 }
 
 /// The first line that the client says, without its end.
@@ -230,6 +247,8 @@ const CLIENTS_MAX: usize = 16;
 const CLIENT_TIME: Duration = Duration::from_secs(5);
 /// Whoever asks says so at once; only where others wait is nobody waited for.
 const COURTESY: Duration = Duration::from_millis(10);
+/// Most answers have been given by then.
+const HANG_UP_LOOK: Duration = Duration::from_secs(1);
 /// The longest request names a box.
 const LINE_MAX: usize = 256;
 

@@ -8,18 +8,18 @@ mod group;
 mod guarded;
 mod gun;
 mod keeper;
+mod reload;
+mod trial;
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use board::link::Port;
 use firmware_agnostic::frame::{self, Keys, PairId, Word};
-use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::identity::ResourceId;
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
-use firmware_agnostic::order::Refusal;
+use firmware_agnostic::order::{Order, Refusal};
 use firmware_agnostic::reception::Reception;
 use firmware_agnostic::time::Instant;
 use smol::channel::Sender;
@@ -28,10 +28,14 @@ use smol::{LocalExecutor, Task, Timer};
 use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::labels::Labels;
+use crate::letters::{self, Letters};
+use crate::links::Links;
+use crate::metrics::Published;
 use crate::pace::Pace;
 use crate::ready::Ready;
 use crate::request::{Form, Request};
-use crate::run::Input;
+use crate::run::{Happened, Input};
+use crate::senses::Watch;
 use crate::status::Status;
 use crate::upgrade::Itself;
 
@@ -39,6 +43,8 @@ pub(crate) use group::{Group, State, States};
 pub(crate) use guarded::Guarded;
 pub(crate) use gun::{Devices, Gun};
 pub(crate) use keeper::Keeper;
+pub(crate) use reload::gates;
+pub(crate) use trial::Trial;
 
 /// The hands of the supervisor.
 pub(crate) struct Effects {
@@ -48,23 +54,29 @@ pub(crate) struct Effects {
     pub(crate) labels: Rc<Labels>,
     pub(crate) keys: Keys,
     pub(crate) pair: PairId,
-    pub(crate) ports: Vec<Rc<Port>>,
+    pub(crate) links: Links,
     pub(crate) reception: Rc<RefCell<Reception>>,
+    pub(crate) letters: Rc<Letters>,
     pub(crate) group: Group,
     pub(crate) gun: Gun,
     pub(crate) guarded: Guarded,
+    pub(crate) witnesses: Watch,
+    pub(crate) gates: Watch,
+    pub(crate) metrics: Published,
     /// Where something watches this box.
     pub(crate) keeper: Option<Keeper>,
     pub(crate) ready: Ready,
     pub(crate) chronicle: Chronicle,
     pub(crate) pace: Pace,
     pub(crate) itself: Itself,
+    /// The configuration that is tried out.
+    pub(crate) trial: Option<Trial>,
     /// The number of the next frame.
     pub(crate) number: u32,
-    /// What the peer has told of the machine that it is.
-    pub(crate) peer_is: Fingerprint,
     /// The operator whose order the node is looking at.
     pub(crate) asking: Option<Sender<String>>,
+    /// That order is a drill: if it is taken, the peer gets its power back.
+    pub(crate) drills: bool,
     /// What makes an answer of their silence.
     pub(crate) overdue: Overdue,
 }
@@ -87,10 +99,11 @@ impl Effects {
                 for version in speaks.to_say(self.number) {
                     let word = Word { version, number: self.number, heartbeat };
                     let frame = frame::encode(&word, &self.keys, self.pair);
-                    for port in &self.ports {
+                    for port in self.links.ports() {
                         port.send(&frame);
                     }
                 }
+                self.letters.ride();
                 self.number = self.number.wrapping_add(1);
                 if let Some(keeper) = &mut self.keeper {
                     keeper.sent();
@@ -113,13 +126,19 @@ impl Effects {
             }
             Action::Record(journal) => self.group.record(journal),
             Action::Announce => self.group.announce(),
-            Action::Restart(resource) => self.group.restart(resource),
+            Action::Restart(resource) => {
+                self.group.restart(self.labels.names().resource(resource));
+            }
             Action::LookAtPower(tag) => {
                 self.gun.look(tag);
                 self.overdue.gun = Some(self.expect(tag, Answer::PowerUnknown, self.gun.time()));
             }
             Action::Fence(tag) => {
-                self.gun.fence(tag);
+                if std::mem::take(&mut self.drills) {
+                    self.gun.drill(tag);
+                } else {
+                    self.gun.fence(tag);
+                }
                 self.overdue.gun = Some(self.expect(tag, Answer::FenceFailed, self.gun.time()));
             }
             Action::Reset => {
@@ -170,8 +189,30 @@ impl Effects {
         log::error!("the program on the disk cannot be executed: {error}: going on as before");
     }
 
+    /// Makes of an input what the node is to know of it, if anything.
+    pub(crate) fn take_in(&mut self, input: Input, node: &Node, now: Instant) -> Option<Happened> {
+        let event = match input {
+            Input::Event(event) => event,
+            // One that is no resource any more cannot have failed.
+            Input::ResourceFailed(name) => Event::ResourceFailed(self.labels.resource(&name)?),
+            Input::Witness => Event::Witness(self.witnesses.any()),
+            Input::Gate => Event::Gate { closed: !self.gates.all() },
+            Input::Reload(candidate, wish, reply) => {
+                let outcome = self.reload_or_try(*candidate, wish, node, now);
+                return Self::tell_outcome(outcome, &reply).map(Happened::Reloaded);
+            }
+            Input::Trial(trying, reply) => {
+                self.trying(&trying, &reply, now);
+                return None;
+            }
+            Input::TrialOver => return self.end_trial(node, now).map(Happened::Reloaded),
+            Input::Request(request, reply) => self.answer(request, reply, node, now)?,
+        };
+        Some(Happened::Event(event))
+    }
+
     /// Answers a request of the control socket, or makes an event of it.
-    pub(crate) fn answer(
+    fn answer(
         &mut self,
         request: Request,
         reply: Sender<String>,
@@ -197,12 +238,24 @@ impl Effects {
                 Err(refusal) => ("refused", format!("{refusal}\n")),
             },
             Request::Progress => ("ok", self.status(node, now).progress()),
-            Request::PowerOn => {
-                self.gun.on();
-                ("ok", String::new())
+            Request::Drill(id) => {
+                (self.asking, self.drills) = (Some(reply), true);
+                return Some(Event::Order(Order::Fence { id, force: false }));
+            }
+            Request::Reload(wish) => {
+                self.itself.read_again(wish, self.inputs.clone(), reply);
+                return None;
+            }
+            Request::Upgrade if self.tries() => {
+                trial::not_now(&reply);
+                return None;
             }
             Request::Upgrade => {
                 self.itself.try_successor(self.inputs.clone(), reply);
+                return None;
+            }
+            Request::Peer(asks) => {
+                letters::peer(&self.letters, asks, self.labels.peer(), reply);
                 return None;
             }
             Request::Log(level) => {
@@ -222,7 +275,7 @@ impl Effects {
             now,
             labels: &self.labels,
             config: &self.config,
-            ports: &self.ports,
+            ports: self.links.ports(),
             reception: self.reception.borrow(),
             resources,
             journal,
@@ -233,20 +286,21 @@ impl Effects {
     }
 
     /// Tells init how this box is doing, and keeps what has happened.
-    pub(crate) fn note(&mut self, node: &Node, event: &Event, now: Instant) {
+    pub(crate) fn note(&mut self, node: &Node, event: Option<&Event>, now: Instant) {
         self.chronicle.note(node, event, now);
         self.ready.note(node, now, &self.labels);
-        let system = node.peer().last_word().map(|word| word.system).unwrap_or_default();
-        if std::mem::replace(&mut self.peer_is, system) != system {
-            self.gun.expect(system);
-        }
+        self.note_trial(node);
+        self.gun.expect(node.peer().last_word().map(|word| word.system).unwrap_or_default());
     }
 
     fn reply(&mut self, verdict: Result<(), Refusal>) {
         if let Some(asking) = self.asking.take() {
             let text = match verdict {
                 Ok(()) => "ok\n".to_owned(),
-                Err(refusal) => format!("refused\n{refusal}\n"),
+                Err(refusal) => {
+                    self.drills = false;
+                    format!("refused\n{refusal}\n")
+                }
             };
             let _ = asking.try_send(text);
         }

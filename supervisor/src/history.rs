@@ -6,15 +6,18 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 use std::time::Duration;
+
+use board::threads;
 
 use crate::config::History as Config;
 use crate::record::Record;
 
+mod both;
 mod file;
 mod show;
 
+pub(crate) use both::{Anchor, both, last};
 pub(crate) use file::replace;
 pub(crate) use show::show;
 
@@ -39,8 +42,7 @@ impl History {
     pub(crate) fn open(config: &Config) -> io::Result<Self> {
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let ring = file::Ring::new(&config.file, config.size.into());
-        let thread = thread::Builder::new().name("history".to_owned()).stack_size(STACK);
-        thread.spawn(move || work(ring, &queue))?;
+        threads::spawn("history", move || work(ring, &queue))?;
         Ok(Self { jobs, lost: 0 })
     }
 
@@ -92,5 +94,3 @@ fn work(mut ring: file::Ring, jobs: &Receiver<Job>) {
 const JOBS_MAX: usize = 256;
 /// As for the log: what waits for this is a box that is about to reset itself.
 const FLUSH_MAX: Duration = Duration::from_millis(200);
-/// As for the resources' thread.
-const STACK: usize = 256 * 1024;

@@ -5,22 +5,22 @@
 //! in the queue is lost, and the next program is told how much that was.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use board::child::Program;
 use board::clock::Clock;
 use board::patience::Patience;
+use board::threads;
 
 use crate::config::Hook;
 use crate::record::Record;
 
-/// The other end of the thread that runs the programs. There is none where there are no programs.
+/// The other end of the thread that runs the programs. There is none where there are no programs. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Hooks(Option<Queue>);
+pub(crate) struct Hooks(Arc<Mutex<Option<Queue>>>);
 
 #[derive(Clone)]
 struct Queue {
@@ -47,14 +47,23 @@ impl Hooks {
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let lost = Arc::new(AtomicUsize::new(0));
         let (configs, count) = (configs.to_vec(), lost.clone());
-        let thread = thread::Builder::new().name("hooks".to_owned()).stack_size(STACK);
-        thread.spawn(move || work(&configs, &queue, &count))?;
-        Ok(Self(Some(Queue { jobs, lost, own: own.to_owned() })))
+        threads::spawn("hooks", move || work(&configs, &queue, &count))?;
+        let queue = Queue { jobs, lost, own: own.to_owned() };
+        Ok(Self(Arc::new(Mutex::new(Some(queue)))))
+    }
+
+    /// Tells those of `other` from now on. What the present ones were told of they do to its end.
+    pub(crate) fn become_like(&self, other: &Self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = other.queue();
+    }
+
+    fn queue(&self) -> Option<Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tells the programs of `record`, soon.
     pub(crate) fn tell(&self, record: Record) {
-        if let Some(Queue { jobs, lost, .. }) = &self.0
+        if let Some(Queue { jobs, lost, .. }) = self.queue()
             && jobs.try_send(Job::Tell(record)).is_err()
         {
             lost.fetch_add(1, Ordering::Relaxed);
@@ -63,7 +72,7 @@ impl Hooks {
 
     /// Tells the programs of what was logged as an error.
     pub(crate) fn alarm(&self, line: &str) {
-        if let Some(Queue { own, .. }) = &self.0 {
+        if let Some(Queue { own, .. }) = self.queue() {
             let record = Record::default()
                 .with("time", Clock.wall())
                 .with("up", format!("{:.3}", Clock.now().as_micros() as f64 / 1e6))
@@ -78,7 +87,7 @@ impl Hooks {
     /// Waits, for a while at most, until the programs know everything.
     pub(crate) fn flush(&self, patience: Duration) {
         let (done, wait) = sync_channel(1);
-        if let Some(Queue { jobs, .. }) = &self.0
+        if let Some(Queue { jobs, .. }) = self.queue()
             && jobs.try_send(Job::Flush(done)).is_ok()
         {
             let _ = wait.recv_timeout(patience);
@@ -110,26 +119,21 @@ fn work(configs: &[Hook], jobs: &Receiver<Job>, lost: &AtomicUsize) {
 
 /// Runs one program to its end. What goes wrong is a warning: an error would be told to the programs again.
 fn run(hook: &Hook, environment: Vec<(String, String)>) {
-    let program = Program { command: hook.command.clone(), environment, ..Program::default() };
-    match program.run(&Patience::new(hook.timeout)) {
-        Ok(finished) if finished.end.success() => {}
-        Ok(finished) => {
-            let said =
-                finished.errors.lines().next_back().unwrap_or("it said no reason").to_owned();
-            log::warn!("hook: {} {}: {said}", hook.command.join(" "), finished.end);
-        }
-        Err(error) => log::warn!("hook: {error}"),
+    let program = Program { environment, ..hook.command.program(&[]) };
+    if let Err(error) = program.succeed(&Patience::new(hook.timeout)) {
+        log::warn!("hook: {error}");
     }
 }
 
 /// More than the worst minute has.
 const JOBS_MAX: usize = 64;
-/// As for the resources' thread.
-const STACK: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::thread;
+
+    use board::child::own::Own;
 
     use super::*;
 
@@ -138,7 +142,7 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         let told = room.path().join("told");
         let hook = |on: &str, script: &str| Hook {
-            command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+            command: Own::new(["/bin/sh", "-c", script].map(str::to_owned).to_vec()).unwrap(),
             on: vec![on.to_owned()],
             timeout: Duration::from_millis(500),
         };
@@ -164,7 +168,7 @@ mod tests {
             told.display()
         );
         let hook = Hook {
-            command: ["/bin/sh", "-c", &script].map(str::to_owned).to_vec(),
+            command: Own::new(["/bin/sh", "-c", &script].map(str::to_owned).to_vec()).unwrap(),
             on: vec!["role".to_owned()],
             timeout: Duration::from_secs(60),
         };

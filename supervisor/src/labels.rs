@@ -1,6 +1,9 @@
 //! The names that the configuration gives to boxes, links and resources, kept for the life of the supervisor.
 
-use firmware_agnostic::identity::BoxId;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::news::Names;
 
 use crate::config::Config;
@@ -25,13 +28,35 @@ impl Labels {
         }
     }
 
+    /// The resource called `name`.
+    pub(crate) fn resource(&self, name: &str) -> Option<ResourceId> {
+        ResourceId::new(self.resources.iter().position(|known| *known == name)?)
+    }
+
+    /// The name of the other box.
+    pub(crate) const fn peer(&self) -> &'static str {
+        let [first, second] = self.boxes;
+        match self.me {
+            BoxId::First => second,
+            BoxId::Second => first,
+        }
+    }
+
     /// The names, lent out.
     pub(crate) fn names(&self) -> Names<'_> {
         Names { me: self.me, boxes: self.boxes, links: &self.links, resources: &self.resources }
     }
 }
 
-/// A few short texts, once in the life of the process.
+/// A few short texts, each once in the life of the process.
 fn keep(name: &str) -> &'static str {
-    Box::leak(name.to_owned().into_boxed_str())
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = known.get(name) {
+        return known;
+    }
+    let name = Box::leak(name.to_owned().into_boxed_str());
+    known.insert(name);
+    name
 }
+
+static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());

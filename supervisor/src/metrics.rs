@@ -4,7 +4,9 @@
 //! old figures, and nothing else. Whoever reads finds a whole page (`rename(2)`).
 
 use std::io;
-use std::thread;
+use std::sync::mpsc::{self, RecvTimeoutError};
+
+use board::threads;
 
 use smol::channel::{Sender, bounded};
 
@@ -13,16 +15,21 @@ use crate::history::replace;
 use crate::request::{Form, Request};
 use crate::run::Input;
 
+/// Keeps the figures coming. They end with it.
+pub(crate) struct Published {
+    _alive: Option<mpsc::Sender<()>>,
+}
+
 /// Writes the figures, again and again, where `config` wants them.
 ///
 /// # Errors
 ///
 /// When there can be no thread.
-pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Result<()> {
-    let Some(config) = config else { return Ok(()) };
+pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Result<Published> {
+    let Some(config) = config else { return Ok(Published { _alive: None }) };
     let inputs = inputs.clone();
-    let thread = thread::Builder::new().name("metrics".to_owned()).stack_size(STACK);
-    thread.spawn(move || {
+    let (alive, wanted) = mpsc::channel();
+    threads::spawn("metrics", move || {
         let mut failed = false;
         while let Some(page) = ask(&inputs) {
             let written = replace(&config.file, page.as_bytes());
@@ -32,10 +39,12 @@ pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Re
                 log::warn!("metrics {}: {error}", config.file.display());
             }
             failed = written.is_err();
-            thread::sleep(config.every);
+            if wanted.recv_timeout(config.every) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
         }
     })?;
-    Ok(())
+    Ok(Published { _alive: Some(alive) })
 }
 
 /// The page, as long as the loop runs.
@@ -45,6 +54,3 @@ fn ask(inputs: &Sender<Input>) -> Option<String> {
     let said = answer.recv_blocking().ok()?;
     said.split_once('\n').map(|(_, page)| page.to_owned())
 }
-
-/// As for the resources' thread.
-const STACK: usize = 256 * 1024;

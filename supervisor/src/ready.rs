@@ -37,17 +37,36 @@ impl Ready {
         if listens && !self.told {
             self.told = true;
             self.tell("READY=1");
-            if let Some(file) = &self.file
-                && let Err(error) = fs::write(file, "")
-            {
-                log::warn!("cannot write the ready file {}: {error}", file.display());
-            }
+            self.write();
         }
         if self.role != Some(node.role()) {
             self.role = Some(node.role());
             let peer = labels.names().peer();
             let heard = if node.peer().word(now).is_some() { "heard" } else { "not heard" };
             self.tell(&format!("STATUS={}, {peer} is {heard}", node.role()));
+        }
+    }
+
+    /// Has the file at another place from now on.
+    pub(crate) fn reload(&mut self, file: Option<PathBuf>) {
+        let before = std::mem::replace(&mut self.file, file);
+        if before == self.file {
+            return;
+        }
+        if let Some(before) = before {
+            // As when the supervisor ends.
+            let _ = fs::remove_file(before);
+        }
+        if self.told {
+            self.write();
+        }
+    }
+
+    fn write(&self) {
+        if let Some(file) = &self.file
+            && let Err(error) = fs::write(file, "")
+        {
+            log::warn!("cannot write the ready file {}: {error}", file.display());
         }
     }
 

@@ -7,20 +7,52 @@ use std::ops::ControlFlow;
 
 use board::clock::Clock;
 use firmware_agnostic::node::{Event, Node};
+use firmware_agnostic::reload::Reloaded;
 use firmware_agnostic::time::Instant;
 use smol::Timer;
 use smol::channel::{Receiver, Sender};
 use smol::future::or;
 
 use crate::effects::Effects;
-use crate::request::Request;
+use crate::reload::Candidate;
+use crate::request::{Request, Wish};
 
 /// Something that the loop takes in.
 pub(crate) enum Input {
     /// Something happened.
     Event(Event),
+    /// The resource that is called so should run, and does not.
+    ResourceFailed(String),
+    /// A witness has another answer than before.
+    Witness,
+    /// A gate has.
+    Gate,
+    /// The configuration was read again, and is right.
+    Reload(Box<Candidate>, Wish, Sender<String>),
+    /// Somebody asks about the configuration that is on trial, and waits for the answer.
+    Trial(Trying, Sender<String>),
+    /// The trial may be over.
+    TrialOver,
     /// Somebody asks through the control socket, and waits for the answer.
     Request(Request, Sender<String>),
+}
+
+/// What is asked about a trial.
+pub(crate) enum Trying {
+    /// Which configuration is it?
+    Which,
+    /// The other box keeps it: so does this one.
+    Keep,
+    /// The other box asks this one to keep the one of this mark.
+    KeepToo(String),
+}
+
+/// What the node is to know of an input.
+pub(crate) enum Happened {
+    /// This.
+    Event(Event),
+    /// It has another configuration.
+    Reloaded(Box<Reloaded>),
 }
 
 /// Runs this box's side of the pair until it has left.
@@ -29,17 +61,21 @@ pub(crate) async fn run(mut node: Node, inputs: Receiver<Input>, mut effects: Ef
     loop {
         let input = or(received(&inputs), alarm.rings(node.next_deadline())).await;
         let now = Clock.now();
-        let event = match input {
-            Input::Event(event) => event,
-            Input::Request(request, reply) => match effects.answer(request, reply, &node, now) {
-                Some(event) => event,
-                None => continue,
-            },
+        let actions = match effects.take_in(input, &node, now) {
+            None => continue,
+            Some(Happened::Event(event)) => {
+                log::trace!("{} {event:?}", now.as_micros());
+                effects.pace.begin(&node, &event, now);
+                let actions = node.step(event, now);
+                effects.note(&node, Some(&event), now);
+                actions
+            }
+            Some(Happened::Reloaded(reloaded)) => {
+                let actions = node.reload(*reloaded, now);
+                effects.note(&node, None, now);
+                actions
+            }
         };
-        log::trace!("{} {event:?}", now.as_micros());
-        effects.pace.begin(&node, &event, now);
-        let actions = node.step(event, now);
-        effects.note(&node, &event, now);
         for action in actions {
             if effects.perform(action) == ControlFlow::Break(()) {
                 effects.chronicle.end();

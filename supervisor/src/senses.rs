@@ -10,29 +10,71 @@ use std::time::Duration;
 
 use board::check::{Config, Tally};
 use board::fence::{self, Ladder};
-use board::patience::Patience;
+use board::patience::{Cord, Patience};
+use board::threads;
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::node::Event;
 use smol::channel::Sender;
 
 use crate::run::Input;
 
-/// Asks whether one of `witnesses` answers, for ever.
-///
-/// # Errors
-///
-/// When the threads cannot be had.
-pub(crate) fn watch_witnesses(witnesses: &[Config], inputs: &Sender<Input>) -> io::Result<()> {
-    watch(witnesses, inputs, |answers| Event::Witness(answers.contains(&true)))
+/// Checks that are asked again and again, each by a thread of its own. They end with it.
+pub(crate) struct Watch {
+    /// What each of them last said.
+    answers: Arc<Mutex<Vec<bool>>>,
+    cord: Cord,
 }
 
-/// Asks whether every one of `gates` is open, for ever.
-///
-/// # Errors
-///
-/// When the threads cannot be had.
-pub(crate) fn watch_gates(gates: &[Config], inputs: &Sender<Input>) -> io::Result<()> {
-    watch(gates, inputs, |answers| Event::Gate { closed: answers.contains(&false) })
+impl Watch {
+    /// Asks `checks`, and puts `news` before the loop when the answer of one has changed. Until it has answered, each is
+    /// taken to have said `presumed`.
+    ///
+    /// # Errors
+    ///
+    /// When the threads cannot be had.
+    pub(crate) fn over(
+        checks: &[Config],
+        presumed: bool,
+        inputs: &Sender<Input>,
+        news: fn() -> Input,
+    ) -> io::Result<Self> {
+        let watch = Self {
+            answers: Arc::new(Mutex::new(vec![presumed; checks.len()])),
+            cord: Cord::new()?,
+        };
+        for (place, config) in checks.iter().enumerate() {
+            let (config, inputs) = (config.clone(), inputs.clone());
+            let (answers, cord) = (watch.answers.clone(), watch.cord.clone());
+            threads::spawn("check", move || {
+                let told = |good| {
+                    let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+                    answers.get_mut(place).into_iter().for_each(|answer| *answer = good);
+                    drop(answers);
+                    // What all of them say is looked up when the loop comes to it.
+                    inputs.send_blocking(news()).is_ok()
+                };
+                ask_for_ever(&config, presumed, &cord, told);
+            })?;
+        }
+        Ok(watch)
+    }
+
+    /// Whether one of them answers; nobody has to where there is none.
+    pub(crate) fn any(&self) -> bool {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.is_empty() || answers.contains(&true)
+    }
+
+    /// Whether all of them answer.
+    pub(crate) fn all(&self) -> bool {
+        !self.answers.lock().unwrap_or_else(PoisonError::into_inner).contains(&false)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.cord.pull();
+    }
 }
 
 /// Asks this box's own fence devices whether its power was cut by an order before it booted.
@@ -50,7 +92,7 @@ pub(crate) fn ask_how_it_ended(
         // The BMC of another box knows nothing of this one.
         ladder.expect(Some(system));
     }
-    thread::Builder::new().name("past".to_owned()).stack_size(STACK).spawn(move || {
+    threads::spawn("past", move || {
         // A BMC that was without power with its box takes a minute to come up.
         for _ in 0..TRIES {
             if let Some(cut) = ladder.was_cut(&Patience::new(ladder.timeout())) {
@@ -62,40 +104,19 @@ pub(crate) fn ask_how_it_ended(
         log::warn!(
             "fencing.at_boot: no device of this box knows whether it was shot: it is taken for shot"
         );
-    })?;
-    Ok(())
+    })
 }
 
-fn watch(
-    configs: &[Config],
-    inputs: &Sender<Input>,
-    judge: fn(&[bool]) -> Event,
-) -> io::Result<()> {
-    let answers = Arc::new(Mutex::new(vec![true; configs.len()]));
-    for (place, config) in configs.iter().enumerate() {
-        let (config, answers, inputs) = (config.clone(), answers.clone(), inputs.clone());
-        thread::Builder::new().name("check".to_owned()).stack_size(STACK).spawn(move || {
-            let told = |good| {
-                let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(answer) = answers.get_mut(place) {
-                    *answer = good;
-                }
-                // Under the lock, so that the last event tells of the last answer.
-                inputs.send_blocking(Input::Event(judge(&answers))).is_ok()
-            };
-            ask_for_ever(&config, told);
-        })?;
-    }
-    Ok(())
-}
-
-/// Asks, and tells what has changed, until nobody listens.
-fn ask_for_ever(config: &Config, told: impl Fn(bool) -> bool) {
+/// Asks, and tells what has changed, until the cord is pulled or nobody listens.
+fn ask_for_ever(config: &Config, mut known: bool, cord: &Cord, told: impl Fn(bool) -> bool) {
     let (mut check, mut tally) = (config.open(), Tally::new(config.threshold));
-    let mut known = true;
     loop {
-        let asked = check.ask(&Patience::new(config.timeout));
-        let good = tally.count(asked.is_ok());
+        let asked = check.ask(&Patience::with_cord(config.timeout, cord));
+        if asked.as_ref().is_err_and(called_off) {
+            return;
+        }
+        let bearable = tally.count(asked.is_ok());
+        let good = asked.is_ok() || known && bearable;
         if let Err(error) = &asked
             && known
             && !good
@@ -106,11 +127,59 @@ fn ask_for_ever(config: &Config, told: impl Fn(bool) -> bool) {
             return;
         }
         known = good;
-        thread::sleep(config.every);
+        let slept = Patience::with_cord(config.every, cord).readable(&[]);
+        if slept.as_ref().is_err_and(called_off) {
+            return;
+        }
     }
+}
+
+fn called_off(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Interrupted
 }
 
 const TRIES: u32 = 30;
 const PAUSE: Duration = Duration::from_secs(4);
-/// As for the resources' thread.
-const STACK: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use board::table::Source;
+    use smol::channel::unbounded;
+
+    use super::*;
+
+    #[test]
+    fn what_is_presumed_holds_until_there_is_an_answer() {
+        let (inputs, told) = unbounded();
+        for (program, presumed, then) in
+            [("/bin/true", false, true), ("/bin/false", true, false), ("/bin/false", false, false)]
+        {
+            let watch = Watch::over(&[check(program)], presumed, &inputs, || Input::Gate).unwrap();
+            assert_eq!((watch.all(), watch.any()), (presumed, presumed));
+            if presumed != then {
+                assert!(matches!(told.recv_blocking(), Ok(Input::Gate)));
+            }
+            thread::sleep(Duration::from_millis(50));
+            assert_eq!((watch.all(), watch.any()), (then, then), "{program}");
+        }
+        let none = Watch::over(&[], false, &inputs, || Input::Gate).unwrap();
+        assert!(none.all() && none.any(), "nobody has to answer where there is none");
+    }
+
+    #[test]
+    fn a_thread_ends_with_its_watch() {
+        let (inputs, told) = unbounded();
+        let sleeper = check("/bin/sleep\", \"60");
+        drop(Watch::over(&[sleeper, check("/bin/true")], true, &inputs, || Input::Gate).unwrap());
+        drop(inputs);
+        // The threads were the last to hold it.
+        assert!(told.recv_blocking().is_err());
+    }
+
+    fn check(command: &str) -> Config {
+        let text = format!(
+            "kind = \"command\"\ncommand = [\"{command}\"]\nevery = \"1h\"\ntimeout = \"60s\"\nthreshold = 1\n"
+        );
+        Config::read(&mut Source::new(&text).parse()).unwrap()
+    }
+}

@@ -11,17 +11,15 @@ use board::clock::Clock;
 use board::fence::Guid;
 use board::journal::Store;
 use board::lease::Lease;
-use board::link::{Port, Seen};
-use firmware_agnostic::frame::FRAME_MAX;
-use firmware_agnostic::heartbeat::{Boot, Fingerprint};
-use firmware_agnostic::identity::LinkId;
+use firmware_agnostic::heartbeat::Boot;
+use firmware_agnostic::letter::Seal;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
 use firmware_agnostic::reception::Reception;
 use firmware_agnostic::settings::AtBoot;
 use rustix::process::{Resource, getrlimit};
 use smol::channel::{Sender, bounded};
-use smol::future::{block_on, yield_now};
+use smol::future::block_on;
 use smol::stream::StreamExt;
 use smol::{LocalExecutor, Timer};
 
@@ -29,15 +27,18 @@ use crate::black_box::BlackBox;
 use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::control::Socket;
-use crate::effects::{Effects, Group, Guarded, Gun, Keeper, Overdue};
+use crate::effects::{Effects, Group, Guarded, Gun, Keeper, Overdue, gates};
 use crate::guard::Brief;
 use crate::history::History;
 use crate::hooks::Hooks;
 use crate::labels::Labels;
+use crate::letters::Letters;
+use crate::links::Links;
 use crate::pace::Pace;
 use crate::ready::Ready;
+use crate::reload::reload_on;
 use crate::run::{Input, run};
-use crate::senses;
+use crate::senses::{Watch, ask_how_it_ended};
 use crate::upgrade::Itself;
 use crate::{logging, metrics};
 
@@ -71,20 +72,24 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let gun = Gun::open(config.fence_of(me.other()), inputs.clone())?;
     let pair = config.pair_id();
     let reception = Rc::new(RefCell::new(Reception::new(keys.clone(), pair)));
-    senses::watch_witnesses(&config.witnesses, &inputs)?;
-    let gates: Vec<_> = config.resources.iter().filter_map(|it| it.gate.clone()).collect();
-    senses::watch_gates(&gates, &inputs)?;
+    let witnesses = Watch::over(&config.witnesses, true, &inputs, || Input::Witness)?;
+    let gates = Watch::over(&gates(&config), true, &inputs, || Input::Gate)?;
     if config.settings.at_boot == AtBoot::Fence {
-        senses::ask_how_it_ended(config.fence_of(me), config.settings.system, &inputs)?;
+        ask_how_it_ended(config.fence_of(me), config.settings.system, &inputs)?;
     }
-    let ports: Vec<_> =
-        config.links.iter().map(|link| Rc::new(Port::new(link.clone(), me))).collect();
-    for (port, link) in ports.iter().zip((0..).map_while(LinkId::new)) {
-        executor.spawn(listen(port.clone(), link, reception.clone(), inputs.clone())).detach();
-    }
+    let itself = Itself { before, config: config.path.clone(), name: config.name(me).to_owned() };
+    let seal = Seal { keys: keys.clone(), pair, me };
+    let said = inputs.clone();
+    let letters = Letters::new(seal, executor.clone(), reception.clone(), itself.clone(), said);
+    let letters = Rc::new(letters);
+    let ear = (reception.clone(), letters.clone(), inputs.clone());
+    let links = Links::new(&config.links, me, executor.clone(), ear);
+    letters.go_on(&keys, &config, links.ports());
     executor.spawn(socket.serve(executor.clone(), labels.clone(), inputs.clone())).detach();
-    executor.spawn(leave_on_signal(signals, inputs.clone())).detach();
-    metrics::publish(config.metrics.clone(), &inputs)?;
+    let (hang_up, hangups) = bounded(1);
+    executor.spawn(obey_signals(signals, hang_up, inputs.clone())).detach();
+    executor.spawn(reload_on(hangups, inputs.clone())).detach();
+    let metrics = metrics::publish(config.metrics.clone(), &inputs)?;
     let boot = boot()?;
     let (history, black_box) =
         (History::open(&config.history)?, BlackBox::new(&config.history.file));
@@ -99,7 +104,6 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     // Last of all: from now on whatever ends without a stop in order ends the box.
     let keeper = Keeper::open(&config.watchdog, &config.settings, &config.journal)?;
     let node = Node::new(config.settings.clone(), boot, journal, Clock.now());
-    let itself = Itself { before, config: config.path.clone(), name: config.name(me).to_owned() };
     let effects = Effects {
         executor: executor.clone(),
         inputs,
@@ -111,15 +115,20 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         labels,
         keys,
         pair,
-        ports,
+        links,
         reception,
+        letters,
         group,
         gun,
         guarded,
+        witnesses,
+        gates,
+        metrics,
         keeper,
         number: 0,
-        peer_is: Fingerprint::default(),
+        trial: None,
         asking: None,
+        drills: false,
         overdue: Overdue::default(),
     };
     block_on(executor.run(run(node, queue, effects)));
@@ -127,50 +136,14 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     Ok(())
 }
 
-/// Turns what comes by one link into events, for ever.
-async fn listen(
-    port: Rc<Port>,
-    link: LinkId,
-    reception: Rc<RefCell<Reception>>,
-    inputs: Sender<Input>,
-) {
-    // A little more than a frame has, so that a longer one is seen to be longer.
-    let mut buffer = [0; FRAME_MAX + 2];
-    loop {
-        let length = match port.receive(&mut buffer).await {
-            Seen::Frame(length) => length,
-            Seen::Line(up) => {
-                let _ = inputs.send(Input::Event(Event::Line(link, up))).await;
-                continue;
-            }
-        };
-        let frame = buffer.get(..length).unwrap_or(&buffer);
-        let received = reception.borrow_mut().receive(link, frame, Clock.now());
-        match received {
-            Ok(heartbeat) => {
-                // A heartbeat that finds no room is lost, as others are.
-                let _ = inputs.try_send(Input::Event(Event::Heartbeat(link, heartbeat)));
-            }
-            Err(cause) => {
-                let count = reception.borrow().statistics(link).dropped[cause as usize];
-                // The first, the tenth, the hundredth: a flood makes no flood of lines.
-                if count.checked_ilog10().is_some_and(|zeros| count == 10_u32.pow(zeros)) {
-                    log::warn!("link {}: dropped a frame: {cause} ({count} so far)", port.name());
-                }
-            }
-        }
-        yield_now().await;
-    }
-}
-
-async fn leave_on_signal(mut signals: Signals, inputs: Sender<Input>) {
+async fn obey_signals(mut signals: Signals, hang_up: Sender<()>, inputs: Sender<Input>) {
     while let Some(signal) = signals.next().await {
         match signal {
             Ok(Signal::Term | Signal::Int) => {
                 let _ = inputs.send(Input::Event(Event::Order(Order::Leave))).await;
             }
-            // The terminal that the supervisor was started from is gone, and the supervisor is not.
-            Ok(_) => {}
+            // One that waits already is enough.
+            Ok(_) => drop(hang_up.try_send(())),
             Err(error) => log::warn!("signals: {error}"),
         }
     }

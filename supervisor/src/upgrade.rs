@@ -13,11 +13,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use board::child::Program;
 use board::patience::Patience;
+use board::threads;
 use firmware_agnostic::order::Order;
 use smol::channel::Sender;
 
@@ -48,7 +48,7 @@ impl Itself {
                 let _ = reply.try_send(format!("refused\nnothing was done: {error}\n"));
             }
         };
-        if let Err(error) = thread::Builder::new().name("upgrade".to_owned()).spawn(work) {
+        if let Err(error) = threads::spawn("upgrade", work) {
             let _ = refuse.try_send(format!("refused\nnothing was done: {error}\n"));
         }
     }

@@ -25,7 +25,8 @@
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
-//! | `by_hand`, `kept` | what if a person cuts the power, and what can be read afterwards? |
+//! | `reloads`, `trials` | what if the configuration changes while the pair serves, on one box, or on both together? |
+//! | `by_hand`, `kept`, `letters` | what if a person cuts the power, what can be read afterwards, what can one box ask of the other? |
 //! | [`stories`], [`storm`], [`cuts`], [`soak`] | which promises are tried out, one by one, all at once, many times, for long? |
 //! | `guise` | in which circumstances does a supervisor run? |
 //! | `limits`, `crowd`, `flood`, `calm` | what if a box has nothing left to give, everybody asks it, or somebody shouts? |
@@ -75,12 +76,14 @@ pub mod isolation;
 mod kept;
 mod kernel;
 pub mod ldap;
+mod letters;
 mod limits;
 mod machine;
 mod management;
 pub mod null_modem;
 pub mod play;
 pub mod power_switch;
+mod reloads;
 pub mod selftest;
 pub mod service;
 pub mod soak;
@@ -88,6 +91,7 @@ pub mod stories;
 pub mod storm;
 pub mod supervisor;
 pub mod tour;
+mod trials;
 pub mod watch;
 mod watchdog;
 
@@ -132,6 +136,20 @@ impl Lab {
             lab.bmcs = management::serve(&lab.ethernet, &lab.boxes)?.into();
         }
         Ok(lab)
+    }
+
+    /// A lab whose boxes run another program than the supervisor, with `files` in `/run`, without power.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses a namespace, a port or a process.
+    pub fn running(program: &[&str], files: &[(&str, &str)]) -> io::Result<Self> {
+        let installation = Installation {
+            program: program.iter().copied().map(str::to_owned).collect(),
+            files: files.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect(),
+            watchdog: None,
+        };
+        Self::with(&installation, Choices::default().baud, Question::Echo)
     }
 
     fn with(installation: &Installation, baud: u32, question: Question) -> io::Result<Self> {
@@ -209,6 +227,15 @@ impl Lab {
     /// When the box has no power.
     pub fn crash_supervisor(&self, id: BoxId) -> io::Result<()> {
         self.machine(id).order(Order::Crash)
+    }
+
+    /// Kills the supervisor of a box, which nobody starts again.
+    ///
+    /// # Errors
+    ///
+    /// When the box has no power.
+    pub fn abandon(&self, id: BoxId) -> io::Result<()> {
+        self.machine(id).order(Order::Abandon)
     }
 
     /// Kills every process of a box that has `word` on its command line.
@@ -293,13 +320,31 @@ impl Lab {
         self.machine(id).demo(&words)
     }
 
+    /// Runs a program of the machine on a box.
+    ///
+    /// # Errors
+    ///
+    /// When the box has no power, or there is no such program.
+    pub fn enter(&self, id: BoxId, program: &str, arguments: &[&str]) -> io::Result<Output> {
+        self.machine(id).enter(program, arguments)
+    }
+
     /// The role that a box says it is in; `None` while it says nothing.
     pub fn role(&self, id: BoxId) -> Option<String> {
-        let output = self.twobox(id, &["status", "--json"]).ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
         // The first role of the text is the box's own.
-        let (_, rest) = text.split_once("\"role\"")?;
+        let status = self.status(id)?;
+        let (_, rest) = status.split_once("\"role\"")?;
         rest.split('"').nth(1).map(str::to_owned)
+    }
+
+    /// Whether a box hears the other one.
+    pub fn hears(&self, id: BoxId) -> bool {
+        self.status(id).is_some_and(|status| status.contains("\"heard\":true"))
+    }
+
+    fn status(&self, id: BoxId) -> Option<String> {
+        let output = self.twobox(id, &["status", "--json"]).ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// The box that serves: the client has an answer from just now, and one box alone has the address.

@@ -29,9 +29,10 @@ use std::collections::BinaryHeap;
 
 use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
-use firmware_agnostic::node::{Answer, Event, Node, Tag};
+use firmware_agnostic::node::{Actions, Answer, Event, Node, Tag};
 use firmware_agnostic::order::{Order, Refusal};
 use firmware_agnostic::settings::Settings;
+use firmware_agnostic::time::Instant;
 
 use appliance::{Appliance, Lost};
 use cable::Cable;
@@ -73,6 +74,8 @@ pub struct World {
     /// How bad it is.
     pub misery: Misery,
     boxes: [Appliance; 2],
+    /// How they were set up at the beginning.
+    first: [Settings; 2],
     cables: Vec<Cable>,
     devices: [Device; 2],
     checks: Checks,
@@ -101,6 +104,7 @@ impl World {
             entries: 0,
             random: Random::new(seed),
             misery,
+            first: settings.clone(),
             boxes: settings.map(Appliance::new),
             cables: vec![Cable::default(); links],
             devices: [Device::default(); 2],
@@ -244,14 +248,21 @@ impl World {
     }
 
     fn step(&mut self, id: BoxId, event: Event) {
-        let local = self.boxes[id.place()].local(self.now);
         let appliance = &mut self.boxes[id.place()];
         let Some(supervisor) = appliance.supervisor.as_mut() else { return };
         supervisor.seen.note(id, &event, &supervisor.node, self.now);
         if appliance.lost == Lost::Shot && supervisor.seen.has_heard() {
             appliance.lost = Lost::ShotBefore;
         }
-        let actions = supervisor.node.step(event, local);
+        self.follow(id, |node, local| node.step(event, local));
+    }
+
+    /// Does what the machine of `id` wants done about what happened.
+    fn follow(&mut self, id: BoxId, what: impl FnOnce(&mut Node, Instant) -> Actions) {
+        let local = self.boxes[id.place()].local(self.now);
+        let appliance = &mut self.boxes[id.place()];
+        let Some(supervisor) = appliance.supervisor.as_mut() else { return };
+        let actions = what(&mut supervisor.node, local);
         let life = self.boxes[id.place()].life;
         for action in actions {
             // What comes after a reset or a farewell is not done.

@@ -203,6 +203,39 @@ fn a_user_is_not_locked_out_by_a_wrong_password() {
 }
 
 #[test]
+fn a_login_by_ipmi_1_5_is_said_once() {
+    for words in ["auth = \"md5\"", "auth = \"password\""] {
+        let bmc = bmc(Character { locks_after: 2, ..Character::default() });
+        let scene = Scene::new();
+        let mut device = scene.device(&bmc, words);
+        scene.secret("password", "wrong");
+        // The BMC says nothing at all: what is asked in the meantime waits for the same answer.
+        for _ in 0..5 {
+            let error = device.power(&Patience::new(Duration::from_millis(300))).unwrap_err();
+            assert!(!fence::is_silent(&error), "{error}");
+        }
+        for _ in 0..10 {
+            let error = device.power(&seconds(3)).unwrap_err();
+            assert!(error.to_string().contains("wrong password"), "{error}");
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        }
+        assert_eq!(bmc.refusals(), 1, "{words}");
+        scene.secret("password", "secret");
+        assert_eq!(device.power(&seconds(5)).unwrap(), Power::On, "{words}");
+    }
+}
+
+#[test]
+fn a_bmc_that_takes_its_time_lets_in_by_ipmi_1_5() {
+    let bmc = bmc(Character { latency: Duration::from_millis(1500), ..Character::default() });
+    let mut device = device(&bmc, "auth = \"md5\"");
+    // A question that ends before the login is answered leaves it to the next.
+    let told = device.power(&seconds(4)).unwrap_err();
+    assert!(!fence::is_silent(&told), "{told}");
+    assert_eq!(device.power(&seconds(20)).unwrap(), Power::On);
+}
+
+#[test]
 fn what_a_bmc_refuses_is_told() {
     let told = |character: Character, words: &str| {
         let bmc = bmc(character);
@@ -239,6 +272,33 @@ fn a_ladder_tells_when_a_box_is_to_be_powered_on_again() {
     assert!(bmc.is_on());
     ladder.expect(Some(Guid([1; 16]).fingerprint()));
     assert!(ladder.fence(&seconds(5)).unwrap_err().to_string().contains("another box"));
+}
+
+#[test]
+fn a_bmc_is_told_of_a_shot_once_and_of_nothing_else() {
+    let bmc = bmc(Character::default());
+    let scene = Scene::new();
+    let mut ladder = Ladder::open(&[scene.config(&bmc, "")]);
+    ladder.note_shot(&seconds(5));
+    assert_eq!(bmc.notes(), 0, "nobody was shot");
+    ladder.fence(&seconds(5)).unwrap();
+    assert_eq!(bmc.notes(), 0, "whoever waits for the shot waits for nothing else");
+    ladder.note_shot(&seconds(5));
+    ladder.note_shot(&seconds(5));
+    assert_eq!(bmc.notes(), 1);
+    ladder.fence(&seconds(5)).unwrap();
+    ladder.note_shot(&seconds(5));
+    assert_eq!(bmc.notes(), 1, "it was off already");
+}
+
+#[test]
+fn a_trial_shows_which_box_it_is() {
+    let bmc = bmc(Character::default());
+    let mut said = Vec::new();
+    fence::trial(&Scene::new().config(&bmc, ""), |step| said.push((step.what, step.said)));
+    assert!(bmc.blinks() > 0 && bmc.orders().is_empty() && bmc.is_on());
+    let (what, light) = said.pop().unwrap();
+    assert!(what == "light" && light.unwrap().contains("blinks"));
 }
 
 /// A box without anything in it.

@@ -30,6 +30,21 @@ fn the_term_and_an_order_outlive_a_reboot() {
 }
 
 #[test]
+fn what_ran_on_is_not_kept_by_a_box_that_was_told_to_leave() {
+    let last = Scene::standby().last_record(|scene| {
+        scene.says(|word| word.asks = Asks::HandOver);
+        scene.is_answered(Answer::Started);
+    });
+    let mut reborn = Scene::born(Some(last), |_| ());
+    assert_eq!(reborn.order(Order::Leave), Ok(()));
+    reborn.is_answered(Answer::Adopted);
+    assert_eq!(reborn.node.role(), Role::Init);
+    let mut reborn = Scene::born(Some(last), |_| ());
+    reborn.is_answered(Answer::Adopted);
+    assert_eq!(reborn.node.role(), Role::Active, "nobody has told this one to");
+}
+
+#[test]
 fn an_order_that_ends_is_written_down() {
     let resumed = Scene::standby().last_record(|scene| {
         assert_eq!(scene.order(Order::Standby(Until::Resume)), Ok(()));

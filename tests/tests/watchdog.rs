@@ -36,6 +36,26 @@ fn a_supervisor_that_is_stopped_in_its_tracks_is_reset_and_one_that_is_well_is_n
 }
 
 #[test]
+fn a_watchdog_that_can_never_be_stopped_is_told_before_it_resets_a_box_that_was_left_in_order() {
+    let said = boot(
+        "rmmod softdog; insmod /softdog.ko nowayout=1
+        twobox check --here --box server1 | grep nowayout
+        supervise & P=$!; sleep 7; kill -TERM $P; wait $P; say it has left with $?",
+    );
+    expect(
+        &said,
+        &[
+            "warning: watchdog /dev/watchdog can never be stopped (nowayout)",
+            "waits 5s for each feeding",
+            "warning: watchdog /dev/watchdog can never be stopped",
+            "watchdog /dev/watchdog: can never be stopped (nowayout): it is going to reset this box",
+            "== it has left with 0",
+            "softdog: Initiating system reboot",
+        ],
+    );
+}
+
+#[test]
 fn a_box_whose_disk_is_stuck_is_reset() {
     let said =
         boot("supervise & sleep 7; say stuck; mkfifo /p; mv /p /var/lib/twobox.journal.probe");

@@ -1,10 +1,9 @@
 //! Whether a program of the integrator's own ends with status 0: for all that no other check knows.
 
 use std::io;
-use std::path::Path;
 
 use super::Check;
-use crate::child::Program;
+use crate::child::own::Own;
 use crate::need::Need;
 use crate::patience::Patience;
 use crate::table::Table;
@@ -12,23 +11,18 @@ use crate::table::Table;
 /// `kind = "command"`
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
-    command: Vec<String>,
+    command: Own,
 }
 
 impl Config {
     /// Reads the words of a command.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
-        let command: Vec<String> = table.need("command")?;
-        if command.first().is_some_and(|program| Path::new(program).is_absolute()) {
-            return Some(Self { command });
-        }
-        table.complain("command", "does not begin with the full path of a program");
-        None
+        Some(Self { command: table.need("command")? })
     }
 
     /// What must be there: the program.
     pub fn needs(&self) -> Vec<Need> {
-        self.command.first().map(Need::from_program).into_iter().collect()
+        self.command.needs()
     }
 
     /// The check; nothing is run yet.
@@ -39,18 +33,12 @@ impl Config {
 
 /// A program that is run for its status.
 pub struct Command {
-    command: Vec<String>,
+    command: Own,
 }
 
 impl Check for Command {
     fn ask(&mut self, patience: &Patience) -> io::Result<()> {
-        let program = Program { command: self.command.clone(), ..Program::default() };
-        let finished = program.run(patience)?;
-        if finished.end.success() {
-            return Ok(());
-        }
-        let said = finished.errors.lines().next_back().unwrap_or("it said no reason");
-        Err(io::Error::other(format!("{} {}: {said}", self.command.join(" "), finished.end)))
+        self.command.program(&[]).succeed(patience).map(drop)
     }
 }
 
@@ -64,7 +52,8 @@ mod tests {
     fn the_status_is_the_answer() {
         let ask = |word: &str| {
             let command = ["/bin/sh", "-c", word].map(str::to_owned).to_vec();
-            Command { command }.ask(&Patience::new(Duration::from_secs(60)))
+            Command { command: Own::new(command).unwrap() }
+                .ask(&Patience::new(Duration::from_secs(60)))
         };
         ask("exit 0").unwrap();
         let error = ask("echo behind by 7 >&2; exit 1").unwrap_err();

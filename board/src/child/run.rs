@@ -19,7 +19,29 @@ pub struct Finished {
     pub errors: String,
 }
 
+impl Finished {
+    /// Why it failed, in its own words: the last that it wrote to its errors.
+    pub fn reason(&self) -> &str {
+        let last = self.errors.lines().rfind(|line| !line.trim().is_empty());
+        last.unwrap_or("it said no reason")
+    }
+}
+
 impl Program {
+    /// Runs the program to its end, and returns what it printed.
+    ///
+    /// # Errors
+    ///
+    /// When it did not end with status 0, with its reason; and as [`Program::run`].
+    pub fn succeed(&self, patience: &Patience) -> io::Result<String> {
+        let finished = self.run(patience)?;
+        if finished.end.success() {
+            return Ok(finished.output);
+        }
+        let (end, reason) = (finished.end, finished.reason());
+        Err(io::Error::other(format!("{} {end}: {reason}", self.command.join(" "))))
+    }
+
     /// Runs the program to its end. Whatever it has started is gone when this returns.
     ///
     /// # Errors

@@ -79,9 +79,7 @@ impl Agent {
             }
             _ => text,
         };
-        let errors = hide(finished.errors);
-        let reason = errors.lines().rfind(|line| !line.trim().is_empty());
-        let reason = reason.unwrap_or("it said no reason").to_owned();
+        let reason = hide(finished.reason().to_owned());
         Ok(Said { end: finished.end, output: hide(finished.output), reason })
     }
 

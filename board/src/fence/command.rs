@@ -5,10 +5,9 @@
 //! all that the rest of the house needs to know of one is here.
 
 use std::io;
-use std::path::Path;
 
 use super::{Fence, Power};
-use crate::child::Program;
+use crate::child::own::Own;
 use crate::need::Need;
 use crate::patience::Patience;
 use crate::table::Table;
@@ -16,23 +15,18 @@ use crate::table::Table;
 /// `kind = "command"`
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
-    command: Vec<String>,
+    command: Own,
 }
 
 impl Config {
     /// Reads the words of a command.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
-        let command: Vec<String> = table.need("command")?;
-        if command.first().is_some_and(|program| Path::new(program).is_absolute()) {
-            return Some(Self { command });
-        }
-        table.complain("command", "does not begin with the full path of a program");
-        None
+        Some(Self { command: table.need("command")? })
     }
 
     /// What must be there: the program.
     pub fn needs(&self) -> Vec<Need> {
-        self.command.first().map(Need::from_program).into_iter().collect()
+        self.command.needs()
     }
 
     /// The device; nothing is run yet.
@@ -43,31 +37,16 @@ impl Config {
 
 /// A program that holds the power of a box.
 pub struct Command {
-    command: Vec<String>,
-}
-
-impl Command {
-    /// Runs the program with one more word, and returns what it printed.
-    fn run(&self, word: &str, patience: &Patience) -> io::Result<String> {
-        let mut command = self.command.clone();
-        command.push(word.to_owned());
-        let name = command.join(" ");
-        let finished = Program { command, ..Program::default() }.run(patience)?;
-        if finished.end.success() {
-            return Ok(finished.output);
-        }
-        let said = finished.errors.lines().next_back().unwrap_or("it said no reason");
-        Err(io::Error::other(format!("{name} {}: {said}", finished.end)))
-    }
+    command: Own,
 }
 
 impl Fence for Command {
     fn set_power(&mut self, power: Power, patience: &Patience) -> io::Result<()> {
-        self.run(&power.to_string(), patience).map(drop)
+        self.command.program(&[&power.to_string()]).succeed(patience).map(drop)
     }
 
     fn power(&mut self, patience: &Patience) -> io::Result<Power> {
-        let answer = self.run("status", patience)?;
+        let answer = self.command.program(&["status"]).succeed(patience)?;
         match answer.trim() {
             "off" => Ok(Power::Off),
             "on" => Ok(Power::On),
@@ -84,7 +63,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_neither_on_nor_off_is_an_error() {
-        let mut echo = Command { command: vec!["/bin/echo".to_owned()] };
+        let mut echo = Command { command: Own::new(vec!["/bin/echo".to_owned()]).unwrap() };
         let error = echo.power(&Patience::new(Duration::from_secs(60))).unwrap_err();
         assert!(error.to_string().contains("\"status\""), "{error}");
     }

@@ -17,6 +17,7 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use firmware_agnostic::frame::{Deframer, LINE_MAX, enclose};
 use firmware_agnostic::identity::BoxId;
@@ -28,7 +29,10 @@ use super::{Lines, Link, while_trying};
 use crate::need::Need;
 use crate::table::{PerBox, Table};
 
+mod lines;
 mod talker;
+
+use lines::Watch;
 
 /// `kind = "serial"`
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -74,10 +78,12 @@ impl Config {
 
 /// A tty that is ours alone.
 pub(super) struct Serial {
-    /// For the modem control lines and the length of the queue.
+    /// For the length of the queue.
     port: RefCell<TTYPort>,
     /// For the bytes: the same open file.
-    tty: OwnedFd,
+    tty: Arc<OwnedFd>,
+    /// For the modem control lines.
+    watch: Watch,
     frames: RefCell<Frames>,
 }
 
@@ -97,19 +103,15 @@ impl Link for Serial {
     }
 
     fn lines(&self) -> Option<Lines> {
-        let mut port = self.port.borrow_mut();
-        Some(Lines {
-            carrier: port.read_carrier_detect().ok()?,
-            dsr: port.read_data_set_ready().ok()?,
-            cts: port.read_clear_to_send().ok()?,
-        })
+        self.watch.lines()
     }
 }
 
 impl Serial {
     fn new(port: TTYPort, baud: u32) -> io::Result<Self> {
-        let tty = owned(port.try_clone_native()?);
-        let serial = Self { port: RefCell::new(port), tty, frames: RefCell::default() };
+        let tty = Arc::new(owned(port.try_clone_native()?));
+        let watch = Watch::of(&tty)?;
+        let serial = Self { port: RefCell::new(port), tty, watch, frames: RefCell::default() };
         serial.set_up(baud)?;
         Ok(serial)
     }

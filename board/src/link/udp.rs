@@ -15,18 +15,18 @@
 //! | the peer reboots | "port unreachable" is told to connected sockets only (udp(7)), and this is none |
 //! | the interface is made anew | its index is another one: `look` notices, and the link is opened again |
 
-use std::cell::RefCell;
+use std::ffi::{c_int, c_short};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use firmware_agnostic::identity::BoxId;
+use rustix::ioctl::{Opcode, Updater, ioctl};
 use rustix::net::netdevice::name_to_index;
 use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
 
 use super::{Link, while_trying};
 use crate::need::Need;
-use crate::netlink::Netlink;
 use crate::table::{PerBox, Table};
 
 /// `kind = "udp"`
@@ -94,9 +94,8 @@ impl Config {
         socket
             .bind(&SocketAddr::new(near, self.port).into())
             .map_err(|error| self.not_bound(interface, error))?;
-        let carrier = if self.direct { Some(RefCell::new(Netlink::open()?)) } else { None };
-        let (socket, interface) = (socket.into(), interface.clone());
-        Ok(Udp { socket, interface, index, near, to, carrier })
+        let (socket, interface, direct) = (socket.into(), interface.clone(), self.direct);
+        Ok(Udp { socket, interface, index, near, to, direct })
     }
 
     fn not_bound(&self, interface: &str, error: io::Error) -> io::Error {
@@ -205,8 +204,8 @@ pub(super) struct Udp {
     /// This box's address, where the peer's is known too.
     near: IpAddr,
     to: SocketAddr,
-    /// Where to ask for the carrier, if it tells anything of the peer.
-    carrier: Option<RefCell<Netlink>>,
+    /// Whether the carrier tells anything of the peer.
+    direct: bool,
 }
 
 impl Link for Udp {
@@ -244,14 +243,24 @@ impl Link for Udp {
     }
 
     fn line(&self) -> Option<bool> {
-        let mut netlink = self.carrier.as_ref()?.borrow_mut();
-        let interface = netlink.interface(&self.interface).ok()??;
+        let flags = if self.direct { self.flags().ok()? } else { return None };
         // An interface that somebody has set down has no carrier, and tells nothing of the peer.
-        interface.up.then_some(interface.carrier)
+        (flags & libc::IFF_UP != 0).then_some(flags & libc::IFF_RUNNING != 0)
     }
 }
 
 impl Udp {
+    /// How the interface is (`netdevice(7)`). Rtnetlink knows it more exactly and sooner, but its questions wait for
+    /// whoever is setting up any interface of the box, and the loop waits for nobody.
+    #[allow(unsafe_code)]
+    fn flags(&self) -> io::Result<c_int> {
+        let mut request = Request { name: [0; libc::IFNAMSIZ], flags: 0, rest: [0; 22] };
+        request.name.iter_mut().zip(self.interface.bytes()).for_each(|(to, from)| *to = from);
+        // SAFETY: SIOCGIFFLAGS reads the name and writes the flags of a `struct ifreq`, and `Request` is as large.
+        unsafe { ioctl(&self.socket, Updater::<GIFFLAGS, Request>::new(&mut request))? };
+        Ok(request.flags.into())
+    }
+
     fn not_sent(&self, error: io::Error) -> io::Error {
         let (interface, to) = (&self.interface, self.to.ip());
         let what = match error.kind() {
@@ -270,6 +279,16 @@ impl Udp {
         while_trying(what)(error)
     }
 }
+
+/// A `struct ifreq`, whose union has 24 bytes at most.
+#[repr(C)]
+struct Request {
+    name: [u8; libc::IFNAMSIZ],
+    flags: c_short,
+    rest: [u8; 22],
+}
+
+const GIFFLAGS: Opcode = libc::SIOCGIFFLAGS as Opcode;
 
 impl AsFd for Udp {
     fn as_fd(&self) -> BorrowedFd<'_> {

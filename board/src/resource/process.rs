@@ -8,7 +8,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use rustix::process::Signal;
 use super::Resource;
 use crate::child::account::Account;
 use crate::child::output::Output;
+use crate::child::own::Own;
 use crate::child::{Child, Program, signals};
 use crate::need::Need;
 use crate::patience::Patience;
@@ -34,9 +35,9 @@ pub use ready::Ready;
 use words::{Amount, Mask};
 
 /// `kind = "process"`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
-    command: Vec<String>,
+    command: Own,
     ready: Ready,
     user: Option<String>,
     groups: Option<Vec<String>>,
@@ -52,41 +53,39 @@ pub struct Config {
 impl Config {
     /// Reads the words of a process.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
-        let command: Option<Vec<String>> = table.need("command");
-        let config = Self {
-            command: command.clone().unwrap_or_default(),
-            ready: table.or("ready", Ready::Running),
-            user: table.take("user"),
-            groups: table.take("groups"),
-            environment: read_environment(table),
-            directory: table.take("directory"),
-            limits: read_limits(table),
-            umask: table.take("umask").map(|Mask(mask)| mask),
-            stop_signal: table.choose("stop_signal", &signals::NAMES).unwrap_or(Signal::TERM),
-            kill_after: table.or("kill_after", Duration::from_secs(5)),
-        };
-        match command?.first() {
-            Some(program) if Path::new(program).is_absolute() => Some(config),
-            Some(program) => {
-                table.complain("command", format!("{program:?} is not a full path"));
-                None
-            }
-            None => {
-                table.complain("command", "is empty: say the program and its arguments");
-                None
-            }
-        }
+        let command: Option<Own> = table.need("command");
+        let ready = table.or("ready", Ready::Running);
+        let user = table.take("user");
+        let groups = table.take("groups");
+        let environment = read_environment(table);
+        let directory = table.take("directory");
+        let limits = read_limits(table);
+        let umask = table.take("umask").map(|Mask(mask)| mask);
+        let stop_signal = table.choose("stop_signal", &signals::NAMES).unwrap_or(Signal::TERM);
+        let kill_after = table.or("kill_after", Duration::from_secs(5));
+        Some(Self {
+            command: command?,
+            ready,
+            user,
+            groups,
+            environment,
+            directory,
+            limits,
+            umask,
+            stop_signal,
+            kill_after,
+        })
     }
 
     /// The program without its path, which a process is called if it is given no name.
     pub fn program(&self) -> &str {
-        let program = self.command.first().map_or("", String::as_str);
-        program.rsplit('/').next().unwrap_or(program)
+        let path = self.command.path();
+        path.rsplit('/').next().unwrap_or(path)
     }
 
     /// What must be there: the program.
     pub fn needs(&self) -> Vec<Need> {
-        self.command.first().map(Need::from_program).into_iter().collect()
+        self.command.needs()
     }
 
     /// The process called `name`; nothing is started.
@@ -225,7 +224,7 @@ impl Process {
             None
         };
         Ok(Program {
-            command: self.config.command.clone(),
+            command: self.config.command.words().to_vec(),
             environment: self.config.environment.clone(),
             directory: self.config.directory.clone(),
             account,
@@ -240,7 +239,7 @@ impl Process {
     fn mark(&self, output: u64) -> Mark {
         let Config { command, environment, directory, .. } = &self.config;
         let Config { user, groups, limits, umask, .. } = &self.config;
-        let way = (command, environment, directory, user, groups, limits, umask);
+        let way = (command.words(), environment, directory, user, groups, limits, umask);
         Mark::new(&self.name, &format!("{way:?}"), output)
     }
 }

@@ -4,9 +4,10 @@
 //! close) leaves it counting, and that is what a supervisor does that dies.
 
 use std::ffi::c_int;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -44,7 +45,8 @@ impl Config {
             failed(error, remedy)
         })?;
         let support = support(&file).map_err(|error| failed(error.into(), "is it a watchdog?"))?;
-        let mut device = Device { file, name: path.to_string(), timeout: self.timeout };
+        let (name, never_stops) = (path.to_string(), self.never_stops());
+        let mut device = Device { file, name, timeout: self.timeout, never_stops };
         // One whose timeout is fixed refuses, and says below what that is.
         let asked = self.timeout.as_secs().try_into().unwrap_or(c_int::MAX);
         let _ = set_timeout(&device.file, asked);
@@ -57,14 +59,44 @@ impl Config {
         }
         let identity = identity(&support);
         log::info!("watchdog {path} ({identity}): waits {:?} for each feeding", device.timeout);
-        if support.options & MAGICCLOSE == 0 {
+        if support.options & MAGICCLOSE == 0 && !self.never_stops() {
             log::warn!("watchdog {path} ({identity}) stops watching when the supervisor dies");
+        }
+        if let Some(risk) = self.risk() {
+            log::warn!("{risk}");
         }
         if boot_status(&device.file).is_ok_and(|status| status & CARDRESET != 0) {
             log::warn!("watchdog {path} ({identity}): this box has booted because it was not fed");
         }
         Ok(device)
     }
+
+    /// What is right about the device, and yet a risk.
+    pub fn risk(&self) -> Option<String> {
+        self.never_stops().then(|| {
+            format!(
+                "watchdog {} can never be stopped (nowayout): it resets this box soon after twobox has been stopped, in \
+                 order or not; load its driver with nowayout=0 if that is not wanted",
+                self.path.display()
+            )
+        })
+    }
+
+    /// Whether it goes on counting whatever is written to it, as far as the kernel tells.
+    fn never_stops(&self) -> bool {
+        let number = fs::metadata(&self.path).map(|file| file.rdev()).unwrap_or_default();
+        never_stops(Path::new("/sys"), libc::major(number), libc::minor(number))
+    }
+}
+
+/// Looks into `sys` (`Documentation/ABI/testing/sysfs-class-watchdog` of the kernel).
+fn never_stops(sys: &Path, major: u32, minor: u32) -> bool {
+    let folder = match (major, minor) {
+        // The old name for the first.
+        MISC => "class/watchdog/watchdog0".to_owned(),
+        _ => format!("dev/char/{major}:{minor}"),
+    };
+    fs::read_to_string(sys.join(folder).join("nowayout")).is_ok_and(|said| said.trim() == "1")
 }
 
 /// A watchdog that counts.
@@ -73,6 +105,7 @@ pub struct Device {
     file: File,
     name: String,
     timeout: Duration,
+    never_stops: bool,
 }
 
 impl Device {
@@ -106,7 +139,11 @@ impl Watchdog for Device {
     }
 
     fn release(mut self: Box<Self>) -> io::Result<()> {
-        self.let_go()
+        self.let_go()?;
+        if self.never_stops {
+            return Err(io::Error::other("can never be stopped (nowayout)"));
+        }
+        Ok(())
     }
 }
 
@@ -156,6 +193,9 @@ const GETTIMEOUT: Opcode = opcode::read::<c_int>(b'W', 7);
 const MAGICCLOSE: u32 = 0x0100;
 const CARDRESET: c_int = 0x0020;
 
+/// `MISC_MAJOR` and `WATCHDOG_MINOR` of the kernel.
+const MISC: (u32, u32) = (10, 130);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +205,23 @@ mod tests {
         assert_eq!(GETSUPPORT, 0x8028_5700);
         assert_eq!((SETTIMEOUT, GETTIMEOUT), (0xc004_5706, 0x8004_5707));
         assert_eq!(GETBOOTSTATUS, 0x8004_5702);
+    }
+
+    #[test]
+    fn one_that_can_never_be_stopped_is_found_by_either_name() {
+        let sys = tempfile::tempdir().unwrap();
+        let put = |folder: &str, text: &str| {
+            fs::create_dir_all(sys.path().join(folder)).unwrap();
+            fs::write(sys.path().join(folder).join("nowayout"), text).unwrap();
+        };
+        put("class/watchdog/watchdog0", "1\n");
+        put("dev/char/248:0", "1\n");
+        put("dev/char/248:1", "0\n");
+        for (number, never) in
+            [((10, 130), true), ((248, 0), true), ((248, 1), false), ((1, 3), false)]
+        {
+            assert_eq!(never_stops(sys.path(), number.0, number.1), never, "{number:?}");
+        }
     }
 
     #[test]

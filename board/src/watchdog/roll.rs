@@ -50,6 +50,11 @@ impl Roll {
         Self { sender, disk, sent: None, wrote: now, stance: Stance::Works }
     }
 
+    /// A heartbeat may be so old from now on.
+    pub const fn expect(&mut self, sender: Duration) {
+        self.sender = sender;
+    }
+
     /// A heartbeat has been sent.
     pub const fn sent(&mut self, now: Instant) {
         self.sent = Some(now);

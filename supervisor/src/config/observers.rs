@@ -1,9 +1,9 @@
 //! What do the words mean that say who is told what happens?
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use board::need::Need;
+use board::child::own::Own;
 use board::table::Table;
 
 /// `[history]`: where what happens is kept.
@@ -55,8 +55,8 @@ impl Metrics {
 /// A `[[hook]]`: a program that is run when something happens.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Hook {
-    /// The program with its full path, and its arguments.
-    pub command: Vec<String>,
+    /// What is run.
+    pub command: Own,
     /// What it wants to be told of: some of [`HAPPENINGS`].
     pub on: Vec<String>,
     /// When it is killed.
@@ -64,19 +64,8 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// What must be there: the program.
-    pub fn needs(&self) -> Vec<Need> {
-        self.command.first().map(Need::from_program).into_iter().collect()
-    }
-
     fn read(mut table: Table<'_>) -> Option<Self> {
-        let command: Option<Vec<String>> = table.need("command");
-        let full = |command: &Vec<String>| {
-            command.first().is_some_and(|program| Path::new(program).is_absolute())
-        };
-        if command.as_ref().is_some_and(|command| !full(command)) {
-            table.complain("command", "does not begin with the full path of a program");
-        }
+        let command = table.need("command");
         let on = table.or("on", HAPPENINGS.map(str::to_owned).to_vec());
         for word in on.iter().filter(|word| !HAPPENINGS.contains(&word.as_str())) {
             table.complain("on", format!("{word:?} is none of {}", HAPPENINGS.join(", ")));

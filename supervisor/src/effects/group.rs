@@ -8,7 +8,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use board::clock::Clock;
@@ -17,6 +16,7 @@ use board::lease::Lease;
 use board::patience::{Cord, Patience};
 use board::reserve::{self, Reserve};
 use board::resource::{Config, Place};
+use board::threads;
 use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Answer, Event, Tag};
@@ -25,9 +25,12 @@ use smol::channel::Sender;
 use crate::run::Input;
 
 mod member;
+mod reload;
 mod waiting;
 
-use member::{Member, Position};
+pub(crate) use member::Member;
+use member::Position;
+use reload::stops;
 use waiting::Waiting;
 
 /// How the resources are doing, for people.
@@ -39,9 +42,15 @@ pub(crate) struct States {
     pub(crate) journal: Option<String>,
 }
 
+/// How many files the work on `members` may take.
+const fn files(members: &[Member]) -> usize {
+    reserve::START + FILES * members.len()
+}
+
 /// How one resource is doing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
+    name: String,
     /// It was started, and has not failed since.
     pub(crate) runs: bool,
     /// Why it last failed.
@@ -74,22 +83,17 @@ impl Group {
         store: Store,
         inputs: Sender<Input>,
     ) -> io::Result<Self> {
-        let members = configs
-            .iter()
-            .zip((0..).map_while(ResourceId::new))
-            .map(|(config, id)| Member::open(config, id, me))
-            .collect::<io::Result<Vec<_>>>()?;
+        let members = Member::open_all(configs, me)?;
         let (jobs, queue) = mpsc::channel();
         let (finished, done) = mpsc::channel();
         let (bell, cord) = (Cord::new()?, Cord::new()?);
-        let resources = vec![State::default(); members.len()];
+        let resources = configs.iter().map(|config| State::of(&config.name, &[])).collect();
         let states = Arc::new(Mutex::new(States { resources, journal: None }));
-        let all = |time: fn(&Config) -> Duration| configs.iter().map(time).sum();
-        let stop_time = all(|config| config.stop_timeout);
-        let start_time = all(|config| config.start_timeout + config.stop_timeout);
-        let reserve = Reserve::new("resources", reserve::START + FILES * members.len())?;
+        let (start_time, stop_time) = times(configs);
+        let reserve = Reserve::new("resources", files(&members))?;
         let hands = Hands {
             members,
+            leftovers: Vec::new(),
             position: Position::Standby,
             lease: Waiting { lease, patience: stop_time, left: None },
             store,
@@ -99,11 +103,20 @@ impl Group {
             states: states.clone(),
             reserve,
         };
-        thread::Builder::new()
-            .name("resources".to_owned())
-            .stack_size(STACK)
-            .spawn(move || hands.work(&queue, &finished))?;
+        threads::spawn("resources", move || hands.work(&queue, &finished))?;
         Ok(Self { jobs, bell, cord, done, states, start_time, stop_time })
+    }
+
+    /// Goes on with `members`, opened of `configs`. What runs just as well by them runs on; what does not is stopped,
+    /// and what has its place here then is started.
+    pub(crate) fn reload(&mut self, members: Vec<Member>, configs: &[Config]) {
+        (self.start_time, self.stop_time) = times(configs);
+        {
+            let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = std::mem::take(&mut states.resources);
+            states.resources = configs.iter().map(|it| State::of(&it.name, &known)).collect();
+        }
+        self.give(Job::Reload(members));
     }
 
     /// Settles the group on the active box.
@@ -133,8 +146,8 @@ impl Group {
     }
 
     /// Starts one resource again, if it has its place here.
-    pub(crate) fn restart(&self, resource: ResourceId) {
-        self.give(Job::Restart(resource));
+    pub(crate) fn restart(&self, resource: &str) {
+        self.give(Job::Restart(resource.to_owned()));
     }
 
     /// Stops everything, waits for it, and ends the thread. Tells whether everything has stopped.
@@ -174,11 +187,27 @@ impl Group {
     }
 }
 
+impl State {
+    /// How the resource called `name` is doing, where that is known.
+    fn of(name: &str, known: &[Self]) -> Self {
+        let known = known.iter().find(|state| state.name == name).cloned();
+        known.unwrap_or(Self { name: name.to_owned(), ..Self::default() })
+    }
+}
+
+/// The longest times that a start of all, and a stop of all, may take.
+fn times(configs: &[Config]) -> (Duration, Duration) {
+    let all = |time: fn(&Config) -> Duration| configs.iter().map(time).sum();
+    (all(|config| config.start_timeout + config.stop_timeout), all(|config| config.stop_timeout))
+}
+
+/// A resource is spoken of by its name where its place may have changed meanwhile.
 enum Job {
     Start(Tag),
     Adopt(Tag),
     Stop(Tag),
-    Restart(ResourceId),
+    Reload(Vec<Member>),
+    Restart(String),
     Record(Journal),
     Announce,
     End,
@@ -187,6 +216,8 @@ enum Job {
 /// What runs on the thread.
 struct Hands {
     members: Vec<Member>,
+    /// What is no resource any more, and could not be stopped.
+    leftovers: Vec<Member>,
     position: Position,
     lease: Waiting,
     store: Store,
@@ -208,7 +239,8 @@ impl Hands {
                     Job::Start(tag) => self.start(tag),
                     Job::Adopt(tag) => self.adopt(tag),
                     Job::Stop(tag) => self.stop(tag),
-                    Job::Restart(id) => self.restart(id),
+                    Job::Reload(members) => self.reload(members),
+                    Job::Restart(name) => self.restart(&name),
                     Job::Record(journal) => self.store.write(&journal),
                     Job::Announce => self.announce(),
                     Job::End => {
@@ -264,12 +296,13 @@ impl Hands {
         self.tell(Event::Answer(tag, Answer::Adopted));
         let stays = |member: &&mut Member| member.config.place == Place::Both;
         let others = self.members.iter_mut().filter(stays);
-        let missing: Vec<_> = others.filter_map(|it| (!it.adopt()).then_some(it.id)).collect();
-        for id in (0..self.members.len()).filter_map(ResourceId::new) {
-            self.note(id, None);
+        let missing = others.filter_map(|it| (!it.adopt()).then(|| it.config.name.clone()));
+        let missing: Vec<_> = missing.collect();
+        for member in &self.members {
+            self.note(member, None);
         }
-        for id in missing {
-            self.tell(Event::ResourceFailed(id));
+        for name in missing {
+            self.failed(name);
         }
     }
 
@@ -282,26 +315,27 @@ impl Hands {
             Err(id) => Answer::StopFailed(id),
         };
         self.tell(Event::Answer(tag, answer));
-        if let Err(id) = self.fill() {
-            self.tell(Event::ResourceFailed(id));
+        if let Err(id) = self.fill()
+            && let Some(member) = self.members.get(id.place())
+        {
+            self.failed(member.config.name.clone());
         }
     }
 
-    fn restart(&mut self, id: ResourceId) {
-        let position = self.position;
-        let cord = self.cord.clone();
-        let Some(member) = self.members.iter_mut().find(|member| member.id == id) else { return };
+    fn restart(&mut self, name: &str) {
+        let (position, cord) = (self.position, self.cord.clone());
+        let known = self.members.iter_mut().find(|member| member.config.name == name);
+        let Some(member) = known else { return };
         if !position.has(member.config.place) || member.runs {
             return;
         }
         let restarted = member.stop().and_then(|()| member.start(&cord));
-        let name = member.config.name.clone();
-        self.note(id, restarted.as_ref().err());
+        note(&self.states, member, restarted.as_ref().err());
         match restarted {
             Ok(()) => log::info!("resource {name} runs again"),
             Err(error) => {
                 log::warn!("resource {name} could not be started again: {error}");
-                self.tell(Event::ResourceFailed(id));
+                self.failed(name.to_owned());
             }
         }
     }
@@ -310,32 +344,33 @@ impl Hands {
     fn clear_out(&mut self) -> Result<(), ResourceId> {
         let position = self.position;
         let mut stuck = None;
-        for place in (0..self.members.len()).rev() {
-            let Some(member) = self.members.get_mut(place) else { continue };
+        for (place, member) in self.members.iter_mut().enumerate().rev() {
             if position.has(member.config.place) {
                 continue;
             }
-            let (id, stopped) = (member.id, member.stop());
+            let stopped = member.stop();
             if let Err(error) = &stopped {
                 log::error!("resource {} could not be stopped: {error}", member.config.name);
-                stuck = Some(id);
+                stuck = ResourceId::new(place);
             }
-            self.note(id, stopped.as_ref().err());
+            note(&self.states, member, stopped.as_ref().err());
         }
+        self.leftovers.retain_mut(|member| !stops(member));
+        // It has no place any more by which it could be named.
+        stuck = stuck.or(ResourceId::new(0).filter(|_| !self.leftovers.is_empty()));
         stuck.map_or(Ok(()), Err)
     }
 
     /// Starts, in order, what has its place here and does not run.
     fn fill(&mut self) -> Result<(), ResourceId> {
         let (position, cord) = (self.position, self.cord.clone());
-        for place in 0..self.members.len() {
-            let Some(member) = self.members.get_mut(place) else { continue };
+        for (member, id) in self.members.iter_mut().zip((0..).map_while(ResourceId::new)) {
             if member.runs || !position.has(member.config.place) {
                 continue;
             }
-            let (id, started) = (member.id, member.start(&cord));
-            let name = member.config.name.clone();
-            self.note(id, started.as_ref().err());
+            let started = member.start(&cord);
+            note(&self.states, member, started.as_ref().err());
+            let name = &member.config.name;
             match started {
                 Ok(()) => log::debug!("resource {name} runs"),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(id),
@@ -366,26 +401,21 @@ impl Hands {
                 && let Err(error) = member.look()
             {
                 log::warn!("resource {} failed: {error}", member.config.name);
-                failed.push((member.id, error));
+                note(&self.states, member, Some(&error));
+                failed.push(member.config.name.clone());
             }
         }
-        for (id, error) in failed {
-            self.note(id, Some(&error));
-            self.tell(Event::ResourceFailed(id));
+        for name in failed {
+            self.failed(name);
         }
     }
 
-    fn note(&self, id: ResourceId, error: Option<&io::Error>) {
-        let runs = self.members.iter().any(|member| member.id == id && member.runs);
-        let announces = self.members.iter().any(|it| it.id == id && it.config.announces());
-        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = states.resources.get_mut(id.place()) {
-            if runs && announces {
-                state.announced = Some(Clock.now());
-            }
-            state.runs = runs;
-            state.failure = error.map(ToString::to_string);
-        }
+    fn note(&self, member: &Member, error: Option<&io::Error>) {
+        note(&self.states, member, error);
+    }
+
+    fn failed(&self, name: String) {
+        let _ = self.inputs.send_blocking(Input::ResourceFailed(name));
     }
 
     fn tell(&self, event: Event) {
@@ -394,14 +424,23 @@ impl Hands {
     }
 }
 
+/// Notes how `member` is doing, unless it is no resource any more.
+fn note(states: &Mutex<States>, member: &Member, error: Option<&io::Error>) {
+    let mut states = states.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(state) = states.resources.iter_mut().find(|state| state.name == member.config.name)
+    {
+        if member.runs && member.config.announces() {
+            state.announced = Some(Clock.now());
+        }
+        state.runs = member.runs;
+        state.failure = error.map(ToString::to_string);
+    }
+}
+
 /// Between two attempts to write the journal.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// With nothing to look at, any time will do.
 const IDLE: Duration = Duration::from_secs(3_600);
-
 /// A resource that runs has so many open: its pidfd and its output, or a socket for its neighbours.
 const FILES: usize = 3;
-
-/// Straight-line code over small buffers; the default of 2 MiB would only be counted as ours.
-const STACK: usize = 256 * 1024;

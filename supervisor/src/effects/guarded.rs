@@ -7,13 +7,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use smol::io::AsyncReadExt;
-use smol::{Async, LocalExecutor, Timer};
+use smol::{Async, LocalExecutor, Task, Timer};
 
 use crate::guard::Brief;
 
 /// Our end of the guard's line.
 pub(crate) struct Guarded {
     line: Rc<RefCell<UnixStream>>,
+    brief: Brief,
+    /// As long as this lives.
+    _replacing: Task<()>,
 }
 
 impl Guarded {
@@ -24,8 +27,13 @@ impl Guarded {
     /// When there can be none.
     pub(crate) fn start(brief: Brief, executor: &LocalExecutor<'static>) -> io::Result<Self> {
         let line = Rc::new(RefCell::new(start(&brief)?));
-        executor.spawn(replace(brief, line.clone())).detach();
-        Ok(Self { line })
+        let task = executor.spawn(replace(brief.clone(), line.clone()));
+        Ok(Self { line, brief, _replacing: task })
+    }
+
+    /// What it was told.
+    pub(crate) const fn brief(&self) -> &Brief {
+        &self.brief
     }
 
     /// Lets it go: nothing is left that it could have to stop.

@@ -13,12 +13,14 @@ use std::time::Duration;
 
 use board::clock::Clock;
 use board::patience::{Cord, Patience};
+use board::threads;
 use board::watchdog::{Config, Late, Roll, Watchdog, probe};
 use firmware_agnostic::settings::Settings;
 use firmware_agnostic::time::Instant;
 
 /// The other end of the threads that feed what watches this box.
 pub(crate) struct Keeper {
+    dogs: Vec<Dog>,
     shared: Arc<Shared>,
     bell: Cord,
     /// Between two feedings, if heartbeats come more often.
@@ -26,6 +28,14 @@ pub(crate) struct Keeper {
     rung: Option<Instant>,
     orders: mpsc::Sender<Order>,
     done: mpsc::Receiver<()>,
+}
+
+/// What one that watches this box says of itself.
+struct Dog {
+    name: String,
+    timeout: Duration,
+    /// How long it takes until nothing runs here any more, if it resets the whole box.
+    reset: Option<Duration>,
 }
 
 struct Shared {
@@ -66,28 +76,40 @@ impl Keeper {
         let Some(timeout) = watchdogs.iter().map(|watchdog| watchdog.timeout()).min() else {
             return Ok(None);
         };
-        if let Err(error) = expect_times(&watchdogs, config, settings) {
+        let dogs: Vec<_> = watchdogs.iter().map(|it| Dog::new(&**it, config)).collect();
+        if let Err(error) = expect_times(&dogs, settings) {
             for watchdog in watchdogs {
                 // It may be of the kind that nobody can stop; then this box boots, as it must.
                 let _ = watchdog.release();
             }
             return Err(error);
         }
-        let keepalive = settings.timing.keepalive();
-        let roll = Roll::new(keepalive, config.disk_timeout, Clock.now());
+        let roll = Roll::new(settings.timing.keepalive(), config.disk_timeout, Clock.now());
         let shared = Arc::new(Shared { roll: Mutex::new(roll), late: Mutex::default() });
         let bell = Cord::new()?;
         let (orders, queue) = mpsc::channel();
         let (finished, done) = mpsc::channel();
         let interval = timeout / 4;
         let hands = Hands { watchdogs, shared: shared.clone(), bell: bell.clone(), interval };
-        let thread = thread::Builder::new().name("watchdog".to_owned()).stack_size(STACK);
-        thread.spawn(move || hands.work(&queue, &finished))?;
+        threads::spawn("watchdog", move || hands.work(&queue, &finished))?;
         let (path, every) = (probe::beside(journal), config.disk_timeout / 3);
         let prober = shared.clone();
-        let thread = thread::Builder::new().name("disk".to_owned()).stack_size(STACK);
-        thread.spawn(move || prober.probe(&path, every))?;
-        Ok(Some(Self { shared, bell, interval, rung: None, orders, done }))
+        threads::spawn("disk", move || prober.probe(&path, every))?;
+        Ok(Some(Self { dogs, shared, bell, interval, rung: None, orders, done }))
+    }
+
+    /// Whether those that watch this box could go on with `settings`.
+    ///
+    /// # Errors
+    ///
+    /// When one of them waits longer than the times of the pair allow: with the remedy.
+    pub(crate) fn expect(&self, settings: &Settings) -> io::Result<()> {
+        expect_times(&self.dogs, settings)
+    }
+
+    /// Goes on with `settings`.
+    pub(crate) fn reload(&self, settings: &Settings) {
+        self.shared.roll().expect(settings.timing.keepalive());
     }
 
     /// A heartbeat has just been sent.
@@ -130,6 +152,16 @@ impl Keeper {
         // The thread ends only when it is told to.
         let _ = self.orders.send(order);
         self.bell.pull();
+    }
+}
+
+impl Dog {
+    fn new(watchdog: &dyn Watchdog, config: &Config) -> Self {
+        Self {
+            name: watchdog.name().to_owned(),
+            timeout: watchdog.timeout(),
+            reset: watchdog.resets().then_some(config.reset),
+        }
     }
 }
 
@@ -229,15 +261,9 @@ impl Hands {
 }
 
 /// Checks the times against what those that reset this box say of themselves.
-fn expect_times(
-    watchdogs: &[Box<dyn Watchdog>],
-    config: &Config,
-    settings: &Settings,
-) -> io::Result<()> {
-    for watchdog in watchdogs {
-        let (name, timeout) = (watchdog.name(), watchdog.timeout());
-        let reset = watchdog.resets().then_some(config.reset);
-        let mut times = settings.timing.watchdog(timeout, reset, settings.require);
+fn expect_times(dogs: &[Dog], settings: &Settings) -> io::Result<()> {
+    for Dog { name, timeout, reset } in dogs {
+        let mut times = settings.timing.watchdog(*timeout, *reset, settings.require);
         if let Some(broken) = times.find(|inequality| !inequality.holds()) {
             return Err(io::Error::other(format!("watchdog {name}: {broken}")));
         }
@@ -247,9 +273,6 @@ fn expect_times(
 
 /// A BMC takes a few tenths of a second.
 const RELEASE: Duration = Duration::from_secs(2);
-
-/// As for the resources' thread.
-const STACK: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -1,45 +1,21 @@
-//! Does the supervisor keep its time when somebody shouts at it, and does it answer at once when nobody does?
+//! Does the supervisor keep its time when somebody shouts at it?
 
 use std::time::Duration;
 
 use firmware_agnostic::identity::BoxId;
 
 use crate::lab::Lab;
-use crate::lab::config::Choices;
-use crate::lab::crowd::Manners;
-use crate::lab::expectations::whole;
 use crate::lab::failure::Failure;
 use crate::lab::figures::Figures;
 
-use super::product;
 use super::row::{Row, Target};
 
-/// Prints its rows. Needs a world of its own.
+/// Shouts at one box of a pair that serves, and then at the other.
 ///
 /// # Errors
 ///
-/// When the pair does not settle.
-pub fn run() -> Result<(), Failure> {
-    // As many bytes a second as ten thousand short frames have.
-    let choices = Choices { program: Some(product()?), baud: 921_600, ..Choices::default() };
-    let lab = Lab::new(&choices)?;
-    whole(&lab)
-        .and_then(|()| answers(&lab))
-        .and_then(|()| shouted_at(&lab))
-        .map_err(|failure| failure.with_logs(&lab))
-}
-
-fn answers(lab: &Lab) -> Result<(), Failure> {
-    let mut waits = Vec::new();
-    for _ in 0..TURNS {
-        waits.push(lab.crowd(BoxId::First, Manners::Good, 1, TURN)?.longest);
-    }
-    let waits = waits.into_iter().map(millis);
-    Row::new("status: the longest wait of 20", "ms", waits).target(Target::AtMost(5.0)).print();
-    Ok(())
-}
-
-fn shouted_at(lab: &Lab) -> Result<(), Failure> {
+/// When one of them does not answer.
+pub fn run(lab: &Lab) -> Result<Vec<Row>, Failure> {
     let (mut before, mut after) = (Vec::new(), Vec::new());
     for id in BoxId::BOTH {
         before.push(Figures::of(lab, id)?);
@@ -50,28 +26,19 @@ fn shouted_at(lab: &Lab) -> Result<(), Failure> {
         let both = before.iter().zip(&after);
         both.map(|(before, after)| figure(after) as f64 - figure(before) as f64).collect::<Vec<_>>()
     };
-    let refused = more(|it| it.refused);
-    let rows = [
-        Row::new("10,000 forged frames/s a link: refused", "", refused),
-        Row::new("  the loop late, at the worst", "ms", after.iter().map(|it| millis(it.late)))
-            .target(Target::AtMost(10.0)),
-        Row::new("  over one event, at the worst", "ms", after.iter().map(|it| millis(it.step)))
-            .target(Target::AtMost(10.0)),
-        // The null modem carries none.
+    let worst = |time: fn(&Figures) -> Duration| {
+        after.iter().map(|figures| time(figures).as_secs_f64() * 1e3).collect::<Vec<_>>()
+    };
+    let most = Target::AtMost(10.0);
+    Ok(vec![
+        Row::new("10,000 forged frames/s a link: refused", "", more(|it| it.refused)),
+        Row::new("  the loop late, at the worst", "ms", worst(|it| it.late)).target(most),
+        Row::new("  over one event, at the worst", "ms", worst(|it| it.step)).target(most),
+        // The null modem carries nothing but noise.
         Row::new("  heartbeats heard, of 100", "", more(|it| it.received)),
         Row::new("  more memory (VmRSS)", "KiB", more(|it| it.resident)),
-    ];
-    rows.iter().for_each(Row::print);
-    Ok(())
+    ])
 }
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1_000.0
-}
-
-const TURNS: usize = 10;
-/// Twenty questions.
-const TURN: Duration = Duration::from_millis(200);
 
 /// Frames a second, by each link.
 const RATE: u32 = 10_000;

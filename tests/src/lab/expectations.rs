@@ -10,14 +10,17 @@ use super::failure::{Failure, expect};
 use super::tour::millis;
 use super::{Lab, name};
 
-/// Boots both boxes, and waits until home is active and the other stands by.
+/// Boots both boxes, and waits until home is active, the other stands by, and each hears the other.
 pub(crate) fn whole(lab: &Lab) -> Result<(), Failure> {
     for id in BoxId::BOTH {
         lab.power_on(id)?;
     }
     served_by(lab, First)?;
     is(lab, First, "active")?;
-    is(lab, Second, "standby")
+    is(lab, Second, "standby")?;
+    // A box that was seen off counts as off until it is heard.
+    let both = |lab: &Lab| BoxId::BOTH.into_iter().all(|id| lab.hears(id));
+    expect(lab.wait_for(PATIENCE, both), "the boxes do not hear each other")
 }
 
 /// Waits until a box serves.

@@ -36,13 +36,22 @@ pub(super) enum Order {
     Stall,
     /// Let it go on.
     Resume,
+    /// Hang up on it.
+    HangUp,
     /// Ask it to end, and switch the box off when it has.
     ShutDown,
 }
 
 impl Order {
-    const ALL: [Self; 6] =
-        [Self::Crash, Self::Abort, Self::Abandon, Self::Stall, Self::Resume, Self::ShutDown];
+    const ALL: [Self; 7] = [
+        Self::Crash,
+        Self::Abort,
+        Self::Abandon,
+        Self::Stall,
+        Self::Resume,
+        Self::HangUp,
+        Self::ShutDown,
+    ];
 }
 
 impl fmt::Display for Order {
@@ -132,6 +141,7 @@ impl Ward {
                 Order::Abort => Signal::ABORT,
                 Order::Stall => Signal::STOP,
                 Order::Resume => Signal::CONT,
+                Order::HangUp => Signal::HUP,
                 Order::ShutDown => Signal::TERM,
             };
             if let Some(pid) = state.pid {
@@ -188,6 +198,19 @@ pub fn find(word: &str) -> io::Result<String> {
     if found.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(found.join(" ")) }
 }
 
+/// How many files the supervisor of the box has open, and how many threads it has.
+///
+/// # Errors
+///
+/// When `/proc` cannot be read, or there is none.
+pub fn held() -> io::Result<(usize, usize)> {
+    let own = [PROGRAM, "twobox", "run", ""].join("\0");
+    let mut found = others()?.filter(|(_, line)| line.starts_with(own.as_bytes()));
+    let (pid, _) = found.next().ok_or(io::ErrorKind::NotFound)?;
+    let count = |what| Ok::<_, io::Error>(fs::read_dir(format!("/proc/{pid}/{what}"))?.count());
+    Ok((count("fd")?, count("task")?))
+}
+
 /// Stops every process of the box in its tracks, except the one that does so, and pid 1, which does nothing anyway.
 ///
 /// # Errors
@@ -228,7 +251,7 @@ pub const CHARACTER: &str = "box";
 pub(super) const BOOTED: &str = "booted";
 
 /// Where a box finds this program.
-pub(super) const PROGRAM: &str = "/run/demo";
+pub(crate) const PROGRAM: &str = "/run/demo";
 
 /// Between the end of the program and its next start, so that one that cannot start does not spin.
 const RESPAWN: Duration = Duration::from_millis(200);

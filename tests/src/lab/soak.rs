@@ -32,15 +32,12 @@ pub fn run(time: Duration) -> Result<(), Failure> {
 fn wear(lab: &Lab, time: Duration) -> Result<(), Failure> {
     whole(lab)?;
     let mut chance = Random::new(1);
-    // What is done for the first time takes what it will have for ever.
-    all_troubles(lab, &mut chance)?;
+    // What is done for the first times takes what it will have for ever.
+    rounds(lab, time / 5, &mut chance)?;
     rest(lab)?;
     let before = [Age::of(First)?, Age::of(Second)?];
-    let (start, mut rounds) = (Instant::now(), 0);
-    while start.elapsed() < time {
-        all_troubles(lab, &mut chance)?;
-        rounds += 1;
-    }
+    let start = Instant::now();
+    let rounds = rounds(lab, time, &mut chance)?;
     rest(lab)?;
     for (id, before) in BoxId::BOTH.into_iter().zip(before) {
         let after = Age::of(id)?;
@@ -54,11 +51,26 @@ fn wear(lab: &Lab, time: Duration) -> Result<(), Failure> {
     one_holder(lab)
 }
 
-fn all_troubles(lab: &Lab, chance: &mut Random) -> Result<(), Failure> {
-    for trouble in TROUBLES {
-        trouble.happens(lab, chance)?;
+/// Lets every trouble happen, again and again, at least once. Tells how often.
+fn rounds(lab: &Lab, time: Duration, chance: &mut Random) -> Result<u32, Failure> {
+    let start = Instant::now();
+    for round in 1.. {
+        for trouble in TROUBLES {
+            trouble.happens(lab, chance)?;
+        }
+        if round % 10 == 0 {
+            println!(
+                "{:>5} s: {} | {}",
+                start.elapsed().as_secs(),
+                Age::of(First)?,
+                Age::of(Second)?
+            );
+        }
+        if start.elapsed() >= time {
+            return Ok(round);
+        }
     }
-    Ok(())
+    Ok(0)
 }
 
 /// The pair is as it should be, and what was closed is closed.

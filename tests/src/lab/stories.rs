@@ -14,7 +14,7 @@ use super::failure::{Failure, expect};
 use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
-use super::{Cable, Lab, Way, by_hand, kept, limits, name};
+use super::{Cable, Lab, Way, by_hand, kept, letters, limits, name, reloads, trials};
 
 /// Tells one story, and prints how it ended.
 ///
@@ -61,7 +61,11 @@ pub(super) const fn story(name: &'static str, play: fn(&Lab) -> Result<String, F
     Story { name, choices: Choices::default, play }
 }
 
-const STORIES: [Story; 40] = [
+const fn reload(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -> Story {
+    Story { name, choices: reloads::choices, play }
+}
+
+const STORIES: [Story; 57] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -89,9 +93,26 @@ const STORIES: [Story; 40] = [
     story("what-happened-is-kept", kept::history),
     Story { choices: kept::told, ..story("what-happens-is-told", kept::programs) },
     story("lateness-is-measured", kept::lateness),
+    story("peer-asked-by-network", letters::by_network),
+    Story { choices: letters::slow, ..story("peer-asked-by-serial", letters::by_serial) },
+    story("peer-refuses-the-file", letters::refused),
+    story("trial-refused", trials::refused),
+    story("trial-kept", trials::kept),
+    story("trial-unconfirmed", trials::unconfirmed),
+    story("trial-parted", trials::parted),
+    story("trial-word-lost", trials::word_lost),
     story("fenced-by-hand", by_hand::fence),
     story("fenced-by-hand-in-vain", by_hand::fence_in_vain),
     story("drill", by_hand::drill),
+    reload("reload-unnoticed", reloads::unnoticed),
+    reload("reload-services", reloads::services),
+    reload("reload-links", reloads::links),
+    reload("reload-fence", reloads::fence),
+    reload("reload-checks", reloads::checks),
+    reload("reload-keys", reloads::keys),
+    reload("reload-in-vain", reloads::in_vain),
+    reload("reload-storm", reloads::storm),
+    reload("reload-one-after-the-other", reloads::one_after_the_other),
     story("alone-at-boot", alone_at_boot),
     story("peer-unknown-at-boot", peer_unknown),
     story("site-loses-power", site_loses_power),
@@ -574,6 +595,7 @@ fn shot_by_bmc(lab: &Lab) -> Result<String, Failure> {
     lab.hang(First)?;
     served_by(lab, Second)?;
     expect(lab.bmcs()[0].orders() == [0], format!("orders: {:?}", lab.bmcs()[0].orders()))?;
+    expect(lab.wait_for(PATIENCE, |lab| lab.bmcs()[0].notes() == 1), "the BMC's log says nothing")?;
     silence_below(lab, start, TAKEOVER + Duration::from_secs(4))
 }
 

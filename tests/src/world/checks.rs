@@ -121,8 +121,8 @@ impl World {
         let (seen, mine) = (&mut supervisor.seen, supervisor.node.heartbeat(local));
         seen.told = Some(change.to);
         // Whoever speaks with an unknown boot, and does not know this one, may be a recording.
-        let believed = supervisor.node.peer().epoch().and_then(|epoch| seen.word_of(epoch.boot));
-        let believed_word = believed.map(|(word, _)| *word);
+        let epoch = supervisor.node.peer().epoch();
+        let believed = epoch.and_then(|epoch| seen.word_of(epoch.boot)).copied();
         let silence = believed.map_or(now, |(_, at)| now - at);
         let deadtime = settings.timing.deadtime().as_micros() as u64;
         let wrong = match change.cause {
@@ -138,7 +138,7 @@ impl World {
                 };
                 // An operator wants the resources here, or not there: home has not failed.
                 let ordered = mine.asks == Asks::Claim
-                    || believed_word.is_some_and(|word| word.fit && word.asks == Asks::Standby);
+                    || believed.is_some_and(|(word, _)| word.fit && word.asks == Asks::Standby);
                 seen.stays.end(ordered, now);
                 (!true_).then(|| ("silence is not evidence", format!("{evidence:?} is not so")))
             }

@@ -50,6 +50,8 @@ pub enum Fault {
     Release(BoxId, Release),
     /// The fence device of a box changes.
     Device(BoxId, Device),
+    /// A box gets another configuration, by lot, or that of the beginning again.
+    Reload(BoxId, Option<u64>),
     /// An operator orders something.
     Order(BoxId, Order),
     /// An operator orders something when either box changes its role next.
@@ -63,7 +65,7 @@ impl Fault {
     pub fn any(random: &mut Random, links: usize, misery: &Misery) -> Self {
         let id = random.one_of(&BoxId::BOTH);
         let link = random.within(&(0..links as u64)) as usize;
-        match random.within(&(0..42)) {
+        match random.within(&(0..44)) {
             0..7 => Self::Partition(Shape::any(random, links)),
             7..11 => Self::Partition(Shape::WHOLE),
             11 => Self::Noise(link, id, random.one_of(&[0, 300_000, 900_000])),
@@ -84,6 +86,7 @@ impl Fault {
             32..34 => Self::Release(id, random.one_of(&[Release::Before, Release::Foreign])),
             34..38 => Self::Ambush(id, any_order(id, random)),
             38..40 => Self::Witness(id, random.happens(300_000)),
+            40..42 => Self::Reload(id, Some(random.bits())),
             _ => Self::Confirm(id),
         }
     }
@@ -122,6 +125,7 @@ impl Fault {
             Self::Locked(..) => "a journal is locked",
             Self::Release(..) => "a box gets another release",
             Self::Device(..) => "a fence device changes",
+            Self::Reload(..) => "a box is reloaded",
             Self::Order(..) => "an operator orders",
             Self::Ambush(..) => "an operator lies in wait",
             Self::Confirm(_) => "an operator confirms",
@@ -139,6 +143,7 @@ impl Fault {
             Self::Gate(id, _) => Some(Self::Gate(id, false)),
             Self::Witness(id, _) => Some(Self::Witness(id, true)),
             Self::Device(id, _) => Some(Self::Device(id, Device::Works)),
+            Self::Reload(id, _) => Some(Self::Reload(id, None)),
             Self::Order(id, _) | Self::Ambush(id, _) => Some(Self::Order(id, Order::Resume)),
             Self::Death(id, _) => Some(Self::Order(id, Order::Clear)),
             _ => None,
@@ -172,6 +177,7 @@ impl World {
             Fault::Release(id, release) => self.install(id, release),
             Fault::Ambush(id, order) => self.ambush(id, order),
             Fault::Device(id, device) => self.device(id, device),
+            Fault::Reload(id, lot) => self.reload(id, lot),
             Fault::Order(id, order) => {
                 self.order(id, order);
             }

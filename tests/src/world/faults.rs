@@ -5,6 +5,7 @@ use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
+use firmware_agnostic::reload::Reloaded;
 use firmware_agnostic::settings::Settings;
 
 use super::appliance::{Lost, Power, Supervisor, Verb};
@@ -12,7 +13,7 @@ use super::fault::Fault;
 use super::misery::{MILLI, Misery, Mishap, SECOND};
 use super::random::Random;
 use super::wire::{Mailbox, Release};
-use super::{What, World};
+use super::{What, World, sample};
 
 impl World {
     /// Switches a box on: its supervisor starts when it has booted.
@@ -169,6 +170,34 @@ impl World {
         change(&mut self.boxes[id.place()].settings);
     }
 
+    /// The box gets another configuration, by lot or, without one, that of the beginning; and is told to go on with it.
+    pub fn reload(&mut self, id: BoxId, lot: Option<u64>) {
+        if self.boxes[id.place()].supervisor.as_ref().is_some_and(|it| it.stalled) {
+            return self.after(MILLI, What::Fault(Fault::Reload(id, lot)));
+        }
+        let settings = match lot {
+            None => self.first[id.place()].clone(),
+            Some(lot) => {
+                let other = &self.boxes[id.other().place()].settings;
+                let mut settings = self.boxes[id.place()].settings.clone();
+                sample::set_up_differently(&mut settings, other, &mut Random::new(lot));
+                settings
+            }
+        };
+        let appliance = &mut self.boxes[id.place()];
+        if appliance.settings == settings {
+            return;
+        }
+        appliance.settings = settings.clone();
+        self.note(id, format_args!("* is configured differently"));
+        let Some(supervisor) = &mut self.boxes[id.place()].supervisor else { return };
+        supervisor.seen.reload();
+        let links = (0..settings.links).map(LinkId::new).collect();
+        let resources = (0..settings.resources.len()).map(ResourceId::new).collect();
+        let reloaded = Reloaded { settings, links, resources };
+        self.follow(id, |node, local| node.reload(reloaded, local));
+    }
+
     /// The clock of a box runs faster by so many millionths, from its next boot on.
     pub const fn clock_rate(&mut self, id: BoxId, skew: i64) {
         self.boxes[id.place()].skew = skew;
@@ -202,6 +231,7 @@ impl World {
                 disk.write(&Journal { order: None, ..journal });
             }
             self.ambushes[id.place()] = None;
+            self.reload(id, None);
             self.install(id, Release::Present);
             self.await_rescue(id);
         }

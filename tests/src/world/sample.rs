@@ -72,20 +72,22 @@ pub fn any_pair(random: &mut Random) -> [Settings; 2] {
         settings.resources = policies.into_iter().collect();
     }
     if differs {
-        set_up_differently(&mut pair[1], random);
+        let [first, second] = &mut pair;
+        set_up_differently(second, first, random);
     }
     pair
 }
 
-/// Somebody has forgotten to copy the file.
-fn set_up_differently(settings: &mut Settings, random: &mut Random) {
-    settings.config = Fingerprint([1; 4]);
+/// Somebody has changed the file, and not copied it to the `other` box.
+pub fn set_up_differently(settings: &mut Settings, other: &Settings, random: &mut Random) {
+    settings.config = Fingerprint([random.within(&(1..3)) as u8; 4]);
+    settings.priority = Priority(random.one_of(&[100, 70, 50]));
     settings.auto_failback = random.one_of(&[AutoFailback::On, AutoFailback::Off]);
     settings.failback_hold = Duration::from_secs(random.within(&(0..20)));
     settings.resources = [0; 3].map(|_| any_policy(random)).into_iter().collect();
-    let (mine, timing) = (&settings.timing, any_timing(random));
+    let (others, timing) = (&other.timing, any_timing(random));
     let hears = |mine: &Timing, other: &Timing| other.keepalive() * 2 < mine.warntime();
-    if hears(mine, &timing) && hears(&timing, mine) {
+    if hears(others, &timing) && hears(&timing, others) {
         settings.timing = timing;
     }
 }

@@ -135,6 +135,7 @@ impl Scene {
         let actions = self.node.step(event, self.now);
         for action in &actions {
             if let Action::Start(tag)
+            | Action::Adopt(tag)
             | Action::Stop(tag)
             | Action::LookAtPower(tag)
             | Action::Fence(tag) = action

@@ -73,6 +73,13 @@ fn orders() {
     Bounds { budget, orders: ORDERS, ..Bounds::few(1, 6) }.hold("orders", MILLION);
 }
 
+/// The ranks of the boxes are changed while they go on, and a word comes late, or again.
+#[test]
+fn reloads() {
+    let budget = Budget { reloads: 2, cables: 1, old_words: 1, ..Budget::NONE };
+    Bounds { budget, ..Bounds::few(1, 8) }.hold("reloads", MILLION / 10);
+}
+
 /// Time passes by moving all else into the past: an instant that stood still would be a lie in every state.
 #[test]
 fn every_instant_of_a_box_moves() {

@@ -46,6 +46,8 @@ pub(crate) struct Budget {
     pub(crate) failures: u8,
     /// Words of operators.
     pub(crate) orders: u8,
+    /// Boxes whose rank is changed.
+    pub(crate) reloads: u8,
     /// Cables that are cut or mended, one way.
     pub(crate) cables: u8,
     /// Rounds in which a box is not done with what it was told, or not answered what it asked.
@@ -71,6 +73,7 @@ impl Budget {
             stalls: count,
             failures: count,
             orders: count,
+            reloads: count,
             slow: count,
             denials: count,
             old_words: count,

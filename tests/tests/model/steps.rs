@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use firmware_agnostic::heartbeat::Heartbeat;
+use firmware_agnostic::heartbeat::{Epoch, Heartbeat};
 use firmware_agnostic::identity::{BoxId, LinkId};
-use firmware_agnostic::node::{Action, Answer, Event};
+use firmware_agnostic::node::{Action, Actions, Answer, Event};
 use firmware_agnostic::order::Order;
+use firmware_agnostic::reload::Reloaded;
 use firmware_agnostic::settings::Settings;
 
 use super::pair::{NOW, Pair, Question, RESOURCE, ROUND, Verb};
@@ -39,6 +40,8 @@ pub(crate) enum Step {
     Birth(BoxId, bool),
     /// An operator speaks.
     Order(BoxId, Order),
+    /// A box gets the rank of the other one.
+    Reload(BoxId),
 }
 
 impl Pair {
@@ -77,6 +80,9 @@ impl Pair {
             }
             if left.kills > 0 {
                 steps.push(Step::Kill(id));
+            }
+            if left.reloads > 0 {
+                steps.push(Step::Reload(id));
             }
             let said = self.air[id.other().place()].len();
             for link in (0..links).filter_map(LinkId::new) {
@@ -167,6 +173,10 @@ impl Pair {
             Step::Order(id, order) => {
                 self.left.orders -= 1;
                 self.step(id, Event::Order(order));
+            }
+            Step::Reload(id) => {
+                self.left.reloads -= 1;
+                self.reload(id, settings);
             }
         }
     }
@@ -262,6 +272,28 @@ impl Pair {
         let Some(node) = &mut self.boxes[id.place()].node else { return };
         let before = node.epoch();
         let actions = Arc::make_mut(node).step(event, NOW);
+        self.follow(id, before, event, actions);
+    }
+
+    fn reload(&mut self, id: BoxId, settings: &[Settings; 2]) {
+        let Some(node) = &mut self.boxes[id.place()].node else { return };
+        let node = Arc::make_mut(node);
+        let other = BoxId::BOTH.map(|id| settings[id.place()].priority);
+        let priority = other.into_iter().find(|it| *it != node.settings().priority);
+        let mut settings = node.settings().clone();
+        settings.priority = priority.unwrap_or(settings.priority);
+        let links = (0..settings.links).map(LinkId::new).collect();
+        let actions = node.reload(
+            Reloaded { settings, links, resources: [Some(RESOURCE)].into_iter().collect() },
+            NOW,
+        );
+        // What was said to the old rank is no word to the new one.
+        let epoch = node.epoch();
+        self.follow(id, epoch, Event::Timeout, actions);
+    }
+
+    /// Does what the product wants, which was at `before` when `event` came.
+    fn follow(&mut self, id: BoxId, before: Epoch, event: Event, actions: Actions) {
         for action in actions {
             // What comes after a reset or a farewell is not done.
             if self.at(id).node.is_some() {

@@ -12,6 +12,8 @@ pub enum Error {
     Silent(bool),
     /// The user's password is another one.
     Password,
+    /// It does not answer a login by IPMI 1.5, as it does when the password is another one.
+    NotLetIn,
     /// Its own key (Kg) is another one, or ours is missing.
     Key,
     /// It has no such user, or none that may come over the network.
@@ -70,7 +72,7 @@ impl Error {
 
     /// Whether to ask again does harm: BMCs lock the account of a user who has often come with a wrong password.
     pub const fn locks_out(self) -> bool {
-        matches!(self, Self::Password | Self::Key | Self::User)
+        matches!(self, Self::Password | Self::NotLetIn | Self::Key | Self::User)
     }
 }
 
@@ -84,6 +86,10 @@ impl fmt::Display for Error {
                 "the BMC answers a ping and not this question: see whether IPMI over LAN is switched on in it"
             }
             Self::Password => "wrong password: correct password_file, or set the user's password in the BMC",
+            Self::NotLetIn => {
+                "the BMC does not answer the login: wrong password, or a packet was lost; correct password_file, or set the \
+                 user's password in the BMC"
+            }
             Self::Key => "wrong BMC key (Kg): write it into the file of kg_file, or clear it in the BMC",
             Self::User => "the BMC lets no such user in over the network: correct user, or enable it in the BMC",
             Self::Privilege => {
@@ -120,7 +126,7 @@ impl From<Error> for io::Error {
             // Whoever answers a ping is not silent, nor is one that is busy.
             Error::Silent(false) => io::ErrorKind::TimedOut,
             Error::Busy => io::ErrorKind::ResourceBusy,
-            Error::Password | Error::Key | Error::User | Error::Privilege => {
+            Error::Password | Error::NotLetIn | Error::Key | Error::User | Error::Privilege => {
                 io::ErrorKind::PermissionDenied
             }
             Error::Unknown => io::ErrorKind::Unsupported,

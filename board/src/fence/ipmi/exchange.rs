@@ -122,11 +122,14 @@ impl Exchange {
 
     /// Begins a question that must be answered by `until`.
     pub fn ask(&mut self, request: Request, now: Instant, until: Instant) -> Step {
-        let open = self.is_open();
-        let lost_at = open.then(|| now + (until - now) / LOST);
+        let lost_at = self.is_open().then(|| now + (until - now) / LOST);
         self.alive = false;
         self.question = Some(Question { request, until, lost_at, again: 0, trouble: None });
-        if open { self.say(now) } else { self.begin(now) }
+        match self.stage {
+            Stage::Open(_) => self.say(now),
+            _ if self.is_kept() => Step::default(),
+            _ => self.begin(now),
+        }
     }
 
     /// Takes in a datagram of the BMC.
@@ -148,16 +151,15 @@ impl Exchange {
     /// Notes the time.
     pub fn late(&mut self, now: Instant) -> Step {
         let Some(question) = &self.question else { return Step::default() };
-        let activating = matches!(self.stage, Stage::Activating(_));
-        if activating && self.tries >= HANDSHAKE_TRIES && now >= self.wake.min(question.until) {
-            // Section 6.12.9: what is signed wrongly is dropped without a word.
-            return self.fail(Error::Password, false);
+        if matches!(self.stage, Stage::Activating(_)) && self.is_kept() && now >= self.wake {
+            return self.fail(Error::NotLetIn, false);
         }
         if now >= question.until {
-            let error = question.trouble.unwrap_or(Error::Silent(self.pong || self.alive));
+            let begun = !matches!(self.stage, Stage::Open(_)) && self.is_kept();
+            let alive = self.pong || self.alive || begun;
             // A session in which the BMC said something is not lost.
-            let keep = question.trouble.is_some();
-            return self.fail(error, keep);
+            let keep = question.trouble.is_some() || begun;
+            return self.fail(question.trouble.unwrap_or(Error::Silent(alive)), keep);
         }
         if question.lost_at.is_some_and(|lost_at| now >= lost_at) {
             return self.begin(now);
@@ -190,10 +192,20 @@ impl Exchange {
         matches!(self.stage, Stage::Open(_))
     }
 
-    /// The question is called off. A session that is open stays open.
+    /// Whether the next question goes on with what was begun: a session that is open, or a login by a password of IPMI
+    /// 1.5, which is said once only. What is signed wrongly is dropped without a word (section 6.12.9), and counted.
+    pub fn is_kept(&self) -> bool {
+        match &self.stage {
+            Stage::Open(_) => true,
+            Stage::Activating(it) => it.guard.kind != Kind::Nothing,
+            _ => false,
+        }
+    }
+
+    /// The question is called off. What the next one goes on with stays.
     pub fn call_off(&mut self) {
         self.question = None;
-        if !self.is_open() {
+        if !self.is_kept() {
             self.stage = Stage::Closed;
         }
     }
@@ -289,7 +301,7 @@ impl Exchange {
     }
 
     fn fail(&mut self, error: Error, keep: bool) -> Step {
-        let keep = keep && self.is_open();
+        let keep = keep && self.is_kept();
         if !keep {
             self.stage = Stage::Closed;
         }
@@ -322,6 +334,8 @@ const UNSURE_MAX: Duration = Duration::from_millis(500);
 const LOST: u32 = 3;
 /// A handshake that a doubled packet has spoiled is not spoiled thrice.
 const AGAIN_MAX: u32 = 2;
+/// An answer to a login that is later than this, or than twice the time of the answer before, does not come.
+const LOGIN_MIN: Duration = Duration::from_secs(2);
 /// Silence after so many packets is no loss any more.
 const HANDSHAKE_TRIES: u32 = 3;
 const PING_TAG: u8 = 0x2b;

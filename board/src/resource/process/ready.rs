@@ -22,6 +22,7 @@ use toml::de::DeValue;
 
 use super::notify;
 use crate::child::account::Account;
+use crate::child::own::Own;
 use crate::child::{Child, End, Program};
 use crate::patience::Patience;
 use crate::table::{Source, Value};
@@ -37,8 +38,8 @@ pub enum Ready {
     File(PathBuf),
     /// By letting a command succeed.
     Command {
-        /// The program with its full path, and its arguments.
-        command: Vec<String>,
+        /// What is asked.
+        command: Own,
         /// How long to wait before it is tried again.
         every: Duration,
     },
@@ -55,7 +56,9 @@ impl Ready {
                 Witness::Notify(socket)
             }
             Self::File(path) => Witness::File { path, before: Stamp::of(path) },
-            Self::Command { command, every } => Witness::Command { command, every: *every },
+            Self::Command { command, every } => {
+                Witness::Command { command: command.words(), every: *every }
+            }
         })
     }
 }
@@ -237,10 +240,7 @@ impl Value for Ready {
         match (of("file"), of("command"), of("every"), words.len()) {
             (Some(file), None, None, 1) => PathBuf::read(file, source).map(Self::File),
             (None, Some(command), every, 1 | 2) if every.is_some() == (words.len() == 2) => {
-                let command = Vec::<String>::read(command, source)?;
-                if !command.first().is_some_and(|program| program.starts_with('/')) {
-                    return Err("has a command without the full path of its program".to_owned());
-                }
+                let command = Own::read(command, source).map_err(|it| format!("command {it}"))?;
                 let every = every.map_or(Ok(EVERY), |every| Duration::read(every, source))?;
                 Ok(Self::Command { command, every })
             }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use board::patience::{Cord, Patience};
 use board::resource::{Config, Place, Resource};
-use firmware_agnostic::identity::{BoxId, ResourceId};
+use firmware_agnostic::identity::BoxId;
 
 /// What the group is settled for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,8 +25,8 @@ impl Position {
     }
 }
 
-pub(super) struct Member {
-    pub(super) id: ResourceId,
+/// One resource, as far as it is known here.
+pub(crate) struct Member {
     pub(super) config: Config,
     pub(super) resource: Box<dyn Resource>,
     pub(super) runs: bool,
@@ -36,18 +36,31 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn open(config: &Config, id: ResourceId, me: BoxId) -> io::Result<Self> {
+    /// The resources of the box `me`. Nothing is started.
+    ///
+    /// # Errors
+    ///
+    /// When one of them cannot exist here, by its name.
+    pub(crate) fn open_all(configs: &[Config], me: BoxId) -> io::Result<Vec<Self>> {
+        configs.iter().map(|config| Self::open(config, me)).collect()
+    }
+
+    fn open(config: &Config, me: BoxId) -> io::Result<Self> {
         let resource = config.open(me).map_err(|error| {
             io::Error::new(error.kind(), format!("resource {}: {error}", config.name))
         })?;
         Ok(Self {
-            id,
             config: config.clone(),
             resource,
             runs: false,
             fresh: true,
             next_look: Instant::now(),
         })
+    }
+
+    /// Goes on with what runs by `other`.
+    pub(super) fn succeed(&mut self, other: Self) {
+        *self = Self { config: self.config.clone(), ..other };
     }
 
     /// Watches on what an earlier life has left of it, and tells whether it did.

@@ -57,6 +57,10 @@ impl Logins {
         self.entries.iter().filter(|entry| matches!(entry.state, State::Ready(_))).count()
     }
 
+    pub(super) const fn wrong(&self) -> u32 {
+        self.wrong
+    }
+
     pub(super) fn forget(&mut self) {
         self.entries.clear();
     }
@@ -229,6 +233,8 @@ impl Inside {
                     padded.iter_mut().zip(user.name.bytes()).for_each(|(to, from)| *to = from);
                     name == padded
                 });
+                let locked = self.logins.wrong >= self.character.locks_after;
+                let user = user.filter(|_| !locked);
                 let (Some(user), Some(kind)) = (user.cloned(), Kind::of(*kind)) else {
                     return (0x81, Vec::new());
                 };

@@ -41,6 +41,12 @@ impl Seen {
         }
     }
 
+    /// Notes that the box is set up differently from now on: whatever was said to it before releases nothing.
+    pub fn reload(&mut self) {
+        (self.epoch, self.event) = (None, None);
+        self.stays.forget();
+    }
+
     /// Notes what `node` has become.
     pub fn review(&mut self, node: &Node, local: Instant, now: u64) {
         let hears = |word: &&Heartbeat| word.heard.is_some_and(|it| it.boot == node.epoch().boot);

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{Activation, Exchange, Stage, Step, Way, next};
+use super::{Activation, Exchange, LOGIN_MIN, Stage, Step, Way, next};
 use crate::fence::ipmi::command;
 use crate::fence::ipmi::error::Error;
 use crate::fence::ipmi::message::Response;
@@ -132,7 +132,13 @@ impl Exchange {
         password.iter_mut().zip(&*self.login.password).for_each(|(to, from)| *to = *from);
         let sequence = u32::from_le_bytes(self.bytes()).max(1);
         let guard = Old { kind, password };
-        self.turn(Stage::Activating(Activation { guard, session, challenge, sequence }), now)
+        let took = now - self.said_at;
+        let step =
+            self.turn(Stage::Activating(Activation { guard, session, challenge, sequence }), now);
+        if self.is_kept() {
+            self.wake = now + (took * 2).max(LOGIN_MIN);
+        }
+        step
     }
 
     fn on_activation(&mut self, activation: Activation, packet: &Packet<'_>, now: Instant) -> Step {

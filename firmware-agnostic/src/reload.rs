@@ -1,0 +1,67 @@
+//! What changes when the configuration does, while the box goes on?
+//!
+//! Its settings, and nothing that it knows: the role, the term, the peer's word and the failures stay. The box takes a
+//! new stance, so that whatever the peer has said to the old one, with another rank for instance, starts nobody (the
+//! echo rule).
+
+use heapless::Vec;
+
+use crate::heartbeat::Asks;
+use crate::identity::{LINKS_MAX, LinkId, RESOURCES_MAX, ResourceId};
+use crate::news::News;
+use crate::node::{Actions, Node, tell};
+use crate::order::Refusal;
+use crate::settings::Settings;
+use crate::time::Instant;
+
+/// A new configuration, and what of the old one is in it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reloaded {
+    /// The new settings; which box it is and which machine stays as it is.
+    pub settings: Settings,
+    /// For each link, its place so far; none for a new one.
+    pub links: Vec<Option<LinkId>, LINKS_MAX>,
+    /// For each resource, its place so far; none for a new one, and for one that is to be tried afresh.
+    pub resources: Vec<Option<ResourceId>, RESOURCES_MAX>,
+}
+
+impl Node {
+    /// Whether this box may go on with another configuration now, while its peer has the present one.
+    ///
+    /// # Errors
+    ///
+    /// When the resources are about to start or stop, and will answer for those of the present one; or when the boxes would no longer hear each other, or
+    /// not often enough, and one of them would shoot.
+    pub fn may_reload(&self, reloaded: &Reloaded, now: Instant) -> Result<(), Refusal> {
+        if self.asked.is_some() {
+            return Err(Refusal::Busy);
+        }
+        let hears = self.peer.hears(now);
+        let stays = reloaded.links.iter().flatten().any(|link| hears.contains(*link));
+        if hears.is_empty() || self.asks == Asks::Maintenance {
+            Ok(())
+        } else if !stays {
+            Err(Refusal::NoLinkStays)
+        } else if !self.settings.timing.goes_with(&reloaded.settings.timing) {
+            Err(Refusal::TimesApart)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Goes on with other settings, and tells what to do about it, as [`Node::step`] does.
+    pub fn reload(&mut self, reloaded: Reloaded, now: Instant) -> Actions {
+        self.undergo(now, |node, actions| {
+            let differed = node.config_differs();
+            let Reloaded { settings, links, resources } = reloaded;
+            let (me, system) = (node.settings.me, node.settings.system);
+            node.settings = Settings { me, system, ..settings };
+            node.peer.reload(node.settings.timing, &links, now);
+            node.recovery.reload(&node.settings.resources, &resources);
+            node.change += 1;
+            if node.config_differs() && !differed {
+                tell(actions, News::ConfigDiffers);
+            }
+        })
+    }
+}

@@ -1,0 +1,229 @@
+//! What becomes of the resources when the configuration is another one?
+//!
+//! What would run the same way runs on, and is not touched. What would not is stopped, in reverse order, before anything
+//! is started; then whatever has come to its place here is started in order. One that does not start has failed, as it may
+//! at any time; one that had failed before is left to whoever decides about that.
+//!
+//! What is no resource any more, and cannot be stopped, is kept in mind: this box has not released before that has
+//! stopped too.
+
+use std::io;
+
+use super::{Hands, Member, files, note};
+
+impl Hands {
+    pub(super) fn reload(&mut self, members: Vec<Member>) {
+        self.lease.patience = members.iter().map(|member| member.config.stop_timeout).sum();
+        self.reserve.keep(files(&members));
+        let position = self.position;
+        let mut gone = std::mem::replace(&mut self.members, members);
+        let mut known = Vec::new();
+        for member in &mut self.members {
+            let same = |other: &Member| other.config.runs_like(&member.config);
+            if let Some(place) = gone.iter().position(same) {
+                let other = gone.remove(place);
+                if position.has(other.config.place) {
+                    known.push(other.config.name.clone());
+                }
+                member.succeed(other);
+            }
+        }
+        for mut member in gone.into_iter().rev() {
+            if !stops(&mut member) {
+                self.leftovers.push(member);
+            }
+        }
+        let strangers = self.members.iter_mut().rev();
+        for member in strangers.filter(|it| it.runs && !position.has(it.config.place)) {
+            stops(member);
+            note(&self.states, member, None);
+        }
+        self.fill_beside(&known);
+    }
+
+    /// Starts, in order, whatever has its place here, but for what is `known`, whatever becomes of the others.
+    fn fill_beside(&mut self, known: &[String]) {
+        let mut failed = Vec::new();
+        let (position, cord) = (self.position, self.cord.clone());
+        let new = |it: &&mut Member| !known.contains(&it.config.name);
+        let members = self.members.iter_mut().filter(new);
+        for member in members.filter(|it| position.has(it.config.place)) {
+            let started = member.start(&cord);
+            note(&self.states, member, started.as_ref().err());
+            let name = &member.config.name;
+            match started {
+                Ok(()) => log::info!("resource {name} runs"),
+                // Everything is about to be stopped.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
+                Err(error) => {
+                    log::error!("resource {name} did not start: {error}");
+                    failed.push(name.clone());
+                }
+            }
+        }
+        for name in failed {
+            self.failed(name);
+        }
+    }
+}
+
+/// Stops `member`, and tells whether it has stopped.
+pub(super) fn stops(member: &mut Member) -> bool {
+    let stopped = member.stop();
+    if let Err(error) = &stopped {
+        log::error!(
+            "resource {} could not be stopped: {error}; this box must not let the other serve before it is",
+            member.config.name
+        );
+    }
+    stopped.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use board::journal::Store;
+    use board::lease::Lease;
+    use board::patience::{Cord, Patience};
+    use board::reserve::Reserve;
+    use board::resource::{Config, Resource};
+    use board::table::Source;
+    use firmware_agnostic::identity::BoxId;
+    use firmware_agnostic::node::{Answer, Event};
+    use smol::channel::Receiver;
+    use tempfile::TempDir;
+
+    use super::super::member::Position;
+    use super::super::{State, States, Waiting};
+    use super::*;
+    use crate::run::Input;
+
+    #[test]
+    fn what_is_the_same_is_not_touched() {
+        let mut stage = Stage::active(&[("a", 1), ("b", 1), ("c", 1)]);
+        stage.reload(&[("new", 1), ("c", 1), ("b", 2), ("a", 1)]);
+        assert_eq!(stage.done(), ["stop b1", "start new1", "start b2"]);
+        stage.reload(&[("a", 1)]);
+        assert_eq!(stage.done(), ["stop b2", "stop c1", "stop new1"]);
+    }
+
+    #[test]
+    fn what_has_failed_is_left_to_others() {
+        let mut stage = Stage::active(&[("a", 1), ("b", 1)]);
+        stage.hands.members[1].runs = false;
+        stage.reload(&[("b", 1), ("c", 1)]);
+        assert_eq!(stage.done(), ["stop a1", "start c1"]);
+        stage.hands.restart("b");
+        assert_eq!(stage.done(), ["stop b1", "start b1"]);
+    }
+
+    #[test]
+    fn what_cannot_be_stopped_is_not_released() {
+        let mut stage = Stage::active(&[("a", 1), ("stuck", 1)]);
+        stage.reload(&[("a", 1)]);
+        assert_eq!(stage.done(), ["stop stuck1"]);
+        stage.hands.stop(7);
+        assert_eq!(stage.done(), ["stop a1", "stop stuck1"]);
+        let told = stage.told.try_recv();
+        assert!(matches!(told, Ok(Input::Event(Event::Answer(7, Answer::StopFailed(_))))));
+    }
+
+    #[test]
+    fn what_does_not_start_has_failed_and_keeps_nobody_waiting() {
+        let mut stage = Stage::active(&[("a", 1)]);
+        stage.reload(&[("a", 1), ("broken", 1), ("b", 1)]);
+        assert_eq!(stage.done(), ["start broken1", "stop broken1", "start b1"]);
+        assert!(
+            matches!(stage.told.try_recv(), Ok(Input::ResourceFailed(name)) if name == "broken")
+        );
+        let states = stage.hands.states.lock().unwrap();
+        assert_eq!(
+            states.resources.iter().map(|state| state.runs).collect::<Vec<_>>(),
+            [true, false, true]
+        );
+    }
+
+    /// The hands of a box that serves, and what they did.
+    struct Stage {
+        hands: Hands,
+        done: Arc<Mutex<Vec<String>>>,
+        told: Receiver<Input>,
+        _room: TempDir,
+    }
+
+    impl Stage {
+        fn active(resources: &[(&str, u32)]) -> Self {
+            let room = tempfile::tempdir().unwrap();
+            let (inputs, told) = smol::channel::unbounded();
+            let lease = Lease::open(&room.path().join("lease")).unwrap();
+            let hands = Hands {
+                members: Vec::new(),
+                leftovers: Vec::new(),
+                position: Position::Active,
+                lease: Waiting { lease, patience: Duration::ZERO, left: Some(false) },
+                store: Store::open(&room.path().join("journal")).0,
+                inputs,
+                bell: Cord::new().unwrap(),
+                cord: Cord::new().unwrap(),
+                states: Arc::default(),
+                reserve: Reserve::new("a test", 0).unwrap(),
+            };
+            let mut stage = Self { hands, done: Arc::default(), told, _room: room };
+            stage.reload(resources);
+            stage.done();
+            stage
+        }
+
+        fn reload(&mut self, resources: &[(&str, u32)]) {
+            let members = resources.iter().map(|(name, version)| {
+                let text = format!(
+                    "kind = \"process\"\nname = \"{name}\"\ncommand = [\"/x\", \"{version}\"]\n"
+                );
+                let config = Config::read(&mut Source::new(&text).parse()).unwrap();
+                let mut member = Member::open_all(&[config], BoxId::First).unwrap().remove(0);
+                let done = self.done.clone();
+                member.resource = Box::new(Fake { name: format!("{name}{version}"), done });
+                member
+            });
+            let members: Vec<_> = members.collect();
+            let of = |it: &Member| State::of(&it.config.name, &[]);
+            let states = States { resources: members.iter().map(of).collect(), journal: None };
+            *self.hands.states.lock().unwrap() = states;
+            self.hands.reload(members);
+            let running = self.hands.members.iter();
+            running.for_each(|member| note(&self.hands.states, member, None));
+        }
+
+        fn done(&self) -> Vec<String> {
+            std::mem::take(&mut self.done.lock().unwrap())
+        }
+    }
+
+    struct Fake {
+        name: String,
+        done: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Fake {
+        fn does(&self, verb: &str, fails: &str) -> io::Result<()> {
+            self.done.lock().unwrap().push(format!("{verb} {}", self.name));
+            if self.name.starts_with(fails) { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+        }
+    }
+
+    impl Resource for Fake {
+        fn start(&mut self, _: &Patience) -> io::Result<()> {
+            self.does("start", "broken")
+        }
+
+        fn stop(&mut self, _: &Patience) -> io::Result<()> {
+            self.does("stop", "stuck")
+        }
+
+        fn monitor(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}

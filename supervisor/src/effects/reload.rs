@@ -1,0 +1,216 @@
+//! Going on with another configuration: what has changed is replaced, part by part, and the rest is not touched.
+//!
+//! All that could fail is opened first. From then on nothing fails any more, so that a configuration is in force as a
+//! whole, or not at all.
+
+use std::io;
+use std::rc::Rc;
+
+use board::check;
+use firmware_agnostic::identity::{LINKS_MAX, LinkId, RESOURCES_MAX, ResourceId};
+use firmware_agnostic::node::{Event, Node};
+use firmware_agnostic::reload::Reloaded;
+use firmware_agnostic::settings::Settings;
+use firmware_agnostic::time::Instant;
+use smol::channel::Sender;
+
+use super::group::Member;
+use super::{Effects, Guarded, Gun};
+use crate::config::{Config, Difference};
+use crate::guard::Brief;
+use crate::history::History;
+use crate::hooks::Hooks;
+use crate::labels::Labels;
+use crate::metrics::{self, Published};
+use crate::reload::{Candidate, refused};
+use crate::request::Wish;
+use crate::run::Input;
+use crate::senses::Watch;
+
+/// What a reload has come to.
+pub(super) type Outcome = Result<(Option<Box<Reloaded>>, String), String>;
+
+/// What was opened for the new configuration, where the old one has another.
+struct Opened {
+    members: Vec<Member>,
+    gun: Option<Gun>,
+    witnesses: Option<Watch>,
+    gates: Option<Watch>,
+    hooks: Option<Hooks>,
+    history: Option<History>,
+    metrics: Option<Published>,
+    guarded: Option<Guarded>,
+}
+
+impl Effects {
+    /// Tells whoever wanted a reload what has come of it, and gives what the node should know.
+    pub(super) fn tell_outcome(outcome: Outcome, reply: &Sender<String>) -> Option<Box<Reloaded>> {
+        match outcome {
+            Ok((reloaded, text)) => {
+                let _ = reply.try_send(format!("ok\n{text}"));
+                reloaded
+            }
+            Err(reasons) => {
+                refused(reply, &reasons);
+                None
+            }
+        }
+    }
+
+    /// Goes on with `candidate`, if that is wished and can be. Tells what the node should know, and people.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing has changed, for people.
+    pub(super) fn reload(
+        &mut self,
+        candidate: Candidate,
+        wish: Wish,
+        node: &Node,
+        now: Instant,
+    ) -> Outcome {
+        let Candidate { config, keys } = candidate;
+        let config = config.following(&self.config);
+        let mut difference = Difference::between(&self.config, &config);
+        if keys != self.keys {
+            let [was, is] = [&self.keys, &keys]
+                .map(|keys| keys.ids().map(|id| id.to_string()).collect::<Vec<_>>().join(", "));
+            difference.add("the keys", format!("{was} -> {is}; the first one signs"));
+        }
+        if difference.is_empty() {
+            log::info!("reload: nothing has changed");
+            return Ok((None, "nothing has changed\n".to_owned()));
+        }
+        let fixed = difference.fixed();
+        if !fixed.is_empty() {
+            return Err(fixed.join("\n"));
+        }
+        let reloaded = reloaded(&self.config, &config);
+        node.may_reload(&reloaded, now).map_err(|refusal| refusal.to_string())?;
+        if wish == Wish::Show {
+            return Ok((None, format!("{difference}nothing was changed: say twobox reload\n")));
+        }
+        let opened =
+            self.open_changed(&config, &difference, node).map_err(|error| error.to_string())?;
+        difference.to_string().lines().for_each(|line| log::info!("reload: {line}"));
+        self.keys = keys;
+        self.reception.borrow_mut().reload(self.keys.clone(), &reloaded.links);
+        self.links.reload(&config.links, &reloaded.links);
+        self.letters.go_on(&self.keys, &config, self.links.ports());
+        self.replace(opened, config);
+        Ok((Some(Box::new(reloaded)), format!("{difference}reloaded\n")))
+    }
+
+    /// Opens what has changed, and touches nothing.
+    fn open_changed(
+        &self,
+        config: &Config,
+        difference: &Difference,
+        node: &Node,
+    ) -> io::Result<Opened> {
+        let (old, me) = (&self.config, config.settings.me);
+        if let Some(keeper) = &self.keeper {
+            keeper.expect(&config.settings)?;
+        }
+        let brief = brief(self.guarded.brief(), config);
+        let peer = format!("box.{}.fence", config.name(me.other()));
+        let gates = gates(config);
+        Ok(Opened {
+            members: Member::open_all(&config.resources, me)?,
+            gun: difference
+                .touches(&peer)
+                .then(|| Gun::open(config.fence_of(me.other()), self.inputs.clone()))
+                .transpose()?,
+            witnesses: (config.witnesses != old.witnesses)
+                .then(|| {
+                    Watch::over(&config.witnesses, node.witness(), &self.inputs, || Input::Witness)
+                })
+                .transpose()?,
+            // What is not known to be in step must not make the resources move.
+            gates: (gates != self::gates(old))
+                .then(|| Watch::over(&gates, false, &self.inputs, || Input::Gate))
+                .transpose()?,
+            hooks: (config.hooks != old.hooks)
+                .then(|| Hooks::open(&config.hooks, config.name(me)))
+                .transpose()?,
+            history: (config.history != old.history)
+                .then(|| History::open(&config.history))
+                .transpose()?,
+            metrics: (config.metrics != old.metrics)
+                .then(|| metrics::publish(config.metrics.clone(), &self.inputs))
+                .transpose()?,
+            guarded: (brief != *self.guarded.brief())
+                .then(|| Guarded::start(brief, &self.executor))
+                .transpose()?,
+        })
+    }
+
+    /// Puts what was opened in the place of what was there.
+    fn replace(&mut self, opened: Opened, config: Config) {
+        let Opened { members, gun, witnesses, gates, hooks, history, metrics, guarded } = opened;
+        self.labels = Rc::new(Labels::new(&config));
+        self.chronicle
+            .reload(self.labels.clone(), history.map(|history| (history, &*config.history.file)));
+        if let Some(hooks) = hooks {
+            self.chronicle.hooks().become_like(&hooks);
+        }
+        if let Some(gun) = gun {
+            gun.succeed(&self.gun);
+            self.gun = gun;
+            // What was held against the device before is not held against this one.
+            self.soon(Input::Event(Event::SeenOn));
+        }
+        if let Some(witnesses) = witnesses {
+            self.witnesses = witnesses;
+            self.soon(Input::Witness);
+        }
+        if let Some(gates) = gates {
+            self.gates = gates;
+            self.soon(Input::Gate);
+        }
+        if let Some(metrics) = metrics {
+            self.metrics = metrics;
+        }
+        if let Some(guarded) = guarded {
+            std::mem::replace(&mut self.guarded, guarded).dismiss();
+        }
+        if let Some(keeper) = &self.keeper {
+            keeper.reload(&config.settings);
+        }
+        if config.log.level != self.config.log.level {
+            log::set_max_level(config.log.level);
+        }
+        self.ready.reload(config.ready_file.clone());
+        self.group.reload(members, &config.resources);
+        self.config = Rc::new(config);
+    }
+
+    /// Has the loop take `input` in after this.
+    pub(super) fn soon(&self, input: Input) {
+        let inputs = self.inputs.clone();
+        self.executor.spawn(async move { drop(inputs.send(input).await) }).detach();
+    }
+}
+
+/// What the node should know of `new`.
+fn reloaded(old: &Config, new: &Config) -> Reloaded {
+    let link = |config| LinkId::new(old.links.iter().position(|link| link == config)?);
+    let resource = |config: &board::resource::Config| {
+        ResourceId::new(old.resources.iter().position(|resource| config.runs_like(resource))?)
+    };
+    Reloaded {
+        settings: Settings::clone(&new.settings),
+        links: new.links.iter().take(LINKS_MAX).map(link).collect(),
+        resources: new.resources.iter().take(RESOURCES_MAX).map(resource).collect(),
+    }
+}
+
+/// What a guard should know of `new` that knows `old`.
+fn brief(old: &Brief, new: &Config) -> Brief {
+    Brief { patience: new.restart_time, config: new.text.clone(), ..old.clone() }
+}
+
+/// Every gate of the resources.
+pub(crate) fn gates(config: &Config) -> Vec<check::Config> {
+    config.resources.iter().filter_map(|resource| resource.gate.clone()).collect()
+}

@@ -1,0 +1,115 @@
+//! The links of this box: what comes by each of them becomes an event.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use board::clock::Clock;
+use board::link::{Config, Port, Seen};
+use firmware_agnostic::frame::FRAME_MAX;
+use firmware_agnostic::identity::{BoxId, LinkId};
+use firmware_agnostic::node::Event;
+use firmware_agnostic::reception::Reception;
+use smol::channel::Sender;
+use smol::future::yield_now;
+use smol::{LocalExecutor, Task};
+
+use crate::letters::Letters;
+use crate::run::Input;
+
+/// Every link, in the order of the configuration.
+pub(crate) struct Links {
+    me: BoxId,
+    executor: Rc<LocalExecutor<'static>>,
+    heard: Heard,
+    ports: Vec<Rc<Port>>,
+    ears: Vec<Ear>,
+}
+
+/// What becomes of what comes by a link: it is a piece of a letter, or goes through the reception into the loop.
+type Heard = (Rc<RefCell<Reception>>, Rc<Letters>, Sender<Input>);
+
+/// The task that listens at a port, as long as this lives.
+struct Ear {
+    link: Rc<Cell<LinkId>>,
+    _listens: Task<()>,
+}
+
+impl Links {
+    /// The links of `configs` on the box `me`. What comes by them goes to `heard`.
+    pub(crate) fn new(
+        configs: &[Config],
+        me: BoxId,
+        executor: Rc<LocalExecutor<'static>>,
+        heard: Heard,
+    ) -> Self {
+        let (ports, ears) = (Vec::new(), Vec::new());
+        let mut links = Self { me, executor, heard, ports, ears };
+        links.reload(configs, &[]);
+        links
+    }
+
+    /// Where frames are sent.
+    pub(crate) fn ports(&self) -> &[Rc<Port>] {
+        &self.ports
+    }
+
+    /// Goes on with the links of `configs`: for each one `places` has its place so far, and it stays open.
+    pub(crate) fn reload(&mut self, configs: &[Config], places: &[Option<LinkId>]) {
+        let known = self.ports.drain(..).zip(self.ears.drain(..));
+        let mut known: Vec<_> = known.map(Some).collect();
+        let kept: Vec<_> = (0..configs.len())
+            .map(|place| known.get_mut((*places.get(place)?)?.place()).and_then(Option::take))
+            .collect();
+        // Closed before anything is opened, which may be the same with other words.
+        drop(known);
+        for ((config, link), kept) in configs.iter().zip((0..).map_while(LinkId::new)).zip(kept) {
+            let (port, ear) = kept.unwrap_or_else(|| self.open(config, link));
+            ear.link.set(link);
+            self.ports.push(port);
+            self.ears.push(ear);
+        }
+    }
+
+    fn open(&self, config: &Config, link: LinkId) -> (Rc<Port>, Ear) {
+        let (port, link) = (Rc::new(Port::new(config.clone(), self.me)), Rc::new(Cell::new(link)));
+        let listens = listen(port.clone(), link.clone(), self.heard.clone());
+        (port, Ear { link, _listens: self.executor.spawn(listens) })
+    }
+}
+
+/// Turns what comes by one link into events, for ever.
+async fn listen(port: Rc<Port>, link: Rc<Cell<LinkId>>, (reception, letters, inputs): Heard) {
+    // A little more than a frame has, so that a longer one is seen to be longer.
+    let mut buffer = [0; FRAME_MAX + 2];
+    loop {
+        let seen = port.receive(&mut buffer).await;
+        let link = link.get();
+        let length = match seen {
+            Seen::Frame(length) => length,
+            Seen::Line(up) => {
+                let _ = inputs.send(Input::Event(Event::Line(link, up))).await;
+                continue;
+            }
+        };
+        let frame = buffer.get(..length).unwrap_or(&buffer);
+        if letters.hear(link, frame) {
+            continue;
+        }
+        let received = reception.borrow_mut().receive(link, frame, Clock.now());
+        match received {
+            Ok(heartbeat) => {
+                letters.heard_on(heartbeat.hears);
+                // A heartbeat that finds no room is lost, as others are.
+                let _ = inputs.try_send(Input::Event(Event::Heartbeat(link, heartbeat)));
+            }
+            Err(cause) => {
+                let count = reception.borrow().statistics(link).dropped[cause as usize];
+                // The first, the tenth, the hundredth: a flood makes no flood of lines.
+                if count.checked_ilog10().is_some_and(|zeros| count == 10_u32.pow(zeros)) {
+                    log::warn!("link {}: dropped a frame: {cause} ({count} so far)", port.name());
+                }
+            }
+        }
+        yield_now().await;
+    }
+}

@@ -1,0 +1,84 @@
+//! What does the file say now, and could this supervisor go on with it?
+//!
+//! It is read and checked on a thread of its own, as `twobox check --here` would, because a disk may take its time. What is
+//! right comes before the loop as a [`Candidate`], and is compared there with what the supervisor runs with
+//! (`effects/reload.rs`); what is not changes nothing.
+
+use board::threads;
+use firmware_agnostic::frame::Keys;
+use smol::channel::{Receiver, Sender, bounded};
+
+use crate::check::{self, load};
+use crate::config::Config;
+use crate::request::{Request, Wish};
+use crate::run::Input;
+use crate::upgrade::Itself;
+
+/// A configuration that was read, and is right.
+#[derive(Clone)]
+pub(crate) struct Candidate {
+    pub(crate) config: Config,
+    pub(crate) keys: Keys,
+}
+
+impl Candidate {
+    /// What the file says now.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it.
+    pub(crate) fn read(itself: &Itself) -> Result<Self, String> {
+        let config =
+            load(&itself.config, Some(&itself.name), true).map_err(|error| error.to_string())?;
+        Self::with_keys(config)
+    }
+
+    /// What `text` says, which is to stand in the file.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it.
+    pub(crate) fn of(itself: &Itself, text: &str) -> Result<Self, String> {
+        let config = check::read(text, &itself.config, &itself.name);
+        Self::with_keys(config.map_err(|error| error.to_string())?)
+    }
+
+    fn with_keys(config: Config) -> Result<Self, String> {
+        let keys = config.keys().map_err(|error| error.to_string())?;
+        Ok(Self { config, keys })
+    }
+}
+
+impl Itself {
+    /// Reads the configuration again, and puts it before the loop; or tells all that is wrong with it.
+    pub(crate) fn read_again(&self, wish: Wish, inputs: Sender<Input>, reply: Sender<String>) {
+        let (itself, refuse) = (self.clone(), reply.clone());
+        let work = move || match Candidate::read(&itself) {
+            Ok(candidate) => {
+                let _ = inputs.send_blocking(Input::Reload(Box::new(candidate), wish, reply));
+            }
+            Err(reasons) => refused(&reply, &reasons),
+        };
+        if let Err(error) = threads::spawn("reload", work) {
+            refused(&refuse, &error.to_string());
+        }
+    }
+}
+
+/// Tells somebody, who may have hung up, why nothing has changed.
+pub(crate) fn refused(reply: &Sender<String>, reasons: &str) {
+    let _ = reply.try_send(format!("refused\n{reasons}\nnothing was changed\n"));
+}
+
+/// Reloads whenever a hang-up asks for it; those that come meanwhile are one. What has changed is in the log then, and so is
+/// why nothing has.
+pub(crate) async fn reload_on(hangups: Receiver<()>, inputs: Sender<Input>) {
+    while hangups.recv().await.is_ok() {
+        let (reply, answer) = bounded(1);
+        let _ = inputs.send(Input::Request(Request::Reload(Wish::Apply), reply)).await;
+        let said = answer.recv().await.unwrap_or_default();
+        if let Some(("refused", reasons)) = said.split_once('\n') {
+            reasons.lines().for_each(|reason| log::error!("reload: {reason}"));
+        }
+    }
+}
