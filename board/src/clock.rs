@@ -8,7 +8,7 @@
 //! People want the time of day beside it ([`Wall`]). It can be set and may be wrong, and decides nothing.
 
 use std::fmt;
-use std::time;
+use std::time::{self, Duration};
 
 use firmware_agnostic::time::Instant;
 use rustix::time::{ClockId, clock_gettime};
@@ -28,7 +28,12 @@ impl Clock {
 
     /// The time of day, for people and their programs.
     pub fn wall(self) -> Wall {
-        Wall(u64::try_from(clock_gettime(ClockId::Realtime).tv_sec).unwrap_or(0))
+        Wall(self.since_1970().as_secs())
+    }
+
+    /// The same, to the millionth of a second.
+    pub fn since_1970(self) -> Duration {
+        clock_gettime(ClockId::Realtime).try_into().unwrap_or_default()
     }
 
     /// When a timer must ring to ring at `instant`, or within a thousandth of a second after it.
@@ -41,6 +46,29 @@ impl Clock {
 /// A time of day, in seconds since 1970. Written as RFC 3339 has it, in UTC.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Wall(pub u64);
+
+impl Wall {
+    /// Reads what [`Wall`] writes.
+    pub fn read(text: &str) -> Option<Self> {
+        let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+        let numbers = |text: &str, between| -> Option<[u64; 3]> {
+            let numbers: Option<Vec<_>> =
+                text.split(between).map(|part| part.parse().ok()).collect();
+            numbers?.try_into().ok()
+        };
+        let ([year, month, day], [hour, minute, second]) =
+            (numbers(date, '-')?, numbers(time, ':')?);
+        let known = (1970..=9999).contains(&year) && (1..=12).contains(&month) && day > 0;
+        if !known || day > 31 || hour > 23 || minute > 59 || second > 60 {
+            return None;
+        }
+        // Years begin in March here too.
+        let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+        let days = year * 365 + year / 4 - year / 100 + year / 400;
+        let days = days + (month * 153 + 2) / 5 + day - 1 - 719_468;
+        Some(Self(((days * 24 + hour) * 60 + minute) * 60 + second))
+    }
+}
 
 impl fmt::Display for Wall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,12 +89,10 @@ impl fmt::Display for Wall {
 }
 
 /// A deadline that never comes is looked at again after a year, because the standard library's instants end somewhere.
-const WAIT_MAX: time::Duration = time::Duration::from_secs(365 * 86_400);
+const WAIT_MAX: Duration = Duration::from_secs(365 * 86_400);
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -96,6 +122,10 @@ mod tests {
             (4_107_542_400, "2100-03-01T00:00:00Z"),
         ] {
             assert_eq!(Wall(seconds).to_string(), text);
+            assert_eq!(Wall::read(text), Some(Wall(seconds)));
+        }
+        for wrong in ["", "2026", "2026-01-01", "2026-13-01T00:00:00Z", "0-1-1T0:0:0Z", "aTbZ"] {
+            assert_eq!(Wall::read(wrong), None, "{wrong}");
         }
         assert!(Clock.wall().0 > 1_600_000_000, "the clock of this machine is set");
     }

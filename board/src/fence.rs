@@ -24,6 +24,7 @@ pub mod command;
 mod guid;
 pub mod ipmi;
 mod ladder;
+mod reach;
 #[cfg(feature = "redfish")]
 pub mod redfish;
 pub mod serial_reset;
@@ -168,6 +169,24 @@ pub trait Fence: Send {
     /// When the device could tell, and did not.
     fn was_cut(&mut self, _patience: &Patience) -> io::Result<Option<bool>> {
         Ok(None)
+    }
+
+    /// Writes down, where people look who find the box off, that it was shot; where the device has such a place.
+    ///
+    /// # Errors
+    ///
+    /// When it could, and did not.
+    fn note_shot(&mut self, _patience: &Patience) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Shows a person for a quarter of a minute which box it is, and tells whether it can do that.
+    ///
+    /// # Errors
+    ///
+    /// When it could, and did not.
+    fn blink(&mut self, _patience: &Patience) -> io::Result<bool> {
+        Ok(false)
     }
 
     /// How long it may be left alone until it is asked for the power again, to see that it still answers, and to keep

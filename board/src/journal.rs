@@ -17,7 +17,8 @@ pub struct Store {
     /// The number of the newest entry.
     number: u32,
     file: Option<File>,
-    failed: bool,
+    /// What is to be on the disk and is not, and why.
+    owed: Option<(Journal, String)>,
 }
 
 impl Store {
@@ -44,30 +45,43 @@ impl Store {
             }
         };
         let number = entry.map_or(0, |(number, _)| number);
-        let store = Self { path: path.to_owned(), number, file: None, failed: false };
+        let store = Self { path: path.to_owned(), number, file: None, owed: None };
         (store, entry.map(|(_, journal)| journal))
     }
 
     /// Writes `journal` down, and returns when it would survive a power cut; or says, once, why it would not.
     pub fn write(&mut self, journal: &Journal) {
-        match self.try_write(journal) {
-            Ok(()) if self.failed => {
-                self.failed = false;
-                log::info!("journal {}: written again", self.path.display());
-            }
-            Ok(()) => {}
-            Err(error) => {
-                self.file = None;
-                if !self.failed {
-                    self.failed = true;
-                    log::error!(
-                        "journal {}: {error}: after a power cut this box will not know what it was; name a file that can be \
-                         written in [journal]",
-                        self.path.display()
-                    );
+        let written = self.try_write(journal);
+        let path = self.path.display();
+        match written {
+            Ok(()) => {
+                if self.owed.take().is_some() {
+                    log::info!("journal {path}: written again");
                 }
             }
+            Err(error) => {
+                if self.owed.is_none() {
+                    log::error!(
+                        "journal {path}: {error}: after a power cut this box will not know what it was; name a file that \
+                         can be written in [journal]"
+                    );
+                }
+                self.file = None;
+                self.owed = Some((*journal, error.to_string()));
+            }
         }
+    }
+
+    /// Tries once more to write what could not be written.
+    pub fn try_again(&mut self) {
+        if let Some((journal, _)) = self.owed.clone() {
+            self.write(&journal);
+        }
+    }
+
+    /// Why the newest entry is not on the disk, if it is not.
+    pub fn failure(&self) -> Option<&str> {
+        self.owed.as_ref().map(|(_, reason)| reason.as_str())
     }
 
     fn try_write(&mut self, journal: &Journal) -> io::Result<()> {
@@ -149,15 +163,16 @@ mod tests {
         store.write(&journal(1));
         assert_eq!(Store::open(&path).1, None);
         fs::create_dir(path.parent().unwrap()).unwrap();
-        store.write(&journal(2));
-        assert_eq!(Store::open(&path).1, Some(journal(2)));
+        store.try_again();
+        assert_eq!(store.failure(), None);
+        assert_eq!(Store::open(&path).1, Some(journal(1)));
     }
 
     #[test]
     fn a_full_disk_is_survived() {
         let (mut store, _) = Store::open(Path::new("/dev/full"));
         store.write(&journal(1));
-        assert!(store.failed);
+        assert!(store.failure().is_some());
     }
 
     fn journal(term: u32) -> Journal {

@@ -15,6 +15,7 @@ mod message;
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 
@@ -58,6 +59,8 @@ pub enum Told {
     Interface(Interface),
     /// The interface with this number has this address.
     Address(u32, Prefix),
+    /// The way begins with the interface with this number.
+    Way(u32),
     /// It was not done.
     Refused(io::Error),
 }
@@ -68,6 +71,7 @@ pub fn told(mut datagram: &[u8]) -> Vec<Told> {
     while let Some(message) = Message::take(&mut datagram) {
         told.extend(message.interface().map(Told::Interface));
         told.extend(message.address().map(|(index, prefix)| Told::Address(index, prefix)));
+        told.extend(message.out().map(Told::Way));
         let refused = message.verdict().map_err(|refusal| refusal.because("it was refused"));
         told.extend(refused.err().map(Told::Refused));
     }
@@ -122,6 +126,22 @@ impl Netlink {
             .exchange(&Request::new(libc::RTM_GETLINK, libc::NLM_F_DUMP, &[0; IFINFO]))
             .map_err(|refusal| refusal.because("cannot list the interfaces"))?;
         Ok(messages.iter().filter_map(Message::interface).collect())
+    }
+
+    /// The interface by which this box reaches `to`, if there is a way at all.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses to say.
+    pub fn way_to(&mut self, to: IpAddr) -> io::Result<Option<Interface>> {
+        match self.exchange(&Request::way_to(to)) {
+            Ok(messages) => {
+                let out = messages.iter().find_map(Message::out);
+                Ok(self.interfaces()?.into_iter().find(|it| Some(it.index) == out))
+            }
+            Err(Refusal { errno: Errno::NETUNREACH | Errno::HOSTUNREACH, .. }) => Ok(None),
+            Err(refusal) => Err(refusal.because("cannot look for the way")),
+        }
     }
 
     /// Sets an interface up, or down.

@@ -18,6 +18,8 @@
 //! |---|---|
 //! | 1 | who, epoch, role, rank, term, fitness, request, configuration, echo |
 //! | 2 | whether the witness answers, whether the listener is being shot, which machine speaks |
+//!
+//! The pieces of letters ([`letter`](crate::letter)) travel in frames of the same form, whose first byte is no version of this list.
 
 use core::fmt;
 
@@ -44,6 +46,8 @@ pub enum Version {
 impl Version {
     /// What a box speaks to a peer of which nothing is known yet.
     pub const NEWEST: Self = Self::Two;
+    /// Those that a box understands.
+    pub const ALL: [Self; 2] = [Self::One, Self::Two];
 
     /// The versions in which to say the `number`th word to a peer that speaks `self`.
     ///
@@ -54,7 +58,7 @@ impl Version {
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::One, Self::Two].into_iter().find(|version| *version as u8 == byte)
+        Self::ALL.into_iter().find(|version| *version as u8 == byte)
     }
 }
 
@@ -74,22 +78,13 @@ pub struct Word {
 
 /// Writes the frame that says `word`. What its version has no words for stays unsaid.
 pub fn encode(word: &Word, keys: &Keys, pair: PairId) -> Frame {
-    let mut frame = Frame::new();
-    let key = keys.signing();
     let mut buffer = [0; BODY_MAX];
     let body = match word.version {
         Version::One => postcard::to_slice(&v1::Body::from(word), &mut buffer),
         Version::Two => postcard::to_slice(&v2::Body::from(word), &mut buffer),
     };
     let body = body.expect("BODY_MAX holds the largest body");
-    let [pair_high, pair_low] = pair.0;
-    for part in [&[word.version as u8, key.id, pair_high, pair_low], &*body] {
-        frame.extend_from_slice(part).expect("FRAME_MAX holds the largest frame");
-    }
-    let tag = key.mac(&frame).finalize().into_bytes();
-    let tag = tag.first_chunk::<TAG>().expect("a SHA-256 is longer than a tag");
-    frame.extend_from_slice(tag).expect("FRAME_MAX holds the largest frame");
-    frame
+    seal(word.version as u8, body, keys, pair, &[])
 }
 
 /// Reads a frame.
@@ -98,18 +93,7 @@ pub fn encode(word: &Word, keys: &Keys, pair: PairId) -> Frame {
 ///
 /// The cause for which the frame is to be dropped.
 pub fn decode(frame: &[u8], keys: &Keys, pair: PairId) -> Result<Word, FrameError> {
-    if frame.len() > FRAME_MAX {
-        return Err(FrameError::Oversized);
-    }
-    let (signed, tag) = frame.split_last_chunk::<TAG>().ok_or(FrameError::Truncated)?;
-    let (header, body) = signed.split_first_chunk::<HEADER>().ok_or(FrameError::Truncated)?;
-    let [version, key, pair_high, pair_low] = *header;
-    let version = Version::from_byte(version).ok_or(FrameError::Version)?;
-    if PairId([pair_high, pair_low]) != pair {
-        return Err(FrameError::Foreign);
-    }
-    let key = keys.get(key).ok_or(FrameError::WrongKey)?;
-    key.mac(signed).verify_truncated_left(tag).map_err(|_| FrameError::WrongKey)?;
+    let (version, body) = unseal(frame, keys, pair, &[], Version::from_byte)?;
     let read = match version {
         Version::One => whole::<v1::Body>(body).map(Word::from),
         Version::Two => whole::<v2::Body>(body).and_then(|body| Word::try_from(body).ok()),
@@ -117,7 +101,45 @@ pub fn decode(frame: &[u8], keys: &Keys, pair: PairId) -> Result<Word, FrameErro
     read.ok_or(FrameError::Malformed)
 }
 
-fn whole<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
+/// Makes a frame of `body`, of [`BODY_MAX`] at the most. The signature is over `bound` too, which is not sent: who reads
+/// the frame must know it.
+pub(crate) fn seal(first: u8, body: &[u8], keys: &Keys, pair: PairId, bound: &[u8]) -> Frame {
+    let mut frame = Frame::new();
+    let key = keys.signing();
+    let [pair_high, pair_low] = pair.0;
+    for part in [&[first, key.id, pair_high, pair_low], body] {
+        frame.extend_from_slice(part).expect("FRAME_MAX holds the largest frame");
+    }
+    let tag = key.mac(&frame, bound).finalize().into_bytes();
+    let tag = tag.first_chunk::<TAG>().expect("a SHA-256 is longer than a tag");
+    frame.extend_from_slice(tag).expect("FRAME_MAX holds the largest frame");
+    frame
+}
+
+/// What `known` makes of the first byte, and the body, of a frame whose signature is right.
+pub(crate) fn unseal<'f, T>(
+    frame: &'f [u8],
+    keys: &Keys,
+    pair: PairId,
+    bound: &[u8],
+    known: impl FnOnce(u8) -> Option<T>,
+) -> Result<(T, &'f [u8]), FrameError> {
+    if frame.len() > FRAME_MAX {
+        return Err(FrameError::Oversized);
+    }
+    let (signed, tag) = frame.split_last_chunk::<TAG>().ok_or(FrameError::Truncated)?;
+    let (header, body) = signed.split_first_chunk::<HEADER>().ok_or(FrameError::Truncated)?;
+    let [first, key, pair_high, pair_low] = *header;
+    let first = known(first).ok_or(FrameError::Version)?;
+    if PairId([pair_high, pair_low]) != pair {
+        return Err(FrameError::Foreign);
+    }
+    let key = keys.get(key).ok_or(FrameError::WrongKey)?;
+    key.mac(signed, bound).verify_truncated_left(tag).map_err(|_| FrameError::WrongKey)?;
+    Ok((first, body))
+}
+
+pub(crate) fn whole<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
     match postcard::take_from_bytes(body) {
         Ok((read, [])) => Some(read),
         _ => None,
@@ -209,15 +231,15 @@ impl Key {
         Self { id, state }
     }
 
-    fn mac(&self, bytes: &[u8]) -> Hmac<Sha256> {
-        self.state.clone().chain_update(bytes)
+    fn mac(&self, bytes: &[u8], bound: &[u8]) -> Hmac<Sha256> {
+        self.state.clone().chain_update(bytes).chain_update(bound)
     }
 }
 
 /// Keys are the same if they have one name and sign alike.
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.id == other.id && self.mac(&[]).finalize() == other.mac(&[]).finalize()
+        self.id == other.id && self.mac(&[], &[]).finalize() == other.mac(&[], &[]).finalize()
     }
 }
 
@@ -330,6 +352,7 @@ pub const KEYS_MAX: usize = 4;
 const HEADER: usize = 4;
 /// RFC 2104 section 5 wants at least half of the hash.
 const TAG: usize = 16;
-const BODY_MAX: usize = FRAME_MAX - HEADER - TAG;
+/// What is left for what a frame says.
+pub(crate) const BODY_MAX: usize = FRAME_MAX - HEADER - TAG;
 /// One word in so many is said in the newest version as well.
 const TRY: u32 = 16;

@@ -34,6 +34,7 @@ pub mod frame;
 pub mod heartbeat;
 pub mod identity;
 pub mod journal;
+pub mod letter;
 pub mod news;
 pub mod node;
 pub mod order;

@@ -14,7 +14,7 @@ use firmware_agnostic::evidence::Require;
 use firmware_agnostic::frame::LINE_MAX;
 use firmware_agnostic::identity::BoxId;
 
-use crate::config::{Config, Error};
+use crate::config::{Config, Error, Identity};
 
 mod bounds;
 
@@ -42,6 +42,22 @@ pub fn load(path: &Path, who: Option<&str>, here: bool) -> Result<Config, Error>
         return Ok(config);
     }
     Err(Error::Wrong { path: path.to_owned(), complaints })
+}
+
+/// Reads `text`, which is to stand in the file at `path`, for the box called `who`, and looks for all that it takes.
+///
+/// # Errors
+///
+/// All that is wrong.
+pub(crate) fn read(text: &str, path: &Path, who: &str) -> Result<Config, Error> {
+    let identity = Identity { told: Some(who.to_owned()), ..Identity::of_this_machine() };
+    let wrong = |complaints| Error::Wrong { path: path.to_owned(), complaints };
+    let config = Config::read(text, &identity).map_err(wrong)?;
+    let complaints = missing(&config, true);
+    if complaints.is_empty() {
+        return Ok(Config { path: path.to_owned(), ..config });
+    }
+    Err(wrong(complaints))
 }
 
 /// What the file speaks of and this machine does not have.

@@ -45,6 +45,15 @@ pub enum Command {
         /// Whether to look at the interfaces, devices and programs of this machine too.
         here: bool,
     },
+    /// Ask the other box, by the supervisor that runs, in its words.
+    AskPeer(String),
+    /// Show what has happened, as both boxes have seen it.
+    HistoryOfBoth {
+        /// How many records at the most.
+        count: usize,
+        /// For a program.
+        json: bool,
+    },
     /// Show what has happened.
     History {
         /// The history of the other box, to be shown together with that of this one.
@@ -93,6 +102,8 @@ pub enum Exit {
     Unreachable = 3,
     /// The supervisor is there, and this person may not ask it.
     NotPermitted = 4,
+    /// The other box was to be asked, and does not answer.
+    Silent = 5,
     /// `status` only: the service runs, and one more failure may end it.
     Degraded = 10,
 }
@@ -149,6 +160,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Long("here") => said.here = true,
             Short('n') => said.count = Some(parser.value()?.parse()?),
             Long("with") => said.with = Some(parser.value()?.into()),
+            Long("peer") => said.peer = true,
+            Long("confirm") => said.confirm = true,
+            Long("both") => said.both = true,
             Long("json") => said.json = true,
             Long("metrics") => said.metrics = true,
             Long("dry-run") => said.dry_run = true,
@@ -172,6 +186,9 @@ struct Said {
     who: Option<String>,
     help: bool,
     here: bool,
+    peer: bool,
+    both: bool,
+    confirm: bool,
     json: bool,
     metrics: bool,
     dry_run: bool,
@@ -206,10 +223,18 @@ impl Said {
             ("--dry-run", self.dry_run && !["fence", "reload"].contains(&topic.word)),
             ("--yes", self.yes && topic.word != "fence"),
             ("--here", here && topic.word != "check"),
+            ("--peer", self.peer && topic.word != "check"),
+            ("--both", self.both && !["history", "reload"].contains(&topic.word)),
+            ("--confirm", self.confirm && topic.word != "reload"),
             ("--json", json && !["status", "history"].contains(&topic.word)),
             ("-n", self.count.is_some() && topic.word != "history"),
             ("--with", self.with.is_some() && topic.word != "history"),
-            ("--for", self.time.is_some() && !ORDERS.contains(&topic.word)),
+            (
+                "--for",
+                self.time.is_some()
+                    && !ORDERS.contains(&topic.word)
+                    && !(topic.word == "reload" && self.both),
+            ),
             ("--persistent", self.persistent && !["standby", "maintenance"].contains(&topic.word)),
         ];
         if let Some((option, _)) = misplaced.iter().find(|(_, misplaced)| *misplaced) {
@@ -217,10 +242,24 @@ impl Said {
         }
         match (topic.word, operands) {
             ("run", []) => Ok(Command::Run { who }),
+            ("check", []) if self.peer && !here && who.is_none() => {
+                Ok(Command::AskPeer("peer check".to_owned()))
+            }
+            ("check", _) if self.peer => Err(UsageError(
+                "--peer goes with nothing else: \
+                it is about the file that the supervisor here runs with"
+                    .to_owned(),
+            )),
             ("check", []) => Ok(Command::Check { who, here }),
             ("check", [file]) => {
                 self.config = Some(file.into());
                 Ok(Command::Check { who, here })
+            }
+            ("history", []) if self.both && self.with.is_some() => {
+                Err(UsageError("--both and --with exclude each other".to_owned()))
+            }
+            ("history", []) if self.both => {
+                Ok(Command::HistoryOfBoth { count: self.count.unwrap_or(usize::MAX), json })
             }
             ("history", []) => Ok(Command::History {
                 with: self.with.take(),
@@ -246,6 +285,19 @@ impl Said {
                 until if until.is_empty() => word.to_owned(),
                 until => format!("{word} {until}"),
             })),
+            ("reload", _)
+                if usize::from(self.dry_run)
+                    + usize::from(self.both)
+                    + usize::from(self.confirm)
+                    > 1 =>
+            {
+                Err(UsageError("--dry-run, --both and --confirm exclude each other".to_owned()))
+            }
+            ("reload", []) if self.both => match self.until()? {
+                time if time.is_empty() => Ok(Command::AskPeer(format!("reload both {TRIAL}"))),
+                time => Ok(Command::AskPeer(time.replace("for", "reload both"))),
+            },
+            ("reload", []) if self.confirm => Ok(Command::AskPeer("reload confirm".to_owned())),
             ("reload", []) if self.dry_run => Ok(Command::Ask("reload show".to_owned())),
             ("failback" | "resume" | "clear" | "status" | "reload" | "upgrade", [])
             | ("confirm" | "log", [_]) => {
@@ -282,6 +334,9 @@ fn topic(word: &str) -> Result<&'static Topic, UsageError> {
 /// The orders that stand for a while.
 const ORDERS: [&str; 3] = ["standby", "takeover", "maintenance"];
 
+/// How long both boxes try a configuration, unless told otherwise.
+const TRIAL: &str = "2min";
+
 /// Where the configuration is unless told otherwise.
 pub const CONFIG: &str = "/etc/twobox.toml";
 
@@ -317,11 +372,18 @@ mod tests {
             ("confirm a b", "say `twobox confirm PEER`"),
             ("drill", "say `twobox drill fence PEER`"),
             ("fence --dry-run server1", "say `twobox fence PEER"),
+            ("reload --both --confirm", "exclude each other"),
+            ("reload --for 5s", "--for is no option of reload"),
+            ("status --confirm", "--confirm is no option of status"),
             ("upgrade --dry-run", "--dry-run is no option of upgrade"),
             ("status --yes", "--yes is no option of status"),
             ("standby now", "say `twobox standby [--for"),
             ("standby --for long", "is no time"),
             ("standby --for 2h --persistent", "exclude each other"),
+            ("check --peer --here", "--peer goes with nothing else"),
+            ("check --peer /x", "--peer goes with nothing else"),
+            ("history --both --with /x", "exclude each other"),
+            ("status --peer", "--peer is no option of status"),
             ("takeover --persistent", "--persistent is no option of takeover"),
             ("log loud", "is no level"),
             ("standby --json", "--json is no option of standby"),

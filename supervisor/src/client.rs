@@ -25,10 +25,23 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 /// `PermissionDenied` when this person may not ask; else the supervisor does not run or does not answer. The text
 /// says what to do.
 pub fn ask(socket: &Path, request: &str) -> io::Result<Answer> {
-    let said = exchange(socket, request).map_err(|error| {
+    ask_for(socket, request, TIMEOUT)
+}
+
+/// The same for what the other box is asked, which takes its time over a slow cable.
+///
+/// # Errors
+///
+/// As for [`ask`].
+pub fn ask_peer(socket: &Path, request: &str) -> io::Result<Answer> {
+    ask_for(socket, request, PEER_TIMEOUT)
+}
+
+fn ask_for(socket: &Path, request: &str, time: Duration) -> io::Result<Answer> {
+    let said = exchange(socket, request, time).map_err(|error| {
         let (path, remedy) = (socket.display(), remedy(error.kind()));
         let reason = match error.kind() {
-            io::ErrorKind::WouldBlock => format!("no answer within {} s", TIMEOUT.as_secs()),
+            io::ErrorKind::WouldBlock => format!("no answer within {} s", time.as_secs()),
             _ => error.to_string(),
         };
         let text = format!("cannot reach the supervisor at {path}: {reason}\n{remedy}");
@@ -61,6 +74,15 @@ pub enum Verdict {
     Degraded,
     /// `refused`: nothing was done, the text says why.
     Refused,
+    /// `silent`: the other box was asked, and does not answer.
+    Silent,
+}
+
+impl Verdict {
+    /// The word for it on the first line of an answer.
+    pub(crate) fn word(self) -> &'static str {
+        VERDICTS.iter().find(|(_, verdict)| *verdict == self).map_or("refused", |(word, _)| word)
+    }
 }
 
 impl Answer {
@@ -72,11 +94,11 @@ impl Answer {
     }
 }
 
-fn exchange(path: &Path, request: &str) -> io::Result<String> {
+fn exchange(path: &Path, request: &str, time: Duration) -> io::Result<String> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     // Before the connection is made: connecting waits too, when many others do.
     set_socket_timeout(&socket, Timeout::Send, Some(TIMEOUT))?;
-    set_socket_timeout(&socket, Timeout::Recv, Some(TIMEOUT))?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(time))?;
     connect(&socket, &SocketAddrUnix::new(path)?)?;
     let mut stream = UnixStream::from(socket);
     // Whoever may not ask is told so and hung up on, maybe before all is said.
@@ -105,14 +127,21 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
     }
 }
 
-const VERDICTS: [(&str, Verdict); 3] =
-    [("ok", Verdict::Ok), ("degraded", Verdict::Degraded), ("refused", Verdict::Refused)];
+const VERDICTS: [(&str, Verdict); 4] = [
+    ("ok", Verdict::Ok),
+    ("degraded", Verdict::Degraded),
+    ("refused", Verdict::Refused),
+    ("silent", Verdict::Silent),
+];
 
 /// What a person is told who may not ask or order, before the reason.
 pub(crate) const DENIED: &str = "denied\n";
 
 /// The supervisor answers within a turn of its loop, however busy the box.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longer than any letter may take.
+const PEER_TIMEOUT: Duration = Duration::from_secs(310);
 
 /// A status of 24 resources is a few kilobytes.
 const ANSWER_MAX: u64 = 1024 * 1024;

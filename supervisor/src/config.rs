@@ -32,6 +32,7 @@ mod words;
 use boxes::Boxes;
 pub use difference::Difference;
 pub use error::Error;
+pub(crate) use fingerprint::mark;
 pub use identity::Identity;
 use observers::HISTORY;
 pub use observers::{HAPPENINGS, History, Hook, Metrics};

@@ -16,9 +16,10 @@ use std::{fs, str};
 
 use board::caller::Caller;
 use board::reserve::Reserve;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use smol::channel::Sender;
+use smol::channel::{Receiver, Sender, bounded};
 use smol::future::or;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, LocalExecutor, Timer};
@@ -83,24 +84,29 @@ impl Socket {
         labels: Rc<Labels>,
         inputs: Sender<Input>,
     ) {
-        let (places, place) = smol::channel::bounded(CLIENTS_MAX);
+        let (places, place) = bounded(CLIENTS_MAX);
+        let (hurry, hurried) = bounded(1);
         loop {
-            // A client too many waits until another one is done.
-            let _ = places.send(()).await;
+            // A client too many waits until another one is done, and whoever has said nothing for longest makes way.
+            let urge = async {
+                loop {
+                    Timer::after(COURTESY).await;
+                    let _ = hurry.try_send(());
+                }
+            };
+            let _ = or(places.send(()), urge).await;
+            let _ = hurried.try_recv();
             let ready = self.listener.readable().await;
             self.spare.spend();
             let accepted = ready.and_then(|()| self.listener.get_ref().accept());
             let plenty = self.spare.restore();
-            let (place, labels, inputs) = (place.clone(), labels.clone(), inputs.clone());
+            let (place, hurried) = (place.clone(), hurried.clone());
+            let (labels, inputs) = (labels.clone(), inputs.clone());
             match accepted.and_then(|(stream, _)| self.admit(stream)) {
                 Ok(None) => drop(place.recv().await),
                 Ok(Some((stream, may))) => {
-                    let patience = async {
-                        Timer::after(CLIENT_TIME).await;
-                        Err(io::ErrorKind::TimedOut.into())
-                    };
                     let client = async move {
-                        let served = or(serve(stream, &may, &labels, &inputs), patience).await;
+                        let served = serve(stream, &may, &hurried, &labels, &inputs).await;
                         if let Err(error) = served {
                             log::debug!("control socket: {error}");
                         }
@@ -180,20 +186,48 @@ impl Drop for Place {
 async fn serve(
     mut stream: Async<UnixStream>,
     may: &May,
+    hurried: &Receiver<()>,
     labels: &Labels,
     inputs: &Sender<Input>,
 ) -> io::Result<()> {
-    let request = Request::parse(&line(&mut stream).await?, labels.names().boxes);
+    let makes_way = async {
+        // Those who wait are called in the order in which they came.
+        let _ = hurried.recv().await;
+        Err(io::Error::new(io::ErrorKind::TimedOut, "it said nothing, and others wait"))
+    };
+    let line = in_time(or(line(&mut stream), makes_way)).await?;
+    let request = Request::parse(&line, labels.names().boxes);
     let answer = match (request, may) {
         (Ok(request), May::Ask(reason)) if request.orders() => format!("{DENIED}{reason}\n"),
         (Ok(request), _) => {
-            let (reply, answer) = smol::channel::bounded(1);
+            let (reply, answer) = bounded(1);
             inputs.send(Input::Request(request, reply)).await.map_err(io::Error::other)?;
-            answer.recv().await.map_err(io::Error::other)?
+            let answer = async { answer.recv().await.map_err(io::Error::other) };
+            or(answer, hangs_up(&stream)).await?
         }
         (Err(reason), _) => format!("refused\n{reason}\n"),
     };
-    stream.write_all(answer.as_bytes()).await
+    in_time(stream.write_all(answer.as_bytes())).await
+}
+
+async fn in_time<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let patience = async {
+        Timer::after(CLIENT_TIME).await;
+        Err(io::ErrorKind::TimedOut.into())
+    };
+    or(work, patience).await
+}
+
+/// Waits until the client has gone. It says nothing more after its line, and what it has closed is told as that only here.
+async fn hangs_up<T>(stream: &Async<UnixStream>) -> io::Result<T> {
+    loop {
+        Timer::after(HANG_UP_LOOK).await;
+        let mut look = [PollFd::new(stream, PollFlags::empty())];
+        poll(&mut look, Some(&Timespec::default()))?;
+        if look.iter().any(|seen| seen.revents().contains(PollFlags::HUP)) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+    }
 }
 
 /// The first line that the client says, without its end.
@@ -217,6 +251,10 @@ async fn line(stream: &mut Async<UnixStream>) -> io::Result<String> {
 const CLIENTS_MAX: usize = 16;
 /// A client that neither asks nor reads is hung up on.
 const CLIENT_TIME: Duration = Duration::from_secs(5);
+/// Whoever asks says so at once; only where others wait is nobody waited for.
+const COURTESY: Duration = Duration::from_millis(10);
+/// Most answers have been given by then.
+const HANG_UP_LOOK: Duration = Duration::from_secs(1);
 /// The longest request names a box.
 const LINE_MAX: usize = 256;
 
@@ -285,7 +323,7 @@ mod tests {
     /// Answers everything that comes through.
     fn serve_for_ever(control: &Control, told: &std::sync::mpsc::Sender<Place>) {
         let executor = Rc::new(LocalExecutor::new());
-        let (inputs, queue) = smol::channel::bounded(1);
+        let (inputs, queue) = bounded(1);
         let (socket, place) = Socket::open(control).unwrap();
         let identity = Identity { told: Some("server1".to_owned()), ..Identity::default() };
         let sample = include_str!("../../images/dist/twobox.toml");

@@ -9,6 +9,7 @@ mod guarded;
 mod gun;
 mod keeper;
 mod reload;
+mod trial;
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use firmware_agnostic::frame::{self, Keys, PairId, Word};
 use firmware_agnostic::identity::ResourceId;
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
-use firmware_agnostic::order::Refusal;
+use firmware_agnostic::order::{Order, Refusal};
 use firmware_agnostic::reception::Reception;
 use firmware_agnostic::time::Instant;
 use smol::channel::Sender;
@@ -27,6 +28,7 @@ use smol::{LocalExecutor, Task, Timer};
 use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::labels::Labels;
+use crate::letters::{self, Letters};
 use crate::links::Links;
 use crate::metrics::Published;
 use crate::pace::Pace;
@@ -38,11 +40,12 @@ use crate::senses::Watch;
 use crate::status::Status;
 use crate::upgrade::Itself;
 
-pub(crate) use group::{Group, States};
+pub(crate) use group::{Group, State, States};
 pub(crate) use guarded::Guarded;
 pub(crate) use gun::{Devices, Gun};
 pub(crate) use keeper::Keeper;
 pub(crate) use reload::gates;
+pub(crate) use trial::Trial;
 
 /// The hands of the supervisor.
 pub(crate) struct Effects {
@@ -54,6 +57,7 @@ pub(crate) struct Effects {
     pub(crate) pair: PairId,
     pub(crate) links: Links,
     pub(crate) reception: Rc<RefCell<Reception>>,
+    pub(crate) letters: Rc<Letters>,
     pub(crate) group: Group,
     pub(crate) gun: Gun,
     pub(crate) guarded: Guarded,
@@ -67,10 +71,14 @@ pub(crate) struct Effects {
     pub(crate) pace: Pace,
     pub(crate) realtime: Realtime,
     pub(crate) itself: Itself,
+    /// The configuration that is tried out.
+    pub(crate) trial: Option<Trial>,
     /// The number of the next frame.
     pub(crate) number: u32,
     /// The operator whose order the node is looking at.
     pub(crate) asking: Option<Sender<String>>,
+    /// That order is a drill: if it is taken, the peer gets its power back.
+    pub(crate) drills: bool,
     /// What makes an answer of their silence.
     pub(crate) overdue: Overdue,
 }
@@ -97,6 +105,7 @@ impl Effects {
                         port.send(&frame);
                     }
                 }
+                self.letters.ride();
                 self.number = self.number.wrapping_add(1);
                 if let Some(keeper) = &mut self.keeper {
                     keeper.sent();
@@ -127,7 +136,11 @@ impl Effects {
                 self.overdue.gun = Some(self.expect(tag, Answer::PowerUnknown, self.gun.time()));
             }
             Action::Fence(tag) => {
-                self.gun.fence(tag);
+                if std::mem::take(&mut self.drills) {
+                    self.gun.drill(tag);
+                } else {
+                    self.gun.fence(tag);
+                }
                 self.overdue.gun = Some(self.expect(tag, Answer::FenceFailed, self.gun.time()));
             }
             Action::Reset => {
@@ -187,9 +200,14 @@ impl Effects {
             Input::Witness => Event::Witness(self.witnesses.any()),
             Input::Gate => Event::Gate { closed: !self.gates.all() },
             Input::Reload(candidate, wish, reply) => {
-                let outcome = self.reload(*candidate, wish, node, now);
+                let outcome = self.reload_or_try(*candidate, wish, node, now);
                 return Self::tell_outcome(outcome, &reply).map(Happened::Reloaded);
             }
+            Input::Trial(trying, reply) => {
+                self.trying(&trying, &reply, now);
+                return None;
+            }
+            Input::TrialOver => return self.end_trial(node, now).map(Happened::Reloaded),
             Input::Request(request, reply) => self.answer(request, reply, node, now)?,
         };
         Some(Happened::Event(event))
@@ -222,16 +240,24 @@ impl Effects {
                 Err(refusal) => ("refused", format!("{refusal}\n")),
             },
             Request::Progress => ("ok", self.status(node, now).progress()),
-            Request::PowerOn => {
-                self.gun.on();
-                ("ok", String::new())
+            Request::Drill(id) => {
+                (self.asking, self.drills) = (Some(reply), true);
+                return Some(Event::Order(Order::Fence { id, force: false }));
             }
             Request::Reload(wish) => {
                 self.itself.read_again(wish, self.inputs.clone(), reply);
                 return None;
             }
+            Request::Upgrade if self.tries() => {
+                trial::not_now(&reply);
+                return None;
+            }
             Request::Upgrade => {
                 self.itself.try_successor(self.inputs.clone(), reply);
+                return None;
+            }
+            Request::Peer(asks) => {
+                letters::peer(&self.letters, asks, self.labels.peer(), reply);
                 return None;
             }
             Request::Log(level) => {
@@ -245,6 +271,7 @@ impl Effects {
     }
 
     fn status<'a>(&'a self, node: &'a Node, now: Instant) -> Status<'a> {
+        let States { resources, journal } = self.group.states();
         Status {
             node,
             now,
@@ -252,7 +279,8 @@ impl Effects {
             config: &self.config,
             ports: self.links.ports(),
             reception: self.reception.borrow(),
-            resources: self.group.states(),
+            resources,
+            journal,
             devices: self.gun.devices(),
             watchdog: self.keeper.as_ref().map(Keeper::state),
             pace: self.pace,
@@ -264,6 +292,7 @@ impl Effects {
     pub(crate) fn note(&mut self, node: &Node, event: Option<&Event>, now: Instant) {
         self.chronicle.note(node, event, now);
         self.ready.note(node, now, &self.labels);
+        self.note_trial(node);
         self.gun.expect(node.peer().last_word().map(|word| word.system).unwrap_or_default());
     }
 
@@ -271,7 +300,10 @@ impl Effects {
         if let Some(asking) = self.asking.take() {
             let text = match verdict {
                 Ok(()) => "ok\n".to_owned(),
-                Err(refusal) => format!("refused\n{refusal}\n"),
+                Err(refusal) => {
+                    self.drills = false;
+                    format!("refused\n{refusal}\n")
+                }
             };
             let _ = asking.try_send(text);
         }

@@ -14,9 +14,11 @@ use board::threads;
 use crate::config::History as Config;
 use crate::record::Record;
 
+mod both;
 mod file;
 mod show;
 
+pub(crate) use both::{Anchor, both, last};
 pub(crate) use file::{FOR_ALL, replace};
 pub(crate) use show::show;
 

@@ -33,6 +33,11 @@ impl Json {
         self.raw(name, value.into());
     }
 
+    /// Adds a number that may be below zero.
+    pub(crate) fn signed(&mut self, name: &str, value: i64) {
+        self.raw(name, value);
+    }
+
     /// Adds a truth.
     pub(crate) fn flag(&mut self, name: &str, value: bool) {
         self.raw(name, value);

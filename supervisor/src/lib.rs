@@ -16,6 +16,7 @@ mod history;
 mod hooks;
 mod json;
 mod labels;
+mod letters;
 mod links;
 mod logging;
 mod metrics;
@@ -30,6 +31,7 @@ mod run;
 mod senses;
 mod start;
 mod status;
+mod trial_file;
 mod upgrade;
 
 use std::ffi::OsString;

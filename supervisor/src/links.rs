@@ -13,17 +13,20 @@ use smol::channel::Sender;
 use smol::future::yield_now;
 use smol::{LocalExecutor, Task};
 
+use crate::letters::Letters;
 use crate::run::Input;
 
 /// Every link, in the order of the configuration.
 pub(crate) struct Links {
     me: BoxId,
     executor: Rc<LocalExecutor<'static>>,
-    reception: Rc<RefCell<Reception>>,
-    inputs: Sender<Input>,
+    heard: Heard,
     ports: Vec<Rc<Port>>,
     ears: Vec<Ear>,
 }
+
+/// What becomes of what comes by a link: it is a piece of a letter, or goes through the reception into the loop.
+type Heard = (Rc<RefCell<Reception>>, Rc<Letters>, Sender<Input>);
 
 /// The task that listens at a port, as long as this lives.
 struct Ear {
@@ -32,16 +35,15 @@ struct Ear {
 }
 
 impl Links {
-    /// The links of `configs` on the box `me`. What comes by them goes through `reception` into `inputs`.
+    /// The links of `configs` on the box `me`. What comes by them goes to `heard`.
     pub(crate) fn new(
         configs: &[Config],
         me: BoxId,
         executor: Rc<LocalExecutor<'static>>,
-        reception: Rc<RefCell<Reception>>,
-        inputs: Sender<Input>,
+        heard: Heard,
     ) -> Self {
         let (ports, ears) = (Vec::new(), Vec::new());
-        let mut links = Self { me, executor, reception, inputs, ports, ears };
+        let mut links = Self { me, executor, heard, ports, ears };
         links.reload(configs, &[]);
         links
     }
@@ -70,19 +72,13 @@ impl Links {
 
     fn open(&self, config: &Config, link: LinkId) -> (Rc<Port>, Ear) {
         let (port, link) = (Rc::new(Port::new(config.clone(), self.me)), Rc::new(Cell::new(link)));
-        let listens =
-            listen(port.clone(), link.clone(), self.reception.clone(), self.inputs.clone());
+        let listens = listen(port.clone(), link.clone(), self.heard.clone());
         (port, Ear { link, _listens: self.executor.spawn(listens) })
     }
 }
 
 /// Turns what comes by one link into events, for ever.
-async fn listen(
-    port: Rc<Port>,
-    link: Rc<Cell<LinkId>>,
-    reception: Rc<RefCell<Reception>>,
-    inputs: Sender<Input>,
-) {
+async fn listen(port: Rc<Port>, link: Rc<Cell<LinkId>>, (reception, letters, inputs): Heard) {
     // A little more than a frame has, so that a longer one is seen to be longer.
     let mut buffer = [0; FRAME_MAX + 2];
     loop {
@@ -96,9 +92,13 @@ async fn listen(
             }
         };
         let frame = buffer.get(..length).unwrap_or(&buffer);
+        if letters.hear(link, frame) {
+            continue;
+        }
         let received = reception.borrow_mut().receive(link, frame, Clock.now());
         match received {
             Ok(heartbeat) => {
+                letters.heard_on(heartbeat.hears);
                 // A heartbeat that finds no room is lost, as others are.
                 let _ = inputs.try_send(Input::Event(Event::Heartbeat(link, heartbeat)));
             }

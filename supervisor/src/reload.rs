@@ -9,22 +9,42 @@ use board::threads;
 use firmware_agnostic::frame::Keys;
 use smol::channel::{Receiver, Sender, bounded};
 
-use crate::check::load;
+use crate::check::{self, load};
 use crate::config::Config;
 use crate::request::{Request, Wish};
 use crate::run::Input;
 use crate::upgrade::Itself;
 
 /// A configuration that was read, and is right.
+#[derive(Clone)]
 pub(crate) struct Candidate {
     pub(crate) config: Config,
     pub(crate) keys: Keys,
 }
 
 impl Candidate {
-    fn read(itself: &Itself) -> Result<Self, String> {
+    /// What the file says now.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it.
+    pub(crate) fn read(itself: &Itself) -> Result<Self, String> {
         let config =
             load(&itself.config, Some(&itself.name), true).map_err(|error| error.to_string())?;
+        Self::with_keys(config)
+    }
+
+    /// What `text` says, which is to stand in the file.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it.
+    pub(crate) fn of(itself: &Itself, text: &str) -> Result<Self, String> {
+        let config = check::read(text, &itself.config, &itself.name);
+        Self::with_keys(config.map_err(|error| error.to_string())?)
+    }
+
+    fn with_keys(config: Config) -> Result<Self, String> {
         let keys = config.keys().map_err(|error| error.to_string())?;
         Ok(Self { config, keys })
     }

@@ -3,10 +3,15 @@
 //! One line of a few words. Reading it needs neither a socket nor a running pair, and whatever stands in it is either a
 //! request or a sentence for the person who wrote it.
 
+use std::time::Duration;
+
 use board::table::duration;
 use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::order::{Order, Until};
 use log::LevelFilter;
+
+pub use crate::letters::Asks;
+use crate::letters::TRIAL_MAX;
 
 /// What somebody asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -17,8 +22,8 @@ pub enum Request {
     Evidence,
     /// How does it go with the peer's power, for a command that waits?
     Progress,
-    /// The peer is to have its power back.
-    PowerOn,
+    /// The power of this box is to be cut, seen off, and put on again.
+    Drill(BoxId),
     /// An operator's word to the node.
     Order(Order),
     /// Log more, or less.
@@ -27,6 +32,8 @@ pub enum Request {
     Reload(Wish),
     /// Become the program that lies on the disk now, if that can run here.
     Upgrade,
+    /// Ask the other box.
+    Peer(Asks),
 }
 
 /// What is to be done with a configuration that is right.
@@ -36,6 +43,8 @@ pub enum Wish {
     Show,
     /// Go on with it.
     Apply,
+    /// Go on with it for so long, unless it is kept.
+    Try(Duration),
 }
 
 /// For whom a status is.
@@ -54,7 +63,10 @@ impl Request {
     pub const fn orders(&self) -> bool {
         match self {
             Self::Status(_) | Self::Evidence | Self::Progress => false,
-            Self::PowerOn | Self::Order(_) | Self::Log(_) | Self::Upgrade | Self::Reload(_) => true,
+            Self::Peer(asks) => asks.orders(),
+            Self::Drill(_) | Self::Order(_) | Self::Log(_) | Self::Reload(_) | Self::Upgrade => {
+                true
+            }
         }
     }
 
@@ -71,7 +83,7 @@ impl Request {
             ["status", "metrics"] => Self::Status(Form::Metrics),
             ["evidence"] => Self::Evidence,
             ["progress"] => Self::Progress,
-            ["power", "on"] => Self::PowerOn,
+            ["drill", name] => Self::Drill(named(name, boxes)?),
             ["standby", ref rest @ ..] => Self::Order(Order::Standby(until(rest)?)),
             ["takeover", ref rest @ ..] => Self::Order(Order::Takeover(until(rest)?)),
             ["maintenance", ref rest @ ..] => Self::Order(Order::Maintenance(until(rest)?)),
@@ -84,8 +96,14 @@ impl Request {
                 Self::Order(Order::Fence { id: named(name, boxes)?, force: true })
             }
             ["reload"] => Self::Reload(Wish::Apply),
+            ["reload", "both", time] => Self::Peer(Asks::Try(duration(time)?.min(TRIAL_MAX))),
+            ["reload", "confirm"] => Self::Peer(Asks::Confirm),
             ["reload", "show"] => Self::Reload(Wish::Show),
             ["upgrade"] => Self::Upgrade,
+            ["peer", "check"] => Self::Peer(Asks::Check),
+            ["peer", "history", count] => Self::Peer(Asks::History(
+                count.parse().map_err(|_| format!("{count} is no number of records"))?,
+            )),
             ["log", level] => Self::Log(level.parse().map_err(|_| {
                 format!("{level} is no log level: say error, warn, info, debug or trace")
             })?),

@@ -29,8 +29,22 @@ pub(crate) enum Input {
     Gate,
     /// The configuration was read again, and is right.
     Reload(Box<Candidate>, Wish, Sender<String>),
+    /// Somebody asks about the configuration that is on trial, and waits for the answer.
+    Trial(Trying, Sender<String>),
+    /// The trial may be over.
+    TrialOver,
     /// Somebody asks through the control socket, and waits for the answer.
     Request(Request, Sender<String>),
+}
+
+/// What is asked about a trial.
+pub(crate) enum Trying {
+    /// Which configuration is it?
+    Which,
+    /// The other box keeps it: so does this one.
+    Keep,
+    /// The other box asks this one to keep the one of this mark.
+    KeepToo(String),
 }
 
 /// What the node is to know of an input.

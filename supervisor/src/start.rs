@@ -13,6 +13,7 @@ use board::lease::Lease;
 use board::rights::Rights;
 use board::threads;
 use firmware_agnostic::heartbeat::Boot;
+use firmware_agnostic::letter::Seal;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
 use firmware_agnostic::reception::Reception;
@@ -32,6 +33,7 @@ use crate::guard::Brief;
 use crate::history::History;
 use crate::hooks::Hooks;
 use crate::labels::Labels;
+use crate::letters::Letters;
 use crate::links::Links;
 use crate::pace::Pace;
 use crate::ready::Ready;
@@ -81,7 +83,14 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     if config.settings.at_boot == AtBoot::Fence {
         ask_how_it_ended(config.fence_of(me), config.settings.system, &inputs)?;
     }
-    let links = Links::new(&config.links, me, executor.clone(), reception.clone(), inputs.clone());
+    let itself = Itself { before, config: config.path.clone(), name: config.name(me).to_owned() };
+    let seal = Seal { keys: keys.clone(), pair, me };
+    let said = inputs.clone();
+    let letters = Letters::new(seal, executor.clone(), reception.clone(), itself.clone(), said);
+    let letters = Rc::new(letters);
+    let ear = (reception.clone(), letters.clone(), inputs.clone());
+    let links = Links::new(&config.links, me, executor.clone(), ear);
+    letters.go_on(&keys, &config, links.ports());
     executor.spawn(socket.serve(executor.clone(), labels.clone(), inputs.clone())).detach();
     let (hang_up, hangups) = bounded(1);
     executor.spawn(obey_signals(signals, hang_up, inputs.clone())).detach();
@@ -102,7 +111,6 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let keeper =
         Keeper::open(&config.watchdog, &config.settings, &config.journal, realtime.priority)?;
     let node = Node::new(config.settings.clone(), boot, journal, Clock.now());
-    let itself = Itself { before, config: config.path.clone(), name: config.name(me).to_owned() };
     let effects = Effects {
         executor: executor.clone(),
         inputs,
@@ -117,6 +125,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         pair,
         links,
         reception,
+        letters,
         group,
         gun,
         guarded,
@@ -125,7 +134,9 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         metrics,
         keeper,
         number: 0,
+        trial: None,
         asking: None,
+        drills: false,
         overdue: Overdue::default(),
     };
     block_on(executor.run(run(node, queue, effects)));

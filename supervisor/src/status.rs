@@ -20,7 +20,7 @@ use firmware_agnostic::shot::Shot;
 use firmware_agnostic::time::{Instant, Timer};
 
 use crate::config::Config;
-use crate::effects::{Devices, States};
+use crate::effects::{Devices, State};
 use crate::json::Json;
 use crate::labels::Labels;
 use crate::pace::Pace;
@@ -37,7 +37,9 @@ pub(crate) struct Status<'a> {
     pub(crate) config: &'a Config,
     pub(crate) ports: &'a [Rc<Port>],
     pub(crate) reception: Ref<'a, Reception>,
-    pub(crate) resources: States,
+    pub(crate) resources: Vec<State>,
+    /// Why the journal is not on the disk, if it is not.
+    pub(crate) journal: Option<String>,
     pub(crate) devices: Devices,
     /// Whether what watches this box is fed, where something does.
     pub(crate) watchdog: Option<String>,
@@ -93,6 +95,9 @@ impl Status<'_> {
             }
         }
         writeln!(out, "power of {}: {}", names.peer(), self.power())?;
+        if let Some(failure) = &self.journal {
+            writeln!(out, "journal: not written: {failure}")?;
+        }
         if let Some(watchdog) = &self.watchdog {
             writeln!(out, "watchdog: {watchdog}")?;
         }
@@ -212,6 +217,7 @@ impl Status<'_> {
                 json.number("not_ready_ms", millis(self.now - at));
             }
         });
+        json.optional_text("journal", self.journal.as_deref());
         json.optional_text("watchdog", self.watchdog.as_deref());
         json.object("realtime", |json| {
             json.number("priority", self.realtime.priority.number());
@@ -288,6 +294,7 @@ impl Status<'_> {
             Some(_) if self.devices.failure.is_some() => {
                 "serving, but the peer could not be fenced"
             }
+            Some(_) if self.journal.is_some() => "serving, but this box cannot write its journal",
             Some(_) => REDUNDANT,
         }
     }

@@ -19,6 +19,10 @@ fn what_the_supervisor_says_decides_the_number() {
         ("status --json", "status json\n", "degraded\n{}\n", 10, "{}\n", ""),
         ("confirm server1", "confirm server1\n", "refused\nit is heard\n", 1, "", "it is heard\n"),
         ("standby", "standby\n", "ok\n", 0, "", ""),
+        ("check --peer", "peer check\n", "ok\nit can\n", 0, "it can\n", ""),
+        ("check --peer", "peer check\n", "refused\nit cannot\n", 1, "", "it cannot\n"),
+        ("check --peer", "peer check\n", "silent\nno answer\n", 5, "", "no answer\n"),
+        ("history --both -n 3", "peer history 3\n", "silent\nit is off\n", 5, "", "it is off\n"),
     ];
     for (said, asked, answer, number, out, err) in cases {
         let directory = tempfile::tempdir().unwrap();

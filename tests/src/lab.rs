@@ -25,11 +25,11 @@
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
-//! | `reloads` | what if the configuration changes while the pair serves? |
-//! | `by_hand`, `kept` | what if a person cuts the power, and what can be read afterwards? |
+//! | `reloads`, `trials` | what if the configuration changes while the pair serves, on one box, or on both together? |
+//! | `by_hand`, `kept`, `letters` | what if a person cuts the power, what can be read afterwards, what can one box ask of the other? |
 //! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
 //! | `guise` | in which circumstances does a supervisor run? |
-//! | `limits`, `crowd`, `flood` | what if a box has nothing left to give, everybody asks it, or somebody shouts? |
+//! | `limits`, `crowd`, `flood`, `calm` | what if a box has nothing left to give, everybody asks it, or somebody shouts? |
 //! | [`supervisor`], `figures` | what does the kernel know of a supervisor, and what does that say of itself? |
 //! | `expectations`, [`failure`] | what does one expect of a pair, and what is said when it is not so? |
 //! | [`selftest`] | does the lab itself tell the truth? |
@@ -58,6 +58,7 @@ pub use machine::name;
 
 pub mod bmc;
 mod by_hand;
+mod calm;
 pub mod character;
 pub mod client;
 pub mod config;
@@ -75,6 +76,7 @@ pub mod isolation;
 mod kept;
 mod kernel;
 pub mod ldap;
+mod letters;
 mod limits;
 mod loop_calls;
 mod machine;
@@ -91,6 +93,7 @@ pub mod stories;
 pub mod storm;
 pub mod supervisor;
 pub mod tour;
+mod trials;
 pub mod watch;
 mod watchdog;
 
@@ -135,6 +138,20 @@ impl Lab {
             lab.bmcs = management::serve(&lab.ethernet, &lab.boxes)?.into();
         }
         Ok(lab)
+    }
+
+    /// A lab whose boxes run another program than the supervisor, with `files` in `/run`, without power.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses a namespace, a port or a process.
+    pub fn running(program: &[&str], files: &[(&str, &str)]) -> io::Result<Self> {
+        let installation = Installation {
+            program: program.iter().copied().map(str::to_owned).collect(),
+            files: files.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect(),
+            watchdog: None,
+        };
+        Self::with(&installation, Choices::default().baud, Question::Echo)
     }
 
     fn with(installation: &Installation, baud: u32, question: Question) -> io::Result<Self> {
@@ -212,6 +229,15 @@ impl Lab {
     /// When the box has no power.
     pub fn crash_supervisor(&self, id: BoxId) -> io::Result<()> {
         self.machine(id).order(Order::Crash)
+    }
+
+    /// Kills the supervisor of a box, which nobody starts again.
+    ///
+    /// # Errors
+    ///
+    /// When the box has no power.
+    pub fn abandon(&self, id: BoxId) -> io::Result<()> {
+        self.machine(id).order(Order::Abandon)
     }
 
     /// Kills every process of a box that has `word` on its command line.
@@ -294,6 +320,15 @@ impl Lab {
         let mut words = vec!["twobox"];
         words.extend(arguments);
         self.machine(id).demo(&words)
+    }
+
+    /// Runs a program of the machine on a box.
+    ///
+    /// # Errors
+    ///
+    /// When the box has no power, or there is no such program.
+    pub fn enter(&self, id: BoxId, program: &str, arguments: &[&str]) -> io::Result<Output> {
+        self.machine(id).enter(program, arguments)
     }
 
     /// The role that a box says it is in; `None` while it says nothing.

@@ -274,6 +274,33 @@ fn a_ladder_tells_when_a_box_is_to_be_powered_on_again() {
     assert!(ladder.fence(&seconds(5)).unwrap_err().to_string().contains("another box"));
 }
 
+#[test]
+fn a_bmc_is_told_of_a_shot_once_and_of_nothing_else() {
+    let bmc = bmc(Character::default());
+    let scene = Scene::new();
+    let mut ladder = Ladder::open(&[scene.config(&bmc, "")]);
+    ladder.note_shot(&seconds(5));
+    assert_eq!(bmc.notes(), 0, "nobody was shot");
+    ladder.fence(&seconds(5)).unwrap();
+    assert_eq!(bmc.notes(), 0, "whoever waits for the shot waits for nothing else");
+    ladder.note_shot(&seconds(5));
+    ladder.note_shot(&seconds(5));
+    assert_eq!(bmc.notes(), 1);
+    ladder.fence(&seconds(5)).unwrap();
+    ladder.note_shot(&seconds(5));
+    assert_eq!(bmc.notes(), 1, "it was off already");
+}
+
+#[test]
+fn a_trial_shows_which_box_it_is() {
+    let bmc = bmc(Character::default());
+    let mut said = Vec::new();
+    fence::trial(&Scene::new().config(&bmc, ""), |step| said.push((step.what, step.said)));
+    assert!(bmc.blinks() > 0 && bmc.orders().is_empty() && bmc.is_on());
+    let (what, light) = said.pop().unwrap();
+    assert!(what == "light" && light.unwrap().contains("blinks"));
+}
+
 /// A box without anything in it.
 struct Lamp(bool);
 

@@ -15,6 +15,9 @@ macro_rules! stories {
 
 stories! {
     forged_frames: "forged-frames",
+    everybody_asks: "everybody-asks",
+    no_more_memory: "no-more-memory",
+    disk_full_and_protected: "disk-full-and-protected",
     no_more_files: "no-more-files",
     no_more_processes: "no-more-processes",
     console_stuck: "console-stuck",

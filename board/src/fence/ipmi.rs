@@ -24,6 +24,7 @@ use self::message::Request;
 use self::rakp::Login;
 use self::session::Kind;
 use self::suite::Suite;
+use super::reach::Reach;
 use super::{Fence, Guid, Power};
 use crate::clock::Clock;
 use crate::need::Need;
@@ -43,7 +44,7 @@ pub mod suite;
 /// `kind = "ipmi"`
 #[derive(Clone, Debug)]
 pub struct Config {
-    to: SocketAddr,
+    reach: Reach,
     user: String,
     password_file: PathBuf,
     key_file: Option<PathBuf>,
@@ -54,7 +55,7 @@ pub struct Config {
 /// Two users of one BMC cut the same power.
 impl PartialEq for Config {
     fn eq(&self, other: &Self) -> bool {
-        self.to == other.to
+        self.reach.to == other.reach.to
     }
 }
 
@@ -63,8 +64,7 @@ impl Eq for Config {}
 impl Config {
     /// Reads the words of a BMC.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
-        let host: Option<IpAddr> = table.need("host");
-        let port = table.or("port", PORT);
+        let reach = Reach::read(table, PORT);
         let user: Option<String> = table.need("user");
         if user.as_ref().is_some_and(|user| user.len() > USER_MAX) {
             table.complain("user", format!("is longer than the {USER_MAX} bytes of a user"));
@@ -74,7 +74,7 @@ impl Config {
         let privilege = table.choose("privilege", &PRIVILEGES).unwrap_or(Privilege::Operator);
         let way = read_way(table);
         Some(Self {
-            to: SocketAddr::new(host?, port),
+            reach: reach?,
             user: user?,
             password_file: password_file?,
             key_file,
@@ -173,9 +173,11 @@ impl Ipmi {
     ///
     /// When it does not answer in time, or refuses; with what a person can do about it.
     pub fn ask(&mut self, request: Request, patience: &Patience) -> io::Result<Vec<u8>> {
-        let to = self.config.to;
-        self.converse(request, patience)
-            .map_err(|error| io::Error::new(error.kind(), format!("BMC {}: {error}", Shown(to))))
+        self.converse(request, patience).map_err(|error| {
+            let Reach { to, .. } = self.config.reach;
+            let error = self.config.reach.blame(error);
+            io::Error::new(error.kind(), format!("BMC {}: {error}", Shown(to)))
+        })
     }
 
     fn converse(&mut self, request: Request, patience: &Patience) -> io::Result<Vec<u8>> {
@@ -254,6 +256,18 @@ impl Fence for Ipmi {
         })
     }
 
+    fn note_shot(&mut self, patience: &Patience) -> io::Result<()> {
+        self.ask(command::add_to_log(*b"TB"), patience).map(drop)
+    }
+
+    fn blink(&mut self, patience: &Patience) -> io::Result<bool> {
+        match self.ask(command::identify(BLINKS), patience) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn rest(&self) -> Duration {
         REST
     }
@@ -261,13 +275,14 @@ impl Fence for Ipmi {
 
 impl Line {
     fn open(config: &Config) -> io::Result<Self> {
-        let near = match config.to {
+        let to = config.reach.to;
+        let near = match to {
             SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
             SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
         };
         let socket = UdpSocket::bind((near, 0))?;
         // From now on the kernel drops what comes from any other address.
-        socket.connect(config.to).map_err(|error| unreachable(&error))?;
+        socket.connect(to).map_err(|error| unreachable(&error))?;
         socket.set_nonblocking(true)?;
         let exchange = Exchange::new(config.login()?, config.way, random);
         Ok(Self { socket, exchange, trouble: None })
@@ -403,6 +418,8 @@ const PASSWORD_MAX: usize = 20;
 const OLD_PASSWORD_MAX: usize = 16;
 /// A BMC forgets a session after a minute without a question (section 6.12.15).
 const REST: Duration = Duration::from_secs(20);
+/// Its light, for so many seconds.
+const BLINKS: u8 = 15;
 /// BMCs that lock users out do so after some three wrong passwords in some minutes.
 const REFUSED: Duration = Duration::from_secs(60);
 const REFUSED_MAX: Duration = Duration::from_secs(15 * 60);

@@ -1,6 +1,7 @@
 //! Several devices that can each cut the power of the same box: the next is asked when one fails.
 
 use std::io;
+use std::mem;
 use std::time::Duration;
 
 use firmware_agnostic::heartbeat::Fingerprint;
@@ -23,6 +24,8 @@ pub(super) struct Rung {
     on_after: Option<Duration>,
     whose: Option<Whose>,
     device: Box<dyn Fence>,
+    /// It has shot the box, and nobody has written that down.
+    shot: bool,
 }
 
 impl Ladder {
@@ -39,6 +42,7 @@ impl Ladder {
             on_after: None,
             whose: None,
             device,
+            shot: false,
         });
         Self { rungs: rungs.collect() }
     }
@@ -89,8 +93,26 @@ impl Ladder {
     pub fn fence(&mut self, patience: &Patience) -> io::Result<Option<Duration>> {
         self.first(patience, |rung, patience| match rung.ask(patience, fence)? {
             Fenced::Already => Ok(None),
-            Fenced::Shot => Ok(rung.on_after),
+            Fenced::Shot => {
+                rung.shot = true;
+                Ok(rung.on_after)
+            }
         })
+    }
+
+    /// Has every device that can write down that the box was shot, if it was, in a moment each. For people only: what
+    /// fails is lost.
+    pub fn note_shot(&mut self, patience: &Patience) {
+        let shots =
+            self.rungs.iter_mut().filter_map(|rung| mem::take(&mut rung.shot).then_some(()));
+        if shots.count() > 0 {
+            for rung in &mut self.rungs {
+                let patience = patience.at_most(NOTE_TIME);
+                if let Err(error) = rung.ask(&patience, |device, left| device.note_shot(left)) {
+                    log::debug!("fence: the shot is not written down: {}: {error}", rung.name);
+                }
+            }
+        }
     }
 
     /// The power as the first device that answers sees it.
@@ -155,6 +177,7 @@ impl Rung {
             on_after: config.on_after,
             whose: config.guid.map(Whose::Of),
             device: config.open(),
+            shot: false,
         }
     }
 
@@ -196,6 +219,9 @@ impl Rung {
         ))
     }
 }
+
+/// A BMC writes a line at once.
+const NOTE_TIME: Duration = Duration::from_secs(2);
 
 /// Why each device failed.
 #[derive(Default)]

@@ -6,7 +6,6 @@
 //! has a date. The connection is kept open between two questions, as far as the BMC lets it.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +17,7 @@ use rustls::pki_types::ServerName;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::reach::Reach;
 use super::{Fence, Guid, Power};
 use crate::clock::Clock;
 use crate::need::Need;
@@ -36,7 +36,7 @@ use trust::{Fingerprint, Trust};
 /// `kind = "redfish"`
 #[derive(Clone, Debug)]
 pub struct Config {
-    to: SocketAddr,
+    reach: Reach,
     user: String,
     password_file: PathBuf,
     trust: Trust,
@@ -47,7 +47,7 @@ pub struct Config {
 /// Two users of one system cut the same power.
 impl PartialEq for Config {
     fn eq(&self, other: &Self) -> bool {
-        (self.to, &self.system) == (other.to, &other.system)
+        (self.reach.to, &self.system) == (other.reach.to, &other.system)
     }
 }
 
@@ -56,8 +56,7 @@ impl Eq for Config {}
 impl Config {
     /// Reads the words of a BMC.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
-        let host: Option<IpAddr> = table.need("host");
-        let port = table.or("port", PORT);
+        let reach = Reach::read(table, PORT);
         let user: Option<String> = table.need("user");
         if user.as_ref().is_some_and(|user| user.contains(':')) {
             table.complain("user", "has a colon, which no user of HTTP can have");
@@ -79,7 +78,7 @@ impl Config {
             }
         };
         Some(Self {
-            to: SocketAddr::new(host?, port),
+            reach: reach?,
             user: user?,
             password_file: password_file?,
             trust: trust?,
@@ -179,8 +178,9 @@ impl Redfish {
             Some(tls) => tls.clone(),
             None => self.tls.insert(self.config.trust.client()?).clone(),
         };
-        let to = self.config.to;
-        Stream::open(to, ServerName::from(to.ip()), tls, patience)
+        let Reach { to, .. } = self.config.reach;
+        let opened = Stream::open(to, ServerName::from(to.ip()), tls, patience);
+        opened.map_err(|error| self.config.reach.blame(error))
     }
 
     /// The text of a request, which is wiped when it has been sent.
@@ -194,7 +194,7 @@ impl Redfish {
         if !http::is_path(path) {
             return Err(io::Error::other(format!("the BMC names {path:?}, which is no path")));
         }
-        let Config { to, user, .. } = &self.config;
+        let Config { reach: Reach { to, .. }, user, .. } = &self.config;
         let login = Zeroizing::new([user, ":", password.expose()].concat());
         let login = Zeroizing::new(Base64::encode_string(login.as_bytes()));
         let body = body.map(Value::to_string);

@@ -142,6 +142,16 @@ impl Fence for Together {
         Ok(told)
     }
 
+    fn note_shot(&mut self, patience: &Patience) -> io::Result<()> {
+        self.all(patience, |device, patience| device.note_shot(patience));
+        Ok(())
+    }
+
+    fn blink(&mut self, patience: &Patience) -> io::Result<bool> {
+        let (blinks, _) = self.all(patience, |device, patience| device.blink(patience));
+        Ok(blinks.contains(&true))
+    }
+
     fn rest(&self) -> Duration {
         self.parts.iter().map(Rung::rest).min().unwrap_or(super::REST)
     }

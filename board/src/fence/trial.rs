@@ -53,6 +53,14 @@ pub fn trial(config: &Config, mut tell: impl FnMut(Step)) {
         Ok(found) => identity(config.guid, found),
         Err(error) => Err(error.to_string()),
     });
+    // No order needs it.
+    step("light", &mut |patience| {
+        Ok(match device.blink(patience) {
+            Ok(true) => "blinks for a while on the box that it would cut".to_owned(),
+            Ok(false) => "the device cannot show which box it is".to_owned(),
+            Err(error) => format!("does not blink: {error}"),
+        })
+    });
 }
 
 fn identity(wanted: Option<Guid>, found: Option<Guid>) -> Result<String, String> {
@@ -96,9 +104,16 @@ mod tests {
         let there = ("what it takes", Ok("are there".to_owned()));
         let on = Ok("on".to_owned());
         let cannot = Ok("the device cannot tell whose power it holds".to_owned());
+        let dark = Ok("the device cannot show which box it is".to_owned());
         assert_eq!(
             try_it("echo on"),
-            [there.clone(), ("power", on.clone()), ("power, once more", on), ("identity", cannot)]
+            [
+                there.clone(),
+                ("power", on.clone()),
+                ("power, once more", on),
+                ("identity", cannot),
+                ("light", dark)
+            ]
         );
         assert_eq!(try_it("echo no route >&2; exit 1"), [there, ("power", Err(true))]);
         assert_eq!(fs::read_to_string(&orders).unwrap(), "status\nstatus\nstatus\n");

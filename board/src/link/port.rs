@@ -75,6 +75,13 @@ impl Port {
         }
     }
 
+    /// Sends a frame that nobody misses if it cannot be sent now, and of which nothing is learnt about the link.
+    pub fn send_spare(&self, frame: &[u8]) {
+        if let Some(link) = self.link() {
+            let _ = link.get_ref().0.send(frame);
+        }
+    }
+
     /// Waits for the next frame, or for a change of the line. Nothing else that happens to the link ends the wait: it is
     /// opened again and again.
     pub async fn receive(&self, buffer: &mut [u8]) -> Seen {

@@ -22,16 +22,20 @@ impl Request {
         Self { kind, flags, payload: body.to_vec() }
     }
 
+    /// A request for the way that a datagram to this address takes.
+    pub(super) fn way_to(to: IpAddr) -> Self {
+        let (family, octets) = parts(to);
+        let mut body = [0; RTMSG];
+        body[..2].copy_from_slice(&[family, (octets.len() * 8) as u8]);
+        Self::new(libc::RTM_GETROUTE, 0, &body).attribute(libc::RTA_DST, &octets)
+    }
+
     /// A request about one address of an interface.
     pub(super) fn about(kind: u16, flags: i32, interface: &Interface, prefix: Prefix) -> Self {
-        let (family, octets) = match prefix.address() {
-            IpAddr::V4(address) => (libc::AF_INET, address.octets().to_vec()),
-            IpAddr::V6(address) => (libc::AF_INET6, address.octets().to_vec()),
-        };
+        let (family, octets) = parts(prefix.address());
         // The pair has asked the wire itself; a second question by the kernel would cost a second of service.
         let flag = if prefix.address().is_ipv6() { libc::IFA_F_NODAD } else { 0 };
-        let head =
-            [family.cast_unsigned() as u8, prefix.length(), flag as u8, libc::RT_SCOPE_UNIVERSE];
+        let head = [family, prefix.length(), flag as u8, libc::RT_SCOPE_UNIVERSE];
         let body = [head, interface.index.to_ne_bytes()].concat();
         let request = Self::new(kind, flags, &body)
             .attribute(libc::IFA_LOCAL, &octets)
@@ -109,6 +113,11 @@ impl Message {
         Some((u32_at(&self.payload, 4)?, Prefix::new(address, *self.payload.get(1)?)?))
     }
 
+    /// The number of the interface that a way begins with.
+    pub(super) fn out(&self) -> Option<u32> {
+        self.attribute(RTMSG, libc::RTA_OIF).and_then(|number| u32_at(number, 0))
+    }
+
     /// What the kernel has decided: the number 0, or a refusal and perhaps its reason.
     pub(super) fn verdict(&self) -> Result<(), Refusal> {
         let errno = match u32_at(&self.payload, 0).map(u32::cast_signed) {
@@ -170,6 +179,15 @@ impl From<Errno> for Refusal {
     }
 }
 
+/// The family of an address, and its bytes.
+fn parts(address: IpAddr) -> (u8, Vec<u8>) {
+    let (family, octets) = match address {
+        IpAddr::V4(address) => (libc::AF_INET, address.octets().to_vec()),
+        IpAddr::V6(address) => (libc::AF_INET6, address.octets().to_vec()),
+    };
+    (family.cast_unsigned() as u8, octets)
+}
+
 /// The error in words, as part of a sentence: without its number.
 fn words(error: &io::Error) -> String {
     let text = error.to_string();
@@ -193,6 +211,8 @@ const fn aligned(length: usize) -> usize {
 const HEADER: usize = 16;
 /// Size of `struct ifinfomsg`.
 pub(super) const IFINFO: usize = 16;
+/// Size of `struct rtmsg`.
+const RTMSG: usize = 12;
 /// Size of `struct ifaddrmsg`.
 pub(super) const IFADDR: usize = 8;
 // linux/netlink.h; the libc crate lacks them.

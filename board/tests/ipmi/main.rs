@@ -4,6 +4,7 @@
 
 mod openipmi;
 mod pyghmi;
+mod reach;
 mod recorded;
 mod relay;
 mod scene;

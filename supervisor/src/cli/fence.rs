@@ -51,12 +51,14 @@ pub(super) fn dry_run(config: &Config) -> Exit {
 
 /// Orders the power of the box called `name` cut, and tells how it goes.
 pub(super) fn fence(socket: &Path, name: &str, yes: bool) -> Exit {
-    told(shoot(socket, name, yes).map(|took| {
+    let request = format!("fence {name}{}", if yes { " yes" } else { "" });
+    told(shoot(socket, name, &request).map(|took| {
         tell(&format!("{name} is fenced: its power was seen off after {took}"));
     }))
 }
 
-/// Cuts the power of a standby box that is well, sees it off, puts it on again, and waits until the pair is whole.
+/// Has the power of a standby box that is well cut, seen off, and put on again, and waits until the pair is whole. The
+/// supervisor does it, also if nobody waits any more.
 pub(super) fn drill(socket: &Path, name: &str) -> Exit {
     told(try_drill(socket, name))
 }
@@ -75,9 +77,8 @@ fn try_drill(socket: &Path, name: &str) -> Result<(), Error> {
     }
     tell(&format!("drill: {name} loses its power, and gets it back"));
     let line = |what: &str, took: Time| tell(&format!("  {what:<28} {took}"));
-    line("ordered, and seen off", shoot(socket, name, false)?);
+    line("ordered, and seen off", shoot(socket, name, &format!("drill {name}"))?);
     let begun = Clock.now();
-    order(socket, "power on")?;
     let by_hand = |reason: String| Error::refused(format!("{reason}; power {name} on by hand"));
     wait(socket, POWER_ON_MAX, |now| get(now, "power") == "on")
         .map_err(|error| by_hand(error.text))?;
@@ -92,9 +93,9 @@ fn try_drill(socket: &Path, name: &str) -> Result<(), Error> {
 }
 
 /// Orders the shot, and waits for its end. Tells how long that took.
-fn shoot(socket: &Path, name: &str, yes: bool) -> Result<Time, Error> {
+fn shoot(socket: &Path, name: &str, request: &str) -> Result<Time, Error> {
     let begun = Clock.now();
-    order(socket, &format!("fence {name}{}", if yes { " yes" } else { "" }))?;
+    order(socket, request)?;
     let after = wait(socket, SHOT_MAX, |now| !is(now, "shoots"))?;
     let off = is(&after, "fenced") || after.get("power") == Some("off");
     let took = Time(Clock.now() - begun);

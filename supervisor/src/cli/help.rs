@@ -60,7 +60,8 @@ Files   /etc/twobox.toml   the configuration, the same on both boxes
         /etc/twobox.key    the key of the pair, mode 0600
         /run/twobox.sock   where the running supervisor is asked
 Exit    0 done   1 refused, or the configuration is wrong   2 not understood
-        3 supervisor not reached   4 not permitted   10 status: degraded
+        3 supervisor not reached   4 not permitted   5 other box silent
+        10 status: degraded
 
 Examples
   twobox check --here        before the first start, on each box
@@ -85,7 +86,7 @@ memory) and drops all other rights; `status` says what was refused.",
     Topic {
         word: "check",
         operands: "",
-        options: "[FILE] [--box NAME] [--here]",
+        options: "[FILE] [--box NAME] [--here] | --peer",
         line: "what is wrong with the configuration, or what it promises",
         text: "\
 Reads the configuration as `run` does, and prints all that is wrong with it,
@@ -93,7 +94,9 @@ one mistake in each line: FILE:LINE:COLUMN: WORD: REASON. If nothing is wrong,
 prints every inequality between the times and the worst time without service
 for each kind of failure. Looks at the key file and the fence programs too;
 with --here also at the interfaces, the devices and the programs of the
-resources.",
+resources. --peer asks the other box over the links between them: which twobox
+runs there, whether with this configuration, where it differs, and whether it
+could run with the file of this box. Ends with 5 if there is no answer.",
     },
     Topic {
         word: "status",
@@ -109,14 +112,16 @@ for programs; its words only ever become more. --metrics is for Prometheus.",
     Topic {
         word: "history",
         operands: "",
-        options: "[--json] [-n N] [--with FILE]",
+        options: "[--json] [-n N] [--both | --with FILE]",
         line: "what has happened to this box, kept over reboots",
         text: "\
 Shows every change of role and every shot, the newest last, and of a takeover
 how long each part of it took. Reads the file of [history], whether or not the
-supervisor runs; -n N shows the last N only. --with FILE shows the file of the
-other box, copied here, together with that of this one, in the order of the
-terms. The time of day is for people: nothing is decided by it.",
+supervisor runs; -n N shows the last N only. --both asks the other box for its
+own over the links between them, tells how far the clocks differ, and shows
+what both have seen in the order in which it happened; it ends with 5 if there
+is no answer. --with FILE takes the file of the other box, copied here, and the
+order of the terms. The time of day is for people: nothing is decided by it.",
     },
     Topic {
         word: "standby",
@@ -197,7 +202,8 @@ has its name typed.",
 Said on the box that serves: cuts the power of the one that stands by, before
 it is opened, for instance. On a box that does not serve it is refused, or with
 --yes means that this box takes over. --dry-run orders nothing: it asks each
-device for the power and for whose power it is, and tells how long that took.",
+device for the power and for whose power it is, and tells how long that took;
+a BMC has the light of its box blink, so that you see which one it would cut.",
     },
     Topic {
         word: "drill",
@@ -207,12 +213,13 @@ device for the power and for whose power it is, and tells how long that took.",
         text: "\
 On the box that serves, when the pair is well: cuts the power of the one that
 stands by, sees it off, puts it on again, waits until the pair is whole, and
-tells how long each step took. The service stays where it is.",
+tells how long each step took. The service stays where it is. Whoever stops
+waiting ends nothing: the supervisor puts the power on again all the same.",
     },
     Topic {
         word: "reload",
         operands: "",
-        options: "[--dry-run]",
+        options: "[--dry-run | --both [--for TIME] | --confirm]",
         line: "go on with what the configuration says now",
         text: "\
 Reads the configuration and the key file again. If anything is wrong with them,
@@ -222,6 +229,12 @@ a cable that is the same stays open. --dry-run tells it only. A few words
 cannot change while twobox runs; then nothing changes, and it says what to do.
 SIGHUP does the same, and tells the log. Reload one box after the other: until
 both have the same file they say that they are configured differently.
+
+--both sends the file to the other box as well. If either box finds anything
+wrong, nothing changes on either. Otherwise both go on with it, and both go
+back by themselves after TIME (2min) unless you say `reload --confirm` on one
+of them; only then the file of the other box is written. Ends with 5 if the
+other box does not answer.
 
 To change the key of the pair without losing a heartbeat, reload both boxes
 after each step: add the new key below the old one; put it first; take the old

@@ -8,7 +8,7 @@ use rustix::termios::isatty;
 use super::typed::typed;
 use super::{Command, Exit, Invocation, fence};
 use crate::check::{check, load};
-use crate::client::{Verdict, ask};
+use crate::client::{Answer, Verdict, ask, ask_peer};
 use crate::config::{self, Config, socket};
 use crate::history;
 
@@ -33,6 +33,17 @@ pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit
                 Ok(text) => show(&text),
                 Err(error) => complain(Exit::Refused, &error.to_string()),
             }
+        }
+        Command::AskPeer(request) => {
+            answered(ask_peer(&told.unwrap_or_else(|| socket(&path)), &request), show)
+        }
+        Command::HistoryOfBoth { count, json } => {
+            let request = format!("peer history {count}");
+            let told = ask_peer(&told.unwrap_or_else(|| socket(&path)), &request);
+            answered(told, |said| match history::both(&config::history(&path), said, count, json) {
+                Ok(text) => show(&text),
+                Err(error) => complain(Exit::Refused, &error.to_string()),
+            })
         }
         Command::Ask(request) => put(&told.unwrap_or_else(|| socket(&path)), &request),
         Command::Confirm => confirm(&told.unwrap_or_else(|| socket(&path))),
@@ -80,14 +91,20 @@ fn nameless(command: &str) -> Exit {
 }
 
 fn put(socket: &Path, request: &str) -> Exit {
-    match ask(socket, request) {
-        Ok(answer) => match answer.verdict {
-            Verdict::Ok => show(&answer.text),
+    answered(ask(socket, request), show)
+}
+
+/// How a command ends that was answered so, if `good` is what becomes of a good answer.
+fn answered(answer: io::Result<Answer>, good: impl FnOnce(&str) -> Exit) -> Exit {
+    match answer {
+        Ok(Answer { verdict, text }) => match verdict {
+            Verdict::Ok => good(&text),
             Verdict::Degraded => {
-                show(&answer.text);
+                good(&text);
                 Exit::Degraded
             }
-            Verdict::Refused => complain(Exit::Refused, answer.text.trim_end()),
+            Verdict::Refused => complain(Exit::Refused, text.trim_end()),
+            Verdict::Silent => complain(Exit::Silent, text.trim_end()),
         },
         Err(error) => complain(Exit::of(&error), &error.to_string()),
     }

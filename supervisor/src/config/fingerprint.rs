@@ -16,6 +16,12 @@ pub(super) fn of(text: &str) -> Fingerprint {
     Fingerprint::of(canon.as_bytes())
 }
 
+/// The fingerprint of `text`, as people read it.
+pub(crate) fn mark(text: &str) -> String {
+    let Fingerprint([a, b, c, d]) = of(text);
+    format!("{a:02x}{b:02x}{c:02x}{d:02x}")
+}
+
 /// What two values have in common that mean the same.
 pub(super) fn canon(value: &DeValue<'_>) -> String {
     let mut canon = String::new();

@@ -35,7 +35,13 @@ use reload::{rights, stops};
 use waiting::Waiting;
 
 /// How the resources are doing, for people.
-pub(crate) type States = Vec<State>;
+#[derive(Clone, Debug, Default)]
+pub(crate) struct States {
+    /// In the order of the configuration.
+    pub(crate) resources: Vec<State>,
+    /// Why the journal is not on the disk, if it is not.
+    pub(crate) journal: Option<String>,
+}
 
 /// How many files the work on `members` may take.
 const fn files(members: &[Member]) -> usize {
@@ -82,8 +88,8 @@ impl Group {
         let (jobs, queue) = mpsc::channel();
         let (finished, done) = mpsc::channel();
         let (bell, cord) = (Cord::new()?, Cord::new()?);
-        let states = configs.iter().map(|config| State::of(&config.name, &[])).collect();
-        let states = Arc::new(Mutex::new(states));
+        let resources = configs.iter().map(|config| State::of(&config.name, &[])).collect();
+        let states = Arc::new(Mutex::new(States { resources, journal: None }));
         let (start_time, stop_time) = times(configs);
         let reserve = Reserve::new("resources", files(&members))?;
         let hands = Hands {
@@ -108,7 +114,8 @@ impl Group {
         (self.start_time, self.stop_time) = times(configs);
         {
             let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-            *states = configs.iter().map(|config| State::of(&config.name, &states)).collect();
+            let known = std::mem::take(&mut states.resources);
+            states.resources = configs.iter().map(|it| State::of(&it.name, &known)).collect();
         }
         self.give(Job::Reload(members));
     }
@@ -164,14 +171,14 @@ impl Group {
         self.stop_time
     }
 
-    /// How each resource is doing, in the order of the configuration.
+    /// How the resources are doing.
     pub(crate) fn states(&self) -> States {
         self.states.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// When the neighbours knew where everything is.
     pub(crate) fn announced(&self) -> Option<firmware_agnostic::time::Instant> {
-        self.states().iter().filter_map(|state| state.announced).max()
+        self.states().resources.iter().filter_map(|state| state.announced).max()
     }
 
     fn give(&self, job: Job) {
@@ -247,6 +254,9 @@ impl Hands {
                 }
             }
             self.look();
+            self.store.try_again();
+            let failure = self.store.failure().map(str::to_owned);
+            self.states.lock().unwrap_or_else(PoisonError::into_inner).journal = failure;
             self.reserve.restore();
         }
     }
@@ -255,9 +265,9 @@ impl Hands {
     fn wait(&self) {
         let running = self.members.iter().filter(|member| member.runs);
         let next = running.clone().map(|member| member.next_look).min();
-        let idle = Instant::now() + IDLE;
+        let idle = Instant::now() + if self.store.failure().is_some() { AGAIN } else { IDLE };
         let patience =
-            Patience::new(next.unwrap_or(idle).saturating_duration_since(Instant::now()));
+            Patience::new(next.unwrap_or(idle).min(idle).saturating_duration_since(Instant::now()));
         let mut descriptors: Vec<BorrowedFd<'_>> = vec![self.bell.as_fd()];
         descriptors.extend(running.filter_map(|member| member.resource.alarm()));
         // Why it ended is looked at afterwards.
@@ -419,7 +429,8 @@ impl Hands {
 /// Notes how `member` is doing, unless it is no resource any more.
 fn note(states: &Mutex<States>, member: &Member, error: Option<&io::Error>) {
     let mut states = states.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(state) = states.iter_mut().find(|state| state.name == member.config.name) {
+    if let Some(state) = states.resources.iter_mut().find(|state| state.name == member.config.name)
+    {
         if member.runs && member.config.announces() {
             state.announced = Some(Clock.now());
         }
@@ -427,6 +438,9 @@ fn note(states: &Mutex<States>, member: &Member, error: Option<&io::Error>) {
         state.failure = error.map(ToString::to_string);
     }
 }
+
+/// Between two attempts to write the journal.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// With nothing to look at, any time will do.
 const IDLE: Duration = Duration::from_secs(3_600);

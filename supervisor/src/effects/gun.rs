@@ -56,8 +56,8 @@ struct Job {
 enum Verb {
     Look,
     Fence,
-    /// The power is to come back: an operator wants it. Nobody waits for an answer.
-    On,
+    /// As `Fence`, and then the power is to come back, whether it was seen off or not.
+    Drill,
 }
 
 impl Gun {
@@ -99,9 +99,9 @@ impl Gun {
         self.give(Verb::Fence, tag);
     }
 
-    /// Orders the peer's power on.
-    pub(crate) fn on(&self) {
-        self.give(Verb::On, 0);
+    /// Orders the peer's power off, and on again as soon as that is answered.
+    pub(crate) fn drill(&self, tag: Tag) {
+        self.give(Verb::Drill, tag);
     }
 
     /// Notes what the peer has told of the machine that it is; no news if it is nothing but zeros.
@@ -192,10 +192,10 @@ impl Hands {
     }
 
     fn idle(&mut self) {
-        match self.on.take_if(|on| on.left().is_zero()) {
-            Some(_) => self.power_on(),
-            None => self.look(),
+        if self.on.take_if(|on| on.left().is_zero()).is_some() {
+            self.power_on();
         }
+        self.look();
     }
 
     /// Gives the box that was shot its power back.
@@ -257,19 +257,14 @@ impl Hands {
     }
 
     fn take(&mut self, job: &Job) {
-        if matches!(job.verb, Verb::On) {
-            self.on = None;
-            self.power_on();
-            return self.look();
-        }
         let seen = self.ask(job);
         let answer = match (job.verb, &seen) {
             (Verb::Look, Ok(Power::Off)) => Answer::PowerOff,
             (Verb::Look, Ok(Power::On)) => Answer::PowerOn,
             (Verb::Look, Err(error)) if fence::is_silent(error) => Answer::PowerSilent,
             (Verb::Look, Err(_)) => Answer::PowerUnknown,
-            (Verb::Fence, Ok(Power::Off)) => Answer::Fenced,
-            (Verb::Fence | Verb::On, _) => Answer::FenceFailed,
+            (Verb::Fence | Verb::Drill, Ok(Power::Off)) => Answer::Fenced,
+            (Verb::Fence | Verb::Drill, _) => Answer::FenceFailed,
         };
         if let Err(error) = &seen {
             log::error!("fence: {error}");
@@ -277,6 +272,8 @@ impl Hands {
         self.note(seen);
         // The loop has ended only when the box leaves, and then nobody listens.
         let _ = self.inputs.send_blocking(Input::Event(Event::Answer(job.tag, answer)));
+        // Nobody waits for it any more, and whoever comes next calls it off.
+        self.ladder.note_shot(&Patience::with_cord(self.ladder.timeout(), &self.cord));
     }
 
     fn ask(&mut self, Job { verb, patience, .. }: &Job) -> io::Result<Power> {
@@ -284,12 +281,13 @@ impl Hands {
             return Err(io::Error::other("not asked: the question before took all the time"));
         }
         match verb {
-            Verb::Look | Verb::On => self.ladder.power(patience),
-            Verb::Fence => {
-                if let Some(after) = self.ladder.fence(patience)? {
-                    self.on = Some(Patience::new(after));
-                }
-                Ok(Power::Off)
+            Verb::Look => self.ladder.power(patience),
+            Verb::Fence | Verb::Drill => {
+                let fenced = self.ladder.fence(patience);
+                let after = fenced.as_ref().ok().copied().flatten();
+                let after = after.or(matches!(verb, Verb::Drill).then_some(Duration::ZERO));
+                self.on = after.map(Patience::new).or(self.on.take());
+                fenced.map(|_| Power::Off)
             }
         }
     }
@@ -306,79 +304,102 @@ const LONGEST: Duration = Duration::from_secs(60 * 60);
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
     use std::thread;
 
     use board::table::Source;
+    use smol::channel::Receiver;
+    use tempfile::TempDir;
 
     use super::*;
 
     #[test]
     fn what_nobody_waits_for_any_more_is_not_done() {
-        let directory = tempfile::tempdir().unwrap();
-        let (switch, shots) = (directory.path().join("switch"), directory.path().join("shots"));
         // It hangs when it is asked, and counts the orders.
-        let script = format!(
-            "#!/bin/sh\ncase $1 in status) exec sleep 60;; *) echo $1 >> {};; esac\n",
-            shots.display()
-        );
-        fs::write(&switch, script).unwrap();
-        fs::set_permissions(&switch, fs::Permissions::from_mode(0o755)).unwrap();
-        let text = format!(
-            "kind = \"command\"\ncommand = [\"{}\"]\ntimeout = \"300ms\"\n",
-            switch.display()
-        );
-        let config = Config::read(&mut Source::new(&text).parse()).unwrap();
-        let (inputs, answers) = smol::channel::bounded(8);
-        let gun = Gun::open(&[config], inputs).unwrap();
-        gun.look(1);
-        gun.fence(2);
-        let answer = || match answers.recv_blocking() {
-            Ok(Input::Event(event)) => event,
-            _ => panic!("the thread answers"),
-        };
-        assert_eq!(answer(), Event::Answer(1, Answer::PowerSilent));
-        assert_eq!(answer(), Event::Answer(2, Answer::FenceFailed));
-        assert!(!shots.exists(), "a shot that came too late was fired");
+        let bench = Bench::new("exec sleep 60", "timeout = \"300ms\"");
+        bench.gun.look(1);
+        bench.gun.fence(2);
+        assert_eq!(bench.answer(), Event::Answer(1, Answer::PowerSilent));
+        assert_eq!(bench.answer(), Event::Answer(2, Answer::FenceFailed));
+        assert_eq!(bench.read("orders"), "", "a shot that came too late was fired");
     }
 
     #[test]
     fn a_box_that_was_shot_is_powered_on_again_and_one_that_was_off_is_not() {
-        let directory = tempfile::tempdir().unwrap();
-        let (switch, power) = (directory.path().join("switch"), directory.path().join("power"));
-        let script = format!(
-            "#!/bin/sh\ncase $1 in status) cat {0};; *) echo $1 > {0};; esac\n",
-            power.display()
-        );
-        fs::write(&switch, script).unwrap();
-        fs::write(&power, "on\n").unwrap();
-        fs::set_permissions(&switch, fs::Permissions::from_mode(0o755)).unwrap();
-        let text = format!(
-            "kind = \"command\"\ncommand = [\"{}\"]\ntimeout = \"60s\"\naction = \"cycle\"\n",
-            switch.display()
-        );
-        let config = Config::read(&mut Source::new(&text).parse()).unwrap();
-        let (inputs, answers) = smol::channel::bounded(8);
-        let gun = Gun::open(&[config], inputs).unwrap();
-        let shoot = |tag| {
-            gun.fence(tag);
-            match answers.recv_blocking() {
-                Ok(Input::Event(event)) => assert_eq!(event, Event::Answer(tag, Answer::Fenced)),
+        let bench = Bench::new("cat power", "timeout = \"60s\"\naction = \"cycle\"");
+        bench.gun.fence(1);
+        assert_eq!(bench.answer(), Event::Answer(1, Answer::Fenced));
+        bench.until("orders", "off\non\n");
+        bench.write("power", "off\n");
+        bench.gun.fence(2);
+        assert_eq!(bench.answer(), Event::Answer(2, Answer::Fenced));
+        thread::sleep(Duration::from_millis(300));
+        assert_eq!(bench.read("power"), "off\n", "somebody else had switched it off");
+    }
+
+    /// Nobody has to ask for it, and it need not have been seen off.
+    #[test]
+    fn a_box_of_a_drill_gets_its_power_back() {
+        for (status, ends) in [("cat power", Answer::Fenced), ("exit 1", Answer::FenceFailed)] {
+            let bench = Bench::new(status, "timeout = \"2s\"");
+            bench.gun.drill(7);
+            assert_eq!(bench.answer(), Event::Answer(7, ends));
+            bench.until("orders", "off\non\n");
+        }
+    }
+
+    /// A gun, and the switch that it holds: a script that keeps the power in a file, and the orders in another.
+    struct Bench {
+        gun: Gun,
+        answers: Receiver<Input>,
+        room: TempDir,
+    }
+
+    impl Bench {
+        /// A box that has power. Asked for it, the switch does `status`.
+        fn new(status: &str, words: &str) -> Self {
+            let room = TempDir::new().unwrap();
+            let switch = room.path().join("switch");
+            let script = format!(
+                "#!/bin/sh\ncd {}\ncase $1 in status) {status};; *) echo $1 > power; echo $1 >> orders;; esac\n",
+                room.path().display()
+            );
+            fs::write(&switch, script).unwrap();
+            fs::set_permissions(&switch, fs::Permissions::from_mode(0o755)).unwrap();
+            let config = config(&switch, words);
+            let (inputs, answers) = smol::channel::bounded(8);
+            let bench = Self { gun: Gun::open(&[config], inputs).unwrap(), answers, room };
+            bench.write("power", "on\n");
+            bench
+        }
+
+        fn answer(&self) -> Event {
+            match self.answers.recv_blocking() {
+                Ok(Input::Event(event)) => event,
                 _ => panic!("the thread answers"),
             }
-        };
-        let is_on = || fs::read_to_string(&power).unwrap().trim() == "on";
-        shoot(1);
-        for _ in 0..3000 {
-            if is_on() {
-                break;
-            }
-            thread::sleep(Duration::from_millis(10));
         }
-        assert!(is_on(), "it was shot, and is on again");
-        fs::write(&power, "off\n").unwrap();
-        shoot(2);
-        thread::sleep(Duration::from_millis(300));
-        assert!(!is_on(), "somebody else had switched it off");
+
+        fn write(&self, name: &str, text: &str) {
+            fs::write(self.room.path().join(name), text).unwrap();
+        }
+
+        fn read(&self, name: &str) -> String {
+            fs::read_to_string(self.room.path().join(name)).unwrap_or_default()
+        }
+
+        fn until(&self, name: &str, text: &str) {
+            let begun = std::time::Instant::now();
+            while self.read(name) != text {
+                assert!(begun.elapsed() < Duration::from_secs(60), "{name}: {}", self.read(name));
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+
+    fn config(switch: &Path, words: &str) -> Config {
+        let text = format!("kind = \"command\"\ncommand = [{switch:?}]\n{words}\n");
+        Config::read(&mut Source::new(&text).parse()).unwrap()
     }
 
     #[test]

@@ -96,6 +96,7 @@ impl Effects {
         self.keys = keys;
         self.reception.borrow_mut().reload(self.keys.clone(), &reloaded.links);
         self.links.reload(&config.links, &reloaded.links);
+        self.letters.go_on(&self.keys, &config, self.links.ports());
         self.replace(opened, config);
         Ok((Some(Box::new(reloaded)), format!("{difference}reloaded\n")))
     }
@@ -185,7 +186,7 @@ impl Effects {
     }
 
     /// Has the loop take `input` in after this.
-    fn soon(&self, input: Input) {
+    pub(super) fn soon(&self, input: Input) {
         let inputs = self.inputs.clone();
         self.executor.spawn(async move { drop(inputs.send(input).await) }).detach();
     }

@@ -28,25 +28,46 @@ pub(crate) fn show(
         records = merge(records, others);
         damaged += more;
     }
-    let left_out = records.len().saturating_sub(count);
-    let records = records.get(left_out..).unwrap_or_default();
-    if json {
-        let mut object = Json::new();
-        object.number("damaged", damaged as u64);
-        object.list("records", records.iter(), |json, record| record.json(json));
-        return Ok(object.end());
-    }
-    let mut text: String = records.iter().map(line).collect();
-    if records.is_empty() {
-        text.push_str("nothing has happened yet\n");
-    }
-    if damaged > 0 {
-        let _ = writeln!(text, "{damaged} lines are not whole, and left out");
-    }
-    Ok(text)
+    let shown = Shown { records, damaged, count };
+    Ok(if json { shown.json(|_| {}) } else { shown.text() })
 }
 
-fn read(path: &Path) -> io::Result<(Vec<Record>, usize)> {
+/// What is to be shown: the last `count` of the records.
+pub(super) struct Shown {
+    pub(super) records: Vec<Record>,
+    pub(super) damaged: usize,
+    pub(super) count: usize,
+}
+
+impl Shown {
+    /// For a program, with what `more` has to say.
+    pub(super) fn json(&self, more: impl FnOnce(&mut Json)) -> String {
+        let mut object = Json::new();
+        object.number("damaged", self.damaged as u64);
+        more(&mut object);
+        object.list("records", self.last().iter(), |json, record| record.json(json));
+        object.end()
+    }
+
+    /// For a person.
+    pub(super) fn text(&self) -> String {
+        let mut text: String = self.last().iter().map(line).collect();
+        if self.last().is_empty() {
+            text.push_str("nothing has happened yet\n");
+        }
+        if self.damaged > 0 {
+            let _ = writeln!(text, "{} lines are not whole, and left out", self.damaged);
+        }
+        text
+    }
+
+    fn last(&self) -> &[Record] {
+        let left_out = self.records.len().saturating_sub(self.count);
+        self.records.get(left_out..).unwrap_or_default()
+    }
+}
+
+pub(super) fn read(path: &Path) -> io::Result<(Vec<Record>, usize)> {
     file::read(path).map_err(|error| {
         let remedy = match error.kind() {
             io::ErrorKind::NotFound => ": no supervisor has run with this configuration yet",

@@ -4,10 +4,12 @@
 
 mod bytes;
 mod ipmi;
+mod letters;
 mod node;
 mod words;
 
 pub use bytes::{deframer, frame_decode, journal, neighbour, netlink};
 pub use ipmi::ipmi;
+pub use letters::letters;
 pub use node::node;
 pub use words::{config, control, table};

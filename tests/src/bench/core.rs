@@ -17,16 +17,17 @@ use crate::world::trace::Trace;
 
 use super::row::{Row, Target};
 
-/// Prints what the core costs.
+/// What the core costs.
 ///
 /// # Errors
 ///
 /// When the simulated pair breaks a promise.
-pub fn run() -> Result<(), Failure> {
+pub fn run() -> Result<Vec<Row>, Failure> {
     let pair = Conversation::settled();
+    let mut rows = Vec::new();
     for (id, what) in BoxId::BOTH.into_iter().zip(["active", "standby"]) {
         let step = Row::new(&format!("core: step on a heartbeat, {what}"), "us", steps(&pair, id)?);
-        step.target(Target::AtMost(2.0)).print();
+        rows.push(step.at_most(Some(2.0)));
     }
     let (heartbeat, keys, name) = (pair.word(BoxId::First), pair.keys(), pair.pair());
     let word = Word { version: Version::NEWEST, number: 1, heartbeat };
@@ -34,20 +35,20 @@ pub fn run() -> Result<(), Failure> {
     let encode = timed(|| {
         black_box(frame::encode(black_box(&word), keys, name));
     });
-    Row::new("core: encode a frame", "us", encode).print();
+    rows.push(Row::new("core: encode a frame", "us", encode));
     let decode = timed(|| {
         let _ = black_box(frame::decode(black_box(&frame), keys, name));
     });
-    Row::new("core: decode a frame", "us", decode).print();
-    Row::new("core: heap allocations a heartbeat", "", [allocations(pair)])
-        .target(Target::AtMost(0.0))
-        .print();
+    rows.push(Row::new("core: decode a frame", "us", decode));
+    let allocations = Row::new("core: heap allocations a heartbeat", "", [allocations(pair)]);
+    rows.push(allocations.at_most(Some(0.0)));
     for (what, size) in [("Node", size_of::<Node>()), ("Actions", size_of::<Actions>())] {
-        Row::new(&format!("core: size of {what}"), "B", [size as f64]).print();
+        rows.push(Row::new(&format!("core: size of {what}"), "B", [size as f64]));
     }
     let speeds = (0..SPEEDS).map(speed).collect::<Result<Vec<_>, _>>()?;
-    Row::new("simulator: seconds a second", "s", speeds).target(Target::AtLeast(1_000.0)).print();
-    Ok(())
+    let speed = Row::new("simulator: seconds a second", "s", speeds);
+    rows.push(speed.target(Target::AtLeast(1_000.0)));
+    Ok(rows)
 }
 
 /// Microseconds of one step of a box in a settled pair, with the look at its next deadline.

@@ -1,192 +1,221 @@
-//! How long does a user of the service miss its answers, and did two boxes ever hold the address meanwhile?
+//! How long does a user of the service miss its answers, and did two boxes hold the address meanwhile?
 //!
-//! The client of the lab asks every 5 ms, so that even an undisturbed service has a gap of that length. The boxes run
-//! the program that ships.
+//! The client of the lab asks every 5 ms, so that even an undisturbed service has a gap of that length. Whatever
+//! happens to one system happens to all of them, in the same way.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 
-use crate::lab::config::Choices;
-use crate::lab::expectations::{PATIENCE, is, order, served_by, whole};
+use crate::lab::expectations::{PATIENCE, served_by};
 use crate::lab::failure::{Failure, expect};
 use crate::lab::{Lab, name};
 
-use super::product;
-use super::row::{Row, Target};
+use super::row::Row;
+use super::system::System;
 
-/// What can be measured here.
-pub const NAMES: [&str; 7] =
-    ["planned", "power", "power-fast", "hang", "service", "cables", "crash"];
+/// Something that happens to a pair that is well, while home serves.
+#[derive(Debug)]
+pub struct Happening {
+    /// How it is asked for.
+    pub name: &'static str,
+    /// The name of its line in the table.
+    pub what: &'static str,
+    then: Then,
+    act: fn(&System, &Lab) -> Result<(), Failure>,
+}
 
-/// Prints the rows of the section called `wanted`. Needs a world of its own.
+/// When is it over?
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    /// When this box serves.
+    Served(BoxId),
+    /// When all that can happen has happened; then it is told who has the address.
+    Settled,
+    /// The same, and nobody should have noticed.
+    Unnoticed,
+}
+
+const fn happening(
+    name: &'static str,
+    what: &'static str,
+    then: Then,
+    act: fn(&System, &Lab) -> Result<(), Failure>,
+) -> Happening {
+    Happening { name, what, then, act }
+}
+
+/// Everything that can be measured here.
+pub static HAPPENINGS: [Happening; 9] = [
+    happening("nothing", "nothing happens", Then::Unnoticed, |_, _| Ok(())),
+    happening("planned", "planned switch", Then::Served(Second), |it, lab| (it.away)(lab)),
+    happening("power", "box loss by power", Then::Served(Second), |_, lab| {
+        lab.power_off(First);
+        Ok(())
+    }),
+    happening("hang", "box hangs, its power on", Then::Settled, |_, lab| Ok(lab.hang(First)?)),
+    happening("service", "service killed", Then::Settled, |_, lab| Ok(lab.kill(First, "serve")?)),
+    happening("crash", "supervisor killed, started again", Then::Unnoticed, |_, lab| {
+        Ok(lab.crash_supervisor(First)?)
+    }),
+    happening("gone", "supervisor killed, stays away", Then::Settled, |_, lab| {
+        Ok(lab.abandon(First)?)
+    }),
+    happening("all", "all its processes killed, stay away", Then::Settled, |it, lab| {
+        // Stopped first, so that none of them can do anything about the death of another.
+        signal(it, lab, "STOP")?;
+        lab.abandon(First)?;
+        signal(it, lab, "KILL")
+    }),
+    happening("cables", "every cable cut", Then::Settled, |_, lab| {
+        lab.part();
+        Ok(())
+    }),
+];
+
+/// Puts a system through what happens, as often as it says.
 ///
 /// # Errors
 ///
-/// When the pair did something else than what was to be measured.
-pub fn run(wanted: &str) -> Result<(), Failure> {
-    let (choices, measure): (_, Measure) = match wanted {
-        "planned" => (Choices::default(), planned),
-        "power" => (Choices::default(), |lab| power(lab, "box loss by power, defaults", 1_200.0)),
-        "power-fast" => (fast(), |lab| power(lab, "box loss by power, fast", 200.0)),
-        "hang" => (Choices::default(), hang),
-        "service" => (Choices::default(), service),
-        "cables" => (Choices::default(), cables),
-        "crash" => (Choices::default(), crash),
-        _ => return Err(Failure(format!("there is no {wanted:?}"))),
+/// When the system does not come to rest before or after, or does something else than what is to be measured.
+pub fn run(system: &System, happening: &Happening, lab: &Lab) -> Result<Vec<Row>, Failure> {
+    let Some(trial) = system.trial(happening.name) else {
+        return Ok(Vec::new());
     };
-    let lab = Lab::new(&Choices { program: Some(product()?), ..choices })?;
-    let measured = whole(&lab).and_then(|()| measure(&lab));
-    measured.map_err(|failure| failure.with_logs(&lab))?.iter().for_each(Row::print);
-    let doubles = lab.doubles().len() as f64;
-    Row::new("  times that both had the address", "", [doubles])
-        .target(Target::AtMost(0.0))
-        .print();
+    let (mut seen, what) = (Seen::default(), happening.what);
+    for turn in 0..trial.turns {
+        restore(system, lab)?;
+        sleep(PHASE * turn);
+        let (doubles, start) = (lab.doubles().len(), Instant::now());
+        (happening.act)(system, lab)?;
+        match happening.then {
+            Then::Served(id) => {
+                expect(lab.wait_for(PATIENCE, |lab| lab.holders() == [id]), "it does not move")?;
+                seen.part(&format!("{what}: until the address has moved"), millis(start.elapsed()));
+                serves(lab, id)?;
+            }
+            Then::Settled | Then::Unnoticed => sleep(system.patience),
+        }
+        seen.note(lab, start, doubles);
+        if happening.name == "power" {
+            for (phase, time) in (system.phases)(lab, Second) {
+                seen.part(&format!("{what}: {phase}"), time);
+            }
+        }
+        if happening.name == "planned" {
+            let start = Instant::now();
+            (system.home)(lab)?;
+            serves(lab, First)?;
+            seen.part("failback", millis(lab.client().since(start).silence));
+        }
+    }
+    Ok(seen.rows(system, happening, trial.most))
+}
+
+/// Waits until a box serves and has done so for a while.
+fn serves(lab: &Lab, id: BoxId) -> Result<(), Failure> {
+    sleep(SOON);
+    served_by(lab, id)?;
+    sleep(SOON * 2);
+    served_by(lab, id)
+}
+
+/// What was seen of one happening, turn by turn.
+#[derive(Default)]
+struct Seen {
+    gaps: Vec<f64>,
+    /// Whatever else took its time.
+    parts: Vec<(String, Vec<f64>)>,
+    lost: Vec<f64>,
+    /// The milliseconds in which both boxes had the address.
+    doubled: Vec<f64>,
+    holders: Vec<String>,
+}
+
+impl Seen {
+    fn part(&mut self, part: &str, time: f64) {
+        match self.parts.iter_mut().find(|(name, _)| name == part) {
+            Some((_, times)) => times.push(time),
+            None => self.parts.push((part.to_owned(), vec![time])),
+        }
+    }
+
+    fn note(&mut self, lab: &Lab, start: Instant, doubles: usize) {
+        let window = lab.client().since(start);
+        self.gaps.push(millis(window.silence));
+        self.lost.push(window.lost as f64);
+        let doubles = lab.doubles().into_iter().skip(doubles);
+        self.doubled.push(millis(doubles.map(|it| it.until - it.since).sum()));
+        let holders: Vec<_> = lab.holders().into_iter().map(name).collect();
+        let answered = lab.client().last().is_some_and(|(_, ago)| ago < SOON);
+        let mute = if answered { "" } else { ", mute" };
+        let holders = if holders.is_empty() { "nobody".to_owned() } else { holders.join(" and ") };
+        self.holders.push(format!("{holders}{mute}"));
+    }
+
+    fn rows(self, system: &System, happening: &Happening, most: Option<f64>) -> Vec<Row> {
+        let what = happening.what;
+        // What is promised is promised of the pair alone.
+        let none = system.package.is_none().then_some(0.0);
+        let mut rows = vec![Row::new(what, "ms", self.gaps).at_most(most)];
+        if matches!(happening.then, Then::Unnoticed) {
+            let lost = Row::new(&format!("{what}: requests lost"), "", self.lost);
+            rows.push(lost.at_most(none));
+        }
+        let parts = self.parts.into_iter();
+        rows.extend(parts.map(|(part, times)| Row::new(&part, "ms", times)));
+        let doubled = Row::new(&format!("{what}: both had the address"), "ms", self.doubled);
+        rows.push(doubled.at_most(none));
+        if !matches!(happening.then, Then::Served(_)) {
+            let mut holders = self.holders;
+            holders.sort();
+            holders.dedup();
+            let end = format!("{what}: who has it in the end");
+            rows.push(Row::said(&end, &holders.join(" or ")));
+        }
+        rows
+    }
+}
+
+/// Sends a signal to every process of a system on home.
+fn signal(system: &System, lab: &Lab, signal: &str) -> Result<(), Failure> {
+    let script = "for it in /proc/[0-9]*; do [ \"$(cat $it/comm)\" = $1 ] && kill -$2 ${it#/proc/}; done; exit 0";
+    let words = ["-c", script, "sh", system.comm, signal];
+    Ok(lab.enter(First, "/bin/sh", &words).map(drop)?)
+}
+
+/// The pair is whole: home serves and the other stands by. What is off gets its power; where that is not enough,
+/// both boot anew.
+///
+/// # Errors
+///
+/// When that takes too long.
+pub fn restore(system: &System, lab: &Lab) -> Result<(), Failure> {
+    lab.mend_all();
+    let whole = |lab: &Lab| lab.serving() == Some(First) && (system.stands_by)(lab);
+    if whole(lab) {
+        return (system.forgive)(lab);
+    }
+    if lab.is_on(First) && lab.is_on(Second) {
+        lab.power_off(First);
+        lab.power_off(Second);
+    }
+    (system.forgive)(lab)?;
+    for id in BoxId::BOTH {
+        lab.power_on(id)?;
+    }
+    expect(lab.wait_for(PATIENCE, whole), format!("{} does not come to rest", system.name))?;
+    sleep(SOON * 3);
     Ok(())
 }
 
-fn planned(lab: &Lab) -> Result<Vec<Row>, Failure> {
-    let (mut away, mut home) = (Vec::new(), Vec::new());
-    for _ in 0..20 {
-        away.push(gap(lab, Second, || order(lab, First, "standby"))?);
-        is(lab, First, "standby")?;
-        home.push(gap(lab, First, || order(lab, First, "resume"))?);
-        is(lab, Second, "standby")?;
-    }
-    Ok(vec![
-        Row::new("planned switch", "ms", away).target(Target::AtMost(30.0)),
-        Row::new("failback", "ms", home),
-    ])
-}
-
-fn power(lab: &Lab, what: &str, most: f64) -> Result<Vec<Row>, Failure> {
-    let mut gaps = Vec::new();
-    for turn in 0..10 {
-        sleep(PHASE * turn);
-        gaps.push(gap(lab, Second, || {
-            lab.power_off(First);
-            Ok(())
-        })?);
-        come_home(lab)?;
-    }
-    Ok(vec![Row::new(what, "ms", gaps).target(Target::AtMost(most))])
-}
-
-fn hang(lab: &Lab) -> Result<Vec<Row>, Failure> {
-    let mut gaps = Vec::new();
-    for turn in 0..10 {
-        sleep(PHASE * turn);
-        gaps.push(gap(lab, Second, || Ok(lab.hang(First)?))?);
-        expect(!lab.is_on(First), "the box that hung was not shot")?;
-        come_home(lab)?;
-    }
-    Ok(vec![Row::new("box hangs, its power on", "ms", gaps)])
-}
-
-fn service(lab: &Lab) -> Result<Vec<Row>, Failure> {
-    let mut gaps = Vec::new();
-    for turn in 1..=10 {
-        gaps.push(gap(lab, First, || Ok(lab.kill(First, "serve")?))?);
-        let deaths = lab.log(First).matches("service failed: starting it again").count();
-        expect(deaths == turn, format!("{deaths} of {turn} deaths were noticed"))?;
-        // Every time is the first time, which is forgiven.
-        order(lab, First, "clear")?;
-    }
-    Ok(vec![Row::new("service killed", "ms", gaps).target(Target::AtMost(60.0))])
-}
-
-fn cables(lab: &Lab) -> Result<Vec<Row>, Failure> {
-    let (mut gaps, mut shot, mut own) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..5 {
-        // What the lab itself needs to make a box vanish: nobody notices within this time.
-        let start = Instant::now();
-        lab.power_off(Second);
-        sleep(SETTLED / 5);
-        own.push(since(lab, start));
-        lab.power_on(Second)?;
-        is(lab, Second, "standby")?;
-        gaps.push(gap(lab, First, || {
-            lab.part();
-            let one = |lab: &Lab| BoxId::BOTH.iter().any(|id| !lab.is_on(*id));
-            expect(lab.wait_for(PATIENCE, one), "nobody was shot")?;
-            sleep(SETTLED);
-            Ok(())
-        })?);
-        shot.extend(BoxId::BOTH.into_iter().filter(|id| !lab.is_on(*id)));
-        lab.mend_all();
-        lab.power_on(Second)?;
-        is(lab, Second, "standby")?;
-    }
-    let count = |id: BoxId| shot.iter().filter(|it| **it == id).count() as f64;
-    let shots = BoxId::BOTH
-        .map(|id| Row::new(&format!("  times that {} was shot", name(id)), "", [count(id)]));
-    let [first, second] = shots;
-    Ok(vec![
-        Row::new("every cable cut", "ms", gaps),
-        Row::new("  pause of the lab when a box vanishes", "ms", own),
-        first.target(Target::AtMost(0.0)),
-        second,
-    ])
-}
-
-fn crash(lab: &Lab) -> Result<Vec<Row>, Failure> {
-    let (mut gaps, mut lost) = (Vec::new(), 0);
-    for _ in 0..10 {
-        let start = Instant::now();
-        lab.crash_supervisor(First)?;
-        sleep(SETTLED);
-        served_by(lab, First)?;
-        is(lab, First, "active")?;
-        is(lab, Second, "standby")?;
-        gaps.push(since(lab, start));
-        lost += lab.client().since(start).lost;
-    }
-    Ok(vec![
-        Row::new("supervisor killed on the active box", "ms", gaps),
-        Row::new("  requests without an answer", "", [lost as f64]).target(Target::AtMost(0.0)),
-    ])
-}
-
-/// Does something to the pair again and again, and says what it cost.
-type Measure = fn(&Lab) -> Result<Vec<Row>, Failure>;
-
-/// The milliseconds that the client misses from before `happening` until `id` serves and has done so for a while.
-fn gap(
-    lab: &Lab,
-    id: BoxId,
-    happening: impl FnOnce() -> Result<(), Failure>,
-) -> Result<f64, Failure> {
-    let start = Instant::now();
-    happening()?;
-    sleep(SETTLED / 10);
-    served_by(lab, id)?;
-    sleep(SETTLED / 5);
-    served_by(lab, id)?;
-    Ok(since(lab, start))
-}
-
-fn since(lab: &Lab, start: Instant) -> f64 {
-    lab.client().since(start).silence.as_secs_f64() * 1e3
-}
-
-/// Gives home its power, and waits until it serves again.
-fn come_home(lab: &Lab) -> Result<(), Failure> {
-    lab.power_on(First)?;
-    served_by(lab, First)?;
-    is(lab, First, "active")?;
-    is(lab, Second, "standby")
-}
-
-/// Ten times the speed of the defaults: what 115200 baud can carry.
-fn fast() -> Choices {
-    let timing =
-        "keepalive = \"20ms\"\nwarntime = \"50ms\"\ndeadtime = \"100ms\"\ninitdead = \"4s\"\n";
-    Choices { timing: timing.to_owned(), ..Choices::default() }
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 /// Each time at another moment between two heartbeats: ten of these are spread evenly over 200 ms, and over 20.
 const PHASE: Duration = Duration::from_millis(61);
 
-/// Time for everything that the pair could still do.
-const SETTLED: Duration = Duration::from_millis(1_500);
+/// Long enough for an answer, and for a change of mind to show.
+const SOON: Duration = Duration::from_millis(150);

@@ -1,13 +1,15 @@
-//! What was measured, and is it good enough? One line of the table.
+//! What was measured, of which program, and is it good enough? One cell of the table.
 
 use std::fmt;
 
-/// Measured values of one kind. The median is compared with the target.
-#[derive(Clone, Debug)]
+/// Measured values of one kind, or what was seen in their place. The median is compared with the target.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    what: String,
-    unit: &'static str,
+    /// What it is about: the name of a line of the table.
+    pub what: String,
+    unit: String,
     values: Vec<f64>,
+    said: String,
     target: Option<Target>,
 }
 
@@ -22,10 +24,16 @@ pub enum Target {
 
 impl Row {
     /// A row without a target.
-    pub fn new(what: &str, unit: &'static str, values: impl IntoIterator<Item = f64>) -> Self {
+    pub fn new(what: &str, unit: &str, values: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
-        Self { what: what.to_owned(), unit, values, target: None }
+        let (what, unit) = (what.to_owned(), unit.to_owned());
+        Self { what, unit, values, said: String::new(), target: None }
+    }
+
+    /// A row whose cell is words.
+    pub fn said(what: &str, said: &str) -> Self {
+        Self { said: said.to_owned(), ..Self::new(what, "", []) }
     }
 
     /// The same with a target.
@@ -35,46 +43,66 @@ impl Row {
         self
     }
 
-    /// Prints it now, so that a person sees how it goes on.
-    pub fn print(&self) {
-        println!("{self}");
+    /// The same with a most, if there is one.
+    #[must_use]
+    pub fn at_most(self, most: Option<f64>) -> Self {
+        Self { target: most.map(Target::AtMost), ..self }
+    }
+
+    /// The name of its line, with the unit.
+    pub fn label(&self) -> String {
+        if self.unit.is_empty() {
+            self.what.clone()
+        } else {
+            format!("{}, {}", self.what, self.unit)
+        }
+    }
+
+    /// What is wanted.
+    pub fn wanted(&self) -> String {
+        self.target.map(|target| target.to_string()).unwrap_or_default()
+    }
+
+    /// The row as a line of text that [`Row::from_line`] reads.
+    pub fn to_line(&self) -> String {
+        let target = self.wanted();
+        let values: Vec<_> = self.values.iter().map(f64::to_string).collect();
+        [&self.what, &self.unit, &target, &self.said, &values.join(" ")]
+            .map(String::as_str)
+            .join("\t")
+    }
+
+    /// Reads such a line; `None` if it is none.
+    pub fn from_line(line: &str) -> Option<Self> {
+        let fields: Vec<_> = line.split('\t').collect();
+        let [what, unit, target, said, values] = fields[..] else { return None };
+        let values = values.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>();
+        let row = Self { said: said.to_owned(), ..Self::new(what, unit, values.ok()?) };
+        Some(Self { target: Target::read(target), ..row })
     }
 
     fn median(&self) -> Option<f64> {
         let upper = self.values.get(self.values.len() / 2)?;
-        let lower = self.values.get((self.values.len() - 1) / 2)?;
+        let lower = self.values.get((self.values.len().checked_sub(1)?) / 2)?;
         Some(f64::midpoint(*lower, *upper))
-    }
-
-    fn verdict(&self, median: f64) -> &'static str {
-        match self.target {
-            None => "",
-            Some(target) if target.is_met(median) => "ok",
-            Some(_) => "missed",
-        }
     }
 }
 
+/// The cell: the median, from the least to the most, of so many; or what was said.
 impl fmt::Display for Row {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Some(median), Some(least), Some(most)) =
-            (self.median(), self.values.first(), self.values.last())
-        else {
-            return write!(formatter, "{:<36} nothing was measured", self.what);
+        let Some(median) = self.median() else {
+            let said = if self.said.is_empty() { "nothing was measured" } else { &self.said };
+            return formatter.write_str(said);
         };
-        let target = self.target.map(|target| target.to_string()).unwrap_or_default();
-        let line = format!(
-            "{:<36} {:>3} {:>8} {:>8} {:>8} {:<5} {:>8} {}",
-            self.what,
-            self.values.len(),
-            number(median),
-            number(*least),
-            number(*most),
-            self.unit,
-            target,
-            self.verdict(median),
-        );
-        formatter.write_str(line.trim_end())
+        formatter.write_str(&number(median))?;
+        if let ([least, .., most], count) = (self.values.as_slice(), self.values.len()) {
+            write!(formatter, " ({} to {}, of {count})", number(*least), number(*most))?;
+        }
+        match self.target {
+            Some(target) if !target.is_met(median) => formatter.write_str(" MISSED"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -83,6 +111,16 @@ impl Target {
         match self {
             Self::AtMost(most) => value <= most,
             Self::AtLeast(least) => value >= least,
+        }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (sign, value) = text.split_once(' ')?;
+        let value = value.parse().ok()?;
+        match sign {
+            "<=" => Some(Self::AtMost(value)),
+            ">=" => Some(Self::AtLeast(value)),
+            _ => None,
         }
     }
 }
@@ -96,20 +134,12 @@ impl fmt::Display for Target {
     }
 }
 
-/// Prints what the columns are.
-pub fn head() {
-    println!(
-        "{:<36} {:>3} {:>8} {:>8} {:>8} {:<5} {:>8}\n{:-<89}",
-        "what", "n", "median", "min", "max", "", "target", ""
-    );
-}
-
 /// Three digits that mean something are enough.
 fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
-        ..10.0 => format!("{value:.2}"),
-        ..100.0 => format!("{value:.1}"),
+        ..10.0 if value.fract() != 0.0 => format!("{value:.2}"),
+        ..100.0 if value.fract() != 0.0 => format!("{value:.1}"),
         _ => format!("{value:.0}"),
     }
 }
@@ -120,16 +150,24 @@ mod tests {
 
     #[test]
     fn the_median_decides() {
-        let row = Row::new("planned switch", "ms", [90.0, 10.0, 20.0]).target(Target::AtMost(30.0));
-        let line = row.to_string();
-        assert!(line.contains(" 20.0 ") && line.ends_with(" ok"), "{line}");
-        let even = Row::new("speed", "x", [1.0, 2.0]).target(Target::AtLeast(2.0)).to_string();
-        assert!(even.contains(" 1.50 ") && even.ends_with(" missed"), "{even}");
+        let row = Row::new("planned switch", "ms", [90.0, 10.5, 20.5]).target(Target::AtMost(30.0));
+        assert_eq!(row.to_string(), "20.5 (10.5 to 90, of 3)");
+        let even = Row::new("speed", "x", [1.0, 2.0]).target(Target::AtLeast(2.0));
+        assert_eq!(even.to_string(), "1.50 (1 to 2, of 2) MISSED");
     }
 
     #[test]
     fn nothing_measured_is_no_success() {
-        let line = Row::new("planned switch", "ms", []).target(Target::AtMost(30.0)).to_string();
-        assert!(line.ends_with("nothing was measured"), "{line}");
+        let row = Row::new("planned switch", "ms", []).target(Target::AtMost(30.0));
+        assert_eq!(row.to_string(), "nothing was measured");
+    }
+
+    #[test]
+    fn a_row_survives_the_way_between_two_processes() {
+        let measured = Row::new("a", "ms", [0.1, 2.0]).target(Target::AtMost(0.5));
+        for row in [measured, Row::said("b", "not installed"), Row::new("c", "", [])] {
+            assert_eq!(Row::from_line(&row.to_line()), Some(row));
+        }
+        assert_eq!(Row::from_line("something else"), None);
     }
 }

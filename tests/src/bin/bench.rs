@@ -32,10 +32,10 @@ fn play(words: Vec<OsString>) -> Result<ExitCode, String> {
             println!("{HELP}");
             Ok(true)
         }
-        [bench::ALONE, _] => return isolation::run(words.into_iter().skip(1)),
-        [isolation::INSIDE, section] => {
+        [bench::ALONE, ..] => return isolation::run(words.into_iter().skip(1)),
+        [isolation::INSIDE, wanted @ ..] => {
             isolation::settle()?;
-            bench::inside(section).map(|()| true)
+            bench::inside(wanted).map(|()| true)
         }
         wanted => bench::run(wanted),
     };
@@ -47,14 +47,19 @@ fn play(words: Vec<OsString>) -> Result<ExitCode, String> {
 }
 
 const HELP: &str = "\
-Measures the pair, and prints one table. A missed target is no error; something
-that could not be measured is.
+Measures the pair, and heartbeat 3 and keepalived beside it where they are
+installed, in the same boxes and with the same client; prints one table. A
+missed target is no error; something that could not be measured is.
 
-    cargo bench-pair          everything: some 15 minutes on an idle machine
-    cargo bench-pair gaps     what a user of the service misses, in the lab:
-                              planned power power-fast hang service cables crash
-                              (or any of these alone)
-    cargo bench-pair fence    a shot at a simulated BMC, beside fence_ipmilan
-    cargo bench-pair idle     the supervisor while nothing happens
-    cargo bench-pair core     one heartbeat, and the simulator
-    cargo bench-pair sizes    the binary";
+    cargo bench-pair            everything: some 6 minutes on an idle machine
+    cargo bench-pair WORD...    only these systems and sections
+
+systems: pair pair-fast heartbeat heartbeat-defaults
+         keepalived keepalived-defaults
+what a user of the service misses, in the lab:
+         planned power hang service crash gone cables
+others:  idle    what runs while nothing happens
+         status  how long the state takes to be told
+         fence   a shot at a simulated BMC, beside fence_ipmilan
+         core    one heartbeat, and the simulator
+         sizes   what must be installed";

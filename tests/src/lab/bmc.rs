@@ -123,6 +123,10 @@ struct Inside {
     /// Power off was ordered, and nothing since.
     told_off: bool,
     orders: Vec<u8>,
+    /// The lines that were added to its log.
+    notes: u32,
+    /// For how many seconds its light was last told to blink.
+    blinks: u8,
     packets: u32,
 }
 
@@ -145,6 +149,8 @@ impl Bmc {
             off_at: None,
             told_off: false,
             orders: Vec::new(),
+            notes: 0,
+            blinks: 0,
             packets: 0,
         }));
         let ended = Arc::new(AtomicBool::new(false));
@@ -165,6 +171,16 @@ impl Bmc {
     /// The orders of Chassis Control that it took, in their order.
     pub fn orders(&self) -> Vec<u8> {
         lock(&self.inside).orders.clone()
+    }
+
+    /// How many lines were added to its log.
+    pub fn notes(&self) -> u32 {
+        lock(&self.inside).notes
+    }
+
+    /// For how many seconds its light was last told to blink.
+    pub fn blinks(&self) -> u8 {
+        lock(&self.inside).blinks
     }
 
     /// How many packets came.

@@ -4,7 +4,8 @@
 //! their service, and the hand on the power switch. So a lab needs one file, and nothing that is installed.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
 
 use super::{crowd, guise, init, power_switch, selftest, service};
 
@@ -38,10 +39,14 @@ pub fn play(words: &[OsString]) -> Option<Result<ExitCode, String>> {
             .map_err(|error| error.to_string()),
         ["touch", file] => std::fs::write(file, "").map_err(|error| format!("{file}: {error}")),
         ["remove", file] => std::fs::remove_file(file).map_err(|error| format!("{file}: {error}")),
+        ["fill"] => guise::fill().map_err(|error| error.to_string()),
+        ["protect"] => guise::protect(true).map_err(|error| error.to_string()),
+        ["unprotect"] => guise::protect(false).map_err(|error| error.to_string()),
         ["exists", file] => {
             std::fs::metadata(file).map(drop).map_err(|error| format!("{file}: {error}"))
         }
         ["crowd", words @ ..] => crowd::play(words),
+        ["timed", times, program, arguments @ ..] => timed(times, program, arguments),
         ["freeze"] => init::freeze().map_err(|error| error.to_string()),
         ["reset"] => selftest::reset().map_err(|error| error.to_string()),
         ["switch", target, verb] => power_switch::ask(target, verb)
@@ -55,4 +60,19 @@ pub fn play(words: &[OsString]) -> Option<Result<ExitCode, String>> {
 fn serve(address: &str) -> Result<(), String> {
     let address = address.parse().map_err(|_| format!("{address:?} is no address"))?;
     service::serve(address).map_err(|error| format!("cannot serve {address}: {error}"))
+}
+
+/// Prints the microseconds that a program takes, from its start to its end, as often as told.
+fn timed(times: &str, program: &str, arguments: &[&str]) -> Result<(), String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{program}: {error}");
+    for _ in 0..times.parse().map_err(|error| failed(&error))? {
+        let start = Instant::now();
+        let output =
+            Command::new(program).args(arguments).output().map_err(|error| failed(&error))?;
+        println!("{}", start.elapsed().as_micros());
+        if !output.status.success() {
+            return Err(failed(&String::from_utf8_lossy(&output.stderr)));
+        }
+    }
+    Ok(())
 }

@@ -28,6 +28,8 @@ pub struct Choices {
     pub direct: String,
     /// The resources after the address; by default the lab's own service.
     pub resources: String,
+    /// Where the journal is, and what can be wrong there.
+    pub state: String,
     /// Anything else.
     pub extra: String,
     /// Further files in `/run` of both boxes: name (a directory if it ends in `/`) and content.
@@ -56,6 +58,7 @@ impl Default for Choices {
                 "[[resource]]\nkind = \"process\"\nname = \"service\"\n\
                  command = [\"/run/demo\", \"serve\", \"{FLOATING}\"]\nready = \"notify\"\n"
             ),
+            state: "/run".to_owned(),
             extra: String::new(),
             files: Vec::new(),
             watchdog: None,
@@ -70,9 +73,9 @@ impl Default for Choices {
 pub(super) fn text(choices: &Choices) -> String {
     let mut text = format!(
         "[pair]\nname = \"lab\"\nkey_file = \"/run/twobox.key\"\nauto_failback = {}\nfailback_hold = \"{}\"\n\n\
-         [journal]\nfile = \"/run/journal\"\n\n\
+         [journal]\nfile = \"{}/journal\"\n\n\
          [timing]\n{}\n",
-        choices.auto_failback, choices.failback_hold, choices.timing
+        choices.auto_failback, choices.failback_hold, choices.state, choices.timing
     );
     for id in BoxId::BOTH {
         let own = name(id);

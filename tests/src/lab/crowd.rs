@@ -16,7 +16,7 @@ use super::failure::Failure;
 /// How each of the crowd behaves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Manners {
-    /// Asks for the status, reads the answer, and asks again.
+    /// Asks for the status, a hundred times a second, and reads the answer.
     Good,
     /// Gives an order that changes nothing, and is logged.
     Bossy,
@@ -95,12 +95,16 @@ fn one(manners: Manners, end: Instant) -> Answers {
     while Instant::now() < end {
         let begun = Instant::now();
         let done = match manners {
-            Manners::Good => ask(Path::new(SOCKET), "status json").map(drop),
+            Manners::Good => {
+                let answer = ask(Path::new(SOCKET), "status json");
+                answers.longest = answers.longest.max(begun.elapsed());
+                thread::sleep(RHYTHM.saturating_sub(begun.elapsed()));
+                answer.map(drop)
+            }
             Manners::Bossy => ask(Path::new(SOCKET), "clear").map(drop),
             Manners::Silent => say_nothing(end),
             Manners::Deaf => say_and_ignore(end),
         };
-        answers.longest = answers.longest.max(begun.elapsed());
         match done {
             Ok(()) => answers.answered += 1,
             Err(_) => answers.refused += 1,
@@ -126,4 +130,5 @@ fn say_and_ignore(end: Instant) -> io::Result<()> {
     Ok(())
 }
 
+const RHYTHM: Duration = Duration::from_millis(10);
 const SHORT: Duration = Duration::from_millis(1);

@@ -19,23 +19,21 @@ use super::null_modem::Wire;
 use crate::world::random::Random;
 
 impl Lab {
-    /// Sends `rate` forged frames a second to each of `boxes` by each Ethernet link, and noise by the null modem, for
-    /// `time`. Tells how many frames went to each box by each link.
+    /// Sends `rate` forged frames a second to a box by each Ethernet link, and noise by the null modem, for `time`. Tells
+    /// how many frames went by each link.
     ///
     /// # Errors
     ///
-    /// When a box has no power.
-    pub fn flood(&self, boxes: &[BoxId], rate: u32, time: Duration) -> io::Result<u64> {
+    /// When the box has no power.
+    pub(crate) fn flood(&self, id: BoxId, rate: u32, time: Duration) -> io::Result<u64> {
         let mut floods = Vec::new();
-        for id in boxes {
-            self.null_modem.set(id.other(), Wire::Jammed);
-            for segment in [Segment::Lan, Segment::Direct] {
-                let port = self.ethernet.port(segment, Station::Box(*id))?;
-                let recorded = self.ethernet.recording(segment, Station::Box(id.other()));
-                let frames = forged(&recorded);
-                floods.push(move || pour(&port, &frames, rate, time));
-            }
+        for segment in [Segment::Lan, Segment::Direct] {
+            let port = self.ethernet.port(segment, Station::Box(id))?;
+            let recorded = self.ethernet.recording(segment, Station::Box(id.other()));
+            let frames = forged(&recorded);
+            floods.push(move || pour(&port, &frames, rate, time));
         }
+        self.null_modem.set(id.other(), Wire::Jammed);
         let poured = thread::scope(|scope| {
             let floods: Vec<_> = floods.into_iter().map(|flood| scope.spawn(flood)).collect();
             floods.into_iter().map(|it| it.join().unwrap_or(0)).min()
@@ -92,8 +90,8 @@ fn with_payload(real: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
     // Zero is no checksum, which an interface must accept.
     frame[UDP_SUM].fill(0);
     frame[IP_SUM].fill(0);
-    let sum = frame[IP_HEADER].chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1]));
-    let sum = sum.sum::<u32>();
+    let words = frame[IP_HEADER].chunks(2).map(|it| u32::from(it[0]) << 8 | u32::from(it[1]));
+    let sum: u32 = words.sum();
     frame[IP_SUM].copy_from_slice(&(!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes());
     frame.extend(payload);
     Some(frame)

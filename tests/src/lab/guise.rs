@@ -7,17 +7,19 @@ use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId;
 use rustix::fs::{Mode, OFlags};
-use rustix::mount::{MountFlags, mount, mount_bind, mount_move};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, mount, mount_bind, mount_move, mount_remount};
 use rustix::process::{Resource, Rlimit, Uid, getrlimit, setrlimit};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::stdio::dup2_stderr;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use rustix::thread::{configure_capability_in_ambient_set, set_keep_capabilities, set_thread_uid};
 
+use super::expectations::PATIENCE;
 use super::machine::name;
 
 /// Puts on what `word` names, and tells whether it names anything.
@@ -42,6 +44,7 @@ pub(super) fn put_on(word: &str) -> Option<io::Result<()>> {
         "lost-syslog" => {
             own_devices().and_then(|()| if is_first() { deaf_syslog() } else { full_pipe() })
         }
+        "small-disk" => small_disk(),
         "panics" => panic_on_demand(),
         _ => return None,
     })
@@ -115,6 +118,36 @@ fn deaf_syslog() -> io::Result<()> {
     Ok(())
 }
 
+/// A disk with room for the state of the supervisor and little else.
+fn small_disk() -> io::Result<()> {
+    if Path::new(DISK).exists() {
+        return Ok(());
+    }
+    fs::create_dir(DISK)?;
+    Ok(mount("tmpfs", DISK, "tmpfs", MountFlags::empty(), c"size=64k,mode=0700")?)
+}
+
+/// Writes to the small disk until it takes no more.
+pub(super) fn fill() -> io::Result<()> {
+    let mut file = fs::File::create(Path::new(DISK).join("filling"))?;
+    while file.write_all(&[b'.'; 512]).is_ok() {}
+    Ok(())
+}
+
+/// Makes the small disk read-only, as soon as nobody has a file open there to write; or writable again.
+pub(super) fn protect(disk: bool) -> io::Result<()> {
+    let flags = if disk { MountFlags::RDONLY } else { MountFlags::empty() };
+    let begun = Instant::now();
+    loop {
+        match mount_remount(DISK, flags, c"") {
+            Err(Errno::BUSY) if begun.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_micros(100));
+            }
+            other => return Ok(other?),
+        }
+    }
+}
+
 /// A `/dev` that no other box has, and no syslog in it.
 fn own_devices() -> io::Result<()> {
     let (own, all) = (Path::new("/run/dev"), Path::new("/dev"));
@@ -162,6 +195,9 @@ fn be_alone_on_demand() -> io::Result<()> {
 fn is_first() -> bool {
     rustix::system::uname().nodename().to_bytes() == name(BoxId::First).as_bytes()
 }
+
+/// Where the small disk is.
+pub(super) const DISK: &str = "/run/state";
 
 const SYSLOG: &str = "/dev/log";
 

@@ -251,7 +251,7 @@ pub const CHARACTER: &str = "box";
 pub(super) const BOOTED: &str = "booted";
 
 /// Where a box finds this program.
-pub(super) const PROGRAM: &str = "/run/demo";
+pub(crate) const PROGRAM: &str = "/run/demo";
 
 /// Between the end of the program and its next start, so that one that cannot start does not spin.
 const RESPAWN: Duration = Duration::from_millis(200);

@@ -126,4 +126,4 @@ pub const INSIDE: &str = "inside";
 pub(super) const ROOM: &str = "/run/lab";
 
 /// A copy of this program, which the boxes get by hard link.
-pub(super) const PROGRAM: &str = "/run/lab/demo";
+pub(crate) const PROGRAM: &str = "/run/lab/demo";

@@ -136,6 +136,15 @@ impl Machine {
     ///
     /// When it has no power.
     pub(super) fn demo(&self, arguments: &[&str]) -> io::Result<Output> {
+        self.enter(init::PROGRAM, arguments)
+    }
+
+    /// Runs a program in a box, and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// When it has no power, or no such program.
+    pub(super) fn enter(&self, program: &str, arguments: &[&str]) -> io::Result<Output> {
         let pid = self.0.state().running.as_ref().ok_or_else(no_power)?.pid;
         let inhabitant = pidfd_open(pid, PidfdFlags::empty())?;
         let booted = self.0.run().join(init::BOOTED);
@@ -151,7 +160,7 @@ impl Machine {
                 | ThreadNameSpaceType::MOUNT
                 | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME;
             move_into_thread_name_spaces(inhabitant.as_fd(), all)?;
-            Command::new(init::PROGRAM).args(arguments).stdin(Stdio::null()).output()
+            Command::new(program).args(arguments).stdin(Stdio::null()).output()
         };
         std::thread::scope(|scope| scope.spawn(child).join())
             .map_err(|_| io::Error::other("the thread that enters a box has panicked"))?

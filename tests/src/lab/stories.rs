@@ -14,7 +14,9 @@ use super::failure::{Failure, expect};
 use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
-use super::{Cable, Lab, Way, by_hand, kept, limits, loop_calls, name, reloads, rights};
+use super::{
+    Cable, Lab, Way, by_hand, kept, letters, limits, loop_calls, name, reloads, rights, trials,
+};
 
 /// Tells one story, and prints how it ended.
 ///
@@ -65,7 +67,7 @@ const fn reload(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -
     Story { name, choices: reloads::choices, play }
 }
 
-const STORIES: [Story; 52] = [
+const STORIES: [Story; 60] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -96,6 +98,14 @@ const STORIES: [Story; 52] = [
     Story { choices: watched, ..story("comes-before-all", rights::realtime) },
     Story { choices: rights::services, ..story("few-rights", rights::few) },
     story("no-files-in-the-loop", loop_calls::no_files),
+    story("peer-asked-by-network", letters::by_network),
+    Story { choices: letters::slow, ..story("peer-asked-by-serial", letters::by_serial) },
+    story("peer-refuses-the-file", letters::refused),
+    story("trial-refused", trials::refused),
+    story("trial-kept", trials::kept),
+    story("trial-unconfirmed", trials::unconfirmed),
+    story("trial-parted", trials::parted),
+    story("trial-word-lost", trials::word_lost),
     story("fenced-by-hand", by_hand::fence),
     story("fenced-by-hand-in-vain", by_hand::fence_in_vain),
     story("drill", by_hand::drill),
@@ -590,6 +600,7 @@ fn shot_by_bmc(lab: &Lab) -> Result<String, Failure> {
     lab.hang(First)?;
     served_by(lab, Second)?;
     expect(lab.bmcs()[0].orders() == [0], format!("orders: {:?}", lab.bmcs()[0].orders()))?;
+    expect(lab.wait_for(PATIENCE, |lab| lab.bmcs()[0].notes() == 1), "the BMC's log says nothing")?;
     silence_below(lab, start, TAKEOVER + Duration::from_secs(4))
 }
 

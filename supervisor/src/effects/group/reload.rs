@@ -106,7 +106,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::super::member::Position;
-    use super::super::{State, Waiting};
+    use super::super::{State, States, Waiting};
     use super::*;
     use crate::run::Input;
 
@@ -149,7 +149,10 @@ mod tests {
             matches!(stage.told.try_recv(), Ok(Input::ResourceFailed(name)) if name == "broken")
         );
         let states = stage.hands.states.lock().unwrap();
-        assert_eq!(states.iter().map(|state| state.runs).collect::<Vec<_>>(), [true, false, true]);
+        assert_eq!(
+            states.resources.iter().map(|state| state.runs).collect::<Vec<_>>(),
+            [true, false, true]
+        );
     }
 
     /// The hands of a box that serves, and what they did.
@@ -195,7 +198,8 @@ mod tests {
                 member
             });
             let members: Vec<_> = members.collect();
-            let states = members.iter().map(|it| State::of(&it.config.name, &[])).collect();
+            let of = |it: &Member| State::of(&it.config.name, &[]);
+            let states = States { resources: members.iter().map(of).collect(), journal: None };
             *self.hands.states.lock().unwrap() = states;
             self.hands.reload(members);
             let running = self.hands.members.iter();

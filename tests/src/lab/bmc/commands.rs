@@ -33,10 +33,17 @@ impl Inside {
                 Ok(privilege) => (0, vec![privilege]),
                 Err(code) => (code, Vec::new()),
             },
-            // Identify, and the end of a session.
-            (0, 0x04) | (6, 0x3c) => (0, Vec::new()),
+            (0, 0x04) => {
+                self.blinks = data.first().copied().unwrap_or(15);
+                (0, Vec::new())
+            }
+            // The end of a session.
+            (6, 0x3c) => (0, Vec::new()),
             // Its log.
-            (10, 0x44) => (0, vec![1, 0]),
+            (10, 0x44) => {
+                self.notes += 1;
+                (0, vec![1, 0])
+            }
             _ => (0xc1, Vec::new()),
         }
     }

@@ -1,0 +1,200 @@
+//! A configuration on trial: this box goes back to the one before, unless it is kept in time.
+//!
+//! ```text
+//! taken ──▶ open ── time is over ─────────────────────────────▶ back
+//!             ├──── this box: both keep it ───────────────────▶ kept
+//!             └──── the other box's word: keep it too ──▶ kept on its word ── it says that it has gone back ──▶ back
+//! ```
+//!
+//! Who confirms keeps only what the other box has kept. Should the last word between them be lost, the one that has kept it
+//! hears in the heartbeats that the other one went back, and goes back as well: in the end both have the same.
+
+use std::time::Duration;
+
+use firmware_agnostic::heartbeat::Fingerprint;
+use firmware_agnostic::node::Node;
+use firmware_agnostic::reload::Reloaded;
+use firmware_agnostic::time::Instant;
+use smol::channel::Sender;
+use smol::{Task, Timer};
+
+use super::Effects;
+use super::reload::Outcome;
+use crate::config::mark;
+use crate::reload::{Candidate, refused};
+use crate::request::Wish;
+use crate::run::{Input, Trying};
+use crate::trial_file;
+
+/// What this box tries out.
+pub(crate) struct Trial {
+    /// What it goes back to.
+    before: Candidate,
+    /// What it tries.
+    tried: Fingerprint,
+    until: Instant,
+    stage: Stage,
+    /// The other box has said that it has the new one too.
+    heard: bool,
+    _rings: Task<()>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    Open,
+    KeptOnWord,
+}
+
+impl Effects {
+    /// Goes on with `candidate` as wished; refuses that while another one is on trial.
+    pub(super) fn reload_or_try(
+        &mut self,
+        candidate: Candidate,
+        wish: Wish,
+        node: &Node,
+        now: Instant,
+    ) -> Outcome {
+        let open = self.trial.as_ref().is_some_and(|trial| trial.stage == Stage::Open);
+        if open && wish != Wish::Show {
+            return Err(ON_TRIAL.to_owned());
+        }
+        let before = Candidate { config: self.config.as_ref().clone(), keys: self.keys.clone() };
+        let outcome = self.reload(candidate, wish, node, now)?;
+        if wish != Wish::Show {
+            self.trial = None;
+        }
+        if let Wish::Try(time) = wish {
+            log::warn!("the configuration is on trial for {time:?}: say twobox reload --confirm");
+            let (tried, until) = (self.config.settings.config, now + time);
+            let (stage, rings) = (Stage::Open, self.rings_after(time));
+            let trial = Trial { before, tried, until, stage, heard: false, _rings: rings };
+            self.trial = Some(trial);
+        }
+        Ok(outcome)
+    }
+
+    /// Whether something is on trial.
+    pub(super) const fn tries(&self) -> bool {
+        self.trial.is_some()
+    }
+
+    /// Answers what is asked about the trial.
+    pub(super) fn trying(&mut self, trying: &Trying, reply: &Sender<String>, now: Instant) {
+        let running = mark(&self.config.text);
+        let answer = match (trying, self.trial.take()) {
+            (Trying::Which, Some(trial)) => {
+                self.trial = Some(trial);
+                Ok(running)
+            }
+            (Trying::Keep, Some(_)) => {
+                log::info!("the configuration on trial is kept by both boxes");
+                Ok(running)
+            }
+            // Kept already, or never on trial here.
+            (Trying::KeepToo(wanted), None) if *wanted == running => Ok(running),
+            (Trying::KeepToo(wanted), Some(trial)) if *wanted == running => {
+                log::info!("the configuration on trial is kept on the other box's word");
+                let time = trial.until - now + SETTLE;
+                let (stage, until) = (Stage::KeptOnWord, now + time);
+                let rings = self.rings_after(time);
+                self.trial = Some(Trial { stage, until, _rings: rings, ..trial });
+                Ok(running)
+            }
+            (Trying::KeepToo(_), trial) => {
+                self.trial = trial;
+                Err("another configuration runs there by now")
+            }
+            (Trying::Which | Trying::Keep, None) => Err("no configuration is on trial here"),
+        };
+        let _ = match answer {
+            Ok(text) => reply.try_send(format!("ok\n{text}\n")),
+            Err(why) => reply.try_send(format!("refused\n{why}\n")),
+        };
+    }
+
+    /// Looks whether the trial has come to its end.
+    pub(super) fn end_trial(&mut self, node: &Node, now: Instant) -> Option<Box<Reloaded>> {
+        let trial = self.trial.take()?;
+        if trial.gone_back(node) {
+            return self.go_back(trial, "the other box has gone back", node, now);
+        }
+        if now < trial.until {
+            self.trial = Some(trial);
+            return None;
+        }
+        match trial.stage {
+            Stage::Open => self.go_back(trial, "nobody has confirmed it", node, now),
+            // A silent box may have gone back, and not have said so yet.
+            Stage::KeptOnWord if node.peer().hears(now).is_empty() || !trial.heard => {
+                let rings = self.rings_after(SETTLE);
+                self.trial = Some(Trial { until: now + SETTLE, _rings: rings, ..trial });
+                None
+            }
+            Stage::KeptOnWord => None,
+        }
+    }
+
+    fn go_back(
+        &mut self,
+        trial: Trial,
+        why: &str,
+        node: &Node,
+        now: Instant,
+    ) -> Option<Box<Reloaded>> {
+        match self.reload(trial.before.clone(), Wish::Apply, node, now) {
+            Ok((reloaded, _)) => {
+                log::warn!("the configuration on trial is given up, {why}: the one before is back");
+                let kept = trial.stage == Stage::KeptOnWord;
+                trial_file::give_up(&self.itself.config, kept.then_some(trial.before.config.text));
+                reloaded
+            }
+            Err(reasons) => {
+                log::error!("the configuration before cannot come back yet: {reasons}");
+                let rings = self.rings_after(AGAIN);
+                let until = now.min(trial.until);
+                self.trial = Some(Trial { until, _rings: rings, ..trial });
+                None
+            }
+        }
+    }
+
+    /// Notes what the other box says that it runs with.
+    pub(super) fn note_trial(&mut self, node: &Node) {
+        let Some(trial) = &mut self.trial else { return };
+        let says = node.peer().last_word().map(|word| word.config);
+        trial.heard |= says == Some(trial.tried);
+        if trial.gone_back(node) {
+            self.soon(Input::TrialOver);
+        }
+    }
+
+    fn rings_after(&self, time: Duration) -> Task<()> {
+        let inputs = self.inputs.clone();
+        self.executor.spawn(async move {
+            Timer::after(time).await;
+            let _ = inputs.send(Input::TrialOver).await;
+        })
+    }
+}
+
+impl Trial {
+    /// Whether the other box, on whose word this one has kept it, has gone back itself.
+    fn gone_back(&self, node: &Node) -> bool {
+        let says = node.peer().last_word().map(|word| word.config);
+        self.stage == Stage::KeptOnWord
+            && self.heard
+            && says == Some(self.before.config.settings.config)
+    }
+}
+
+/// Tells somebody that nothing is done during a trial.
+pub(super) fn not_now(reply: &Sender<String>) {
+    refused(reply, ON_TRIAL);
+}
+
+const ON_TRIAL: &str = "a configuration is on trial: say twobox reload --confirm, or wait until both boxes have gone back";
+
+/// How much later the other box may go back that has not heard in time that this one keeps it.
+const SETTLE: Duration = Duration::from_secs(10);
+/// How often it is tried to go back, where that cannot be while something moves.
+const AGAIN: Duration = Duration::from_secs(1);

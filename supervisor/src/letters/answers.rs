@@ -1,0 +1,117 @@
+//! What does this box answer when the other one asks?
+//!
+//! | question | answer |
+//! |---|---|
+//! | `check`, and a configuration on the lines below | what runs here, with what, and what it says about that configuration |
+//! | `try SECONDS`, and a configuration on the lines below | whether it runs with that now, on trial |
+//! | `confirm MARK` | whether it keeps the one that is on trial |
+//! | `history COUNT BYTES` | the clocks of this box, and the last records of its history, so many at the most |
+//!
+//! The first line of an answer is `ok` or `refused`, as at the control socket. All of this takes its time, and is done on a
+//! thread of its own.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use board::clock::Clock;
+use firmware_agnostic::frame::Version;
+use smol::channel::Sender;
+
+use super::trial;
+use crate::check;
+use crate::config::{self, Config, Difference};
+use crate::history;
+use crate::run::Input;
+use crate::upgrade::Itself;
+
+/// What a thread needs to know for an answer.
+pub(crate) struct Answers {
+    itself: Itself,
+    inputs: Sender<Input>,
+    /// What runs here.
+    config: Option<Config>,
+}
+
+impl Answers {
+    /// The answers of this supervisor, which runs with nothing yet.
+    pub(super) const fn new(itself: Itself, inputs: Sender<Input>) -> Self {
+        Self { itself, inputs, config: None }
+    }
+
+    /// The answers of the same supervisor, which runs with `config`.
+    pub(super) fn with(&self, config: &Config) -> Self {
+        let (itself, inputs) = (self.itself.clone(), self.inputs.clone());
+        Self { itself, inputs, config: Some(config.clone()) }
+    }
+
+    /// Answers `question`.
+    pub(super) fn answer(&self, question: &str) -> String {
+        let (line, body) = question.split_once('\n').unwrap_or((question, ""));
+        let words: Vec<_> = line.split_ascii_whitespace().collect();
+        match words.as_slice() {
+            ["check"] => self.check(body),
+            ["history", count, bytes] => match (count.parse(), bytes.parse()) {
+                (Ok(count), Ok(bytes)) => self.history(count, bytes),
+                _ => Err("history wants two numbers".to_owned()),
+            },
+            ["try", seconds] => match (seconds.parse(), &self.config) {
+                (Ok(seconds), Some(running)) => {
+                    let time = Duration::from_secs(seconds).min(TRIAL_MAX);
+                    trial::take(&self.itself, running, &self.inputs, time, body)
+                }
+                _ => Err("try wants a number of seconds".to_owned()),
+            },
+            ["confirm", mark] => trial::keep(&self.itself, &self.inputs, mark),
+            _ => Err(format!("twobox {} knows no answer to {line:?}", env!("CARGO_PKG_VERSION"))),
+        }
+        .map_or_else(|why| format!("refused\n{}\n", why.trim_end()), |text| format!("ok\n{text}"))
+    }
+
+    /// How this box is called and what runs there, in one line.
+    pub(super) fn itself(&self) -> String {
+        let text = self.config.as_ref().map_or("", |config| &config.text);
+        let (name, release, mark) = (&self.itself.name, release(), config::mark(text));
+        format!("{name} runs {release} with configuration {mark}\n")
+    }
+
+    /// This supervisor.
+    pub(super) const fn supervisor(&self) -> &Itself {
+        &self.itself
+    }
+
+    fn check(&self, text: &str) -> Result<String, String> {
+        let (mut said, name, path) = (self.itself(), &self.itself.name, &self.itself.config);
+        let wrong = |wrong| format!("{name} cannot run with the file of the other box:\n{wrong}");
+        let config = check::read(text, path, name)
+            .map_err(|error| said.clone() + &wrong(error.to_string()))?;
+        let difference = self.config.as_ref().map(|own| Difference::between(own, &config));
+        let difference = difference.unwrap_or_default();
+        let other = if difference.is_empty() {
+            "runs with the file of the other box\n"
+        } else {
+            "can run with the file of the other box, in which it would find changed:\n"
+        };
+        let _ = write!(said, "{name} {other}");
+        for line in difference.to_string().lines() {
+            let _ = writeln!(said, "  {line}");
+        }
+        Ok(said)
+    }
+
+    fn history(&self, count: usize, bytes: usize) -> Result<String, String> {
+        let own = self.config.as_ref().ok_or("there is no history yet")?;
+        let now = history::Anchor::now(Clock.now(), Clock.since_1970());
+        let lines =
+            history::last(&own.history.file, count, bytes).map_err(|error| error.to_string())?;
+        Ok(format!("{now}\n{lines}"))
+    }
+}
+
+/// What this program is and speaks.
+pub(super) fn release() -> String {
+    let versions = Version::ALL.map(|version| (version as u8).to_string()).join(" and ");
+    format!("twobox {} (protocol {versions}, letters)", env!("CARGO_PKG_VERSION"))
+}
+
+/// What a person may take who looks whether all is well.
+pub(crate) const TRIAL_MAX: Duration = Duration::from_secs(3_600);

@@ -1,0 +1,111 @@
+//! What does an operator on this box want to know of the other one?
+
+use std::fs;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use board::clock::Clock;
+use smol::Timer;
+use smol::channel::Sender;
+use smol::future::or;
+
+use super::{Answered, Letters, Unanswered, aside, trial};
+use crate::client::{Answer, Verdict};
+use crate::history::Anchor;
+
+/// What is asked for at the control socket.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Asks {
+    /// Could the other box follow?
+    Check,
+    /// The last records of its history, so many at the most.
+    History(usize),
+    /// Both boxes are to try what the file of this one says, for so long.
+    Try(Duration),
+    /// Both boxes are to keep what they try.
+    Confirm,
+}
+
+impl Asks {
+    /// Whether it changes something.
+    pub(crate) const fn orders(self) -> bool {
+        matches!(self, Self::Try(_) | Self::Confirm)
+    }
+}
+
+/// Asks the other box, called `peer`, for somebody who waits for `reply`.
+pub(crate) fn peer(letters: &Rc<Letters>, asks: Asks, peer: &'static str, reply: Sender<String>) {
+    let (asking, hung_up) = (letters.clone(), reply.clone());
+    let work = async move {
+        let told = match asks {
+            Asks::Check => check(&asking).await,
+            Asks::History(count) => history(&asking, peer, count).await,
+            Asks::Try(time) => trial::both(&asking, peer, time).await,
+            Asks::Confirm => trial::confirm(&asking, peer).await,
+        };
+        let text = told.unwrap_or_else(|error| match error {
+            Failed::Here(error) => format!("refused\n{}\n", error.to_string().trim_end()),
+            Failed::Unanswered(why) | Failed::Unsure(why, _) if why == Unanswered::Busy => {
+                format!("refused\n{why}\n")
+            }
+            Failed::Unanswered(why) => format!("silent\nno answer of {peer}: {why}\n"),
+            Failed::Unsure(why, then) => format!("silent\nno answer of {peer}: {why}\n{then}\n"),
+        });
+        let _ = reply.try_send(text);
+    };
+    // Nobody asks on for a person who has gone.
+    let gone = async move {
+        while !hung_up.is_closed() {
+            Timer::after(LOOK).await;
+        }
+    };
+    letters.executor.spawn(or(work, gone)).detach();
+}
+
+async fn check(letters: &Letters) -> Result<String, Failed> {
+    let path = letters.answers.borrow().supervisor().config.clone();
+    let text = aside("letter", move || fs::read_to_string(path)).await.and_then(|read| read)?;
+    let Answered { text, .. } = letters.ask(&format!("check\n{text}")).await?;
+    let Some(Answer { verdict, text }) = Answer::parse(&text) else { return Ok(text) };
+    Ok(format!("{}\n{}{text}", verdict.word(), letters.answers.borrow().itself()))
+}
+
+async fn history(letters: &Letters, peer: &str, count: usize) -> Result<String, Failed> {
+    let bytes = letters.ways.room(Clock.now());
+    let Answered { text, reading } = letters.ask(&format!("history {count} {bytes}")).await?;
+    let Some(Answer { verdict: Verdict::Ok, text }) = Answer::parse(&text) else { return Ok(text) };
+    // How far the other clock is ahead lies between these: it was read at a moment between two of this box.
+    let now = Anchor::now(Clock.now(), Clock.since_1970());
+    let Some(reading) = reading else { return Ok(text) };
+    let [most, least] = [reading.asked, reading.heard].map(|at| now.ahead(reading.clock, at));
+    Ok(format!("ok\nclock {peer} {least} {most}\n{now}\n{text}"))
+}
+
+pub(super) enum Failed {
+    /// Here, or it was refused.
+    Here(io::Error),
+    Unanswered(Unanswered),
+    /// It is not known whether the other box has done it.
+    Unsure(Unanswered, String),
+}
+
+/// What was refused, for people.
+pub(super) fn refusal(why: String) -> Failed {
+    Failed::Here(io::Error::other(why))
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Here(error)
+    }
+}
+
+impl From<Unanswered> for Failed {
+    fn from(why: Unanswered) -> Self {
+        Self::Unanswered(why)
+    }
+}
+
+/// Soon enough for the next one to ask.
+const LOOK: Duration = Duration::from_millis(500);

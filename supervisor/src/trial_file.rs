@@ -1,0 +1,81 @@
+//! What becomes of the configuration file when another one is on trial?
+//!
+//! Nothing, until that is kept: a box that dies meanwhile comes back with the one that was proven. What is tried lies
+//! beside it, under its name with `.new`, so that nothing but a rename is left to do.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use board::rights::Rights;
+use board::threads;
+
+/// Puts `text` beside the file at `path`, with its owner and rights.
+pub(crate) fn stage(path: &Path, text: &str) -> io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    let (like, beside) = (fs::metadata(&path)?, beside(&path));
+    let _ = fs::remove_file(&beside);
+    let mode = like.mode() & 0o7777;
+    let mut file = File::options().write(true).create_new(true).mode(mode).open(beside)?;
+    fchown(&file, Some(like.uid()), Some(like.gid()))?;
+    // Whatever the umask has left of it.
+    file.set_permissions(like.permissions())?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Puts what lies beside the file at `path` in its place.
+pub(crate) fn keep(path: &Path) -> io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    fs::rename(beside(&path), &path)?;
+    // The name is written with its directory (fsync(2)).
+    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+}
+
+/// Removes what lies beside the file at `path`, soon; or, if that was `kept` already, puts `before` back in its place.
+pub(crate) fn give_up(path: &Path, before: Option<String>) {
+    let path = path.to_owned();
+    let work = move || {
+        let done = match before {
+            Some(text) => stage(&path, &text).and_then(|()| keep(&path)),
+            None => fs::canonicalize(&path).and_then(|path| fs::remove_file(beside(&path))),
+        };
+        if let Err(error) = done {
+            log::error!("{}: the configuration before is not in it: {error}", path.display());
+        }
+    };
+    if let Err(error) = threads::spawn("trial", Rights::FILES, work) {
+        log::error!("the configuration before is not on the disk: {error}");
+    }
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_takes_the_place_of_the_file_and_its_rights() {
+        let room = tempfile::tempdir().unwrap();
+        let (real, link) = (room.path().join("real"), room.path().join("link"));
+        fs::write(&real, "old").unwrap();
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink(&real, &link).unwrap();
+        stage(&link, "newer").unwrap();
+        stage(&link, "new").unwrap();
+        assert_eq!(fs::read_to_string(&real).unwrap(), "old");
+        keep(&link).unwrap();
+        assert_eq!(fs::read_to_string(&link).unwrap(), "new");
+        assert_eq!(fs::metadata(&real).unwrap().mode() & 0o7777, 0o640);
+        assert!(link.is_symlink() && !beside(&real).exists());
+        assert!(keep(&link).is_err());
+    }
+}

@@ -1,0 +1,195 @@
+//! What if both boxes are to take a new configuration together?
+//!
+//! Whatever happens in between, both have the same in the end: the new one if that was confirmed, and else the old one.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use firmware_agnostic::identity::BoxId::{self, First, Second};
+
+use super::expectations::{PATIENCE, is, order, served_by, silence_below, whole};
+use super::failure::{Failure, expect};
+use super::stories::NOTHING;
+use super::{Lab, Way, name};
+
+/// What one of the boxes cannot run with is taken by none.
+pub(super) fn refused(lab: &Lab) -> Result<String, Failure> {
+    ready(lab)?;
+    let before = marks(lab)?;
+    let wrong = "interface = { server1 = \"eth1\", server2 = \"eth9\" }";
+    let first = change(lab, "interface = \"eth1\"", wrong)?;
+    let said = told(lab, First, &["reload", "--both"], 1)?;
+    for word in ["server2: ", "no interface eth9", "nothing was changed on either box"] {
+        expect(said.contains(word), format!("no {word:?} in {said}"))?;
+    }
+    put(lab, First, &first)?;
+    let wrong = "interface = { server1 = \"eth9\", server2 = \"eth1\" }";
+    change(lab, "interface = \"eth1\"", wrong)?;
+    let said = told(lab, First, &["reload", "--both"], 1)?;
+    expect(said.contains("no interface eth9") && !said.contains("server2:"), said)?;
+    put(lab, First, &first)?;
+    told(lab, First, &["reload", "--confirm"], 1)?;
+    expect(marks(lab)? == before, "something has changed")?;
+    // What somebody has changed there is not written over.
+    put(lab, Second, &first.replace("failback_hold = \"2s\"", "failback_hold = \"5s\""))?;
+    change(lab, "failback_hold = \"2s\"", "failback_hold = \"3s\"")?;
+    let said = told(lab, First, &["reload", "--both"], 1)?;
+    expect(said.contains("was changed there"), said)?;
+    put(lab, First, &first)?;
+    expect(marks(lab)? == before, "something has changed")?;
+    Ok("nothing has changed".to_owned())
+}
+
+/// What is confirmed, on either box, is in both files and stays.
+pub(super) fn kept(lab: &Lab) -> Result<String, Failure> {
+    ready(lab)?;
+    let start = Instant::now();
+    for (on, hold) in [(First, "3s"), (Second, "4s")] {
+        let before = marks(lab)?;
+        let old = file(lab, Second)?;
+        let (from, to) = (hold_of(&old)?, format!("failback_hold = \"{hold}\""));
+        change(lab, &from, &to)?;
+        let said = told(lab, First, &["reload", "--both", "--for", "4s"], 0)?;
+        expect(said.contains("pair.failback_hold: ") && said.contains("--confirm"), said)?;
+        expect(file(lab, Second)? == old, "the file was written before it was confirmed")?;
+        for words in [&["reload"][..], &["upgrade"], &["reload", "--both"]] {
+            let said = told(lab, Second, words, 1)?;
+            expect(said.contains("is on trial"), said)?;
+        }
+        told(lab, on, &["reload", "--confirm"], 0)?;
+        expect(file(lab, Second)? == file(lab, First)?, "the files differ")?;
+        std::thread::sleep(Duration::from_secs(5));
+        let after = marks(lab)?;
+        let same = after[0] == after[1] && after[0] != before[0];
+        expect(same, format!("{before:?} became {after:?}"))?;
+    }
+    is(lab, Second, "standby")?;
+    silence_below(lab, start, NOTHING)
+}
+
+/// What nobody confirms is gone again, on both boxes.
+pub(super) fn unconfirmed(lab: &Lab) -> Result<String, Failure> {
+    ready(lab)?;
+    let (start, before, old) = (Instant::now(), marks(lab)?, file(lab, Second)?);
+    change(lab, "failback_hold = \"2s\"", "failback_hold = \"3s\"")?;
+    told(lab, First, &["reload", "--both", "--for", "3s"], 0)?;
+    let during = marks(lab)?;
+    expect(during[0] == during[1] && during != before, format!("{before:?}, {during:?}"))?;
+    let back = |lab: &Lab| marks(lab).is_ok_and(|marks| marks == before);
+    expect(lab.wait_for(PATIENCE, back), "the boxes did not go back")?;
+    told(lab, First, &["reload", "--confirm"], 1)?;
+    expect(file(lab, Second)? == old, "the file of server2 was changed")?;
+    let beside = lab.machine(Second).run().join("twobox.toml.new");
+    expect(lab.wait_for(PATIENCE, |_| !beside.exists()), "what was tried lies there still")?;
+    is(lab, Second, "standby")?;
+    silence_below(lab, start, NOTHING)
+}
+
+/// A confirmation that cannot be told confirms nothing.
+pub(super) fn parted(lab: &Lab) -> Result<String, Failure> {
+    ready(lab)?;
+    let before = marks(lab)?;
+    rest(lab)?;
+    change(lab, "failback_hold = \"2s\"", "failback_hold = \"3s\"")?;
+    told(lab, First, &["reload", "--both", "--for", "6s"], 0)?;
+    lab.part();
+    let said = told(lab, First, &["reload", "--confirm"], 5)?;
+    expect(said.contains("not confirmed: both boxes go back"), &*said)?;
+    std::thread::sleep(Duration::from_secs(7));
+    lab.mend_all();
+    let back = |lab: &Lab| marks(lab).is_ok_and(|marks| marks == before);
+    expect(lab.wait_for(PATIENCE, back), "the boxes have not both gone back")?;
+    served_by(lab, First)?;
+    Ok(said.trim().replace('\n', "; "))
+}
+
+/// The box that has kept it on the word of the other one goes back, as that never learnt of it.
+pub(super) fn word_lost(lab: &Lab) -> Result<String, Failure> {
+    ready(lab)?;
+    let (before, old) = (marks(lab)?, file(lab, Second)?);
+    rest(lab)?;
+    change(lab, "failback_hold = \"2s\"", "failback_hold = \"3s\"")?;
+    told(lab, First, &["reload", "--both", "--for", "8s"], 0)?;
+    // Over the serial cable there is time between the word and its answer.
+    for id in BoxId::BOTH {
+        lab.lose(Way::Lan, id);
+        lab.lose(Way::Direct, id);
+    }
+    std::thread::sleep(Duration::from_millis(1_500));
+    let said = std::thread::scope(|scope| {
+        let confirm = scope.spawn(|| told(lab, First, &["reload", "--confirm"], 5));
+        let kept = |lab: &Lab| lab.log(Second).contains("is kept on the other box's word");
+        let kept = lab.wait_for(PATIENCE, kept);
+        lab.lose(Way::Serial, Second);
+        expect(kept, "server2 was not told")?;
+        confirm.join().map_err(|_| Failure("the one who confirms has panicked".to_owned()))?
+    })?;
+    expect(said.contains("not confirmed"), &*said)?;
+    let written = |lab: &Lab| file(lab, Second).is_ok_and(|text| text != old);
+    expect(lab.wait_for(PATIENCE, written), "server2 has not kept it")?;
+    std::thread::sleep(Duration::from_secs(8));
+    lab.mend_all();
+    let back = |lab: &Lab| marks(lab).is_ok_and(|marks| marks == before);
+    expect(lab.wait_for(PATIENCE, back), "the boxes have not both gone back")?;
+    let restored = |lab: &Lab| file(lab, Second).is_ok_and(|text| text == old);
+    expect(lab.wait_for(PATIENCE, restored), "the file of server2 is the one that was tried")?;
+    served_by(lab, First)?;
+    Ok("server2 went back after server1".to_owned())
+}
+
+/// The pair is whole, and its links carry both ways.
+fn ready(lab: &Lab) -> Result<(), Failure> {
+    whole(lab)?;
+    expect(lab.wait_for(PATIENCE, |lab| marks(lab).is_ok()), "server2 does not answer")
+}
+
+/// Nobody shoots a box that is not heard.
+fn rest(lab: &Lab) -> Result<(), Failure> {
+    BoxId::BOTH.iter().try_for_each(|id| order(lab, *id, "maintenance"))
+}
+
+/// What each box runs with.
+fn marks(lab: &Lab) -> Result<[String; 2], Failure> {
+    let output = lab.twobox(First, &["check", "--peer"])?;
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    let mark = |id| {
+        let begin = format!("{} runs twobox", name(id));
+        let line = said.lines().find(|line| line.starts_with(&begin))?;
+        line.rsplit(' ').next().map(str::to_owned)
+    };
+    match (mark(First), mark(Second)) {
+        (Some(first), Some(second)) => Ok([first, second]),
+        _ => Err(Failure(format!("no marks in {said}"))),
+    }
+}
+
+/// Changes the file of the first box, and tells what it was.
+fn change(lab: &Lab, from: &str, to: &str) -> Result<String, Failure> {
+    let text = file(lab, First)?;
+    expect(text.contains(from), format!("no {from:?} in the file"))?;
+    put(lab, First, &text.replace(from, to))?;
+    Ok(text)
+}
+
+fn hold_of(text: &str) -> Result<String, Failure> {
+    let line = text.lines().find(|line| line.starts_with("failback_hold"));
+    line.map(str::to_owned).ok_or_else(|| Failure("no failback_hold in the file".to_owned()))
+}
+
+fn file(lab: &Lab, id: BoxId) -> Result<String, Failure> {
+    Ok(fs::read_to_string(lab.machine(id).run().join("twobox.toml"))?)
+}
+
+fn put(lab: &Lab, id: BoxId, text: &str) -> Result<(), Failure> {
+    Ok(fs::write(lab.machine(id).run().join("twobox.toml"), text)?)
+}
+
+/// What a command says that ends with `code`.
+fn told(lab: &Lab, id: BoxId, words: &[&str], code: i32) -> Result<String, Failure> {
+    let words = [words, &["--socket", "/run/twobox.sock"]].concat();
+    let output = lab.twobox(id, &words)?;
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    let ended = output.status.code();
+    expect(ended == Some(code), format!("{}: {ended:?}: {said}", words.join(" ")))?;
+    Ok(said.into_owned())
+}

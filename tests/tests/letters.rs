@@ -1,0 +1,71 @@
+//! Do the pieces of letters have the bytes that they always had, and does a box that knows none just drop them?
+//!
+//! `wire/letters/1.hex` is a short exchange, one frame on each line, fixed for ever as the heartbeats are.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+use std::{env, fs};
+
+use firmware_agnostic::frame::{FRAME_MAX, Frame, FrameError, Key, Keys, PairId};
+use firmware_agnostic::identity::{BoxId, LinkId};
+use firmware_agnostic::letter::{Answerer, Asker, Nonce, Pace, Seal, is_piece};
+use firmware_agnostic::reception::Reception;
+use firmware_agnostic::time::Instant;
+
+#[test]
+fn the_bytes_of_the_pieces_are_fixed() {
+    let said = exchange().iter().fold(String::new(), |mut text, frame| {
+        frame.iter().for_each(|byte| write!(text, "{byte:02x}").unwrap());
+        text + "\n"
+    });
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("wire/letters/1.hex");
+    if !path.exists() && env::var_os("TWOBOX_WRITE").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &said).unwrap();
+    }
+    assert_eq!(said, fs::read_to_string(&path).unwrap());
+}
+
+#[test]
+fn a_box_that_knows_no_letters_drops_them_as_of_another_version() {
+    let Seal { keys, pair, .. } = seal(BoxId::Second);
+    let mut reception = Reception::new(keys, pair);
+    let link = LinkId::new(0).unwrap();
+    for frame in exchange() {
+        assert!(is_piece(&frame) && frame.len() <= FRAME_MAX);
+        let dropped = reception.receive(link, &frame, Instant::default());
+        assert_eq!(dropped, Err(FrameError::Version));
+    }
+}
+
+/// A question of two pieces, for whose answer the asker waits.
+fn exchange() -> Vec<Frame> {
+    let question = b"check\nof a question that is longer than a piece";
+    let (mut now, mut said) = (Instant::default(), Vec::new());
+    let length = question.len() as u32;
+    let mut asker = Asker::new(seal(BoxId::First), Nonce(*b"question"), length, now);
+    let mut answerer = Answerer::new(seal(BoxId::Second));
+    while !asker.whole() {
+        let piece = asker.say(question, &PACE, now);
+        let answer = (said.len() > 6).then_some(b"ok\n".as_slice());
+        let heard = answerer.hear(&piece, || Some(Nonce(*b"answerer")), NOON, answer);
+        let (reply, _) = heard.expect("a sound piece is answered");
+        now = now + PACE.gap;
+        asker.hear(&reply, &PACE, now);
+        said.extend([piece, reply]);
+    }
+    said
+}
+
+fn seal(me: BoxId) -> Seal {
+    let keys = Keys::new([Key::new(7, b"known to everybody who reads this")]);
+    Seal { keys: keys.expect("one key is a ring"), pair: PairId::of("ldap"), me }
+}
+
+const NOON: Duration = Duration::new(1_767_268_800, 123_456_789);
+const PACE: Pace = Pace {
+    gap: Duration::from_millis(3),
+    retry: Duration::from_millis(250),
+    patience: Duration::from_secs(6),
+};
