@@ -265,9 +265,7 @@ async fn aside<T: Send + 'static>(
 ) -> io::Result<T> {
     let (done, result) = bounded(1);
     let work = move || drop(done.try_send(work()));
-    // The other box may ask for a check of the configuration, or to keep it.
-    let rights = Rights::SECRETS | Rights::FOLDERS | Rights::PROGRAMS;
-    threads::spawn(name, rights, work)?;
+    threads::spawn(name, Rights::FILES | Rights::PROGRAMS, work)?;
     result.recv().await.map_err(io::Error::other)
 }
 

@@ -19,6 +19,8 @@ pub(crate) fn stage(path: &Path, text: &str) -> io::Result<()> {
     let mode = like.mode() & 0o7777;
     let mut file = File::options().write(true).create_new(true).mode(mode).open(beside)?;
     fchown(&file, Some(like.uid()), Some(like.gid()))?;
+    // Whatever the umask has left of it.
+    file.set_permissions(like.permissions())?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
@@ -43,7 +45,7 @@ pub(crate) fn give_up(path: &Path, before: Option<String>) {
             log::error!("{}: the configuration before is not in it: {error}", path.display());
         }
     };
-    if let Err(error) = threads::spawn("trial", Rights::FOLDERS, work) {
+    if let Err(error) = threads::spawn("trial", Rights::FILES, work) {
         log::error!("the configuration before is not on the disk: {error}");
     }
 }

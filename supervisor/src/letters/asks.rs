@@ -27,6 +27,13 @@ pub enum Asks {
     Confirm,
 }
 
+impl Asks {
+    /// Whether it changes something.
+    pub(crate) const fn orders(self) -> bool {
+        matches!(self, Self::Try(_) | Self::Confirm)
+    }
+}
+
 /// Asks the other box, called `peer`, for somebody who waits for `reply`.
 pub(crate) fn peer(letters: &Rc<Letters>, asks: Asks, peer: &str, reply: Sender<String>) {
     let (asking, hung_up, peer) = (letters.clone(), reply.clone(), peer.to_owned());
