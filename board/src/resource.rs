@@ -7,6 +7,7 @@
 //! (`mod`, [`Config`] with its word, [`Config::open`]). The compiler asks for the last when the second is there.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
@@ -93,6 +94,14 @@ impl Config {
     /// Whether a start tells the neighbours that it is here.
     pub const fn announces(&self) -> bool {
         matches!(self.kind, Kind::Address(_))
+    }
+
+    /// The address that moves, if it is one.
+    pub fn address(&self) -> Option<IpAddr> {
+        match &self.kind {
+            Kind::Address(config) => Some(config.address().address()),
+            Kind::Process(_) => None,
+        }
     }
 
     /// What the box `me` must have to run it.

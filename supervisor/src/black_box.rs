@@ -132,6 +132,29 @@ mod tests {
     }
 
     #[test]
+    fn it_stays_as_large_as_it_is_in_a_day() {
+        let (mut text, keepalive) = (Text::default(), 200);
+        let mut minute = |from: u64| {
+            for millis in (from..from + 60_000).step_by(keepalive) {
+                for link in 0..LINKS_MAX {
+                    text.add(
+                        Instant::from_millis(millis),
+                        format_args!("< heartbeat by link {link}"),
+                    );
+                }
+                text.add(Instant::from_millis(millis), format_args!("> send"));
+            }
+            (text.lines.capacity(), text.line.capacity())
+        };
+        // Within some minutes it is full for the first time.
+        let full = (0..10).map(|number| minute(number * 60_000)).last();
+        let day = 24 * 60;
+        // The times grow by a digit on the way.
+        let later = (day..day + 10).map(|number| minute(number * 60_000)).last();
+        assert_eq!(full, later);
+    }
+
+    #[test]
     fn a_panic_leaves_it_behind() {
         let room = tempfile::tempdir().unwrap();
         let mut black_box = BlackBox::new(&room.path().join("twobox.history"));

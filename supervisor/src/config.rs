@@ -194,7 +194,7 @@ impl Config {
         let boxes = Boxes::read(&mut root, source, require);
         let at_boot = words::read_fencing(root.section("fencing"));
         let links = read_links(&mut root);
-        let (resources, resource_places) = words::read_resources(&mut root);
+        let (resources, resource_places) = words::read_resources(&mut root, &links);
         let witnesses = words::read_witnesses(&mut root);
         let timing = words::read_timing(root.section("timing"), boxes.as_ref(), &links);
         let pair = Pair::read(root.section("pair"), timing, require);

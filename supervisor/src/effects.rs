@@ -257,7 +257,7 @@ impl Effects {
                 return None;
             }
             Request::Peer(asks) => {
-                letters::peer(&self.letters, asks, self.labels.peer(), reply);
+                letters::peer(&self.letters, asks, self.labels.names().peer(), reply);
                 return None;
             }
             Request::Log(level) => {
@@ -283,6 +283,7 @@ impl Effects {
             journal,
             devices: self.gun.devices(),
             watchdog: self.keeper.as_ref().map(Keeper::state),
+            trial: self.trial.as_ref().and_then(|trial| trial.state(now)),
             pace: self.pace,
             realtime: &self.realtime,
         }

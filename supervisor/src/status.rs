@@ -43,6 +43,8 @@ pub(crate) struct Status<'a> {
     pub(crate) devices: Devices,
     /// Whether what watches this box is fed, where something does.
     pub(crate) watchdog: Option<String>,
+    /// What is to be said of a configuration on trial, where one is.
+    pub(crate) trial: Option<String>,
     pub(crate) pace: Pace,
     pub(crate) realtime: &'a Realtime,
 }
@@ -100,6 +102,9 @@ impl Status<'_> {
         }
         if let Some(watchdog) = &self.watchdog {
             writeln!(out, "watchdog: {watchdog}")?;
+        }
+        if let Some(trial) = &self.trial {
+            writeln!(out, "configuration: {trial}")?;
         }
         let Pace { late, step, silence } = self.pace;
         write!(out, "loop: at the worst {} late, {} in one step; ", Time(late), Time(step))?;
@@ -219,6 +224,7 @@ impl Status<'_> {
         });
         json.optional_text("journal", self.journal.as_deref());
         json.optional_text("watchdog", self.watchdog.as_deref());
+        json.optional_text("trial", self.trial.as_deref());
         json.object("realtime", |json| {
             json.number("priority", self.realtime.priority.number());
             json.flag("memory_locked", self.realtime.locked);
