@@ -32,7 +32,7 @@ impl BlackBox {
             before(panic);
             // Whoever holds it may be the one that panics.
             if let Ok(known) = known.try_lock() {
-                let _ = replace(&known.path, known.whole(&panic.to_string()).as_bytes());
+                let _ = replace(&known.path, 0o600, known.whole(&panic.to_string()).as_bytes());
             }
         }));
         let mut black_box = Self { text, heard: [None; LINKS_MAX], said: None };
@@ -129,6 +129,29 @@ mod tests {
         assert_eq!(lines.last(), Some(&"9.999000 line 9999"));
         let first: usize = lines[0].rsplit(' ').next().unwrap().parse().unwrap();
         assert_eq!(lines.len(), 10_000 - first, "none between them is missing");
+    }
+
+    #[test]
+    fn it_stays_as_large_as_it_is_in_a_day() {
+        let (mut text, keepalive) = (Text::default(), 200);
+        let mut minute = |from: u64| {
+            for millis in (from..from + 60_000).step_by(keepalive) {
+                for link in 0..LINKS_MAX {
+                    text.add(
+                        Instant::from_millis(millis),
+                        format_args!("< heartbeat by link {link}"),
+                    );
+                }
+                text.add(Instant::from_millis(millis), format_args!("> send"));
+            }
+            (text.lines.capacity(), text.line.capacity())
+        };
+        // Within some minutes it is full for the first time.
+        let full = (0..10).map(|number| minute(number * 60_000)).last();
+        let day = 24 * 60;
+        // The times grow by a digit on the way.
+        let later = (day..day + 10).map(|number| minute(number * 60_000)).last();
+        assert_eq!(full, later);
     }
 
     #[test]

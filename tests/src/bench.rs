@@ -6,6 +6,7 @@
 //! | [`gaps`] | how long does a user of the service miss its answers? |
 //! | [`idle`] | what does a system cost while nothing happens? |
 //! | [`fence`] | how long does it take to cut the power of a box, and to see it cut? |
+//! | [`pressure`] | does the supervisor keep its time when somebody shouts at it? |
 //! | [`core`] | what does one heartbeat cost, and how fast is the simulator? |
 //! | [`sizes`] | how big is what ships? |
 //!
@@ -32,6 +33,7 @@ pub mod core;
 pub mod fence;
 pub mod gaps;
 pub mod idle;
+pub mod pressure;
 pub mod row;
 pub mod sizes;
 pub mod system;
@@ -99,6 +101,9 @@ pub fn inside(words: &[&str]) -> Result<(), Failure> {
         if let Some(trial) = system.trial(IDLE).filter(|_| wanted.section(IDLE)) {
             say(idle::run(trial.turns, system.is_ours())?);
         }
+        if system.is_ours() && wanted.section(PRESSURE) {
+            say(pressure::run(&lab).map_err(|failure| failure.with_logs(&lab))?);
+        }
         for happening in HAPPENINGS.iter().filter(|it| wanted.section(it.name)) {
             let rows = gaps::run(system, happening, &lab);
             say(rows.map_err(|failure| failure.with_logs(&lab))?);
@@ -156,7 +161,7 @@ fn systems() -> impl Iterator<Item = &'static str> {
 
 fn sections() -> impl Iterator<Item = &'static str> {
     let gaps = HAPPENINGS.iter().map(|it| it.name);
-    gaps.chain([IDLE, STATUS]).chain(WITHOUT_A_LAB.iter().map(|(name, _)| *name))
+    gaps.chain([IDLE, STATUS, PRESSURE]).chain(WITHOUT_A_LAB.iter().map(|(name, _)| *name))
 }
 
 /// The rows, and why there are no more, if so.
@@ -261,6 +266,7 @@ pub const ALONE: &str = "alone";
 
 const IDLE: &str = "idle";
 const STATUS: &str = "status";
+const PRESSURE: &str = "pressure";
 const SIZES: &str = "sizes";
 
 /// Names the product to measure, in place of the one built beside this program.

@@ -27,7 +27,7 @@
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
 //! | `reloads`, `trials` | what if the configuration changes while the pair serves, on one box, or on both together? |
 //! | `by_hand`, `kept`, `letters` | what if a person cuts the power, what can be read afterwards, what can one box ask of the other? |
-//! | [`stories`], [`storm`], [`cuts`] | which promises are tried out, one by one, all at once, many times? |
+//! | [`stories`], [`storm`], [`cuts`], [`soak`] | which promises are tried out, one by one, all at once, many times, for long? |
 //! | `guise` | in which circumstances does a supervisor run? |
 //! | `limits`, `crowd`, `flood`, `calm` | what if a box has nothing left to give, everybody asks it, or somebody shouts? |
 //! | [`supervisor`], `figures` | what does the kernel know of a supervisor, and what does that say of itself? |
@@ -62,7 +62,7 @@ mod calm;
 pub mod character;
 pub mod client;
 pub mod config;
-mod crowd;
+pub(crate) mod crowd;
 pub mod cuts;
 mod ethernet;
 pub(crate) mod expectations;
@@ -78,14 +78,18 @@ mod kernel;
 pub mod ldap;
 mod letters;
 mod limits;
+mod loop_calls;
 mod machine;
 mod management;
 pub mod null_modem;
 pub mod play;
 pub mod power_switch;
+pub(crate) mod process;
 mod reloads;
+mod rights;
 pub mod selftest;
 pub mod service;
+pub mod soak;
 pub mod stories;
 pub mod storm;
 pub mod supervisor;

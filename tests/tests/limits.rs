@@ -25,6 +25,12 @@ stories! {
     syslog_lost: "syslog-lost",
 }
 
+/// `cargo demo soak MINUTES` takes as many as one likes.
+#[test]
+fn no_supervisor_grows_old() {
+    demo(&["soak", "0.4"]);
+}
+
 fn demo(words: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_demo")).args(words).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);

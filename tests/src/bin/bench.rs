@@ -60,6 +60,7 @@ what a user of the service misses, in the lab:
          planned power hang service crash gone cables
 others:  idle    what runs while nothing happens
          status  how long the state takes to be told
+         pressure  forged frames, ten thousand a second on every link
          fence   a shot at a simulated BMC, beside fence_ipmilan
          core    one heartbeat, and the simulator
          sizes   what must be installed";

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tests::lab::config::Choices;
 use tests::lab::failure::Failure;
-use tests::lab::{character, cuts, isolation, ldap, play, selftest, stories, storm, tour};
+use tests::lab::{character, cuts, isolation, ldap, play, selftest, soak, stories, storm, tour};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).peekable();
@@ -59,6 +59,7 @@ fn play(words: &[&str]) -> Result<(), String> {
             Ok(())
         }
         ["storm", seed, seconds] => storm(seed, seconds),
+        ["soak", minutes] => soak(minutes),
         ["story", name] => stories::tell(name),
         ["cuts", seed, runs] => cuts(seed, runs),
         _ => Err(Failure(format!("{HELP}\n\nno such play: {}", words.join(" ")))),
@@ -74,6 +75,10 @@ fn cuts(seed: &str, runs: &str) -> Result<(), Failure> {
     cuts::run(seed.parse()?, runs.parse()?)
 }
 
+fn soak(minutes: &str) -> Result<(), Failure> {
+    soak::run(Duration::try_from_secs_f64(minutes.parse::<f64>()? * 60.0)?)
+}
+
 const HELP: &str = "\
 Two boxes, two Ethernet links, a null modem, two power switches and a client,
 all on this machine.
@@ -86,4 +91,5 @@ all on this machine.
                               everything at once, by chance
     cargo demo cuts SEED RUNS
                               every cable is cut, again and again
+    cargo demo soak MINUTES   does a supervisor grow old? (0.5 is half a minute)
     cargo demo selftest       does the lab itself tell the truth?";

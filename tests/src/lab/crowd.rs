@@ -15,7 +15,7 @@ use super::failure::Failure;
 
 /// How each of the crowd behaves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Manners {
+pub(crate) enum Manners {
     /// Asks for the status, a hundred times a second, and reads the answer.
     Good,
     /// Gives an order that changes nothing, and is logged.
@@ -28,15 +28,15 @@ pub(super) enum Manners {
 
 /// What became of those with good manners.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Answers {
-    pub(super) answered: u64,
-    pub(super) refused: u64,
-    pub(super) longest: Duration,
+pub(crate) struct Answers {
+    pub(crate) answered: u64,
+    pub(crate) refused: u64,
+    pub(crate) longest: Duration,
 }
 
 impl Lab {
     /// Lets `many` ask the supervisor of a box for `time`.
-    pub(super) fn crowd(
+    pub(crate) fn crowd(
         &self,
         id: BoxId,
         manners: Manners,

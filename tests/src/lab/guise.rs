@@ -46,6 +46,7 @@ pub(super) fn put_on(word: &str) -> Option<io::Result<()>> {
         }
         "small-disk" => small_disk(),
         "panics" => panic_on_demand(),
+        "hungry" => hunger_on_demand(),
         _ => return None,
     })
 }
@@ -167,18 +168,33 @@ fn own_devices() -> io::Result<()> {
 
 /// As the product does, which panics by aborting, but when the lab wants it.
 fn panic_on_demand() -> io::Result<()> {
+    on_demand(PANIC, || {
+        let _ = thread::spawn(|| panic!("wanted by the lab")).join();
+        std::process::abort();
+    })
+}
+
+/// Wants more and more memory, when the lab wants it.
+fn hunger_on_demand() -> io::Result<()> {
+    on_demand(HUNGER, || {
+        loop {
+            std::mem::forget(std::hint::black_box(vec![1_u8; 1 << 20]));
+        }
+    })
+}
+
+/// Does `what` in the supervisor, and not in its guard, when there is `file`, once.
+fn on_demand(file: &'static str, what: fn()) -> io::Result<()> {
     if board::guard::is_this() {
         return Ok(());
     }
-    let demand = || {
-        while !Path::new(PANIC).exists() {
+    let wait = move || {
+        while fs::remove_file(file).is_err() {
             thread::sleep(Duration::from_millis(10));
         }
-        let _ = fs::remove_file(PANIC);
-        let _ = thread::spawn(|| panic!("wanted by the lab")).join();
-        std::process::abort();
+        what();
     };
-    thread::Builder::new().name("panic".to_owned()).spawn(demand).map(drop)
+    thread::Builder::new().name("demand".to_owned()).spawn(wait).map(drop)
 }
 
 /// As long as the lab wants it, this process can make no other, and no thread.
@@ -203,6 +219,9 @@ const SYSLOG: &str = "/dev/log";
 
 /// Whoever wants a supervisor to panic makes this file.
 pub(super) const PANIC: &str = "/run/panic";
+
+/// Whoever wants a supervisor to want all memory there is makes this file.
+pub(super) const HUNGER: &str = "/run/hunger";
 
 /// While there is this file, the supervisor can start nothing.
 pub(super) const ALONE: &str = "/run/alone";

@@ -20,7 +20,7 @@ use super::{Lab, guise, name};
 pub(super) const STORIES: [Story; 9] = [
     Story { choices: fast_line, ..story("forged-frames", forged_frames) },
     story("everybody-asks", everybody_asks),
-    story("no-more-memory", no_more_memory),
+    Story { choices: hungry, ..story("no-more-memory", no_more_memory) },
     Story { choices: small_disk, ..story("disk-full-and-protected", no_more_disk) },
     story("no-more-files", no_more_files),
     Story { choices: commoner, ..story("no-more-processes", no_more_processes) },
@@ -157,14 +157,16 @@ fn everybody_asks(lab: &Lab) -> Result<String, Failure> {
     Ok(format!("{told}; {rude}; {}", calm.still(lab)?))
 }
 
-/// Neither supervisor may have more memory than it has. It aborts when it wants more, and its next life goes on.
+/// Neither supervisor may have much more memory than it has. It aborts when it wants more, and its next life goes on.
 fn no_more_memory(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     let (start, home) = (Instant::now(), term(lab, First)?);
     for id in BoxId::BOTH {
         let supervisor = Supervisor::of(id)?;
-        supervisor.limit(Resource::As, Some(supervisor.status("VmSize")? * 1_024))?;
-        lab.crowd(id, Manners::Good, 16, LONG / 4)?;
+        let little = supervisor.status("VmSize")? * 1_024 + LITTLE;
+        supervisor.limit(Resource::As, Some(little))?;
+        lab.crowd(id, Manners::Good, 16, LONG / 8)?;
+        lab.machine(id).demo(&["touch", guise::HUNGER])?;
         let told = |lab: &Lab| lab.log(id).contains("memory allocation of");
         expect(lab.wait_for(LONG, told), format!("{} had memory enough", name(id)))?;
     }
@@ -249,12 +251,19 @@ fn small_disk() -> Choices {
     choices
 }
 
+fn hungry() -> Choices {
+    Choices { guise: &["hungry"], ..Choices::default() }
+}
+
 fn fast_line() -> Choices {
     Choices { baud: 921_600, ..Choices::default() }
 }
 
 /// Frames a second, by each link.
 const RATE: u32 = 10_000;
+
+/// In bytes: soon used up.
+const LITTLE: u64 = 4 << 20;
 
 /// More lines than the supervisor keeps for whoever reads them.
 const MANY: u64 = 1_100;
