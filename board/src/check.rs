@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::need::Need;
 use crate::patience::Patience;
+use crate::rights::Rights;
 use crate::table::Table;
 
 pub mod command;
@@ -61,6 +62,15 @@ impl Config {
             Kind::Ping(_) => ping::Config::needs(),
             Kind::Tcp(_) => Vec::new(),
             Kind::Command(config) => config.needs(),
+        }
+    }
+
+    /// What the thread that asks must be allowed to do.
+    pub const fn rights(&self) -> Rights {
+        match &self.kind {
+            Kind::Ping(_) => Rights::PING,
+            Kind::Tcp(_) => Rights::NONE,
+            Kind::Command(_) => Rights::PROGRAMS,
         }
     }
 

@@ -8,10 +8,12 @@
 //! ends (`PR_SET_PDEATHSIG`, `prctl(2)`), so spawn from a thread that lives as long as the child is to live. A service is
 //! meant to ([`Program::outlives`]), and the next life of the supervisor watches it on ([`Child::found`]).
 
+use std::ffi::CString;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions};
 
 use crate::patience::Patience;
+use crate::privacy;
 use crate::secret::Secret;
 
 pub mod account;
@@ -27,11 +30,13 @@ pub mod census;
 mod end;
 pub mod output;
 pub mod own;
+pub mod privileges;
 pub mod run;
 pub mod signals;
 
 use account::Account;
 pub use end::End;
+use privileges::Privileges;
 
 /// A program, and what it finds when it starts. Its environment is what stands here and nothing else.
 #[derive(Clone, Debug, Default)]
@@ -48,8 +53,10 @@ pub struct Program {
     pub account: Option<Account>,
     /// What it may use at most (`None` for no limit), where that is to differ from the supervisor.
     pub limits: Vec<(Resource, Option<u64>)>,
-    /// The permissions that its files do not get.
+    /// The permissions that its files do not get, if others than init said.
     pub umask: Option<u32>,
+    /// What it may do.
+    pub privileges: Privileges,
     /// Whether it lives on when the supervisor dies.
     pub outlives: bool,
 }
@@ -70,12 +77,11 @@ impl Program {
             .env_clear()
             .envs(ENVIRONMENT)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .current_dir(self.directory.clone().unwrap_or_else(|| PathBuf::from("/")))
             .stdin(self.stdin()?)
             .stdout(output)
             .stderr(errors)
             .process_group(0);
-        self.prepare(&mut command);
+        self.prepare(&mut command)?;
         let spawned = command.spawn().map_err(|error| self.not_started(&error))?;
         // Nobody but this module waits for children, so the number is the child's, be it dead already.
         let pid = Pid::from_child(&spawned);
@@ -105,22 +111,24 @@ impl Program {
 
     /// Arranges what the child does between fork and exec, in the order in which the rights for it are lost.
     #[allow(unsafe_code)]
-    fn prepare(&self, command: &mut Command) {
-        let account = self.account.clone();
-        let limits = self.limits.clone();
-        let umask = self.umask;
+    fn prepare(&self, command: &mut Command) -> io::Result<()> {
+        let (account, limits) = (self.account.clone(), self.limits.clone());
+        let (umask, privileges) = (self.umask.map(Mode::from_raw_mode), self.privileges);
+        let umask = umask.or_else(privacy::umask_before);
+        let directory = self.directory.as_deref().unwrap_or(Path::new("/"));
+        let directory = CString::new(directory.as_os_str().as_bytes())?;
         let parent = (!self.outlives).then(rustix::process::getpid);
         let in_child = move || {
+            Privileges::take_back()?;
+            rustix::process::chdir(&directory)?;
             for &(resource, most) in &limits {
                 let limit = Rlimit { current: most, maximum: most };
                 rustix::process::setrlimit(resource, limit)?;
             }
             if let Some(umask) = umask {
-                rustix::process::umask(Mode::from_raw_mode(umask));
+                rustix::process::umask(umask);
             }
-            if let Some(account) = &account {
-                account.become_it()?;
-            }
+            privileges.apply(account.as_ref())?;
             let Some(parent) = parent else { return Ok(()) };
             // A change of user takes the death signal back, so it comes last.
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -130,7 +138,7 @@ impl Program {
             Ok(())
         };
         // SAFETY: after the fork of a process with threads only async-signal-safe functions may run
-        // (signal-safety(7)). `in_child` and `account` make direct system calls through rustix and allocate
+        // (signal-safety(7)). `in_child` and what it calls make direct system calls through rustix and allocate
         // nothing, on paths of failure neither; `libc::signal` is on the list, and sets no handler; `close_range`
         // is a bare system call with numbers for arguments, and closes nothing before the exec.
         unsafe {
@@ -145,6 +153,7 @@ impl Program {
                 in_child()
             });
         }
+        Ok(())
     }
 
     fn not_started(&self, error: &io::Error) -> io::Error {

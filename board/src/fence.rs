@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crate::need::Need;
 use crate::patience::Patience;
+use crate::rights::Rights;
 use crate::table::Table;
 
 pub mod agent;
@@ -84,6 +85,19 @@ impl Config {
             Kind::Redfish(config) => config.needs(),
             Kind::SerialReset(config) => config.needs(),
             Kind::Together(config) => config.needs(),
+        }
+    }
+
+    /// What the thread that uses it must be allowed to do.
+    pub fn rights(&self) -> Rights {
+        match &self.kind {
+            Kind::Agent(_) => Rights::PROGRAMS | Rights::SECRETS,
+            Kind::Command(_) => Rights::PROGRAMS,
+            Kind::Ipmi(_) => Rights::SECRETS,
+            #[cfg(feature = "redfish")]
+            Kind::Redfish(_) => Rights::SECRETS,
+            Kind::SerialReset(_) => Rights::NONE,
+            Kind::Together(config) => config.parts().iter().map(Self::rights).collect(),
         }
     }
 

@@ -15,6 +15,8 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use crate::privacy;
+
 /// Whether this process was started as a guard.
 pub fn is_this() -> bool {
     env::var_os(WORD).is_some()
@@ -45,6 +47,7 @@ pub fn start() -> io::Result<UnixStream> {
                 libc::signal(signal, libc::SIG_IGN);
             }
             libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+            privacy::end();
             // Whoever is not our child leaves us nothing to bury.
             match libc::fork() {
                 0 => rustix::process::setsid().map(drop).map_err(io::Error::from),

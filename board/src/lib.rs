@@ -7,15 +7,19 @@
 //! | [`resource`] | what moves between the boxes? |
 //! | [`check`] | does something really answer? |
 //! | [`child`] | how is a program run so that nothing of it stays? |
-//! | [`clock`], [`secret`], [`power`] | what time is it; what is secret; how does this box reset itself? |
+//! | [`clock`], [`power`] | what time is it; how does this box reset itself? |
+//! | [`caller`] | who has called at a socket? |
+//! | [`secret`], [`privacy`] | what is secret; what do others learn from what is left on the disk? |
 //! | [`lease`], [`guard`] | who answers for what runs here; who does when the supervisor has died? |
 //! | [`reserve`] | what if no file can be opened any more? |
 //! | [`watchdog`], [`notify`] | what makes a stuck box a dead box; how is init told? |
+//! | [`realtime`], [`rights`] | how does a thread come before all others; what may it do? |
 //! | [`table`] | how does a device read its words from the configuration? |
 //!
 //! Nothing here decides. A device does what it is told, in straight-line blocking code with a
 //! [`patience::Patience`], and says what it saw.
 
+pub mod caller;
 pub mod check;
 pub mod child;
 pub mod clock;
@@ -31,8 +35,11 @@ pub mod notify;
 pub mod patience;
 pub mod power;
 pub mod prefix;
+pub mod privacy;
+pub mod realtime;
 pub mod reserve;
 pub mod resource;
+pub mod rights;
 pub mod secret;
 pub mod table;
 pub mod threads;

@@ -8,6 +8,7 @@
 //! its word, `Kind`). The compiler asks for the arms when the variant is there.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use firmware_agnostic::identity::{BoxId, LINKS_MAX};
@@ -58,6 +59,11 @@ impl Config {
                     let reason =
                         format!("is the cable of {} once more: a cable counts once", earlier.name);
                     table.complain("", reason);
+                } else if let Some((ip, earlier)) = holder(&configs, &config.addresses()) {
+                    let reason = format!(
+                        "{ip} is an address of link {earlier} already: give each cable its own"
+                    );
+                    table.complain("address", reason);
                 }
                 configs.push(config);
             }
@@ -100,6 +106,16 @@ impl Config {
         }
     }
 
+    /// The addresses of its two ends, but those that every link may have (RFC 4291 section 2.5.6).
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let all = match &self.kind {
+            Kind::Udp(config) => config.addresses(),
+            Kind::Serial(_) => Vec::new(),
+        };
+        let local = |ip: &IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        all.into_iter().filter(|ip| !local(ip)).collect()
+    }
+
     /// The bits per second of a cable so slow that they must be counted.
     pub fn baud(&self) -> Option<u32> {
         match &self.kind {
@@ -107,6 +123,13 @@ impl Config {
             Kind::Serial(config) => Some(config.baud),
         }
     }
+}
+
+/// The first of these addresses that an end of one of these links has, and what the link is called.
+pub fn holder<'a>(links: &'a [Config], addresses: &[IpAddr]) -> Option<(IpAddr, &'a str)> {
+    let ends =
+        links.iter().flat_map(|link| link.addresses().into_iter().map(|ip| (ip, &*link.name)));
+    ends.into_iter().find(|(ip, _)| addresses.contains(ip))
 }
 
 impl Kind {

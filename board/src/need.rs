@@ -89,7 +89,8 @@ impl Right {
                 (CapabilitySet::NET_RAW, "CAP_NET_RAW", "ask and tell the neighbours")
             }
         };
-        let has = capabilities(None).is_ok_and(|sets| sets.effective.contains(bit));
+        // What this thread has dropped others may have still.
+        let has = capabilities(None).is_ok_and(|sets| sets.permitted.contains(bit));
         (!has).then(|| format!("this process may not {purpose}: start it as root or with {name}"))
     }
 }

@@ -7,6 +7,7 @@
 //! (`mod`, [`Config`] with its word, [`Config::open`]). The compiler asks for the last when the second is there.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use firmware_agnostic::recovery::{OnFailure, Policy};
 use crate::check;
 use crate::need::Need;
 use crate::patience::Patience;
+use crate::rights::Rights;
 use crate::table::{Source, Table, Value};
 
 pub mod address;
@@ -94,6 +96,14 @@ impl Config {
         matches!(self.kind, Kind::Address(_))
     }
 
+    /// The address that moves, if it is one.
+    pub fn address(&self) -> Option<IpAddr> {
+        match &self.kind {
+            Kind::Address(config) => Some(config.address().address()),
+            Kind::Process(_) => None,
+        }
+    }
+
     /// What the box `me` must have to run it.
     pub fn needs(&self, me: BoxId) -> Vec<Need> {
         let mut needs = match &self.kind {
@@ -102,6 +112,14 @@ impl Config {
         };
         needs.extend(self.gate.iter().flat_map(check::Config::needs));
         needs
+    }
+
+    /// What the thread that starts and stops it must be allowed to do. Its gate is asked by another.
+    pub const fn rights(&self) -> Rights {
+        match &self.kind {
+            Kind::Address(_) => Rights::ADDRESSES,
+            Kind::Process(_) => Rights::SERVICES,
+        }
     }
 
     /// The resource that this configuration speaks of, on the box `me`. Nothing is started.
@@ -267,6 +285,8 @@ mod tests {
             (&process("limits = { open_file = 1 }"), "open_files"),
             (&process("limits = { core = \"much\" }"), "unlimited"),
             (&process("umask = \"089\""), "octal"),
+            (&process("capabilities = [\"net_raww\"]"), "did you mean net_raw?"),
+            (&process("capabilities = [\"\"]"), "none of capabilities(7)"),
             (&process("stop_signal = \"TREM\""), "TERM"),
             (&process("kill_after = \"15s\""), "shorter than stop_timeout"),
             (&process("environment = { \"A=B\" = \"c\" }"), "no name"),

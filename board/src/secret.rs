@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// A text that must not be shown.
 #[derive(Clone, Eq, PartialEq)]
@@ -32,13 +32,9 @@ impl Secret {
             );
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
         }
-        let mut secret = Self(String::new());
-        file.take(SIZE_MAX + 1).read_to_string(&mut secret.0)?;
-        if secret.0.len() as u64 > SIZE_MAX {
-            return Err(io::Error::other("is longer than a secret can be"));
-        }
-        secret.0.truncate(secret.0.trim_end_matches(['\n', '\r']).len());
-        Ok(secret)
+        let bytes = read_whole(file)?;
+        let text = str::from_utf8(&bytes).map_err(io::Error::other)?;
+        Ok(Self(text.trim_end_matches(['\n', '\r']).to_owned()))
     }
 
     /// One text of a line `name=value` for each of `words`, of which no copy stays behind.
@@ -55,6 +51,26 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+}
+
+/// All that is in the file, in one place from the first byte on: what grows leaves pieces behind.
+fn read_whole(mut file: File) -> io::Result<Zeroizing<Vec<u8>>> {
+    let length = file.metadata()?.len().min(SIZE_MAX);
+    let mut bytes = Zeroizing::new(vec![0; length as usize + 1]);
+    let mut read = 0;
+    loop {
+        match file.read(bytes.get_mut(read..).unwrap_or_default()) {
+            Ok(0) if read == bytes.len() => {
+                return Err(io::Error::other("is longer than a secret can be, or grows"));
+            }
+            Ok(0) => break,
+            Ok(more) => read += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(read);
+    Ok(bytes)
 }
 
 impl Drop for Secret {

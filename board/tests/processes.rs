@@ -569,10 +569,9 @@ impl Room {
     }
 
     fn wait_for(&self, name: &str) {
-        until(
-            || fs::metadata(self.path(name)).is_ok_and(|file| file.len() > 0 || name != "pid"),
-            name,
-        );
+        // A shell makes the file before it writes the number into it.
+        let number = ["pid", "stray", "worker"].contains(&name);
+        until(|| fs::metadata(self.path(name)).is_ok_and(|it| it.len() > 0 || !number), name);
     }
 
     /// The group of the process, which has written its number to `pid`.

@@ -188,7 +188,7 @@ mod tests {
         let mut pair = Pair::new(1);
         assert_eq!(pair.exchange(&text(200), &text(100)), Ok(text(100)));
         let recorded = core::mem::take(&mut pair.said);
-        let mut later = pair.asker(b"new");
+        let (mut later, mut alone) = (pair.asker(b"new"), pair.asker(b"new"));
         for frame in &recorded {
             let heard = pair.answerer.hear(frame, || Some(Nonce([9; 8])), NOON, Some(b"old"));
             if let Some((answer, heard)) = heard {
@@ -196,7 +196,9 @@ mod tests {
                 assert_eq!(heard, Heard::Nothing);
                 assert_eq!(later.hear(&answer, &PACE, at(1)), None);
             }
-            assert_eq!(later.hear(frame, &PACE, at(1)), None);
+            for asker in [&mut later, &mut alone] {
+                assert_eq!(asker.hear(frame, &PACE, at(1)), None);
+            }
         }
         // One that has been rebooted, or has had another letter since, does not know it any more.
         pair.answerer = Answerer::new(seal(BoxId::Second));
@@ -247,6 +249,40 @@ mod tests {
         pair.cable.cut_after = None;
         pair.answers = false;
         assert_eq!(pair.exchange(b"a", b"never"), Err(Silence::Long));
+    }
+
+    #[test]
+    fn no_more_is_taken_in_than_a_letter_may_have() {
+        let (first, second) = (seal(BoxId::First), seal(BoxId::Second));
+        let (asker, answerer) = (Nonce([1; 8]), Nonce([2; 8]));
+        let letter = Letter { asker, answerer };
+        let mut end = Answerer::new(second.clone());
+        let mut hear = |frame: &[u8]| {
+            let heard = end.hear(frame, || Some(answerer), NOON, None);
+            heard.map(|(_, heard)| format!("{heard:?}"))
+        };
+        for length in [0, LETTER_MAX as u32 + 1] {
+            let open = Question::Open { nonce: asker, length };
+            assert_eq!(hear(&first.ask(&open, Letter::default())), None);
+        }
+        let open = Question::Open { nonce: asker, length: 3 };
+        assert!(hear(&first.ask(&open, Letter::default())).is_some());
+        let longer = Question::Put { at: 0, bytes: b"four" };
+        assert_eq!(hear(&first.ask(&longer, letter)), Some("Nothing".into()));
+        let right = Question::Put { at: 0, bytes: b"two" };
+        assert!(hear(&first.ask(&right, letter)).is_some_and(|heard| heard.starts_with("Begun")));
+        let mut end = Asker::new(first, asker, 1, at(0));
+        end.say(b"a", &PACE, at(0));
+        let welcome = Answer::Welcome { nonce: answerer, clock: NOON };
+        end.hear(&second.answer(&welcome, Letter { asker, ..Letter::default() }), &PACE, at(1));
+        // The next piece waits for its time, and no longer.
+        assert_eq!(end.due(), at(2));
+        end.hear(&second.answer(&Answer::Next { at: 1 }, letter), &PACE, at(3));
+        for (of, bytes) in [(LETTER_MAX as u32 + 1, &b"a"[..]), (1, b"more"), (1, b"")] {
+            let piece = second.answer(&Answer::Piece { at: 0, of, bytes }, letter);
+            assert_eq!(end.hear(&piece, &PACE, at(4)), None, "{of}");
+            assert!(!end.whole());
+        }
     }
 
     #[test]

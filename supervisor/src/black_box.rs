@@ -32,7 +32,7 @@ impl BlackBox {
             before(panic);
             // Whoever holds it may be the one that panics.
             if let Ok(known) = known.try_lock() {
-                let _ = replace(&known.path, known.whole(&panic.to_string()).as_bytes());
+                let _ = replace(&known.path, 0o600, known.whole(&panic.to_string()).as_bytes());
             }
         }));
         let mut black_box = Self { text, heard: [None; LINKS_MAX], said: None };

@@ -38,7 +38,7 @@ pub fn ask_peer(socket: &Path, request: &str) -> io::Result<Answer> {
 }
 
 fn ask_for(socket: &Path, request: &str, time: Duration) -> io::Result<Answer> {
-    exchange(socket, request, time).map_err(|error| {
+    let said = exchange(socket, request, time).map_err(|error| {
         let (path, remedy) = (socket.display(), remedy(error.kind()));
         let reason = match error.kind() {
             io::ErrorKind::WouldBlock => format!("no answer within {} s", time.as_secs()),
@@ -46,6 +46,13 @@ fn ask_for(socket: &Path, request: &str, time: Duration) -> io::Result<Answer> {
         };
         let text = format!("cannot reach the supervisor at {path}: {reason}\n{remedy}");
         io::Error::new(error.kind(), text)
+    })?;
+    if let Some(reason) = said.strip_prefix(DENIED) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason.trim_end()));
+    }
+    Answer::parse(&said).ok_or_else(|| {
+        let path = socket.display();
+        io::Error::other(format!("what listens at {path} does not speak like a supervisor"))
     })
 }
 
@@ -87,25 +94,30 @@ impl Answer {
     }
 }
 
-fn exchange(path: &Path, request: &str, time: Duration) -> io::Result<Answer> {
+fn exchange(path: &Path, request: &str, time: Duration) -> io::Result<String> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     // Before the connection is made: connecting waits too, when many others do.
     set_socket_timeout(&socket, Timeout::Send, Some(TIMEOUT))?;
     set_socket_timeout(&socket, Timeout::Recv, Some(time))?;
     connect(&socket, &SocketAddrUnix::new(path)?)?;
     let mut stream = UnixStream::from(socket);
-    writeln!(stream, "{request}")?;
-    stream.shutdown(Shutdown::Write)?;
-    let mut said = String::new();
-    stream.take(ANSWER_MAX).read_to_string(&mut said)?;
-    Answer::parse(&said)
-        .ok_or_else(|| io::Error::other("what listens there does not speak like a supervisor"))
+    // Whoever may not ask is told so and hung up on, maybe before all is said.
+    let asked = writeln!(stream, "{request}").and_then(|()| stream.shutdown(Shutdown::Write));
+    let mut said = Vec::new();
+    let heard = stream.take(ANSWER_MAX).read_to_end(&mut said);
+    if said.is_empty() {
+        asked?;
+    }
+    if !said.starts_with(DENIED.as_bytes()) {
+        heard?;
+    }
+    String::from_utf8(said).map_err(io::Error::other)
 }
 
 fn remedy(kind: io::ErrorKind) -> &'static str {
     match kind {
         io::ErrorKind::PermissionDenied => {
-            "ask as root, or become a member of the group in control.group of the configuration"
+            "ask as root, or as a member of a group in [control] of the configuration"
         }
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             "it does not run here: start it with `systemctl start twobox`, \
@@ -121,6 +133,9 @@ const VERDICTS: [(&str, Verdict); 4] = [
     ("refused", Verdict::Refused),
     ("silent", Verdict::Silent),
 ];
+
+/// What a person is told who may not ask or order, before the reason.
+pub(crate) const DENIED: &str = "denied\n";
 
 /// The supervisor answers within a turn of its loop, however busy the box.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -26,6 +26,7 @@ mod fingerprint;
 mod identity;
 mod keys;
 mod observers;
+mod realtime;
 mod words;
 
 use boxes::Boxes;
@@ -35,6 +36,7 @@ pub(crate) use fingerprint::mark;
 pub use identity::Identity;
 use observers::HISTORY;
 pub use observers::{HAPPENINGS, History, Hook, Metrics};
+pub use realtime::Realtime;
 use words::Pair;
 pub use words::{Control, LEVELS, Log, LogTo, SOCKET};
 
@@ -73,6 +75,8 @@ pub struct Config {
     pub ready_file: Option<PathBuf>,
     /// How long its services run on when the supervisor has died, and no other comes.
     pub restart_time: Duration,
+    /// How it comes before all others.
+    pub realtime: Realtime,
     /// What resets this box when it is stuck.
     pub watchdog: watchdog::Config,
     /// The file as it was read.
@@ -190,7 +194,7 @@ impl Config {
         let boxes = Boxes::read(&mut root, source, require);
         let at_boot = words::read_fencing(root.section("fencing"));
         let links = read_links(&mut root);
-        let (resources, resource_places) = words::read_resources(&mut root);
+        let (resources, resource_places) = words::read_resources(&mut root, &links);
         let witnesses = words::read_witnesses(&mut root);
         let timing = words::read_timing(root.section("timing"), boxes.as_ref(), &links);
         let pair = Pair::read(root.section("pair"), timing, require);
@@ -201,6 +205,7 @@ impl Config {
         let metrics = Metrics::read(root.section("metrics"));
         let (hooks, hooks_place) = observers::read_hooks(&mut root);
         let ready_file = words::read_ready(root.section("ready"));
+        let realtime = Realtime::read(root.section("realtime"));
         let (watchdog, watchdog_place) =
             words::read_watchdog(root.section("watchdog"), timing, require);
         let me = boxes.as_ref().and_then(|boxes| boxes.find(identity, &root));
@@ -253,6 +258,7 @@ impl Config {
             metrics,
             ready_file,
             restart_time: pair.restart_time,
+            realtime,
             watchdog,
             text: text.to_owned(),
             path: PathBuf::new(),

@@ -1,11 +1,12 @@
 //! The control socket: how operators and their programs talk to the supervisor.
 //!
 //! A client says one line, such as `status json` or `confirm server2`, and reads until the end: `ok` or `refused` on
-//! the first line, then text for people or programs. Who may talk is decided by the socket's mode and group, and once more by
-//! the credentials of the peer (`SO_PEERCRED`, unix(7)).
+//! the first line, then text for people or programs. Who may talk is decided by who they were when they connected
+//! ([`Caller`]): root and the operators' group may ask and order, the viewers' group may ask, and nobody else may anything.
+//! What they have become since, and who has their process number now, does not matter.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -13,26 +14,30 @@ use std::rc::Rc;
 use std::time::Duration;
 use std::{fs, str};
 
-use board::child::account::Account;
+use board::caller::Caller;
 use board::reserve::Reserve;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use rustix::process::Gid;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::or;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, LocalExecutor, Timer};
 
+use crate::client::DENIED;
 use crate::config::Control;
 use crate::labels::Labels;
 use crate::request::Request;
 use crate::run::Input;
 
+mod doors;
+
+use doors::{Doors, May};
+
 /// The socket, as long as it is open.
 pub(crate) struct Socket {
     listener: Async<UnixListener>,
-    group: Option<Gid>,
+    doors: Doors,
     /// For one who asks although no file can be opened any more.
     spare: Reserve,
 }
@@ -63,17 +68,13 @@ impl Socket {
         let listener = UnixListener::bind(&path);
         rustix::process::umask(mask);
         let listener = listener.map_err(said)?;
-        let group = match &control.group {
-            None => None,
-            Some(name) => {
-                let id = Account::group(name).map_err(said)?;
-                std::os::unix::fs::chown(&path, None, Some(id.as_raw())).map_err(said)?;
-                fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).map_err(said)?;
-                Some(id)
-            }
-        };
+        let doors = Doors::open(control).map_err(said)?;
+        if doors.open_to_groups() {
+            // A file has one group, and here there may be two: whoever has called is looked at instead.
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).map_err(said)?;
+        }
         let spare = Reserve::new("control socket", 1)?;
-        Ok((Self { listener: Async::new(listener)?, group, spare }, place))
+        Ok((Self { listener: Async::new(listener)?, doors, spare }, place))
     }
 
     /// Serves everybody who comes, for ever.
@@ -102,9 +103,11 @@ impl Socket {
             let (place, hurried) = (place.clone(), hurried.clone());
             let (labels, inputs) = (labels.clone(), inputs.clone());
             match accepted.and_then(|(stream, _)| self.admit(stream)) {
-                Ok(stream) => {
+                Ok(None) => drop(place.recv().await),
+                Ok(Some((stream, may))) => {
                     let client = async move {
-                        if let Err(error) = serve(stream, &hurried, &labels, &inputs).await {
+                        let served = serve(stream, &may, &hurried, &labels, &inputs).await;
+                        if let Err(error) = served {
                             log::debug!("control socket: {error}");
                         }
                         let _ = place.recv().await;
@@ -123,18 +126,18 @@ impl Socket {
         }
     }
 
-    fn admit(&self, stream: UnixStream) -> io::Result<Async<UnixStream>> {
-        let peer = rustix::net::sockopt::socket_peercred(&stream)?;
-        let me = rustix::process::geteuid();
-        let known = peer.uid.is_root()
-            || peer.uid == me
-            // The kernel has checked the group by the socket's mode; this is about sockets that were made for nobody.
-            || self.group.is_some();
-        if known {
-            Async::new(stream)
-        } else {
-            let reason = format!("user {} may not use it", peer.uid.as_raw());
-            Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
+    /// Lets in who may ask something; others are told so, and nothing of what they say is read.
+    fn admit(&self, mut stream: UnixStream) -> io::Result<Option<(Async<UnixStream>, May)>> {
+        let caller = Caller::of(&stream)?;
+        match self.doors.may(&caller) {
+            Ok(may) => Ok(Some((Async::new(stream)?, may))),
+            Err(reason) => {
+                stream.set_nonblocking(true)?;
+                // A line always finds room in a socket that is new, or whoever called has hung up.
+                let _ = stream.write_all(format!("{DENIED}{reason}\n").as_bytes());
+                log::debug!("control socket: user {}: {reason}", caller.uid.as_raw());
+                Ok(None)
+            }
         }
     }
 }
@@ -182,6 +185,7 @@ impl Drop for Place {
 
 async fn serve(
     mut stream: Async<UnixStream>,
+    may: &May,
     hurried: &Receiver<()>,
     labels: &Labels,
     inputs: &Sender<Input>,
@@ -192,14 +196,16 @@ async fn serve(
         Err(io::Error::new(io::ErrorKind::TimedOut, "it said nothing, and others wait"))
     };
     let line = in_time(or(line(&mut stream), makes_way)).await?;
-    let answer = match Request::parse(&line, labels.names().boxes) {
-        Ok(request) => {
+    let request = Request::parse(&line, labels.names().boxes);
+    let answer = match (request, may) {
+        (Ok(request), May::Ask(reason)) if request.orders() => format!("{DENIED}{reason}\n"),
+        (Ok(request), _) => {
             let (reply, answer) = bounded(1);
             inputs.send(Input::Request(request, reply)).await.map_err(io::Error::other)?;
             let answer = async { answer.recv().await.map_err(io::Error::other) };
             or(answer, hangs_up(&stream)).await?
         }
-        Err(reason) => format!("refused\n{reason}\n"),
+        (Err(reason), _) => format!("refused\n{reason}\n"),
     };
     in_time(stream.write_all(answer.as_bytes())).await
 }
@@ -257,7 +263,79 @@ mod tests {
     use std::sync::Barrier;
     use std::thread;
 
+    use rustix::process::{Gid, Uid, geteuid};
+    use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+    use smol::future::block_on;
+
     use super::*;
+    use crate::client::{Answer, ask};
+    use crate::config::{Config, Identity};
+
+    /// The credentials are those of the thread that connects.
+    #[test]
+    fn viewers_ask_operators_order_and_strangers_are_told_which_group_it_takes() {
+        assert!(geteuid().is_root(), "this test wants root, to be somebody else");
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = directory.path().join("socket");
+        let control = Control {
+            socket: path.clone(),
+            operators: Some("60001".to_owned()),
+            viewers: Some("60002".to_owned()),
+        };
+        let (told, asked) = std::sync::mpsc::channel();
+        thread::spawn(move || serve_for_ever(&control, &told));
+        let _place = asked.recv().unwrap();
+        let said = |group, request: &'static str| -> io::Result<Answer> {
+            let path = path.clone();
+            let somebody = move || {
+                // With the group that counts among the others, or as the only one.
+                let (own, others) = if group == 0 { (60_000, 60_003) } else { (60_000, group) };
+                set_thread_groups(&[Gid::from_raw(60_009), Gid::from_raw(others)])?;
+                let (gid, uid) = (Gid::from_raw(own), Uid::from_raw(12_345));
+                set_thread_res_gid(gid, gid, gid)?;
+                set_thread_res_uid(uid, uid, uid)?;
+                ask(&path, request)
+            };
+            thread::spawn(somebody).join().unwrap()
+        };
+        for (group, request) in
+            [(60_001, "status"), (60_001, "standby"), (60_002, "status json"), (60_002, "evidence")]
+        {
+            assert_eq!(said(group, request).unwrap().text, "heard\n", "{group} {request}");
+        }
+        for request in ["standby", "log debug", "upgrade", "confirm server2", "power on"] {
+            let error = said(60_002, request).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{request}: {error}");
+            assert_eq!(
+                error.to_string(),
+                "you may ask, and not order: order as root, or as a member of the group 60001 (control.operators)"
+            );
+        }
+        for request in ["status", "standby"] {
+            let error = said(0, request).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{request}: {error}");
+            assert!(error.to_string().contains("the group 60002 (control.viewers)"), "{error}");
+        }
+        assert_eq!(ask(&path, "standby").unwrap().text, "heard\n");
+    }
+
+    /// Answers everything that comes through.
+    fn serve_for_ever(control: &Control, told: &std::sync::mpsc::Sender<Place>) {
+        let executor = Rc::new(LocalExecutor::new());
+        let (inputs, queue) = bounded(1);
+        let (socket, place) = Socket::open(control).unwrap();
+        let identity = Identity { told: Some("server1".to_owned()), ..Identity::default() };
+        let sample = include_str!("../../images/dist/twobox.toml");
+        let labels = Labels::new(&Config::read(sample, &identity).unwrap());
+        executor.spawn(socket.serve(executor.clone(), Rc::new(labels), inputs)).detach();
+        told.send(place).unwrap();
+        block_on(executor.run(async {
+            while let Ok(Input::Request(_, reply)) = queue.recv().await {
+                reply.send("ok\nheard\n".to_owned()).await.unwrap();
+            }
+        }));
+    }
 
     #[test]
     fn of_supervisors_that_start_at_once_one_gets_the_place() {

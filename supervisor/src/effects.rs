@@ -33,6 +33,7 @@ use crate::links::Links;
 use crate::metrics::Published;
 use crate::pace::Pace;
 use crate::ready::Ready;
+use crate::realtime::Realtime;
 use crate::request::{Form, Request};
 use crate::run::{Happened, Input};
 use crate::senses::Watch;
@@ -68,6 +69,7 @@ pub(crate) struct Effects {
     pub(crate) ready: Ready,
     pub(crate) chronicle: Chronicle,
     pub(crate) pace: Pace,
+    pub(crate) realtime: Realtime,
     pub(crate) itself: Itself,
     /// The configuration that is tried out.
     pub(crate) trial: Option<Trial>,
@@ -255,7 +257,7 @@ impl Effects {
                 return None;
             }
             Request::Peer(asks) => {
-                letters::peer(&self.letters, asks, self.labels.peer(), reply);
+                letters::peer(&self.letters, asks, self.labels.names().peer(), reply);
                 return None;
             }
             Request::Log(level) => {
@@ -281,7 +283,9 @@ impl Effects {
             journal,
             devices: self.gun.devices(),
             watchdog: self.keeper.as_ref().map(Keeper::state),
+            trial: self.trial.as_ref().and_then(|trial| trial.state(now)),
             pace: self.pace,
+            realtime: &self.realtime,
         }
     }
 

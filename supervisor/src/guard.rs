@@ -18,6 +18,7 @@ use board::resource;
 use crate::config::{Config, Identity};
 use crate::hooks::Hooks;
 use crate::logging;
+use board::rights::Rights;
 
 /// All that a guard has to know.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -76,6 +77,7 @@ impl Brief {
 /// When there is none, or what it has left cannot be known.
 pub(crate) fn run() -> io::Result<()> {
     board::guard::begin();
+    Rights::NONE.narrow();
     let mut line = io::stdin().lock();
     let brief = Brief::read(&mut line).map_err(|error| {
         io::Error::new(error.kind(), format!("the guard is started by twobox run: {error}"))
@@ -93,6 +95,8 @@ pub(crate) fn run() -> io::Result<()> {
     let identity = Identity { told: Some(brief.name), ..Identity::default() };
     let config = Config::read(&brief.config, &identity)
         .map_err(|_| io::Error::other("the supervisor ran with a configuration that is wrong"))?;
+    let rights = Rights::RESET | config.resources.iter().map(resource::Config::rights).collect();
+    rights.narrow();
     let hooks = Hooks::open(&config.hooks, config.name(config.settings.me))?;
     logging::start(config.log.to, config.log.level, hooks)?;
     log::error!(

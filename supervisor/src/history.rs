@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use board::rights::Rights;
 use board::threads;
 
 use crate::config::History as Config;
@@ -18,7 +19,7 @@ mod file;
 mod show;
 
 pub(crate) use both::{Anchor, both, last};
-pub(crate) use file::replace;
+pub(crate) use file::{FOR_ALL, replace};
 pub(crate) use show::show;
 
 /// The other end of the thread that writes.
@@ -42,7 +43,7 @@ impl History {
     pub(crate) fn open(config: &Config) -> io::Result<Self> {
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let ring = file::Ring::new(&config.file, config.size.into());
-        threads::spawn("history", move || work(ring, &queue))?;
+        threads::spawn("history", Rights::NONE, move || work(ring, &queue))?;
         Ok(Self { jobs, lost: 0 })
     }
 
@@ -81,7 +82,7 @@ fn work(mut ring: file::Ring, jobs: &Receiver<Job>) {
         match job {
             Job::Add(line) => ring.add(line),
             Job::Dump(path, text) => {
-                if let Err(error) = replace(&path, text.as_bytes()) {
+                if let Err(error) = replace(&path, 0o600, text.as_bytes()) {
                     log::warn!("black box {}: {error}", path.display());
                 }
             }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use board::child::Program;
 use board::clock::Clock;
 use board::patience::Patience;
+use board::rights::Rights;
 use board::threads;
 
 use crate::config::Hook;
@@ -47,7 +48,7 @@ impl Hooks {
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let lost = Arc::new(AtomicUsize::new(0));
         let (configs, count) = (configs.to_vec(), lost.clone());
-        threads::spawn("hooks", move || work(&configs, &queue, &count))?;
+        threads::spawn("hooks", Rights::PROGRAMS, move || work(&configs, &queue, &count))?;
         let queue = Queue { jobs, lost, own: own.to_owned() };
         Ok(Self(Arc::new(Mutex::new(Some(queue)))))
     }
@@ -119,7 +120,8 @@ fn work(configs: &[Hook], jobs: &Receiver<Job>, lost: &AtomicUsize) {
 
 /// Runs one program to its end. What goes wrong is a warning: an error would be told to the programs again.
 fn run(hook: &Hook, environment: Vec<(String, String)>) {
-    let program = Program { environment, ..hook.command.program(&[]) };
+    let program = hook.command.program(&[]);
+    let program = Program { environment, privileges: hook.privileges, ..program };
     if let Err(error) = program.succeed(&Patience::new(hook.timeout)) {
         log::warn!("hook: {error}");
     }
@@ -135,6 +137,8 @@ mod tests {
 
     use board::child::own::Own;
 
+    use board::child::privileges::Privileges;
+
     use super::*;
 
     #[test]
@@ -145,6 +149,7 @@ mod tests {
             command: Own::new(["/bin/sh", "-c", script].map(str::to_owned).to_vec()).unwrap(),
             on: vec![on.to_owned()],
             timeout: Duration::from_millis(500),
+            privileges: Privileges::default(),
         };
         let note = format!("echo $TWOBOX_WHAT $TWOBOX_WHY >> {}", told.display());
         let configs = [hook("role", "sleep 60"), hook("role", &note), hook("alarm", &note)];
@@ -171,6 +176,7 @@ mod tests {
             command: Own::new(["/bin/sh", "-c", &script].map(str::to_owned).to_vec()).unwrap(),
             on: vec!["role".to_owned()],
             timeout: Duration::from_secs(60),
+            privileges: Privileges::default(),
         };
         let hooks = Hooks::open(&[hook], "server1").unwrap();
         let begun = std::time::Instant::now();

@@ -33,15 +33,6 @@ impl Labels {
         ResourceId::new(self.resources.iter().position(|known| *known == name)?)
     }
 
-    /// The name of the other box.
-    pub(crate) const fn peer(&self) -> &'static str {
-        let [first, second] = self.boxes;
-        match self.me {
-            BoxId::First => second,
-            BoxId::Second => first,
-        }
-    }
-
     /// The names, lent out.
     pub(crate) fn names(&self) -> Names<'_> {
         Names { me: self.me, boxes: self.boxes, links: &self.links, resources: &self.resources }

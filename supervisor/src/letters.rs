@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use board::clock::Clock;
 use board::link::Port;
+use board::rights::Rights;
 use board::threads;
 use firmware_agnostic::frame::{Frame, Keys};
 use firmware_agnostic::heartbeat::Links;
@@ -264,7 +265,9 @@ async fn aside<T: Send + 'static>(
 ) -> io::Result<T> {
     let (done, result) = bounded(1);
     let work = move || drop(done.try_send(work()));
-    threads::spawn(name, work)?;
+    // The other box may ask for a check of the configuration, or to keep it.
+    let rights = Rights::SECRETS | Rights::FOLDERS | Rights::PROGRAMS;
+    threads::spawn(name, rights, work)?;
     result.recv().await.map_err(io::Error::other)
 }
 

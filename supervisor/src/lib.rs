@@ -23,6 +23,7 @@ mod metrics;
 mod pace;
 mod phases;
 mod ready;
+mod realtime;
 mod record;
 mod reload;
 pub mod request;
@@ -41,6 +42,7 @@ use cli::Exit;
 
 /// Does what the command line says.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    board::privacy::begin();
     if board::guard::is_this() {
         let ended = guard::run();
         return ended.map_or_else(|error| failed(Exit::Refused, &error), |()| Exit::Done).into();

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use board::clock::Clock;
+use board::rights::Rights;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::config::LogTo;
@@ -31,10 +32,10 @@ pub(crate) fn start(to: LogTo, level: LevelFilter, hooks: Hooks) -> io::Result<(
         LogTo::Stderr if std::env::var_os("JOURNAL_STREAM").is_some() => Form::Journal,
         LogTo::Stderr => Form::Console,
     };
-    thread::Builder::new()
-        .name("log".to_owned())
-        .stack_size(128 * 1024)
-        .spawn(move || write_all(form, &lines))?;
+    thread::Builder::new().name("log".to_owned()).stack_size(128 * 1024).spawn(move || {
+        Rights::NONE.keep_only();
+        write_all(form, &lines);
+    })?;
     let logger = Logger::new(form, queue, hooks);
     log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)?;
     log::set_max_level(level);

@@ -6,12 +6,13 @@
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
 
+use board::rights::Rights;
 use board::threads;
 
 use smol::channel::{Sender, bounded};
 
 use crate::config::Metrics;
-use crate::history::replace;
+use crate::history::{FOR_ALL, replace};
 use crate::request::{Form, Request};
 use crate::run::Input;
 
@@ -29,10 +30,10 @@ pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Re
     let Some(config) = config else { return Ok(Published { _alive: None }) };
     let inputs = inputs.clone();
     let (alive, wanted) = mpsc::channel();
-    threads::spawn("metrics", move || {
+    threads::spawn("metrics", Rights::FOLDERS, move || {
         let mut failed = false;
         while let Some(page) = ask(&inputs) {
-            let written = replace(&config.file, page.as_bytes());
+            let written = replace(&config.file, FOR_ALL, page.as_bytes());
             if let Err(error) = &written
                 && !failed
             {

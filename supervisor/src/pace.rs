@@ -35,11 +35,11 @@ impl Pace {
         self.step = self.step.max(Clock.now() - begun);
     }
 
-    /// The `deadtime` that leaves as much room again as was ever needed, if `deadtime` does not.
-    pub(crate) fn advice(&self, deadtime: Duration) -> Option<Duration> {
+    /// The least `deadtime` that leaves as much room again as was ever needed.
+    pub(crate) fn needs(&self) -> Duration {
         let needed = (self.silence + self.late) * 2;
         let tenths = u64::try_from(needed.as_millis().div_ceil(100)).unwrap_or(u64::MAX);
-        (needed > deadtime).then(|| Duration::from_millis(tenths.saturating_mul(100)))
+        Duration::from_millis(tenths.saturating_mul(100))
     }
 }
 
@@ -48,11 +48,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadtime_that_was_nearly_over_is_too_short() {
+    fn a_deadtime_leaves_as_much_room_again_as_was_needed() {
         let millis = Duration::from_millis;
-        let pace = Pace { late: millis(40), step: millis(1), silence: millis(610) };
-        assert_eq!(pace.advice(millis(1_000)), Some(millis(1_300)));
-        assert_eq!(pace.advice(millis(1_300)), None);
-        assert_eq!(Pace::default().advice(millis(1)), None);
+        let pace = Pace { late: millis(40), step: millis(1), silence: millis(611) };
+        assert_eq!(pace.needs(), millis(1_400));
+        assert_eq!(Pace::default().needs(), Duration::ZERO);
     }
 }

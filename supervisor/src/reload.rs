@@ -4,6 +4,7 @@
 //! right comes before the loop as a [`Candidate`], and is compared there with what the supervisor runs with
 //! (`effects/reload.rs`); what is not changes nothing.
 
+use board::rights::Rights;
 use board::threads;
 use firmware_agnostic::frame::Keys;
 use smol::channel::{Receiver, Sender, bounded};
@@ -59,7 +60,7 @@ impl Itself {
             }
             Err(reasons) => refused(&reply, &reasons),
         };
-        if let Err(error) = threads::spawn("reload", work) {
+        if let Err(error) = threads::spawn("reload", Rights::SECRETS | Rights::PROGRAMS, work) {
             refused(&refuse, &error.to_string());
         }
     }

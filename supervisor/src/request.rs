@@ -59,6 +59,17 @@ pub enum Form {
 }
 
 impl Request {
+    /// Whether it changes something; else it only asks.
+    pub const fn orders(&self) -> bool {
+        match self {
+            Self::Status(_) | Self::Evidence | Self::Progress => false,
+            Self::Peer(asks) => matches!(asks, Asks::Try(_) | Asks::Confirm),
+            Self::Drill(_) | Self::Order(_) | Self::Log(_) | Self::Upgrade | Self::Reload(_) => {
+                true
+            }
+        }
+    }
+
     /// Reads a request to a pair whose boxes are called `boxes`, in the order of [`BoxId`].
     ///
     /// # Errors

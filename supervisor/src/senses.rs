@@ -45,7 +45,7 @@ impl Watch {
         for (place, config) in checks.iter().enumerate() {
             let (config, inputs) = (config.clone(), inputs.clone());
             let (answers, cord) = (watch.answers.clone(), watch.cord.clone());
-            threads::spawn("check", move || {
+            threads::spawn("check", config.rights(), move || {
                 let told = |good| {
                     let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
                     answers.get_mut(place).into_iter().for_each(|answer| *answer = good);
@@ -92,7 +92,8 @@ pub(crate) fn ask_how_it_ended(
         // The BMC of another box knows nothing of this one.
         ladder.expect(Some(system));
     }
-    threads::spawn("past", move || {
+    let rights = own.iter().map(fence::Config::rights).collect();
+    threads::spawn("past", rights, move || {
         // A BMC that was without power with its box takes a minute to come up.
         for _ in 0..TRIES {
             if let Some(cut) = ladder.was_cut(&Patience::new(ladder.timeout())) {

@@ -4,13 +4,14 @@ use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
 
 use async_signal::{Signal, Signals};
 use board::clock::Clock;
 use board::fence::Guid;
 use board::journal::Store;
 use board::lease::Lease;
+use board::rights::Rights;
+use board::threads;
 use firmware_agnostic::heartbeat::Boot;
 use firmware_agnostic::letter::Seal;
 use firmware_agnostic::node::{Event, Node};
@@ -18,10 +19,10 @@ use firmware_agnostic::order::Order;
 use firmware_agnostic::reception::Reception;
 use firmware_agnostic::settings::AtBoot;
 use rustix::process::{Resource, getrlimit};
+use smol::LocalExecutor;
 use smol::channel::{Sender, bounded};
 use smol::future::block_on;
 use smol::stream::StreamExt;
-use smol::{LocalExecutor, Timer};
 
 use crate::black_box::BlackBox;
 use crate::chronicle::Chronicle;
@@ -36,6 +37,7 @@ use crate::letters::Letters;
 use crate::links::Links;
 use crate::pace::Pace;
 use crate::ready::Ready;
+use crate::realtime::Realtime;
 use crate::reload::reload_on;
 use crate::run::{Input, run};
 use crate::senses::{Watch, ask_how_it_ended};
@@ -53,9 +55,12 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let keys = config.keys()?;
     expect_files()?;
     let executor = Rc::new(LocalExecutor::new());
-    // The reactor's own thread begins with the first timer, and not in the middle of a takeover. It alone watches the
+    // Before the first thread. The reactor's own begins here, and not in the middle of a takeover. It alone watches the
     // descriptors: with `smol::block_on` the two threads take turns at that, and an idle box spends a fifth more.
-    block_on(executor.run(Timer::after(Duration::ZERO)));
+    let realtime = Realtime::begin(config.realtime)?;
+    // Before anything is opened, so that what could not be opened once more is missing now.
+    threads::found_nursery(realtime.priority)?;
+    (Rights::RESET | Rights::SOCKETS).keep_only();
     let me = config.settings.me;
     let labels = Rc::new(Labels::new(&config));
     let signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
@@ -64,6 +69,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let (socket, _place) = Socket::open(&config.control)?;
     let hooks = Hooks::open(&config.hooks, config.name(me))?;
     logging::start(config.log.to, config.log.level, hooks.clone())?;
+    realtime.missing.iter().for_each(|missing| log::info!("{missing}"));
     let (store, journal) = Store::open(&config.journal);
     let mut lease = config.control.socket.clone().into_os_string();
     lease.push(".lease");
@@ -102,7 +108,8 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     };
     let guarded = Guarded::start(brief, &executor)?;
     // Last of all: from now on whatever ends without a stop in order ends the box.
-    let keeper = Keeper::open(&config.watchdog, &config.settings, &config.journal)?;
+    let keeper =
+        Keeper::open(&config.watchdog, &config.settings, &config.journal, realtime.priority)?;
     let node = Node::new(config.settings.clone(), boot, journal, Clock.now());
     let effects = Effects {
         executor: executor.clone(),
@@ -111,6 +118,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         ready: Ready::new(config.ready_file.clone()),
         chronicle,
         pace: Pace::default(),
+        realtime,
         config: Rc::new(config),
         labels,
         keys,

@@ -24,6 +24,7 @@ use crate::effects::{Devices, State};
 use crate::json::Json;
 use crate::labels::Labels;
 use crate::pace::Pace;
+use crate::realtime::Realtime;
 
 mod metrics;
 mod progress;
@@ -42,7 +43,10 @@ pub(crate) struct Status<'a> {
     pub(crate) devices: Devices,
     /// Whether what watches this box is fed, where something does.
     pub(crate) watchdog: Option<String>,
+    /// What is to be said of a configuration on trial, where one is.
+    pub(crate) trial: Option<String>,
     pub(crate) pace: Pace,
+    pub(crate) realtime: &'a Realtime,
 }
 
 impl Status<'_> {
@@ -99,17 +103,24 @@ impl Status<'_> {
         if let Some(watchdog) = &self.watchdog {
             writeln!(out, "watchdog: {watchdog}")?;
         }
+        if let Some(trial) = &self.trial {
+            writeln!(out, "configuration: {trial}")?;
+        }
         let Pace { late, step, silence } = self.pace;
         write!(out, "loop: at the worst {} late, {} in one step; ", Time(late), Time(step))?;
         writeln!(out, "longest silence {}", Time(silence))?;
+        writeln!(out, "real time: {}", self.realtime)?;
+        for missing in &self.realtime.missing {
+            writeln!(out, "  {missing}")?;
+        }
         let deadtime = self.config.settings.timing.deadtime();
-        if let Some(longer) = self.pace.advice(deadtime) {
-            let longer = longer.as_millis();
-            writeln!(
-                out,
-                "warning: deadtime {} was nearly over: make it \"{longer}ms\"",
-                Time(deadtime)
-            )?;
+        let (needed, has) = (self.pace.needs(), Time(deadtime));
+        if needed > deadtime {
+            let needed = needed.as_millis();
+            writeln!(out, "warning: deadtime {has} was nearly over: make it \"{needed}ms\"")?;
+        } else {
+            let needed = Time(needed);
+            writeln!(out, "deadtime {has}: by what was seen so far it takes {needed} at least")?;
         }
         if self.config.settings.require == Require::Silence {
             writeln!(out, "warning: takeover.require is silence: both boxes can serve at once")?;
@@ -213,16 +224,19 @@ impl Status<'_> {
         });
         json.optional_text("journal", self.journal.as_deref());
         json.optional_text("watchdog", self.watchdog.as_deref());
+        json.optional_text("trial", self.trial.as_deref());
+        json.object("realtime", |json| {
+            json.number("priority", self.realtime.priority.number());
+            json.flag("memory_locked", self.realtime.locked);
+        });
         json.object("loop", |json| {
             let deadtime = self.config.settings.timing.deadtime();
             json.number("late_max_us", micros(self.pace.late));
             json.number("step_max_us", micros(self.pace.step));
             json.number("silence_max_ms", millis(self.pace.silence));
             json.number("deadtime_ms", millis(deadtime));
-            json.number(
-                "deadtime_advised_ms",
-                millis(self.pace.advice(deadtime).unwrap_or(deadtime)),
-            );
+            json.number("deadtime_needed_ms", millis(self.pace.needs()));
+            json.number("deadtime_advised_ms", millis(self.pace.needs().max(deadtime)));
         });
         json.end()
     }

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use board::rights::Rights;
 use board::threads;
 
 /// Puts `text` beside the file at `path`, with its owner and rights.
@@ -42,7 +43,7 @@ pub(crate) fn give_up(path: &Path, before: Option<String>) {
             log::error!("{}: the configuration before is not in it: {error}", path.display());
         }
     };
-    if let Err(error) = threads::spawn("trial", work) {
+    if let Err(error) = threads::spawn("trial", Rights::FOLDERS, work) {
         log::error!("the configuration before is not on the disk: {error}");
     }
 }

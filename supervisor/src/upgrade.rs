@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use board::child::Program;
 use board::patience::Patience;
+use board::privacy;
+use board::rights::Rights;
 use board::threads;
 use firmware_agnostic::order::Order;
 use smol::channel::Sender;
@@ -48,7 +50,7 @@ impl Itself {
                 let _ = reply.try_send(format!("refused\nnothing was done: {error}\n"));
             }
         };
-        if let Err(error) = threads::spawn("upgrade", work) {
+        if let Err(error) = threads::spawn("upgrade", Rights::PROGRAMS, work) {
             let _ = refuse.try_send(format!("refused\nnothing was done: {error}\n"));
         }
     }
@@ -78,7 +80,10 @@ impl Itself {
         if let Some(name) = self.before.first() {
             command.arg0(name);
         }
-        Err(command.args(env::args_os().skip(1)).exec())
+        privacy::end();
+        let error = command.args(env::args_os().skip(1)).exec();
+        privacy::begin();
+        Err(error)
     }
 }
 

@@ -60,7 +60,7 @@ fn a_person_who_may_not_ask_is_4() {
     command.uid(NOBODY).gid(NOBODY);
     let (number, _, err) = told(&command.output().unwrap());
     assert_eq!(number, Some(4), "{err}");
-    assert!(err.contains("control.group"), "{err}");
+    assert!(err.contains("[control]"), "{err}");
 }
 
 #[test]

@@ -96,6 +96,27 @@ fn each_mistake_is_told_with_its_place_and_remedy() {
             "did you mean threshold?",
         ),
         (
+            "[control]",
+            "[[resource]]\nkind = \"address\"\nname = \"b\"\naddress = \"203.0.113.10/32\"\ninterface = \"eth1\"",
+            "48:11",
+            "resource[2].address",
+            "203.0.113.10 is the address of resource 203.0.113.10/24 already",
+        ),
+        (
+            "203.0.113.10/24",
+            "192.0.2.2/24",
+            "36:11",
+            "resource[0].address",
+            "192.0.2.2 is an address of link",
+        ),
+        (
+            "[takeover]",
+            "[[link]]\nkind = \"udp\"\ninterface = \"eth9\"\naddress = { server1 = \"192.0.2.9\", server2 = \"192.0.2.2\" }\n[takeover]",
+            "34:11",
+            "link[2].address",
+            "192.0.2.2 is an address of link",
+        ),
+        (
             "name = \"slapd\"",
             "name = \"203.0.113.10/24\"",
             "41:8",

@@ -3,7 +3,9 @@
 use std::io;
 
 use super::Check;
+use crate::child::Program;
 use crate::child::own::Own;
+use crate::child::privileges::Privileges;
 use crate::need::Need;
 use crate::patience::Patience;
 use crate::table::Table;
@@ -12,12 +14,13 @@ use crate::table::Table;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
     command: Own,
+    privileges: Privileges,
 }
 
 impl Config {
     /// Reads the words of a command.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
-        Some(Self { command: table.need("command")? })
+        Some(Self { command: table.need("command")?, privileges: Privileges::read(table) })
     }
 
     /// What must be there: the program.
@@ -27,18 +30,18 @@ impl Config {
 
     /// The check; nothing is run yet.
     pub fn open(&self) -> Command {
-        Command { command: self.command.clone() }
+        Command(self.clone())
     }
 }
 
 /// A program that is run for its status.
-pub struct Command {
-    command: Own,
-}
+pub struct Command(Config);
 
 impl Check for Command {
     fn ask(&mut self, patience: &Patience) -> io::Result<()> {
-        self.command.program(&[]).succeed(patience).map(drop)
+        let Config { command, privileges } = &self.0;
+        let program = Program { privileges: *privileges, ..command.program(&[]) };
+        program.succeed(patience).map(drop)
     }
 }
 
@@ -52,8 +55,9 @@ mod tests {
     fn the_status_is_the_answer() {
         let ask = |word: &str| {
             let command = ["/bin/sh", "-c", word].map(str::to_owned).to_vec();
-            Command { command: Own::new(command).unwrap() }
-                .ask(&Patience::new(Duration::from_secs(60)))
+            let command = Own::new(command).unwrap();
+            let config = Config { command, privileges: Privileges::default() };
+            config.open().ask(&Patience::new(Duration::from_secs(60)))
         };
         ask("exit 0").unwrap();
         let error = ask("echo behind by 7 >&2; exit 1").unwrap_err();

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use super::{NO_MORE, census};
 use crate::patience::Patience;
+use crate::rights::Rights;
 
 /// A pipe whose other end is the log.
 pub struct Output {
@@ -73,7 +74,10 @@ fn spawn(reader: File, name: &str) -> io::Result<()> {
     thread::Builder::new()
         .name(format!("log {name}"))
         .stack_size(STACK)
-        .spawn(move || copy(reader, &name))
+        .spawn(move || {
+            Rights::NONE.keep_only();
+            copy(reader, &name);
+        })
         .map(drop)
         .map_err(|error| {
             io::Error::new(error.kind(), format!("what it says cannot be read: {error}{NO_MORE}"))

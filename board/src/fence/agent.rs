@@ -9,6 +9,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{Fence, Power};
+use crate::child::privileges::Privileges;
 use crate::child::{End, Program};
 use crate::need::Need;
 use crate::patience::Patience;
@@ -21,6 +22,7 @@ pub struct Config {
     program: PathBuf,
     options: Vec<(String, String)>,
     password_file: Option<PathBuf>,
+    privileges: Privileges,
 }
 
 impl Config {
@@ -42,7 +44,8 @@ impl Config {
                 );
             }
         }
-        Some(Self { program: program?, options, password_file })
+        let privileges = Privileges::read(table);
+        Some(Self { program: program?, options, password_file, privileges })
     }
 
     /// What must be there: the program, and its password.
@@ -63,7 +66,7 @@ pub struct Agent(Config);
 impl Agent {
     /// Runs the agent with `action`, and tells how it ended and what it said.
     fn run(&self, action: &str, patience: &Patience) -> io::Result<Said> {
-        let Config { program, options, password_file } = &self.0;
+        let Config { program, options, password_file, privileges } = &self.0;
         let password = password_file.as_deref().map(Secret::read).transpose()?;
         let words = [("action", action)]
             .into_iter()
@@ -71,7 +74,8 @@ impl Agent {
             .chain(password.iter().map(|password| ("password", password.expose())));
         let input = Some(Secret::of_lines(words));
         let command = vec![program.display().to_string()];
-        let finished = Program { command, input, ..Program::default() }.run(patience)?;
+        let finished = Program { command, input, privileges: *privileges, ..Program::default() }
+            .run(patience)?;
         // What an agent repeats of its input is not ours to tell.
         let hide = |text: String| match &password {
             Some(password) if !password.expose().is_empty() => {

@@ -7,7 +7,9 @@
 use std::io;
 
 use super::{Fence, Power};
+use crate::child::Program;
 use crate::child::own::Own;
+use crate::child::privileges::Privileges;
 use crate::need::Need;
 use crate::patience::Patience;
 use crate::table::Table;
@@ -16,12 +18,13 @@ use crate::table::Table;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
     command: Own,
+    privileges: Privileges,
 }
 
 impl Config {
     /// Reads the words of a command.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
-        Some(Self { command: table.need("command")? })
+        Some(Self { command: table.need("command")?, privileges: Privileges::read(table) })
     }
 
     /// What must be there: the program.
@@ -31,22 +34,28 @@ impl Config {
 
     /// The device; nothing is run yet.
     pub fn open(&self) -> Command {
-        Command { command: self.command.clone() }
+        Command(self.clone())
     }
 }
 
 /// A program that holds the power of a box.
-pub struct Command {
-    command: Own,
+pub struct Command(Config);
+
+impl Command {
+    /// Runs the program with one more word, and returns what it printed.
+    fn run(&self, word: &str, patience: &Patience) -> io::Result<String> {
+        let Config { command, privileges } = &self.0;
+        Program { privileges: *privileges, ..command.program(&[word]) }.succeed(patience)
+    }
 }
 
 impl Fence for Command {
     fn set_power(&mut self, power: Power, patience: &Patience) -> io::Result<()> {
-        self.command.program(&[&power.to_string()]).succeed(patience).map(drop)
+        self.run(&power.to_string(), patience).map(drop)
     }
 
     fn power(&mut self, patience: &Patience) -> io::Result<Power> {
-        let answer = self.command.program(&["status"]).succeed(patience)?;
+        let answer = self.run("status", patience)?;
         match answer.trim() {
             "off" => Ok(Power::Off),
             "on" => Ok(Power::On),
@@ -63,7 +72,8 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_neither_on_nor_off_is_an_error() {
-        let mut echo = Command { command: Own::new(vec!["/bin/echo".to_owned()]).unwrap() };
+        let command = Own::new(vec!["/bin/echo".to_owned()]).unwrap();
+        let mut echo = Config { command, privileges: Privileges::default() }.open();
         let error = echo.power(&Patience::new(Duration::from_secs(60))).unwrap_err();
         assert!(error.to_string().contains("\"status\""), "{error}");
     }

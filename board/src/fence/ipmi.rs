@@ -394,11 +394,13 @@ fn read_key(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 
 fn from_hex(digits: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let value = |digit: &u8| char::from(*digit).to_digit(16).map(|value| value as u8);
-    let pairs = digits.chunks(2).map(|pair| match pair {
-        [high, low] => Some(value(high)? << 4 | value(low)?),
-        _ => None,
-    });
-    pairs.collect::<Option<Vec<u8>>>().map(Zeroizing::new)
+    // With room for all of it, so that no piece stays behind where it grew.
+    let mut key = Zeroizing::new(Vec::with_capacity(digits.len()));
+    for pair in digits.chunks(2) {
+        let [high, low] = pair else { return None };
+        key.push(value(high)? << 4 | value(low)?);
+    }
+    Some(key)
 }
 
 const PRIVILEGES: [(&str, Privilege); 2] =

@@ -72,6 +72,13 @@ impl Config {
         if first == second { first.clone() } else { format!("{first}/{second}") }
     }
 
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        match &self.to {
+            Destination::Peer(addresses) => BoxId::BOTH.map(|id| *addresses.of(id)).to_vec(),
+            Destination::Everybody | Destination::Group(..) => Vec::new(),
+        }
+    }
+
     pub(super) fn needs(&self, me: BoxId) -> Vec<Need> {
         vec![Need::Interface(self.interface.of(me).clone())]
     }

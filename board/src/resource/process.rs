@@ -19,6 +19,7 @@ use super::Resource;
 use crate::child::account::Account;
 use crate::child::output::Output;
 use crate::child::own::Own;
+use crate::child::privileges::Privileges;
 use crate::child::{Child, Program, signals};
 use crate::need::Need;
 use crate::patience::Patience;
@@ -45,6 +46,7 @@ pub struct Config {
     directory: Option<PathBuf>,
     limits: Vec<(Limited, Option<u64>)>,
     umask: Option<u32>,
+    privileges: Privileges,
     stop_signal: Signal,
     /// How long it may take to end by `stop_signal`.
     pub kill_after: Duration,
@@ -61,6 +63,7 @@ impl Config {
         let directory = table.take("directory");
         let limits = read_limits(table);
         let umask = table.take("umask").map(|Mask(mask)| mask);
+        let privileges = Privileges::read_all(table);
         let stop_signal = table.choose("stop_signal", &signals::NAMES).unwrap_or(Signal::TERM);
         let kill_after = table.or("kill_after", Duration::from_secs(5));
         Some(Self {
@@ -72,6 +75,7 @@ impl Config {
             directory,
             limits,
             umask,
+            privileges,
             stop_signal,
             kill_after,
         })
@@ -230,6 +234,7 @@ impl Process {
             account,
             limits: self.config.limits.clone(),
             umask: self.config.umask,
+            privileges: self.config.privileges,
             input: None,
             outlives: true,
         })
@@ -238,8 +243,9 @@ impl Process {
     /// What its child carries that writes to the pipe `output`.
     fn mark(&self, output: u64) -> Mark {
         let Config { command, environment, directory, .. } = &self.config;
-        let Config { user, groups, limits, umask, .. } = &self.config;
-        let way = (command.words(), environment, directory, user, groups, limits, umask);
+        let Config { user, groups, limits, umask, privileges, .. } = &self.config;
+        let way =
+            (command.words(), environment, directory, user, groups, limits, umask, privileges);
         Mark::new(&self.name, &format!("{way:?}"), output)
     }
 }

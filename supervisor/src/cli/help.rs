@@ -80,7 +80,8 @@ pub const COMMANDS: [Topic; 17] = [
 Reads the configuration, listens for the other box, and starts, watches and
 stops the resources. Stays in the foreground; SIGTERM hands the resources over
 to the other box and ends. --box says which box this is, where the machine
-itself cannot tell.",
+itself cannot tell. As root it takes what it needs (real-time priority, locked
+memory) and drops all other rights; `status` says what was refused.",
     },
     Topic {
         word: "check",

@@ -206,19 +206,19 @@ fn told(was: Option<&DeValue<'_>>, is: Option<&DeValue<'_>>) -> String {
 }
 
 /// What is opened once, or known to both boxes by heart.
-const FIXED: [(&str, &str); 5] = [
+const FIXED: [(&str, &str); 6] = [
     ("pair.name", RESTART_BOTH),
     ("journal", RESTART),
     ("control", RESTART),
     ("watchdog", RESTART),
-    (
-        "log.to",
-        "cannot change while twobox runs: say twobox upgrade instead, and the services run on",
-    ),
+    ("log.to", UPGRADE),
+    ("realtime", UPGRADE),
 ];
 
 const RESTART: &str =
     "cannot change while twobox runs: say twobox standby, restart twobox, then twobox resume";
+const UPGRADE: &str =
+    "cannot change while twobox runs: say twobox upgrade instead, and the services run on";
 const RESTART_BOTH: &str =
     "cannot change while twobox runs: stop twobox on both boxes, then start it";
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use board::child::own::Own;
+use board::child::privileges::Privileges;
 use board::table::Table;
 
 /// `[history]`: where what happens is kept.
@@ -61,6 +62,8 @@ pub struct Hook {
     pub on: Vec<String>,
     /// When it is killed.
     pub timeout: Duration,
+    /// What it may do.
+    pub privileges: Privileges,
 }
 
 impl Hook {
@@ -71,8 +74,9 @@ impl Hook {
             table.complain("on", format!("{word:?} is none of {}", HAPPENINGS.join(", ")));
         }
         let timeout = table.or("timeout", HOOK_TIMEOUT);
+        let privileges = Privileges::read(&mut table);
         table.finish();
-        Some(Self { command: command?, on, timeout })
+        Some(Self { command: command?, on, timeout, privileges })
     }
 }
 

@@ -110,14 +110,19 @@ pub(super) fn read_fencing(mut table: Table<'_>) -> AtBoot {
 pub struct Control {
     /// The socket.
     pub socket: PathBuf,
-    /// The group whose members are heard besides root.
-    pub group: Option<String>,
+    /// The group whose members may order, besides root.
+    pub operators: Option<String>,
+    /// The group whose members may ask, and not order.
+    pub viewers: Option<String>,
 }
 
 impl Control {
     pub(super) fn read(mut table: Table<'_>) -> Self {
-        let control =
-            Self { socket: table.or("socket", SOCKET.into()), group: table.take("group") };
+        let control = Self {
+            socket: table.or("socket", SOCKET.into()),
+            operators: table.take("operators"),
+            viewers: table.take("viewers"),
+        };
         // `sun_path` of unix(7), with the zero at its end.
         if control.socket.as_os_str().len() >= 108 {
             table.complain("socket", "is too long for a socket, whose path has 107 bytes at most");
@@ -219,7 +224,10 @@ pub(super) fn read_timing(
 }
 
 /// Every `[[resource]]`, and where each stands.
-pub(super) fn read_resources(root: &mut Table<'_>) -> (Vec<resource::Config>, Vec<(usize, usize)>) {
+pub(super) fn read_resources(
+    root: &mut Table<'_>,
+    links: &[link::Config],
+) -> (Vec<resource::Config>, Vec<(usize, usize)>) {
     let mut places = Vec::new();
     let mut resources: Vec<resource::Config> = Vec::new();
     for (place, mut table) in root.tables("resource").into_iter().enumerate() {
@@ -238,8 +246,10 @@ pub(super) fn read_resources(root: &mut Table<'_>) -> (Vec<resource::Config>, Ve
                  take it out, or say on_failure = \"failover\"",
             );
         }
-        if resources.iter().any(|earlier| earlier.name == config.name) {
-            let name = &config.name;
+        let name = &config.name;
+        if let Some(reason) = taken(&config, &resources, links) {
+            table.complain("address", reason);
+        } else if resources.iter().any(|earlier| earlier.name == *name) {
             table.complain(
                 "name",
                 format!("{name} is another resource already: give one of them another `name`"),
@@ -250,6 +260,20 @@ pub(super) fn read_resources(root: &mut Table<'_>) -> (Vec<resource::Config>, Ve
         table.finish();
     }
     (resources, places)
+}
+
+/// Why this address cannot be a resource: it is something else already.
+fn taken(
+    config: &resource::Config,
+    resources: &[resource::Config],
+    links: &[link::Config],
+) -> Option<String> {
+    let ip = config.address()?;
+    if let Some(earlier) = resources.iter().find(|earlier| earlier.address() == Some(ip)) {
+        return Some(format!("{ip} is the address of resource {} already", earlier.name));
+    }
+    let (_, link) = link::holder(links, &[ip])?;
+    Some(format!("{ip} is an address of link {link}, which stays on its box: say another"))
 }
 
 /// Where the journal is unless the file says otherwise.

@@ -7,15 +7,14 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use board::clock::Clock;
 use board::journal::Store;
 use board::lease::Lease;
 use board::patience::{Cord, Patience};
 use board::reserve::{self, Reserve};
 use board::resource::{Config, Place};
+use board::rights::Rights;
 use board::threads;
 use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::journal::Journal;
@@ -26,37 +25,19 @@ use crate::run::Input;
 
 mod member;
 mod reload;
+mod state;
 mod waiting;
 
 pub(crate) use member::Member;
 use member::Position;
-use reload::stops;
+use reload::{rights, stops};
+use state::Slate;
+pub(crate) use state::{State, States};
 use waiting::Waiting;
-
-/// How the resources are doing, for people.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct States {
-    /// In the order of the configuration.
-    pub(crate) resources: Vec<State>,
-    /// Why the journal is not on the disk, if it is not.
-    pub(crate) journal: Option<String>,
-}
 
 /// How many files the work on `members` may take.
 const fn files(members: &[Member]) -> usize {
     reserve::START + FILES * members.len()
-}
-
-/// How one resource is doing.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct State {
-    name: String,
-    /// It was started, and has not failed since.
-    pub(crate) runs: bool,
-    /// Why it last failed.
-    pub(crate) failure: Option<String>,
-    /// When the neighbours were last told that it is here, where they are.
-    announced: Option<firmware_agnostic::time::Instant>,
 }
 
 /// The other end of the resources' thread.
@@ -65,7 +46,7 @@ pub(crate) struct Group {
     bell: Cord,
     cord: Cord,
     done: mpsc::Receiver<bool>,
-    states: Arc<Mutex<States>>,
+    states: Slate,
     start_time: Duration,
     stop_time: Duration,
 }
@@ -87,8 +68,8 @@ impl Group {
         let (jobs, queue) = mpsc::channel();
         let (finished, done) = mpsc::channel();
         let (bell, cord) = (Cord::new()?, Cord::new()?);
-        let resources = configs.iter().map(|config| State::of(&config.name, &[])).collect();
-        let states = Arc::new(Mutex::new(States { resources, journal: None }));
+        let states = Slate::default();
+        states.reload(configs);
         let (start_time, stop_time) = times(configs);
         let reserve = Reserve::new("resources", files(&members))?;
         let hands = Hands {
@@ -103,7 +84,7 @@ impl Group {
             states: states.clone(),
             reserve,
         };
-        threads::spawn("resources", move || hands.work(&queue, &finished))?;
+        threads::spawn("resources", Rights::PROGRAMS, move || hands.work(&queue, &finished))?;
         Ok(Self { jobs, bell, cord, done, states, start_time, stop_time })
     }
 
@@ -111,11 +92,7 @@ impl Group {
     /// and what has its place here then is started.
     pub(crate) fn reload(&mut self, members: Vec<Member>, configs: &[Config]) {
         (self.start_time, self.stop_time) = times(configs);
-        {
-            let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = std::mem::take(&mut states.resources);
-            states.resources = configs.iter().map(|it| State::of(&it.name, &known)).collect();
-        }
+        self.states.reload(configs);
         self.give(Job::Reload(members));
     }
 
@@ -172,7 +149,7 @@ impl Group {
 
     /// How the resources are doing.
     pub(crate) fn states(&self) -> States {
-        self.states.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.states.all()
     }
 
     /// When the neighbours knew where everything is.
@@ -184,14 +161,6 @@ impl Group {
         // The thread ends only when it is told to, and then nothing more is given.
         let _ = self.jobs.send(job);
         self.bell.pull();
-    }
-}
-
-impl State {
-    /// How the resource called `name` is doing, where that is known.
-    fn of(name: &str, known: &[Self]) -> Self {
-        let known = known.iter().find(|state| state.name == name).cloned();
-        known.unwrap_or(Self { name: name.to_owned(), ..Self::default() })
     }
 }
 
@@ -224,12 +193,13 @@ struct Hands {
     inputs: Sender<Input>,
     bell: Cord,
     cord: Cord,
-    states: Arc<Mutex<States>>,
+    states: Slate,
     reserve: Reserve,
 }
 
 impl Hands {
     fn work(mut self, queue: &mpsc::Receiver<Job>, finished: &mpsc::Sender<bool>) {
+        rights(&self.members).narrow();
         loop {
             self.wait();
             self.bell.reset();
@@ -254,7 +224,7 @@ impl Hands {
             self.look();
             self.store.try_again();
             let failure = self.store.failure().map(str::to_owned);
-            self.states.lock().unwrap_or_else(PoisonError::into_inner).journal = failure;
+            self.states.note_journal(failure);
             self.reserve.restore();
         }
     }
@@ -299,7 +269,7 @@ impl Hands {
         let missing = others.filter_map(|it| (!it.adopt()).then(|| it.config.name.clone()));
         let missing: Vec<_> = missing.collect();
         for member in &self.members {
-            self.note(member, None);
+            self.states.note(member, None);
         }
         for name in missing {
             self.failed(name);
@@ -330,7 +300,7 @@ impl Hands {
             return;
         }
         let restarted = member.stop().and_then(|()| member.start(&cord));
-        note(&self.states, member, restarted.as_ref().err());
+        self.states.note(member, restarted.as_ref().err());
         match restarted {
             Ok(()) => log::info!("resource {name} runs again"),
             Err(error) => {
@@ -353,7 +323,7 @@ impl Hands {
                 log::error!("resource {} could not be stopped: {error}", member.config.name);
                 stuck = ResourceId::new(place);
             }
-            note(&self.states, member, stopped.as_ref().err());
+            self.states.note(member, stopped.as_ref().err());
         }
         self.leftovers.retain_mut(|member| !stops(member));
         // It has no place any more by which it could be named.
@@ -369,7 +339,7 @@ impl Hands {
                 continue;
             }
             let started = member.start(&cord);
-            note(&self.states, member, started.as_ref().err());
+            self.states.note(member, started.as_ref().err());
             let name = &member.config.name;
             match started {
                 Ok(()) => log::debug!("resource {name} runs"),
@@ -401,17 +371,13 @@ impl Hands {
                 && let Err(error) = member.look()
             {
                 log::warn!("resource {} failed: {error}", member.config.name);
-                note(&self.states, member, Some(&error));
+                self.states.note(member, Some(&error));
                 failed.push(member.config.name.clone());
             }
         }
         for name in failed {
             self.failed(name);
         }
-    }
-
-    fn note(&self, member: &Member, error: Option<&io::Error>) {
-        note(&self.states, member, error);
     }
 
     fn failed(&self, name: String) {
@@ -424,22 +390,8 @@ impl Hands {
     }
 }
 
-/// Notes how `member` is doing, unless it is no resource any more.
-fn note(states: &Mutex<States>, member: &Member, error: Option<&io::Error>) {
-    let mut states = states.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(state) = states.resources.iter_mut().find(|state| state.name == member.config.name)
-    {
-        if member.runs && member.config.announces() {
-            state.announced = Some(Clock.now());
-        }
-        state.runs = member.runs;
-        state.failure = error.map(ToString::to_string);
-    }
-}
-
 /// Between two attempts to write the journal.
 const AGAIN: Duration = Duration::from_secs(1);
-
 /// With nothing to look at, any time will do.
 const IDLE: Duration = Duration::from_secs(3_600);
 /// A resource that runs has so many open: its pidfd and its output, or a socket for its neighbours.

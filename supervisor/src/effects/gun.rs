@@ -83,7 +83,8 @@ impl Gun {
             expected: expected.clone(),
             reserve: Reserve::new("fencing", reserve::START)?,
         };
-        threads::spawn("fence", move || hands.work(&queue))?;
+        let rights = configs.iter().map(Config::rights).collect();
+        threads::spawn("fence", rights, move || hands.work(&queue))?;
         let time = configs.iter().map(|config| config.timeout).sum();
         Ok(Self { jobs, cord, devices, time, expected })
     }

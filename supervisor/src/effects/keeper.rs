@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use board::clock::Clock;
 use board::patience::{Cord, Patience};
+use board::realtime::Priority;
+use board::rights::Rights;
 use board::threads;
 use board::watchdog::{Config, Late, Roll, Watchdog, probe};
 use firmware_agnostic::settings::Settings;
@@ -63,8 +65,9 @@ impl Keeper {
         config: &Config,
         settings: &Settings,
         journal: &Path,
+        priority: Priority,
     ) -> io::Result<Option<Self>> {
-        Self::begin(config.open()?, config, settings, journal)
+        Self::begin(config.open()?, config, settings, journal, priority)
     }
 
     fn begin(
@@ -72,6 +75,7 @@ impl Keeper {
         config: &Config,
         settings: &Settings,
         journal: &Path,
+        priority: Priority,
     ) -> io::Result<Option<Self>> {
         let Some(timeout) = watchdogs.iter().map(|watchdog| watchdog.timeout()).min() else {
             return Ok(None);
@@ -91,10 +95,15 @@ impl Keeper {
         let (finished, done) = mpsc::channel();
         let interval = timeout / 4;
         let hands = Hands { watchdogs, shared: shared.clone(), bell: bell.clone(), interval };
-        threads::spawn("watchdog", move || hands.work(&queue, &finished))?;
+        threads::spawn("watchdog", Rights::REAL_TIME, move || {
+            // What was given to the loop is given here too.
+            let _ = priority.take();
+            Rights::NONE.keep_only();
+            hands.work(&queue, &finished);
+        })?;
         let (path, every) = (probe::beside(journal), config.disk_timeout / 3);
         let prober = shared.clone();
-        threads::spawn("disk", move || prober.probe(&path, every))?;
+        threads::spawn("disk", Rights::NONE, move || prober.probe(&path, every))?;
         Ok(Some(Self { dogs, shared, bell, interval, rung: None, orders, done }))
     }
 
@@ -355,7 +364,8 @@ mod tests {
             let config = Config::read(&mut Source::new("").parse());
             let (events, room) = (Events::default(), TempDir::new().unwrap());
             let dog: Box<dyn Watchdog> = Box::new(Dog { events: events.clone() });
-            match Keeper::begin(vec![dog], &config, &settings, &room.path().join("journal")) {
+            let journal = room.path().join("journal");
+            match Keeper::begin(vec![dog], &config, &settings, &journal, Priority::default()) {
                 Ok(keeper) => Ok(Self { keeper: keeper.unwrap(), events, _room: room }),
                 Err(error) => Err((error, events)),
             }

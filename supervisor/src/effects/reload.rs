@@ -87,6 +87,9 @@ impl Effects {
         }
         let reloaded = reloaded(&self.config, &config);
         node.may_reload(&reloaded, now).map_err(|refusal| refusal.to_string())?;
+        if let Some(keeper) = &self.keeper {
+            keeper.expect(&config.settings).map_err(|error| error.to_string())?;
+        }
         if wish == Wish::Show {
             return Ok((None, format!("{difference}nothing was changed: say twobox reload\n")));
         }
@@ -109,9 +112,6 @@ impl Effects {
         node: &Node,
     ) -> io::Result<Opened> {
         let (old, me) = (&self.config, config.settings.me);
-        if let Some(keeper) = &self.keeper {
-            keeper.expect(&config.settings)?;
-        }
         let brief = brief(self.guarded.brief(), config);
         let peer = format!("box.{}.fence", config.name(me.other()));
         let gates = gates(config);

@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use firmware_agnostic::heartbeat::Fingerprint;
+use firmware_agnostic::news::Time;
 use firmware_agnostic::node::Node;
 use firmware_agnostic::reload::Reloaded;
 use firmware_agnostic::time::Instant;
@@ -64,7 +65,10 @@ impl Effects {
             self.trial = None;
         }
         if let Wish::Try(time) = wish {
-            log::warn!("the configuration is on trial for {time:?}: say twobox reload --confirm");
+            log::warn!(
+                "the configuration is on trial: say twobox reload --confirm within {}",
+                Time(time)
+            );
             let (tried, until) = (self.config.settings.config, now + time);
             let (stage, rings) = (Stage::Open, self.rings_after(time));
             let trial = Trial { before, tried, until, stage, heard: false, _rings: rings };
@@ -178,6 +182,13 @@ impl Effects {
 }
 
 impl Trial {
+    /// How long it takes, for people.
+    pub(super) fn state(&self, now: Instant) -> Option<String> {
+        let left = Time(self.until - now);
+        (self.stage == Stage::Open)
+            .then(|| format!("on trial for {left} more, see reload --confirm"))
+    }
+
     /// Whether the other box, on whose word this one has kept it, has gone back itself.
     fn gone_back(&self, node: &Node) -> bool {
         let says = node.peer().last_word().map(|word| word.config);

@@ -5,9 +5,9 @@
 //! written is kept, within a bound, and written when there is room again.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::record::Record;
@@ -84,7 +84,8 @@ impl Ring {
         let read = full.read_at(&mut bytes, begin)?;
         bytes.truncate(read);
         let whole = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
-        replace(&self.path, bytes.get(whole..).unwrap_or_default())?;
+        let mode = full.metadata()?.mode();
+        replace(&self.path, mode, bytes.get(whole..).unwrap_or_default())?;
         open(&self.path)
     }
 }
@@ -108,12 +109,13 @@ pub(super) fn read(path: &Path) -> io::Result<(Vec<Record>, usize)> {
     Ok((records, damaged))
 }
 
-/// Writes a file anew: whoever reads it finds the old one or the new one, also after a power cut.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+/// Writes a file anew, with this mode whatever the umask is: whoever reads it finds the old one or the new one, also after a power cut.
+pub(crate) fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let fresh = PathBuf::from(name);
     let written = File::create(&fresh).and_then(|mut file| {
+        file.set_permissions(Permissions::from_mode(mode))?;
         file.write_all(content)?;
         file.sync_data()
     });
@@ -126,8 +128,20 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).append(true).create(true).mode(0o644).open(path)
+    let mut options = OpenOptions::new();
+    options.read(true).append(true);
+    match options.clone().create_new(true).open(path) {
+        Ok(file) => {
+            file.set_permissions(Permissions::from_mode(FOR_ALL))?;
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
+        Err(error) => Err(error),
+    }
 }
+
+/// The mode of what everybody may read: there is no secret in it.
+pub(crate) const FOR_ALL: u32 = 0o644;
 
 /// A disk that is full for a while: longer than most failovers are.
 const WAITING_MAX: usize = 24;

@@ -28,9 +28,10 @@ pub enum Asks {
 }
 
 /// Asks the other box, called `peer`, for somebody who waits for `reply`.
-pub(crate) fn peer(letters: &Rc<Letters>, asks: Asks, peer: &'static str, reply: Sender<String>) {
-    let (asking, hung_up) = (letters.clone(), reply.clone());
+pub(crate) fn peer(letters: &Rc<Letters>, asks: Asks, peer: &str, reply: Sender<String>) {
+    let (asking, hung_up, peer) = (letters.clone(), reply.clone(), peer.to_owned());
     let work = async move {
+        let peer = &*peer;
         let told = match asks {
             Asks::Check => check(&asking).await,
             Asks::History(count) => history(&asking, peer, count).await,

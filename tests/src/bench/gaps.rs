@@ -125,6 +125,10 @@ fn serves(lab: &Lab, id: BoxId) -> Result<(), Failure> {
 #[derive(Default)]
 struct Seen {
     gaps: Vec<f64>,
+    /// Of the client itself.
+    pauses: Vec<f64>,
+    /// Somebody did not serve in the end.
+    mute: bool,
     /// Whatever else took its time.
     parts: Vec<(String, Vec<f64>)>,
     lost: Vec<f64>,
@@ -144,11 +148,13 @@ impl Seen {
     fn note(&mut self, lab: &Lab, start: Instant, doubles: usize) {
         let window = lab.client().since(start);
         self.gaps.push(millis(window.silence));
+        self.pauses.push(millis(window.pause));
         self.lost.push(window.lost as f64);
         let doubles = lab.doubles().into_iter().skip(doubles);
         self.doubled.push(millis(doubles.map(|it| it.until - it.since).sum()));
         let holders: Vec<_> = lab.holders().into_iter().map(name).collect();
         let answered = lab.client().last().is_some_and(|(_, ago)| ago < SOON);
+        self.mute |= !answered;
         let mute = if answered { "" } else { ", mute" };
         let holders = if holders.is_empty() { "nobody".to_owned() } else { holders.join(" and ") };
         self.holders.push(format!("{holders}{mute}"));
@@ -158,8 +164,14 @@ impl Seen {
         let what = happening.what;
         // What is promised is promised of the pair alone.
         let none = system.package.is_none().then_some(0.0);
-        let mut rows = vec![Row::new(what, "ms", self.gaps).at_most(most)];
+        let mut rows = vec![if self.mute {
+            Row::said(what, &format!("no end in {} s", system.patience.as_secs()))
+        } else {
+            Row::new(what, "ms", self.gaps).at_most(most)
+        }];
         if matches!(happening.then, Then::Unnoticed) {
+            let pauses = format!("{what}: longest pause of the client itself");
+            rows.push(Row::new(&pauses, "ms", self.pauses));
             let lost = Row::new(&format!("{what}: requests lost"), "", self.lost);
             rows.push(lost.at_most(none));
         }

@@ -29,6 +29,8 @@ pub enum Question {
 pub struct Window {
     /// The longest time without an answer.
     pub silence: Duration,
+    /// The longest time in which the client itself did not ask: on a busy machine it waits for its turn too.
+    pub pause: Duration,
     /// Who answered, in order; a new entry whenever it was another box than before.
     pub answers: Vec<(String, usize)>,
     /// The datagrams that could have been answered by now, and those of them that were not.
@@ -82,8 +84,11 @@ impl Client {
         let all = self.0.answers();
         let asked = self.0.asked();
         let ripe = asked.iter().filter(|(at, _)| *at >= start && now - *at > ANSWER);
+        let moments = asked.iter().map(|(at, _)| *at).filter(|at| *at >= start);
+        let pauses = moments.clone().zip(moments.skip(1)).map(|(before, after)| after - before);
         let mut window = Window {
             silence: Duration::ZERO,
+            pause: pauses.max().unwrap_or_default(),
             answers: Vec::new(),
             asked: ripe.clone().count(),
             lost: ripe.filter(|(_, answered)| !answered).count(),

@@ -87,7 +87,7 @@ pub(super) fn told() -> Choices {
     Choices { extra: extra.to_owned(), ..Choices::default() }
 }
 
-fn said(lab: &Lab, id: BoxId, words: &[&str]) -> String {
+pub(super) fn said(lab: &Lab, id: BoxId, words: &[&str]) -> String {
     let output = lab.twobox(id, words);
     output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }

@@ -63,6 +63,15 @@ pub(super) fn links(lab: &Lab) -> Result<String, Failure> {
     let serial = "[[link]]\nkind = \"serial\"\ndevice = \"/run/ttyS1\"\nbaud = 115200\n";
     let first = "[[link]]\nkind = \"udp\"\ninterface = \"eth0\"";
     let front = format!("{serial}\n{first}");
+    let received = |lab: &Lab| -> Result<u64, Failure> {
+        let status = said(lab, First, &["status", "--json"])?;
+        let count = status
+            .split("\"name\":\"eth0\"")
+            .nth(1)
+            .and_then(|it| it.split("\"received\":").nth(1));
+        Ok(count.unwrap_or_default().split(',').next().unwrap_or_default().parse()?)
+    };
+    let mut heard = received(lab)?;
     for (from, to, told) in [
         (serial, "", "[[link]] ttyS1: removed"),
         (first, &front, "[[link]] ttyS1: added"),
@@ -80,6 +89,9 @@ pub(super) fn links(lab: &Lab) -> Result<String, Failure> {
             })
         };
         expect(lab.wait_for(PATIENCE, redundant), format!("{told}: the pair is not whole again"))?;
+        let now = received(lab)?;
+        expect(now > heard, format!("{told}: eth0 had received {heard} frames, and then {now}"))?;
+        heard = now;
     }
     for id in BoxId::BOTH {
         none_refused(lab, id)?;

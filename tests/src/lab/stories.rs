@@ -14,7 +14,9 @@ use super::failure::{Failure, expect};
 use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
-use super::{Cable, Lab, Way, by_hand, kept, letters, limits, name, reloads, trials};
+use super::{
+    Cable, Lab, Way, by_hand, kept, letters, limits, loop_calls, name, reloads, rights, trials,
+};
 
 /// Tells one story, and prints how it ended.
 ///
@@ -65,7 +67,7 @@ const fn reload(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -
     Story { name, choices: reloads::choices, play }
 }
 
-const STORIES: [Story; 57] = [
+const STORIES: [Story; 60] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -101,6 +103,9 @@ const STORIES: [Story; 57] = [
     story("trial-unconfirmed", trials::unconfirmed),
     story("trial-parted", trials::parted),
     story("trial-word-lost", trials::word_lost),
+    Story { choices: watched, ..story("comes-before-all", rights::realtime) },
+    Story { choices: rights::services, ..story("few-rights", rights::few) },
+    story("no-files-in-the-loop", loop_calls::no_files),
     story("fenced-by-hand", by_hand::fence),
     story("fenced-by-hand-in-vain", by_hand::fence_in_vain),
     story("drill", by_hand::drill),

@@ -89,9 +89,15 @@ impl Supervisor {
 
 /// The number behind `word:` in a file of `proc(5)`.
 pub(crate) fn number(path: &Path, word: &str) -> io::Result<u64> {
+    digits(path, word, 10)
+}
+
+/// The same, where it is written to another base.
+pub(crate) fn digits(path: &Path, word: &str, radix: u32) -> io::Result<u64> {
     let text = fs::read_to_string(path)?;
     let line = text.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(':'));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    let number = line.and_then(|line| line.split_whitespace().next());
+    let number = number.and_then(|number| u64::from_str_radix(number, radix).ok());
     number.ok_or_else(|| io::Error::other(format!("{}: no number {word}", path.display())))
 }
 

@@ -56,6 +56,8 @@ pub(super) fn kept(lab: &Lab) -> Result<String, Failure> {
             let said = told(lab, Second, words, 1)?;
             expect(said.contains("is on trial"), said)?;
         }
+        let status = told(lab, Second, &["status"], 0)?;
+        expect(status.contains("configuration: on trial for "), status)?;
         told(lab, on, &["reload", "--confirm"], 0)?;
         expect(file(lab, Second)? == file(lab, First)?, "the files differ")?;
         std::thread::sleep(Duration::from_secs(5));

@@ -16,6 +16,7 @@ use rustix::ioctl::{Getter, Opcode, ioctl};
 
 use crate::clock::Clock;
 use crate::link::Lines;
+use crate::rights::Rights;
 use crate::threads;
 
 /// The lines of one tty, as they were last seen.
@@ -38,7 +39,7 @@ impl Watch {
     fn by(look: impl FnMut() -> Option<Looked> + Send + 'static) -> io::Result<Self> {
         let seen = Seen::default();
         let wanted = Arc::downgrade(&seen);
-        threads::spawn("lines", move || look_on(look, &wanted))?;
+        threads::spawn("lines", Rights::NONE, move || look_on(look, &wanted))?;
         Ok(Self(seen))
     }
 

@@ -9,11 +9,20 @@
 
 use std::io;
 
-use super::{Hands, Member, files, note};
+use board::rights::Rights;
+
+use super::{Hands, Member, files};
+
+/// What the thread must be allowed to do for these. It never drops the others for good: whatever a reload brings may take
+/// them.
+pub(super) fn rights(members: &[Member]) -> Rights {
+    members.iter().map(|member| member.config.rights()).collect()
+}
 
 impl Hands {
     pub(super) fn reload(&mut self, members: Vec<Member>) {
         self.lease.patience = members.iter().map(|member| member.config.stop_timeout).sum();
+        (rights(&self.members) | rights(&members) | rights(&self.leftovers)).narrow();
         self.reserve.keep(files(&members));
         let position = self.position;
         let mut gone = std::mem::replace(&mut self.members, members);
@@ -36,9 +45,10 @@ impl Hands {
         let strangers = self.members.iter_mut().rev();
         for member in strangers.filter(|it| it.runs && !position.has(it.config.place)) {
             stops(member);
-            note(&self.states, member, None);
+            self.states.note(member, None);
         }
         self.fill_beside(&known);
+        (rights(&self.members) | rights(&self.leftovers)).narrow();
     }
 
     /// Starts, in order, whatever has its place here, but for what is `known`, whatever becomes of the others.
@@ -49,7 +59,7 @@ impl Hands {
         let members = self.members.iter_mut().filter(new);
         for member in members.filter(|it| position.has(it.config.place)) {
             let started = member.start(&cord);
-            note(&self.states, member, started.as_ref().err());
+            self.states.note(member, started.as_ref().err());
             let name = &member.config.name;
             match started {
                 Ok(()) => log::info!("resource {name} runs"),
@@ -96,7 +106,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::super::member::Position;
-    use super::super::{State, States, Waiting};
+    use super::super::{Slate, Waiting};
     use super::*;
     use crate::run::Input;
 
@@ -138,11 +148,8 @@ mod tests {
         assert!(
             matches!(stage.told.try_recv(), Ok(Input::ResourceFailed(name)) if name == "broken")
         );
-        let states = stage.hands.states.lock().unwrap();
-        assert_eq!(
-            states.resources.iter().map(|state| state.runs).collect::<Vec<_>>(),
-            [true, false, true]
-        );
+        let states = stage.hands.states.all().resources;
+        assert_eq!(states.iter().map(|state| state.runs).collect::<Vec<_>>(), [true, false, true]);
     }
 
     /// The hands of a box that serves, and what they did.
@@ -167,7 +174,7 @@ mod tests {
                 inputs,
                 bell: Cord::new().unwrap(),
                 cord: Cord::new().unwrap(),
-                states: Arc::default(),
+                states: Slate::default(),
                 reserve: Reserve::new("a test", 0).unwrap(),
             };
             let mut stage = Self { hands, done: Arc::default(), told, _room: room };
@@ -188,12 +195,9 @@ mod tests {
                 member
             });
             let members: Vec<_> = members.collect();
-            let of = |it: &Member| State::of(&it.config.name, &[]);
-            let states = States { resources: members.iter().map(of).collect(), journal: None };
-            *self.hands.states.lock().unwrap() = states;
+            let configs: Vec<_> = members.iter().map(|member| member.config.clone()).collect();
+            self.hands.states.reload(&configs);
             self.hands.reload(members);
-            let running = self.hands.members.iter();
-            running.for_each(|member| note(&self.hands.states, member, None));
         }
 
         fn done(&self) -> Vec<String> {

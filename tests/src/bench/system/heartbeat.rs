@@ -18,7 +18,7 @@ pub(super) const TUNED: System = System {
     package: Some(("heartbeat", "/usr/libexec/heartbeat/heartbeat")),
     comm: "heartbeat",
     trials: &[
-        trial("idle", 5),
+        trial("idle", 3),
         trial("nothing", 1),
         trial("planned", 3),
         trial("power", 3),
@@ -43,7 +43,7 @@ pub(super) const DEFAULTS: System = System {
     name: "heartbeat-defaults",
     title: "heartbeat 3 (its defaults)",
     trials: &[trial("idle", 2), trial("planned", 1), trial("power", 1), trial("cables", 1)],
-    patience: Duration::from_secs(45),
+    patience: Duration::from_secs(38),
     status: None,
     lab: || lab(""),
     ..TUNED

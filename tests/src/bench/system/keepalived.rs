@@ -17,7 +17,7 @@ pub(super) const TUNED: System = System {
     package: Some(("keepalived", "/usr/sbin/keepalived")),
     comm: "keepalived",
     trials: &[
-        trial("idle", 5),
+        trial("idle", 3),
         trial("nothing", 1),
         trial("planned", 3),
         trial("power", 3),
@@ -53,7 +53,7 @@ fn lab(interval: &str) -> Result<Lab, Failure> {
     let settings = SETTINGS.replace("INTERVAL", interval);
     let files = [
         ("start", START),
-        ("alive", "kill -0 $(cat /run/service.pid)\n"),
+        ("alive", "read pid </run/service.pid && kill -0 $pid\n"),
         ("serve", SERVE),
         ("keepalived.conf", settings.as_str()),
     ];

@@ -21,7 +21,7 @@ pub(super) const DEFAULTS: System = System {
         trial("nothing", 3),
         Trial { most: Some(30.0), ..trial("planned", 10) },
         Trial { most: Some(1_200.0), ..trial("power", 6) },
-        trial("hang", 3),
+        trial("hang", 2),
         Trial { most: Some(60.0), ..trial("service", 5) },
         trial("crash", 5),
         trial("gone", 1),
@@ -42,7 +42,7 @@ pub(super) const DEFAULTS: System = System {
 pub(super) const FAST: System = System {
     name: "pair-fast",
     title: "twobox (0.02 s, 0.1 s)",
-    trials: &[Trial { most: Some(200.0), ..trial("power", 5) }],
+    trials: &[Trial { most: Some(200.0), ..trial("power", 3) }],
     status: None,
     lab: || {
         let timing =

@@ -1,0 +1,100 @@
+//! With which rights does a program run? The kernel tells it in `/proc/self/status`. Wants root.
+
+use std::os::fd::AsFd;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use board::child::account::Account;
+use board::child::privileges::Privileges;
+use board::child::{Child, Program};
+use board::patience::Patience;
+use board::rights::Rights;
+use board::table::Source;
+use rustix::thread::{CapabilitySet, capabilities};
+
+#[test]
+fn a_thread_that_has_few_rights_gives_all_that_it_was_given() {
+    let own = capabilities(None).unwrap().permitted;
+    let status = of_thread(Rights::PROGRAMS, || status("", None));
+    assert_eq!(set(&status, "CapEff"), own);
+    assert_eq!(word(&status, "NoNewPrivs"), "1");
+    // One that starts no programs has none to give, and one that may gain rights gets them all the same.
+    assert_eq!(set(&of_thread(Rights::NONE, || self::status("", None)), "CapEff"), KEPT);
+    let free = of_thread(Rights::NONE, || self::status("new_privileges = true", None));
+    assert_eq!((set(&free, "CapEff"), word(&free, "NoNewPrivs")), (own, "0"));
+}
+
+#[test]
+fn what_it_is_given_it_has_whoever_it_runs_as_and_nothing_else() {
+    let words = "capabilities = [\"net_bind_service\", \"CAP_NET_RAW\"]";
+    let given = CapabilitySet::NET_BIND_SERVICE | CapabilitySet::NET_RAW;
+    let somebody = Account::find(Some("12345"), Some(&["23456".to_owned()])).unwrap();
+    for account in [None, Some(somebody)] {
+        let status = of_thread(Rights::PROGRAMS, || status(words, account.clone()));
+        for set in ["CapEff", "CapPrm", "CapBnd", "CapAmb"] {
+            assert_eq!(self::set(&status, set), given, "{set} in {status}");
+        }
+        let uid = if account.is_some() { "12345" } else { "0" };
+        assert_eq!(word(&status, "Uid"), uid);
+    }
+    let status = of_thread(Rights::PROGRAMS, || status("capabilities = []", None));
+    assert_eq!(set(&status, "CapEff"), CapabilitySet::empty());
+}
+
+/// The kernel forgets the death signal of whoever gains rights.
+#[test]
+fn a_program_of_a_thread_with_few_rights_dies_with_it() {
+    let spawn = || -> Child {
+        let command = ["/bin/sleep", "608"].map(str::to_owned).to_vec();
+        let program = Program { command, ..Program::default() };
+        program.spawn(Stdio::null(), Stdio::null()).unwrap()
+    };
+    let child = of_thread(Rights::SERVICES, spawn);
+    assert!(Patience::new(Duration::from_secs(60)).readable(&[child.as_fd()]).is_ok());
+}
+
+#[test]
+fn what_is_narrowed_can_be_widened_and_what_is_dropped_cannot() {
+    let widened = |last: fn(Rights)| {
+        of_thread(Rights::PROGRAMS, || {
+            last(Rights::NONE);
+            Rights::ADDRESSES.narrow();
+            capabilities(None).unwrap().effective.contains(CapabilitySet::NET_ADMIN)
+        })
+    };
+    assert!(widened(Rights::narrow));
+    assert!(!widened(Rights::keep_only));
+}
+
+/// What `work` gives on a thread that keeps `rights` only.
+fn of_thread<T: Send>(rights: Rights, work: impl FnOnce() -> T + Send) -> T {
+    assert!(rustix::process::geteuid().is_root(), "this test wants root, to have rights");
+    let work = || {
+        rights.keep_only();
+        work()
+    };
+    thread::scope(|scope| scope.spawn(work).join().unwrap())
+}
+
+/// The status of a program that runs with the privileges of these words, as this account.
+fn status(words: &str, account: Option<Account>) -> String {
+    let source = Source::new(words);
+    let privileges = Privileges::read_all(&mut source.parse());
+    let command = ["/bin/cat", "/proc/self/status"].map(str::to_owned).to_vec();
+    let program = Program { command, account, privileges, ..Program::default() };
+    program.run(&Patience::new(Duration::from_secs(60))).unwrap().output
+}
+
+fn set(status: &str, name: &str) -> CapabilitySet {
+    CapabilitySet::from_bits_retain(u64::from_str_radix(word(status, name), 16).unwrap())
+}
+
+/// The first word behind `name:`.
+fn word<'s>(status: &'s str, name: &str) -> &'s str {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.and_then(|line| line.split_whitespace().next()).unwrap_or_default()
+}
+
+/// What every thread keeps.
+const KEPT: CapabilitySet = CapabilitySet::IPC_LOCK;

@@ -1,0 +1,31 @@
+//! What do the words mean that say how the supervisor comes before all others?
+
+use board::realtime::{PRIORITY_MAX, Priority};
+use board::table::Table;
+
+/// `[realtime]`: what is taken if this process may.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Realtime {
+    /// The priority of the threads that a heartbeat waits for.
+    pub priority: Priority,
+    /// Whether its memory stays in memory.
+    pub lock_memory: bool,
+}
+
+impl Realtime {
+    pub(super) fn read(mut table: Table<'_>) -> Self {
+        let priority = Priority::new(table.or("priority", PRIORITY)).unwrap_or_else(|| {
+            table.complain(
+                "priority",
+                format!("is not between 0, for none, and {PRIORITY_MAX}: 50 is the kernel's own"),
+            );
+            Priority::default()
+        });
+        let realtime = Self { priority, lock_memory: table.or("lock_memory", true) };
+        table.finish();
+        realtime
+    }
+}
+
+/// Above whatever else asks for one without much thought, such as a player of sounds.
+const PRIORITY: u8 = 10;

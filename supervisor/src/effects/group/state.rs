@@ -1,0 +1,73 @@
+//! How are the resources doing? The thread that runs them notes it, for whoever wants to know.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use board::clock::Clock;
+use board::resource::Config;
+use firmware_agnostic::time::Instant;
+
+use super::Member;
+
+/// How the resources are doing, for people.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct States {
+    /// In the order of the configuration.
+    pub(crate) resources: Vec<State>,
+    /// Why the journal is not on the disk, if it is not.
+    pub(crate) journal: Option<String>,
+}
+
+/// How one resource is doing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
+    name: String,
+    /// It was started, and has not failed since.
+    pub(crate) runs: bool,
+    /// Why it last failed.
+    pub(crate) failure: Option<String>,
+    /// When the neighbours were last told that it is here, where they are.
+    pub(super) announced: Option<Instant>,
+}
+
+/// What both sides know. Clones share it.
+#[derive(Clone, Default)]
+pub(super) struct Slate(Arc<Mutex<States>>);
+
+impl Slate {
+    /// Has a place for each of `configs`, and keeps what is known of it.
+    pub(super) fn reload(&self, configs: &[Config]) {
+        let mut states = self.states();
+        let known = |name: &str| states.resources.iter().find(|state| state.name == name).cloned();
+        let new = |name: &str| State { name: name.to_owned(), ..State::default() };
+        let all = configs.iter().map(|it| known(&it.name).unwrap_or_else(|| new(&it.name)));
+        states.resources = all.collect();
+    }
+
+    /// Notes how `member` is doing, unless it is no resource any more.
+    pub(super) fn note(&self, member: &Member, error: Option<&io::Error>) {
+        let mut states = self.states();
+        let known = states.resources.iter_mut().find(|state| state.name == member.config.name);
+        if let Some(state) = known {
+            if member.runs && member.config.announces() {
+                state.announced = Some(Clock.now());
+            }
+            state.runs = member.runs;
+            state.failure = error.map(ToString::to_string);
+        }
+    }
+
+    /// Notes why the journal is not on the disk, if it is not.
+    pub(super) fn note_journal(&self, failure: Option<String>) {
+        self.states().journal = failure;
+    }
+
+    /// All that was noted.
+    pub(super) fn all(&self) -> States {
+        self.states().clone()
+    }
+
+    fn states(&self) -> MutexGuard<'_, States> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
