@@ -45,19 +45,26 @@ impl Guarded {
 
 /// Waits for the end of each guard, and starts the next.
 async fn replace(brief: Brief, line: Rc<RefCell<UnixStream>>) {
+    let mut failed = false;
     loop {
-        let ended = line.borrow().try_clone().and_then(Async::new);
-        match ended {
+        let watched = line.borrow().try_clone().and_then(Async::new);
+        // One that cannot be watched for lack of a file lives, as far as anybody knows.
+        if let Ok(mut watched) = watched {
             // It says nothing but that it is there.
-            Ok(mut ended) => drop(ended.read(&mut [0]).await),
-            Err(error) => log::warn!("the guard of this supervisor cannot be watched: {error}"),
+            let _ = watched.read(&mut [0]).await;
+            if !failed {
+                log::warn!("the guard of this supervisor has died: starting another");
+            }
+            match start(&brief) {
+                Ok(next) => (*line.borrow_mut(), failed) = (next, false),
+                Err(error) if !failed => {
+                    failed = true;
+                    log::error!("{error}; trying again");
+                }
+                Err(_) => {}
+            }
         }
         Timer::after(PAUSE).await;
-        log::warn!("the guard of this supervisor has died: starting another");
-        match start(&brief) {
-            Ok(next) => *line.borrow_mut() = next,
-            Err(error) => log::error!("{error}; trying again"),
-        }
     }
 }
 
