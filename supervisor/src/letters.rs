@@ -13,7 +13,6 @@ use std::sync::Arc;
 use board::clock::Clock;
 use board::link::Port;
 use board::rights::Rights;
-use board::threads;
 use firmware_agnostic::frame::{Frame, Keys};
 use firmware_agnostic::heartbeat::Links;
 use firmware_agnostic::identity::LinkId;
@@ -156,7 +155,7 @@ impl Letters {
         let work = async move {
             let answers = letters.answers.borrow().clone();
             let question = String::from_utf8_lossy(&question).into_owned();
-            let made = aside("letter", move || answers.answer(&question)).await;
+            let made = aside(move || answers.answer(&question)).await;
             let mut text = made.unwrap_or_else(|error| format!("refused\n{error}\n")).into_bytes();
             text.truncate(LETTER_MAX);
             let mut desk = letters.desk.borrow_mut();
@@ -258,15 +257,9 @@ impl fmt::Display for Unanswered {
     }
 }
 
-/// Does `work` on a thread of its own, for it may take its time.
-async fn aside<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<T> {
-    let (done, result) = bounded(1);
-    let work = move || drop(done.try_send(work()));
-    threads::spawn(name, Rights::FILES | Rights::PROGRAMS, work)?;
-    result.recv().await.map_err(io::Error::other)
+/// Does `work` beside the loop: it looks into files, writes the configuration, or checks it, which runs programs.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    crate::aside::aside("letter", Rights::FILES | Rights::PROGRAMS, work).await
 }
 
 fn nonce() -> Option<Nonce> {

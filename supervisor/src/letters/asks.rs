@@ -66,7 +66,7 @@ pub(crate) fn peer(letters: &Rc<Letters>, asks: Asks, peer: &str, reply: Sender<
 
 async fn check(letters: &Letters) -> Result<String, Failed> {
     let path = letters.answers.borrow().supervisor().config.clone();
-    let text = aside("letter", move || fs::read_to_string(path)).await.and_then(|read| read)?;
+    let text = aside(move || fs::read_to_string(path)).await.and_then(|read| read)?;
     let Answered { text, .. } = letters.ask(&format!("check\n{text}")).await?;
     let Some(Answer { verdict, text }) = Answer::parse(&text) else { return Ok(text) };
     Ok(format!("{}\n{}{text}", verdict.word(), letters.answers.borrow().itself()))
