@@ -80,6 +80,10 @@ async fn replace(mut brief: Brief, briefs: Receiver<Brief>, line: Rc<RefCell<Uni
             }
         }
         if wanted {
+            // What it should have known meanwhile is the past.
+            while let Ok(newer) = briefs.try_recv() {
+                brief = newer;
+            }
             let told = brief.clone();
             let started = aside("guard", Rights::PROGRAMS, move || start(&told)).await;
             match started.and_then(|started| started) {

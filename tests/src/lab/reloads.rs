@@ -256,6 +256,8 @@ pub(super) fn keys(lab: &Lab) -> Result<String, Failure> {
 /// Whatever is wrong with the file, the pair is as it was.
 pub(super) fn in_vain(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
+    // What is first looked at some time after the start is known by then.
+    std::thread::sleep(Duration::from_secs(2));
     let before = lab.find(First, "serve")?;
     for (from, to, told) in [
         ("[timing]", "[timing", "twobox.toml:"),
