@@ -44,6 +44,8 @@ impl Rights {
     pub const SECRETS: Self = Self::to_use(CapabilitySet::DAC_READ_SEARCH);
     /// To write to a folder, whoever owns it.
     pub const FOLDERS: Self = Self::to_use(CapabilitySet::DAC_OVERRIDE);
+    /// To give a file to whoever had the one before.
+    pub const OWNERS: Self = Self::to_use(CapabilitySet::CHOWN);
     /// To come before other threads.
     pub const REAL_TIME: Self = Self::to_use(CapabilitySet::SYS_NICE);
     /// To start programs, with all the rights that init gave, and to signal them whoever they have become.

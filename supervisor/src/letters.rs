@@ -27,6 +27,7 @@ use smol::{LocalExecutor, Timer};
 
 use crate::config::Config;
 use crate::run::Input;
+use crate::trial_file;
 use crate::upgrade::Itself;
 
 mod answers;
@@ -266,7 +267,7 @@ async fn aside<T: Send + 'static>(
     let (done, result) = bounded(1);
     let work = move || drop(done.try_send(work()));
     // The other box may ask for a check of the configuration, or to keep it.
-    let rights = Rights::SECRETS | Rights::FOLDERS | Rights::PROGRAMS;
+    let rights = Rights::SECRETS | Rights::PROGRAMS | trial_file::rights();
     threads::spawn(name, rights, work)?;
     result.recv().await.map_err(io::Error::other)
 }
