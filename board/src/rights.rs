@@ -18,7 +18,7 @@
 use std::ops::BitOr;
 
 use rustix::process::geteuid;
-use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, no_new_privs, set_capabilities};
 
 /// What a device takes of the rights of root.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,9 +67,11 @@ impl Rights {
         self.set(|has| has.permitted);
     }
 
-    /// Drops all others from the calling thread, for good.
+    /// Drops all others from the calling thread, for good; but where nobody can gain rights any more, by executing a
+    /// program neither, only until they are wanted again: a guard or a successor would lack them.
     pub fn keep_only(self) {
-        self.set(|has| if self.starts { has.permitted } else { self.of(has) });
+        let keeps = self.starts || no_new_privs().unwrap_or(false);
+        self.set(|has| if keeps { has.permitted } else { self.of(has) });
     }
 
     fn set(self, permitted: impl FnOnce(&CapabilitySets) -> CapabilitySet) {

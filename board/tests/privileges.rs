@@ -1,7 +1,7 @@
 //! With which rights does a program run? The kernel tells it in `/proc/self/status`. Wants root.
 
 use std::os::fd::AsFd;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use board::child::{Child, Program};
 use board::patience::Patience;
 use board::rights::Rights;
 use board::table::Source;
-use rustix::thread::{CapabilitySet, capabilities};
+use rustix::thread::{CapabilitySet, capabilities, set_no_new_privs};
 
 #[test]
 fn a_thread_that_has_few_rights_gives_all_that_it_was_given() {
@@ -65,6 +65,25 @@ fn what_is_narrowed_can_be_widened_and_what_is_dropped_cannot() {
     };
     assert!(widened(Rights::narrow));
     assert!(!widened(Rights::keep_only));
+}
+
+/// As in a container that says so: the guard and the successor are executed by the loop, which has few rights.
+#[test]
+fn where_nobody_gains_rights_a_successor_has_what_this_life_was_given() {
+    let own = capabilities(None).unwrap().permitted;
+    let status = thread::scope(|scope| {
+        let work = || {
+            set_no_new_privs(true).unwrap();
+            of_thread(Rights::RESET, || {
+                let has = capabilities(None).unwrap();
+                assert!(!has.effective.contains(CapabilitySet::NET_ADMIN));
+                let run = Command::new("/bin/cat").arg("/proc/self/status").output().unwrap();
+                String::from_utf8(run.stdout).unwrap()
+            })
+        };
+        scope.spawn(work).join().unwrap()
+    });
+    assert_eq!(set(&status, "CapEff"), own);
 }
 
 /// What `work` gives on a thread that keeps `rights` only.

@@ -3,9 +3,9 @@
 //! Nothing, until that is kept: a box that dies meanwhile comes back with the one that was proven. What is tried lies
 //! beside it, under its name with `.new`, so that nothing but a rename is left to do.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use board::rights::Rights;
@@ -16,11 +16,10 @@ pub(crate) fn stage(path: &Path, text: &str) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
     let (like, beside) = (fs::metadata(&path)?, beside(&path));
     let _ = fs::remove_file(&beside);
-    let mode = like.mode() & 0o7777;
-    let mut file = File::options().write(true).create_new(true).mode(mode).open(beside)?;
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(beside)?;
+    // What the umask would take away; and while it is ours, for it takes a right to change another's.
+    file.set_permissions(Permissions::from_mode(like.mode() & 0o7777))?;
     fchown(&file, Some(like.uid()), Some(like.gid()))?;
-    // Whatever the umask has left of it.
-    file.set_permissions(like.permissions())?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
@@ -58,7 +57,8 @@ fn beside(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{chown, symlink};
+    use std::thread;
 
     use super::*;
 
@@ -67,15 +67,38 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         let (real, link) = (room.path().join("real"), room.path().join("link"));
         fs::write(&real, "old").unwrap();
-        fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&real, Permissions::from_mode(0o666)).unwrap();
         symlink(&real, &link).unwrap();
         stage(&link, "newer").unwrap();
         stage(&link, "new").unwrap();
         assert_eq!(fs::read_to_string(&real).unwrap(), "old");
         keep(&link).unwrap();
         assert_eq!(fs::read_to_string(&link).unwrap(), "new");
-        assert_eq!(fs::metadata(&real).unwrap().mode() & 0o7777, 0o640);
+        assert_eq!(
+            fs::metadata(&real).unwrap().mode() & 0o7777,
+            0o666,
+            "as if there were no umask"
+        );
         assert!(link.is_symlink() && !beside(&real).exists());
         assert!(keep(&link).is_err());
+    }
+
+    #[test]
+    fn somebody_elses_file_stays_theirs() {
+        assert!(rustix::process::geteuid().is_root(), "this test wants root, to give a file away");
+        let room = tempfile::tempdir().unwrap();
+        let file = room.path().join("file");
+        fs::write(&file, "old").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        chown(&file, Some(12_345), Some(23_456)).unwrap();
+        let path = file.clone();
+        let work = move || {
+            Rights::FILES.keep_only();
+            stage(&path, "new").and_then(|()| keep(&path))
+        };
+        thread::spawn(work).join().unwrap().unwrap();
+        let is = fs::metadata(&file).unwrap();
+        assert_eq!((is.uid(), is.gid(), is.mode() & 0o7777), (12_345, 23_456, 0o640));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
     }
 }

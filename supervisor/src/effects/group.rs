@@ -49,6 +49,8 @@ pub(crate) struct Group {
     states: Slate,
     start_time: Duration,
     stop_time: Duration,
+    /// A reload may take until then, and whatever is given meanwhile waits for it.
+    reloads: Instant,
 }
 
 impl Group {
@@ -85,13 +87,16 @@ impl Group {
             reserve,
         };
         threads::spawn("resources", Rights::PROGRAMS, move || hands.work(&queue, &finished))?;
-        Ok(Self { jobs, bell, cord, done, states, start_time, stop_time })
+        let reloads = Instant::now();
+        Ok(Self { jobs, bell, cord, done, states, start_time, stop_time, reloads })
     }
 
     /// Goes on with `members`, opened of `configs`. What runs just as well by them runs on; what does not is stopped,
     /// and what has its place here then is started.
     pub(crate) fn reload(&mut self, members: Vec<Member>, configs: &[Config]) {
+        let gone = self.stop_time;
         (self.start_time, self.stop_time) = times(configs);
+        self.reloads = self.reloads.max(Instant::now()) + gone + self.start_time;
         self.states.reload(configs);
         self.give(Job::Reload(members));
     }
@@ -131,20 +136,25 @@ impl Group {
     pub(crate) fn end(&self) -> bool {
         self.cord.pull();
         self.give(Job::End);
-        self.done.recv_timeout(self.stop_time).unwrap_or_else(|_| {
+        self.done.recv_timeout(self.stop_time()).unwrap_or_else(|_| {
             log::error!("not everything could be stopped in time: leaving all the same");
             false
         })
     }
 
-    /// The longest time that a start may take.
-    pub(crate) const fn start_time(&self) -> Duration {
-        self.start_time
+    /// The longest time that a start may take which is given now.
+    pub(crate) fn start_time(&self) -> Duration {
+        self.busy() + self.start_time
     }
 
-    /// The longest time that a stop may take.
-    pub(crate) const fn stop_time(&self) -> Duration {
-        self.stop_time
+    /// The longest time that a stop may take which is given now.
+    pub(crate) fn stop_time(&self) -> Duration {
+        self.busy() + self.stop_time
+    }
+
+    /// How long the thread may still be at a reload: what is late by that is not stuck.
+    fn busy(&self) -> Duration {
+        self.reloads.saturating_duration_since(Instant::now())
     }
 
     /// How the resources are doing.
@@ -396,3 +406,33 @@ const AGAIN: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(3_600);
 /// A resource that runs has so many open: its pidfd and its output, or a socket for its neighbours.
 const FILES: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use board::table::Source;
+
+    use super::*;
+
+    /// Or else whoever leaves or fails back right after a reload would take a slow stop for one that hangs, and reset.
+    #[test]
+    fn a_stop_behind_a_reload_has_the_time_of_both() {
+        let room = tempfile::tempdir().unwrap();
+        let config = |words: &str| {
+            let text = format!("kind = \"process\"\ncommand = [\"/x\"]\n{words}\n");
+            Config::read(&mut Source::new(&text).parse()).unwrap()
+        };
+        let (slow, quick) = (config("stop_timeout = \"60s\""), config("name = \"y\""));
+        let lease = Lease::open(&room.path().join("lease")).unwrap();
+        let store = Store::open(&room.path().join("journal")).0;
+        let inputs = smol::channel::unbounded().0;
+        let mut group =
+            Group::open(std::slice::from_ref(&slow), BoxId::First, lease, store, inputs).unwrap();
+        assert_eq!(group.stop_time(), slow.stop_timeout);
+        let members = Member::open_all(std::slice::from_ref(&quick), BoxId::First).unwrap();
+        group.reload(members, std::slice::from_ref(&quick));
+        let both = slow.stop_timeout + quick.stop_timeout;
+        assert!(group.stop_time() >= both, "{:?}", group.stop_time());
+        assert!(group.start_time() >= both + quick.start_timeout, "{:?}", group.start_time());
+        assert!(group.end());
+    }
+}
