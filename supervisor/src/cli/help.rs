@@ -232,8 +232,10 @@ both have the same file they say that they are configured differently.
 
 --both sends the file to the other box as well. If either box finds anything
 wrong, nothing changes on either. Otherwise both go on with it, and both go
-back by themselves after TIME (2min) unless you say `reload --confirm` on one
-of them; only then the file of the other box is written. Ends with 5 if the
+back by themselves after TIME (2min; 1h at most) unless you say `reload
+--confirm` on one of them; only then the file of the other box is written. The
+file of this box stays as you wrote it: after a trial that nobody confirmed put
+it back, or the next start, `reload` or `upgrade` takes it. Ends with 5 if the
 other box does not answer.
 
 To change the key of the pair without losing a heartbeat, reload both boxes
