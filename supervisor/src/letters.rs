@@ -26,7 +26,6 @@ use smol::{LocalExecutor, Timer};
 
 use crate::config::Config;
 use crate::run::Input;
-use crate::trial_file;
 use crate::upgrade::Itself;
 
 mod answers;
