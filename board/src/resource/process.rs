@@ -87,9 +87,14 @@ impl Config {
         path.rsplit('/').next().unwrap_or(path)
     }
 
-    /// What must be there: the program.
+    /// What must be there: the program, the account, and the folder that it runs in.
     pub fn needs(&self) -> Vec<Need> {
-        self.command.needs()
+        let mut needs = self.command.needs();
+        if self.user.is_some() || self.groups.is_some() {
+            needs.push(Need::Account(self.user.clone(), self.groups.clone()));
+        }
+        needs.extend(self.directory.clone().map(Need::Folder));
+        needs
     }
 
     /// The process called `name`; nothing is started.

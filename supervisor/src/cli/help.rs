@@ -93,8 +93,8 @@ Reads the configuration as `run` does, and prints all that is wrong with it,
 one mistake in each line: FILE:LINE:COLUMN: WORD: REASON. If nothing is wrong,
 prints every inequality between the times and the worst time without service
 for each kind of failure. Looks at the key file and the fence programs too;
-with --here also at the interfaces, the devices and the programs of the
-resources. --peer asks the other box over the links between them: which twobox
+with --here also at the interfaces, devices, programs, accounts and folders
+that it names. --peer asks the other box over the links between them: which twobox
 runs there, whether with this configuration, where it differs, and whether it
 could run with the file of this box. Ends with 5 if there is no answer.",
     },
