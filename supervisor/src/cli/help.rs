@@ -203,9 +203,9 @@ Said on the box that serves: cuts the power of the one that stands by, before
 it is opened, for instance. On a box that does not serve it is refused, or with
 --yes means that this box takes over. The box stays off until you put its power
 on, unless the `action` of its device does. --dry-run orders nothing: it asks
-each device for the power and for whose power it is, and tells how long that
-took; a BMC has the light of its box blink, so that you see which one it would
-cut.",
+each device in the file of --config (not what runs) for the power and for whose
+power it is, and tells how long that took; a BMC has the light of its box blink,
+so that you see which one it would cut.",
     },
     Topic {
         word: "drill",
