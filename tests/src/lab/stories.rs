@@ -313,7 +313,8 @@ fn supervisor_upgraded(lab: &Lab) -> Result<String, Failure> {
     for _ in 0..2 {
         runs_on(lab, First, |lab| order(lab, First, "upgrade"))?;
     }
-    order(lab, Second, "upgrade")?;
+    let said = String::from_utf8(lab.twobox(Second, &["upgrade"])?.stdout).unwrap_or_default();
+    expect(said.contains("going on as the program on the disk"), said)?;
     is(lab, Second, "standby")?;
     let measured = silence_below(lab, start, NOTHING)?;
     // It takes signals as before, and what it has adopted is its own.
