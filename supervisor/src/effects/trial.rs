@@ -189,12 +189,15 @@ impl Trial {
             .then(|| format!("on trial for {left} more, see reload --confirm"))
     }
 
-    /// Whether the other box, on whose word this one has kept it, has gone back itself.
+    /// Whether the other box, on whose word this one has kept it, has gone back itself. Where nothing had changed here,
+    /// there is nothing to go back to.
     fn gone_back(&self, node: &Node) -> bool {
+        let before = self.before.config.settings.config;
         let says = node.peer().last_word().map(|word| word.config);
         self.stage == Stage::KeptOnWord
             && self.heard
-            && says == Some(self.before.config.settings.config)
+            && before != self.tried
+            && says == Some(before)
     }
 }
 

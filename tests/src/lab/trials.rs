@@ -65,6 +65,11 @@ pub(super) fn kept(lab: &Lab) -> Result<String, Failure> {
         let same = after[0] == after[1] && after[0] != before[0];
         expect(same, format!("{before:?} became {after:?}"))?;
     }
+    // Who has it already goes back to nothing.
+    told(lab, First, &["reload", "--both", "--for", "4s"], 0)?;
+    told(lab, First, &["reload", "--confirm"], 0)?;
+    std::thread::sleep(Duration::from_secs(1));
+    expect(!lab.log(Second).contains("is given up"), "what both have was given up")?;
     is(lab, Second, "standby")?;
     silence_below(lab, start, NOTHING)
 }
