@@ -265,6 +265,11 @@ impl Keys {
         self.0.iter().map(|key| key.id)
     }
 
+    /// Whether whoever has `others` can read what is signed with these.
+    pub fn are_read_with(&self, others: &Self) -> bool {
+        others.get(self.signing().id) == Some(self.signing())
+    }
+
     fn signing(&self) -> &Key {
         self.0.first().expect("a ring is never empty")
     }

@@ -6,6 +6,7 @@
 
 use heapless::Vec;
 
+use crate::frame::Keys;
 use crate::heartbeat::Asks;
 use crate::identity::{LINKS_MAX, LinkId, RESOURCES_MAX, ResourceId};
 use crate::news::News;
@@ -47,6 +48,17 @@ impl Node {
         } else {
             Ok(())
         }
+    }
+
+    /// Whether this box may sign with the first of the keys `new` now, while it has `old`, and so has its peer as far as is
+    /// known.
+    ///
+    /// # Errors
+    ///
+    /// When the peer would hear nothing that it can read any more, and one of the boxes would shoot.
+    pub fn may_change_keys(&self, old: &Keys, new: &Keys, now: Instant) -> Result<(), Refusal> {
+        let alone = self.peer.hears(now).is_empty() || self.asks == Asks::Maintenance;
+        if alone || new.are_read_with(old) { Ok(()) } else { Err(Refusal::KeyUnknown) }
     }
 
     /// Goes on with other settings, and tells what to do about it, as [`Node::step`] does.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use firmware_agnostic::frame::{Key, Keys};
 use firmware_agnostic::heartbeat::{Fingerprint, Priority, Role};
 use firmware_agnostic::identity::{LinkId, ResourceId};
 use firmware_agnostic::news::News;
@@ -95,6 +96,26 @@ fn the_boxes_do_not_miss_each_other_in_between() {
     let mut alone = Scene::standby();
     alone.silence(2 * SECOND);
     assert_eq!(alone.may(|it| it.settings.timing = three_times(timing)), Ok(()));
+}
+
+#[test]
+fn no_box_signs_with_a_key_that_the_peer_may_not_have() {
+    let ring = |keys: &[(u8, &[u8])]| {
+        Keys::new(keys.iter().map(|(id, secret)| Key::new(*id, secret))).unwrap()
+    };
+    let (old, new) = (ring(&[(1, b"old")]), ring(&[(2, b"new")]));
+    let both = [ring(&[(1, b"old"), (2, b"new")]), ring(&[(2, b"new"), (1, b"old")])];
+    let mut standby = Scene::standby();
+    let may =
+        |scene: &Scene, from: &Keys, to: &Keys| scene.node.may_change_keys(from, to, scene.now);
+    for (from, to) in [(&old, &both[0]), (&both[0], &both[1]), (&both[1], &new)] {
+        assert_eq!(may(&standby, from, to), Ok(()));
+    }
+    for to in [&new, &both[1], &ring(&[(1, b"new")])] {
+        assert_eq!(may(&standby, &old, to), Err(Refusal::KeyUnknown));
+    }
+    assert_eq!(standby.order(Order::Maintenance(Until::Reboot)), Ok(()));
+    assert_eq!(may(&standby, &old, &new), Ok(()), "nobody acts on what it does not hear");
 }
 
 #[test]
