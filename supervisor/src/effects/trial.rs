@@ -150,7 +150,7 @@ impl Effects {
             Ok((reloaded, _)) => {
                 log::warn!("the configuration on trial is given up, {why}: the one before is back");
                 let kept = trial.stage == Stage::KeptOnWord;
-                trial_file::give_up(&self.itself.config, kept.then_some(trial.before.config.text));
+                trial_file::give_up(&self.itself.config, kept, trial.before.config.text);
                 reloaded
             }
             Err(reasons) => {
