@@ -17,6 +17,8 @@ use crate::patience::Patience;
 pub struct Reserve {
     whose: &'static str,
     places: usize,
+    /// What the others are copies of: a copy is cheap.
+    first: OwnedFd,
     held: Vec<OwnedFd>,
     /// Over when it may be said again that there are no more.
     quiet: Patience,
@@ -30,7 +32,9 @@ impl Reserve {
     /// When there are not as many.
     pub fn new(whose: &'static str, places: usize) -> io::Result<Self> {
         let quiet = Patience::new(Duration::ZERO);
-        let mut reserve = Self { whose, places, held: Vec::with_capacity(places), quiet };
+        let first = eventfd(0, EventfdFlags::CLOEXEC)?;
+        let held = Vec::with_capacity(places);
+        let mut reserve = Self { whose, places, first, held, quiet };
         reserve.fill()?;
         Ok(reserve)
     }
@@ -61,7 +65,7 @@ impl Reserve {
 
     fn fill(&mut self) -> io::Result<()> {
         while self.held.len() < self.places {
-            self.held.push(eventfd(0, EventfdFlags::CLOEXEC)?);
+            self.held.push(rustix::io::fcntl_dupfd_cloexec(&self.first, 0)?);
         }
         Ok(())
     }

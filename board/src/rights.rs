@@ -42,10 +42,10 @@ impl Rights {
     pub const RESET: Self = Self::to_use(CapabilitySet::SYS_BOOT);
     /// To read a secret, whoever owns the file.
     pub const SECRETS: Self = Self::to_use(CapabilitySet::DAC_READ_SEARCH);
-    /// To write to a folder, whoever owns it.
-    pub const FOLDERS: Self = Self::to_use(CapabilitySet::DAC_OVERRIDE);
-    /// To give a file to whoever had the one before.
-    pub const OWNERS: Self = Self::to_use(CapabilitySet::CHOWN);
+    /// To read and write a file, whoever owns it and the folder, and to make another one like it.
+    pub const FILES: Self = Self::to_use(
+        CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::CHOWN).union(CapabilitySet::FOWNER),
+    );
     /// To come before other threads.
     pub const REAL_TIME: Self = Self::to_use(CapabilitySet::SYS_NICE);
     /// To start programs, with all the rights that init gave, and to signal them whoever they have become.

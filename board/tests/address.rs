@@ -100,6 +100,23 @@ fn an_address_that_another_machine_holds_is_not_taken() {
 }
 
 #[test]
+fn the_last_word_of_a_box_that_has_let_go_is_no_holder() {
+    let lab = Lab::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            lab.far.run(|| {
+                let far = Netlink::open().unwrap().interface("far0").unwrap().unwrap();
+                let peer = Neighbours::open(far.index, [203, 0, 113, 10].into()).unwrap();
+                // While the other one asks.
+                thread::sleep(Duration::from_millis(300));
+                peer.announce(far.mac.unwrap(), false).unwrap();
+            });
+        });
+        lab.near.run(|| open_with(V4, "probe = \"1s\"").start(&patience()).unwrap());
+    });
+}
+
+#[test]
 fn a_claim_from_elsewhere_is_answered() {
     let lab = Lab::new();
     let card = card(&lab.near, "near0");

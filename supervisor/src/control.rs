@@ -299,12 +299,17 @@ mod tests {
             };
             thread::spawn(somebody).join().unwrap()
         };
-        for (group, request) in
-            [(60_001, "status"), (60_001, "standby"), (60_002, "status json"), (60_002, "evidence")]
-        {
+        for (group, request) in [
+            (60_001, "status"),
+            (60_001, "standby"),
+            (60_002, "status json"),
+            (60_002, "peer check"),
+        ] {
             assert_eq!(said(group, request).unwrap().text, "heard\n", "{group} {request}");
         }
-        for request in ["standby", "log debug", "upgrade", "confirm server2", "power on"] {
+        for request in
+            ["standby", "log debug", "upgrade", "drill server2", "reload", "reload confirm"]
+        {
             let error = said(60_002, request).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{request}: {error}");
             assert_eq!(

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use board::clock::Clock;
 use board::link::Port;
 use board::rights::Rights;
-use board::threads;
 use firmware_agnostic::frame::{Frame, Keys};
 use firmware_agnostic::heartbeat::Links;
 use firmware_agnostic::identity::LinkId;
@@ -27,7 +26,6 @@ use smol::{LocalExecutor, Timer};
 
 use crate::config::Config;
 use crate::run::Input;
-use crate::trial_file;
 use crate::upgrade::Itself;
 
 mod answers;
@@ -157,7 +155,7 @@ impl Letters {
         let work = async move {
             let answers = letters.answers.borrow().clone();
             let question = String::from_utf8_lossy(&question).into_owned();
-            let made = aside("letter", move || answers.answer(&question)).await;
+            let made = aside(move || answers.answer(&question)).await;
             let mut text = made.unwrap_or_else(|error| format!("refused\n{error}\n")).into_bytes();
             text.truncate(LETTER_MAX);
             let mut desk = letters.desk.borrow_mut();
@@ -259,17 +257,9 @@ impl fmt::Display for Unanswered {
     }
 }
 
-/// Does `work` on a thread of its own, for it may take its time.
-async fn aside<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<T> {
-    let (done, result) = bounded(1);
-    let work = move || drop(done.try_send(work()));
-    // The other box may ask for a check of the configuration, or to keep it.
-    let rights = Rights::SECRETS | Rights::PROGRAMS | trial_file::rights();
-    threads::spawn(name, rights, work)?;
-    result.recv().await.map_err(io::Error::other)
+/// Does `work` beside the loop: it looks into files, writes the configuration, or checks it, which runs programs.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    crate::aside::aside("letter", Rights::FILES | Rights::PROGRAMS, work).await
 }
 
 fn nonce() -> Option<Nonce> {

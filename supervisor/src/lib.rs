@@ -3,6 +3,7 @@
 //! Read `run.rs` for the loop and `effects.rs` for what is done; the decisions are in
 //! `firmware_agnostic::node`.
 
+mod aside;
 mod black_box;
 pub mod check;
 mod chronicle;

@@ -30,7 +30,7 @@ pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Re
     let Some(config) = config else { return Ok(Published { _alive: None }) };
     let inputs = inputs.clone();
     let (alive, wanted) = mpsc::channel();
-    threads::spawn("metrics", Rights::FOLDERS, move || {
+    threads::spawn("metrics", Rights::FILES, move || {
         let mut failed = false;
         while let Some(page) = ask(&inputs) {
             let written = replace(&config.file, FOR_ALL, page.as_bytes());

@@ -63,8 +63,8 @@ impl Request {
     pub const fn orders(&self) -> bool {
         match self {
             Self::Status(_) | Self::Evidence | Self::Progress => false,
-            Self::Peer(asks) => matches!(asks, Asks::Try(_) | Asks::Confirm),
-            Self::Drill(_) | Self::Order(_) | Self::Log(_) | Self::Upgrade | Self::Reload(_) => {
+            Self::Peer(asks) => asks.orders(),
+            Self::Drill(_) | Self::Order(_) | Self::Log(_) | Self::Reload(_) | Self::Upgrade => {
                 true
             }
         }

@@ -13,11 +13,6 @@ use board::threads;
 
 use crate::config::mark;
 
-/// What a thread must be allowed to do that calls any of these.
-pub(crate) fn rights() -> Rights {
-    Rights::FOLDERS | Rights::OWNERS
-}
-
 /// Puts `text` beside the file at `path`, with its owner and rights.
 pub(crate) fn stage(path: &Path, text: &str) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
@@ -60,7 +55,7 @@ pub(crate) fn give_up(path: &Path, kept: bool, before: String) {
             );
         }
     };
-    if let Err(error) = threads::spawn("trial", rights(), work) {
+    if let Err(error) = threads::spawn("trial", Rights::FILES, work) {
         log::error!("the configuration before is not on the disk: {error}");
     }
 }
@@ -109,7 +104,7 @@ mod tests {
         chown(&file, Some(12_345), Some(23_456)).unwrap();
         let path = file.clone();
         let work = move || {
-            rights().keep_only();
+            Rights::FILES.keep_only();
             stage(&path, "new").and_then(|()| keep(&path))
         };
         thread::spawn(work).join().unwrap().unwrap();

@@ -234,20 +234,37 @@ impl Address {
         Ok(())
     }
 
-    /// Asks the wire whether somebody has the address.
+    /// Asks the wire whether somebody has the address. Who has it answers every time; what is heard once was under way
+    /// from the peer that has just let go of it.
     fn ask(
         &self,
         interface: &Interface,
         netlink: &mut Netlink,
         patience: &Patience,
     ) -> io::Result<()> {
+        let mut holder = self.claimant(interface, netlink, patience)?;
+        for _ in 1..ROUNDS {
+            let Some(_) = holder else { return Ok(()) };
+            patience.sleep(self.probe)?;
+            holder = self.claimant(interface, netlink, patience)?;
+        }
+        holder.map_or(Ok(()), |holder| Err(self.veto(holder)))
+    }
+
+    /// Who says that the address is there, when asked.
+    fn claimant(
+        &self,
+        interface: &Interface,
+        netlink: &mut Netlink,
+        patience: &Patience,
+    ) -> io::Result<Option<Mac>> {
         let (Some(neighbours), Some(mac)) = (&self.neighbours, interface.mac) else {
-            return Ok(());
+            return Ok(None);
         };
         // What was claimed before is the past: the peer's own announcements, as a rule.
         while neighbours.claim()?.is_some() {}
         if self.probe.is_zero() {
-            return Ok(());
+            return Ok(None);
         }
         for _ in 0..PROBES {
             neighbours.probe(mac).map_err(|error| self.on_the_wire("ask for", &error))?;
@@ -256,7 +273,7 @@ impl Address {
                 match window.readable(&[neighbours.as_fd()]) {
                     Ok(_) => {
                         if let Some(holder) = self.stranger(netlink)? {
-                            return Err(self.veto(holder));
+                            return Ok(Some(holder));
                         }
                     }
                     Err(error)
@@ -269,7 +286,7 @@ impl Address {
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Who has claimed the address, other than this box by whichever of its cards.
@@ -349,6 +366,8 @@ fn is_name(name: &str) -> bool {
 const PROBE: Duration = Duration::from_millis(10);
 /// A frame can be lost.
 const PROBES: u32 = 2;
+/// How often whoever has the address must have said so.
+const ROUNDS: u32 = 3;
 /// Short of the minutes for which neighbours and switches remember.
 const REFRESH: Duration = Duration::from_secs(60);
 /// Milliseconds to the next announcement: a burst of five, and another after 5 s for switches that were still busy

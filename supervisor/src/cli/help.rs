@@ -201,9 +201,11 @@ has its name typed.",
         text: "\
 Said on the box that serves: cuts the power of the one that stands by, before
 it is opened, for instance. On a box that does not serve it is refused, or with
---yes means that this box takes over. --dry-run orders nothing: it asks each
-device for the power and for whose power it is, and tells how long that took;
-a BMC has the light of its box blink, so that you see which one it would cut.",
+--yes means that this box takes over. The box stays off until you put its power
+on, unless the `action` of its device does. --dry-run orders nothing: it asks
+each device for the power and for whose power it is, and tells how long that
+took; a BMC has the light of its box blink, so that you see which one it would
+cut.",
     },
     Topic {
         word: "drill",
@@ -232,8 +234,10 @@ both have the same file they say that they are configured differently.
 
 --both sends the file to the other box as well. If either box finds anything
 wrong, nothing changes on either. Otherwise both go on with it, and both go
-back by themselves after TIME (2min) unless you say `reload --confirm` on one
-of them; only then the file of the other box is written. Ends with 5 if the
+back by themselves after TIME (2min; 1h at most) unless you say `reload
+--confirm` on one of them; only then the file of the other box is written. The
+file of this box stays as you wrote it: after a trial that nobody confirmed put
+it back, or the next start, `reload` or `upgrade` takes it. Ends with 5 if the
 other box does not answer.
 
 To change the key of the pair without losing a heartbeat, reload both boxes

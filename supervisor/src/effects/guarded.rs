@@ -6,17 +6,20 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
+use board::rights::Rights;
+use smol::channel::{Receiver, Sender, unbounded};
+use smol::future::or;
 use smol::io::AsyncReadExt;
-use smol::{Async, LocalExecutor, Task, Timer};
+use smol::{Async, LocalExecutor, Timer};
 
+use crate::aside::aside;
 use crate::guard::Brief;
 
 /// Our end of the guard's line.
 pub(crate) struct Guarded {
     line: Rc<RefCell<UnixStream>>,
     brief: Brief,
-    /// As long as this lives.
-    _replacing: Task<()>,
+    briefs: Sender<Brief>,
 }
 
 impl Guarded {
@@ -27,37 +30,75 @@ impl Guarded {
     /// When there can be none.
     pub(crate) fn start(brief: Brief, executor: &LocalExecutor<'static>) -> io::Result<Self> {
         let line = Rc::new(RefCell::new(start(&brief)?));
-        let task = executor.spawn(replace(brief.clone(), line.clone()));
-        Ok(Self { line, brief, _replacing: task })
+        let (briefs, others) = unbounded();
+        executor.spawn(replace(brief.clone(), others, line.clone())).detach();
+        Ok(Self { line, brief, briefs })
     }
 
-    /// What it was told.
+    /// What it is to know.
     pub(crate) const fn brief(&self) -> &Brief {
         &self.brief
     }
 
+    /// Has it replaced, soon, by one that knows `brief`.
+    pub(crate) fn reload(&mut self, brief: Brief) {
+        self.brief = brief.clone();
+        // Whoever waits for it lives as long as the loop.
+        let _ = self.briefs.try_send(brief);
+    }
+
     /// Lets it go: nothing is left that it could have to stop.
     pub(crate) fn dismiss(&self) {
-        // One that is dead just now is not needed any more either.
-        let _ = self.line.borrow_mut().write_all(b".");
+        dismiss(&self.line.borrow());
     }
 }
 
-/// Waits for the end of each guard, and starts the next.
-async fn replace(brief: Brief, line: Rc<RefCell<UnixStream>>) {
+fn dismiss(mut line: &UnixStream) {
+    // One that is dead just now is not needed any more either.
+    let _ = line.write_all(b".");
+}
+
+/// Waits for the end of each guard, or for something else that it should know, and starts the next: on a thread of its own,
+/// for that takes a busy machine its time.
+async fn replace(mut brief: Brief, briefs: Receiver<Brief>, line: Rc<RefCell<UnixStream>>) {
+    let (mut wanted, mut failed) = (false, false);
     loop {
-        let ended = line.borrow().try_clone().and_then(Async::new);
-        match ended {
-            // It says nothing but that it is there.
-            Ok(mut ended) => drop(ended.read(&mut [0]).await),
-            Err(error) => log::warn!("the guard of this supervisor cannot be watched: {error}"),
+        if !wanted {
+            let watched = line.borrow().try_clone().and_then(Async::new);
+            // One that cannot be watched for lack of a file lives, as far as anybody knows.
+            if let Ok(mut watched) = watched {
+                let dies = async {
+                    // It says nothing but that it is there.
+                    let _ = watched.read(&mut [0]).await;
+                    None
+                };
+                let other = or(async { briefs.recv().await.ok() }, dies).await;
+                if other.is_none() {
+                    log::warn!("the guard of this supervisor has died: starting another");
+                }
+                (wanted, brief) = (true, other.unwrap_or(brief));
+            }
+        }
+        if wanted {
+            // What it should have known meanwhile is the past.
+            while let Ok(newer) = briefs.try_recv() {
+                brief = newer;
+            }
+            let told = brief.clone();
+            let started = aside("guard", Rights::PROGRAMS, move || start(&told)).await;
+            match started.and_then(|started| started) {
+                Ok(next) => {
+                    dismiss(&line.replace(next));
+                    (wanted, failed) = (false, false);
+                }
+                Err(error) if !failed => {
+                    failed = true;
+                    log::error!("{error}; trying again");
+                }
+                Err(_) => {}
+            }
         }
         Timer::after(PAUSE).await;
-        log::warn!("the guard of this supervisor has died: starting another");
-        match start(&brief) {
-            Ok(next) => *line.borrow_mut() = next,
-            Err(error) => log::error!("{error}; trying again"),
-        }
     }
 }
 

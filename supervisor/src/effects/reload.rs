@@ -15,7 +15,7 @@ use firmware_agnostic::time::Instant;
 use smol::channel::Sender;
 
 use super::group::Member;
-use super::{Effects, Guarded, Gun};
+use super::{Effects, Gun};
 use crate::config::{Config, Difference};
 use crate::guard::Brief;
 use crate::history::History;
@@ -39,7 +39,6 @@ struct Opened {
     hooks: Option<Hooks>,
     history: Option<History>,
     metrics: Option<Published>,
-    guarded: Option<Guarded>,
 }
 
 impl Effects {
@@ -112,7 +111,6 @@ impl Effects {
         node: &Node,
     ) -> io::Result<Opened> {
         let (old, me) = (&self.config, config.settings.me);
-        let brief = brief(self.guarded.brief(), config);
         let peer = format!("box.{}.fence", config.name(me.other()));
         let gates = gates(config);
         Ok(Opened {
@@ -139,15 +137,12 @@ impl Effects {
             metrics: (config.metrics != old.metrics)
                 .then(|| metrics::publish(config.metrics.clone(), &self.inputs))
                 .transpose()?,
-            guarded: (brief != *self.guarded.brief())
-                .then(|| Guarded::start(brief, &self.executor))
-                .transpose()?,
         })
     }
 
     /// Puts what was opened in the place of what was there.
     fn replace(&mut self, opened: Opened, config: Config) {
-        let Opened { members, gun, witnesses, gates, hooks, history, metrics, guarded } = opened;
+        let Opened { members, gun, witnesses, gates, hooks, history, metrics } = opened;
         self.labels = Rc::new(Labels::new(&config));
         self.chronicle
             .reload(self.labels.clone(), history.map(|history| (history, &*config.history.file)));
@@ -171,8 +166,9 @@ impl Effects {
         if let Some(metrics) = metrics {
             self.metrics = metrics;
         }
-        if let Some(guarded) = guarded {
-            std::mem::replace(&mut self.guarded, guarded).dismiss();
+        let brief = brief(self.guarded.brief(), &config);
+        if brief != *self.guarded.brief() {
+            self.guarded.reload(brief);
         }
         if let Some(keeper) = &self.keeper {
             keeper.reload(&config.settings);

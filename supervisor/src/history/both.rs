@@ -40,8 +40,7 @@ impl Anchor {
     fn time(self, record: &Record) -> i64 {
         let wall = record.get("time").and_then(Wall::read).map_or(0, |Wall(seconds)| seconds);
         let wall = i64::try_from(wall).unwrap_or(0).saturating_mul(1_000);
-        let up = record.get("up").and_then(|up| up.parse::<f64>().ok());
-        let exact = up.map(|up| self.wall - self.up + (up * 1e3) as i64);
+        let exact = record.get("up").and_then(thousandths).map(|up| self.wall - self.up + up);
         // One of an earlier boot is elsewhere.
         exact.filter(|exact| exact.abs_diff(wall) <= SAME_BOOT).unwrap_or(wall)
     }
@@ -142,6 +141,13 @@ impl Theirs {
         let _ = write!(line, ", within {}; each line has the time of its own box", time(width));
         line
     }
+}
+
+/// Reads `12.345`, without the code for numbers of any form, which is dear.
+fn thousandths(text: &str) -> Option<i64> {
+    let (seconds, rest) = text.split_once('.').filter(|(_, rest)| rest.len() == 3)?;
+    let (seconds, rest) = (seconds.parse::<u32>().ok()?, rest.parse::<u16>().ok()?);
+    Some(i64::from(seconds) * 1_000 + i64::from(rest))
 }
 
 fn millis(time: Duration) -> i64 {

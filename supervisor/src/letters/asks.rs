@@ -27,6 +27,13 @@ pub enum Asks {
     Confirm,
 }
 
+impl Asks {
+    /// Whether it changes something.
+    pub(crate) const fn orders(self) -> bool {
+        matches!(self, Self::Try(_) | Self::Confirm)
+    }
+}
+
 /// Asks the other box, called `peer`, for somebody who waits for `reply`.
 pub(crate) fn peer(letters: &Rc<Letters>, asks: Asks, peer: &str, reply: Sender<String>) {
     let (asking, hung_up, peer) = (letters.clone(), reply.clone(), peer.to_owned());
@@ -59,7 +66,7 @@ pub(crate) fn peer(letters: &Rc<Letters>, asks: Asks, peer: &str, reply: Sender<
 
 async fn check(letters: &Letters) -> Result<String, Failed> {
     let path = letters.answers.borrow().supervisor().config.clone();
-    let text = aside("letter", move || fs::read_to_string(path)).await.and_then(|read| read)?;
+    let text = aside(move || fs::read_to_string(path)).await.and_then(|read| read)?;
     let Answered { text, .. } = letters.ask(&format!("check\n{text}")).await?;
     let Some(Answer { verdict, text }) = Answer::parse(&text) else { return Ok(text) };
     Ok(format!("{}\n{}{text}", verdict.word(), letters.answers.borrow().itself()))

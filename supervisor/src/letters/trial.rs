@@ -21,7 +21,7 @@ use crate::upgrade::Itself;
 /// Has both boxes try the file of this one for `time`.
 pub(super) async fn both(letters: &Letters, peer: &str, time: Duration) -> Result<String, Failed> {
     let itself = letters.answers.borrow().supervisor().clone();
-    let read = aside("letter", move || Candidate::read(&itself)).await?;
+    let read = aside(move || Candidate::read(&itself)).await?;
     let candidate = read.map_err(refusal)?;
     let shown = said(&letters.reload(candidate.clone(), Wish::Show).await).map_err(refusal)?;
     let question = format!("try {}\n{}", time.as_secs(), candidate.config.text);
@@ -32,7 +32,7 @@ pub(super) async fn both(letters: &Letters, peer: &str, time: Duration) -> Resul
     said(&text)
         .map_err(|why| refusal(format!("{peer}: {why}nothing was changed on either box")))?;
     let (path, text) = (candidate.config.path.clone(), candidate.config.text.clone());
-    let taken = match aside("letter", move || trial_file::stage(&path, &text)).await? {
+    let taken = match aside(move || trial_file::stage(&path, &text)).await? {
         Ok(()) => said(&letters.reload(candidate, Wish::Try(time)).await),
         Err(error) => Err(error.to_string()),
     };
@@ -56,7 +56,7 @@ pub(super) async fn confirm(letters: &Letters, peer: &str) -> Result<String, Fai
     said(&letters.trying(Trying::Keep).await)
         .map_err(|why| refusal(format!("too late: {why}{peer} goes back as well")))?;
     let path = letters.answers.borrow().supervisor().config.clone();
-    let kept = aside("letter", move || trial_file::keep(&path)).await?;
+    let kept = aside(move || trial_file::keep(&path)).await?;
     let kept = kept.map_or_else(|error| unwritten("this box", &error), |()| String::new());
     Ok(format!("ok\nboth boxes keep the configuration\n{kept}{told}"))
 }

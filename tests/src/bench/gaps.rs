@@ -47,8 +47,7 @@ const fn happening(
 }
 
 /// Everything that can be measured here.
-pub static HAPPENINGS: [Happening; 9] = [
-    happening("nothing", "nothing happens", Then::Unnoticed, |_, _| Ok(())),
+pub static HAPPENINGS: [Happening; 8] = [
     happening("planned", "planned switch", Then::Served(Second), |it, lab| (it.away)(lab)),
     happening("power", "box loss by power", Then::Served(Second), |_, lab| {
         lab.power_off(First);
@@ -87,6 +86,12 @@ pub fn run(system: &System, happening: &Happening, lab: &Lab) -> Result<Vec<Row>
     for turn in 0..trial.turns {
         restore(system, lab)?;
         sleep(PHASE * turn);
+        if matches!(happening.then, Then::Unnoticed) {
+            let before = Instant::now();
+            sleep(system.patience);
+            let gap = millis(lab.client().since(before).silence);
+            seen.part(&format!("{what}: as long before, when nothing happens"), gap);
+        }
         let (doubles, start) = (lab.doubles().len(), Instant::now());
         (happening.act)(system, lab)?;
         match happening.then {
@@ -153,7 +158,7 @@ impl Seen {
         let doubles = lab.doubles().into_iter().skip(doubles);
         self.doubled.push(millis(doubles.map(|it| it.until - it.since).sum()));
         let holders: Vec<_> = lab.holders().into_iter().map(name).collect();
-        let answered = lab.client().last().is_some_and(|(_, ago)| ago < SOON);
+        let answered = lab.client().last().is_some_and(|(_, ago)| ago < MUTE);
         self.mute |= !answered;
         let mute = if answered { "" } else { ", mute" };
         let holders = if holders.is_empty() { "nobody".to_owned() } else { holders.join(" and ") };
@@ -228,6 +233,9 @@ fn millis(time: Duration) -> f64 {
 
 /// Each time at another moment between two heartbeats: ten of these are spread evenly over 200 ms, and over 20.
 const PHASE: Duration = Duration::from_millis(61);
+
+/// Who has not answered for so long does not only wait for a processor.
+const MUTE: Duration = Duration::from_secs(1);
 
 /// Long enough for an answer, and for a change of mind to show.
 const SOON: Duration = Duration::from_millis(150);

@@ -47,6 +47,7 @@ fn no_more_files(lab: &Lab) -> Result<String, Failure> {
         }
         let short = |lab: &Lab| lab.log(First).contains("only what was put by is left");
         expect(lab.wait_for(LONG, short), "it was not told that no file can be opened")?;
+        lab.kill(First, "twobox-guard")?;
         lab.kill(First, "serve")?;
         thread::sleep(LONG / 2);
         served_by(lab, First)
@@ -63,6 +64,8 @@ fn no_more_files(lab: &Lab) -> Result<String, Failure> {
         Supervisor::of(id)?.limit(Resource::Nofile, getrlimit(Resource::Nofile).maximum)?;
     }
     is(lab, Second, "standby")?;
+    let guarded = |lab: &Lab| lab.find(First, "twobox-guard").is_ok();
+    expect(lab.wait_for(LONG, guarded), "it has no guard")?;
     expect(lab.boots(First) + lab.boots(Second) == 2, "a box was shot, or reset itself")?;
     Ok(measured)
 }

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 
+use rustix::process::Pid;
+
 use super::config::Choices;
 use super::crowd::Manners;
 use super::expectations::{PATIENCE, one_holder, order, served_by, whole};
@@ -107,7 +109,6 @@ impl Trouble {
                 order(lab, First, "standby")?;
                 served_by(lab, Second)?;
                 order(lab, First, "resume")?;
-                served_by(lab, First)?;
             }
             Self::ServiceDies => {
                 let again = lab.log(First).matches("runs again").count();
@@ -142,8 +143,13 @@ impl Trouble {
             }
         }
         let fine = |lab: &Lab| {
+            let role = lab.role(First);
+            if role.as_deref() == Some("failed") {
+                // Its service was killed once too often, or while it began.
+                let _ = order(lab, First, "clear");
+            }
             lab.serving() == Some(First)
-                && lab.role(First).as_deref() == Some("active")
+                && role.as_deref() == Some("active")
                 && lab.role(Second).as_deref() == Some("standby")
         };
         expect(lab.wait_for(PATIENCE, fine), format!("the pair is not whole after {self:?}"))
@@ -159,6 +165,7 @@ struct Age {
     own: u64,
     files: usize,
     threads: u64,
+    pid: Pid,
 }
 
 impl Age {
@@ -169,10 +176,12 @@ impl Age {
             own: number(&supervisor.folder().join("smaps_rollup"), "Anonymous")?,
             files: supervisor.files()?.len(),
             threads: supervisor.status("Threads")?,
+            pid: supervisor.pid(),
         })
     }
 
     fn is_not_beyond(&self, before: &Self) -> Result<(), Failure> {
+        expect(self.pid == before.pid, "it was started again on the way")?;
         expect(self.files <= before.files, "it has more files open")?;
         expect(self.threads <= before.threads, "it has more threads")?;
         expect(self.own <= before.own + GROWN, "it has more memory of its own")?;
@@ -182,7 +191,7 @@ impl Age {
 
 impl fmt::Display for Age {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { resident, own, files, threads } = self;
+        let Self { resident, own, files, threads, .. } = self;
         write!(
             formatter,
             "{resident} KiB resident, {own} KiB its own, {files} files, {threads} threads"

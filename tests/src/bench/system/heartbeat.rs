@@ -19,7 +19,6 @@ pub(super) const TUNED: System = System {
     comm: "heartbeat",
     trials: &[
         trial("idle", 3),
-        trial("nothing", 1),
         trial("planned", 3),
         trial("power", 3),
         trial("hang", 1),

@@ -18,7 +18,6 @@ pub(super) const TUNED: System = System {
     comm: "keepalived",
     trials: &[
         trial("idle", 3),
-        trial("nothing", 1),
         trial("planned", 3),
         trial("power", 3),
         trial("hang", 1),

@@ -18,7 +18,6 @@ pub(super) const DEFAULTS: System = System {
     comm: "twobox",
     trials: &[
         trial("idle", 5),
-        trial("nothing", 3),
         Trial { most: Some(30.0), ..trial("planned", 10) },
         Trial { most: Some(1_200.0), ..trial("power", 6) },
         trial("hang", 2),
@@ -28,7 +27,7 @@ pub(super) const DEFAULTS: System = System {
         trial("all", 1),
         trial("cables", 3),
     ],
-    patience: Duration::from_secs(4),
+    patience: Duration::from_secs(5),
     status: Some(&["/run/twobox", "status"]),
     lab: || lab(Choices::default()),
     away: |lab| order(lab, First, "standby"),

@@ -1,0 +1,22 @@
+//! How does the loop have something done that may take its time? By a thread of its own, whose result it takes in later.
+
+use std::io;
+
+use board::rights::Rights;
+use board::threads;
+use smol::channel::bounded;
+
+/// What `work` comes to, done with `rights`.
+///
+/// # Errors
+///
+/// When there can be no thread.
+pub(crate) async fn aside<T: Send + 'static>(
+    name: &str,
+    rights: Rights,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let (done, result) = bounded(1);
+    threads::spawn(name, rights, move || drop(done.try_send(work())))?;
+    result.recv().await.map_err(io::Error::other)
+}
