@@ -99,6 +99,8 @@ pub enum Refusal {
     TimesApart,
     /// The peer would not know the key by which this box signs.
     KeyUnknown,
+    /// This box would not know the key by which the peer signs.
+    KeyInUse,
 }
 
 impl fmt::Display for Refusal {
@@ -140,6 +142,9 @@ impl fmt::Display for Refusal {
             Self::KeyUnknown => {
                 "the peer would not know the new key: add it below the old one on both boxes first, or say twobox \
                  maintenance on both"
+            }
+            Self::KeyInUse => {
+                "the peer signs with a key that would be gone: put the new key first on both boxes, and reload both, before"
             }
             Self::NotFit => "a resource has failed here: mend the cause, then say twobox clear",
         })

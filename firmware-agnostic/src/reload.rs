@@ -50,15 +50,28 @@ impl Node {
         }
     }
 
-    /// Whether this box may sign with the first of the keys `new` now, while it has `old`, and so has its peer as far as is
-    /// known.
+    /// Whether this box may have the keys `new` instead of `old` now, which its peer has too as far as is known, and signs
+    /// with the one called `theirs`.
     ///
     /// # Errors
     ///
-    /// When the peer would hear nothing that it can read any more, and one of the boxes would shoot.
-    pub fn may_change_keys(&self, old: &Keys, new: &Keys, now: Instant) -> Result<(), Refusal> {
-        let alone = self.peer.hears(now).is_empty() || self.asks == Asks::Maintenance;
-        if alone || new.are_read_with(old) { Ok(()) } else { Err(Refusal::KeyUnknown) }
+    /// When one of the boxes would hear nothing that it can read any more, and shoot.
+    pub fn may_change_keys(
+        &self,
+        old: &Keys,
+        new: &Keys,
+        theirs: Option<u8>,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        if self.peer.hears(now).is_empty() || self.asks == Asks::Maintenance {
+            Ok(())
+        } else if !new.are_read_with(old) {
+            Err(Refusal::KeyUnknown)
+        } else if theirs.is_some_and(|id| !new.has_like(old, id)) {
+            Err(Refusal::KeyInUse)
+        } else {
+            Ok(())
+        }
     }
 
     /// Goes on with other settings, and tells what to do about it, as [`Node::step`] does.

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use firmware_agnostic::frame::{Key, Keys};
+use firmware_agnostic::frame::{self, Key, Keys, PairId, Version, Word};
 use firmware_agnostic::heartbeat::{Fingerprint, Priority, Role};
 use firmware_agnostic::identity::{LinkId, ResourceId};
 use firmware_agnostic::news::News;
 use firmware_agnostic::node::{Action, Actions, Event};
 use firmware_agnostic::order::{Order, Refusal, Until};
 use firmware_agnostic::peer::Carries;
+use firmware_agnostic::reception::Reception;
 use firmware_agnostic::recovery::{OnFailure, Policy};
 use firmware_agnostic::reload::Reloaded;
 use firmware_agnostic::settings::{Settings, Times, Timing};
@@ -99,21 +100,30 @@ fn the_boxes_do_not_miss_each_other_in_between() {
 }
 
 #[test]
-fn no_box_signs_with_a_key_that_the_peer_may_not_have() {
+fn both_boxes_know_the_keys_of_each_other() {
     let ring = |keys: &[(u8, &[u8])]| {
         Keys::new(keys.iter().map(|(id, secret)| Key::new(*id, secret))).unwrap()
     };
     let (old, new) = (ring(&[(1, b"old")]), ring(&[(2, b"new")]));
     let both = [ring(&[(1, b"old"), (2, b"new")]), ring(&[(2, b"new"), (1, b"old")])];
     let mut standby = Scene::standby();
-    let may =
-        |scene: &Scene, from: &Keys, to: &Keys| scene.node.may_change_keys(from, to, scene.now);
+    let may = |scene: &Scene, from: &Keys, to: &Keys| {
+        scene.node.may_change_keys(from, to, None, scene.now)
+    };
     for (from, to) in [(&old, &both[0]), (&both[0], &both[1]), (&both[1], &new)] {
         assert_eq!(may(&standby, from, to), Ok(()));
     }
     for to in [&new, &both[1], &ring(&[(1, b"new")])] {
         assert_eq!(may(&standby, &old, to), Err(Refusal::KeyUnknown));
     }
+    let pair = PairId::of("pair");
+    let mut reception = Reception::new(both[0].clone(), pair);
+    let heartbeat = standby.node.heartbeat(standby.now);
+    let word = Word { version: Version::NEWEST, number: 1, heartbeat };
+    reception.receive(LINK, &frame::encode(&word, &both[1], pair), standby.now).unwrap();
+    assert_eq!(reception.signed_with(), Some(2));
+    let drops = |theirs| standby.node.may_change_keys(&both[1], &new, Some(theirs), standby.now);
+    assert_eq!([drops(1), drops(2)], [Err(Refusal::KeyInUse), Ok(())]);
     assert_eq!(standby.order(Order::Maintenance(Until::Reboot)), Ok(()));
     assert_eq!(may(&standby, &old, &new), Ok(()), "nobody acts on what it does not hear");
 }

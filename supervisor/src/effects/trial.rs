@@ -59,7 +59,9 @@ impl Effects {
         if open && wish != Wish::Show {
             return Err(ON_TRIAL.to_owned());
         }
-        node.may_change_keys(&self.keys, &candidate.keys, now).map_err(|it| it.to_string())?;
+        let theirs = self.reception.borrow().signed_with();
+        node.may_change_keys(&self.keys, &candidate.keys, theirs, now)
+            .map_err(|it| it.to_string())?;
         let before = Candidate { config: self.config.as_ref().clone(), keys: self.keys.clone() };
         let outcome = self.reload(candidate, wish, node, now)?;
         if wish != Wish::Show {
