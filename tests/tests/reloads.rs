@@ -8,7 +8,7 @@ use firmware_agnostic::identity::{LinkId, ResourceId};
 use firmware_agnostic::news::News;
 use firmware_agnostic::node::{Action, Actions, Event};
 use firmware_agnostic::order::{Order, Refusal, Until};
-use firmware_agnostic::peer::Carries;
+use firmware_agnostic::peer::{Carries, Health};
 use firmware_agnostic::reception::Reception;
 use firmware_agnostic::recovery::{OnFailure, Policy};
 use firmware_agnostic::reload::Reloaded;
@@ -66,6 +66,15 @@ fn links_keep_what_they_have_heard_and_new_ones_have_their_time() {
     assert!(!told(&mut standby, THIRD, Carries::Nothing), "it has its time");
     standby.silence(Duration::from_millis(200));
     assert!(told(&mut standby, THIRD, Carries::Nothing));
+}
+
+#[test]
+fn a_peer_that_is_silent_does_not_come_back_to_life() {
+    let mut standby = Scene::standby();
+    standby.silence(2 * SECOND);
+    standby.reload_with(&[None, None, None]);
+    assert_eq!(standby.node.peer().health(standby.now), Health::Dead);
+    assert_eq!(standby.node.role(), Role::Fencing);
 }
 
 #[test]
