@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use board::rights::Rights;
 use board::threads;
 
+use crate::config::mark;
+
 /// Puts `text` beside the file at `path`, with its owner and rights.
 pub(crate) fn stage(path: &Path, text: &str) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
@@ -32,16 +34,25 @@ pub(crate) fn keep(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
+/// Removes what lies beside the file at `path`.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    fs::canonicalize(path).and_then(|path| fs::remove_file(beside(&path)))
+}
+
 /// Removes what lies beside the file at `path`, soon; or, if that was `kept` already, puts `before` back in its place.
-pub(crate) fn give_up(path: &Path, before: Option<String>) {
+pub(crate) fn give_up(path: &Path, kept: bool, before: String) {
     let path = path.to_owned();
     let work = move || {
-        let done = match before {
-            Some(text) => stage(&path, &text).and_then(|()| keep(&path)),
-            None => fs::canonicalize(&path).and_then(|path| fs::remove_file(beside(&path))),
-        };
+        let shown = path.display();
+        let done =
+            if kept { stage(&path, &before).and_then(|()| keep(&path)) } else { remove(&path) };
         if let Err(error) = done {
-            log::error!("{}: the configuration before is not in it: {error}", path.display());
+            log::error!("{shown}: the configuration before is not in it: {error}");
+        } else if fs::read_to_string(&path).is_ok_and(|text| mark(&text) != mark(&before)) {
+            log::error!(
+                "{shown} has the configuration that was given up: this box takes it when it starts again, and the other \
+                 one does not; put the one before back, or try it again"
+            );
         }
     };
     if let Err(error) = threads::spawn("trial", Rights::FILES, work) {

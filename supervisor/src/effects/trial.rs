@@ -59,6 +59,9 @@ impl Effects {
         if open && wish != Wish::Show {
             return Err(ON_TRIAL.to_owned());
         }
+        let theirs = self.reception.borrow().signed_with();
+        node.may_change_keys(&self.keys, &candidate.keys, theirs, now)
+            .map_err(|it| it.to_string())?;
         let before = Candidate { config: self.config.as_ref().clone(), keys: self.keys.clone() };
         let outcome = self.reload(candidate, wish, node, now)?;
         if wish != Wish::Show {
@@ -149,7 +152,7 @@ impl Effects {
             Ok((reloaded, _)) => {
                 log::warn!("the configuration on trial is given up, {why}: the one before is back");
                 let kept = trial.stage == Stage::KeptOnWord;
-                trial_file::give_up(&self.itself.config, kept.then_some(trial.before.config.text));
+                trial_file::give_up(&self.itself.config, kept, trial.before.config.text);
                 reloaded
             }
             Err(reasons) => {
@@ -189,12 +192,15 @@ impl Trial {
             .then(|| format!("on trial for {left} more, see reload --confirm"))
     }
 
-    /// Whether the other box, on whose word this one has kept it, has gone back itself.
+    /// Whether the other box, on whose word this one has kept it, has gone back itself. Where nothing had changed here,
+    /// there is nothing to go back to.
     fn gone_back(&self, node: &Node) -> bool {
+        let before = self.before.config.settings.config;
         let says = node.peer().last_word().map(|word| word.config);
         self.stage == Stage::KeptOnWord
             && self.heard
-            && says == Some(self.before.config.settings.config)
+            && before != self.tried
+            && says == Some(before)
     }
 }
 

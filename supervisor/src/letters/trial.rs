@@ -81,7 +81,7 @@ pub(super) fn take(
     let taken =
         said(&wait(inputs, |reply| Input::Reload(Box::new(candidate), Wish::Try(time), reply)));
     if taken.is_err() {
-        trial_file::give_up(&itself.config, None);
+        let _ = trial_file::remove(&itself.config);
     }
     taken
 }

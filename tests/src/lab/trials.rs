@@ -65,6 +65,11 @@ pub(super) fn kept(lab: &Lab) -> Result<String, Failure> {
         let same = after[0] == after[1] && after[0] != before[0];
         expect(same, format!("{before:?} became {after:?}"))?;
     }
+    // Who has it already goes back to nothing.
+    told(lab, First, &["reload", "--both", "--for", "4s"], 0)?;
+    told(lab, First, &["reload", "--confirm"], 0)?;
+    std::thread::sleep(Duration::from_secs(1));
+    expect(!lab.log(Second).contains("is given up"), "what both have was given up")?;
     is(lab, Second, "standby")?;
     silence_below(lab, start, NOTHING)
 }
@@ -81,6 +86,12 @@ pub(super) fn unconfirmed(lab: &Lab) -> Result<String, Failure> {
     expect(lab.wait_for(PATIENCE, back), "the boxes did not go back")?;
     told(lab, First, &["reload", "--confirm"], 1)?;
     expect(file(lab, Second)? == old, "the file of server2 was changed")?;
+    let left = "has the configuration that was given up";
+    expect(
+        lab.wait_for(PATIENCE, |lab| lab.log(First).contains(left)),
+        "nobody tells of the file",
+    )?;
+    expect(!lab.log(Second).contains(left), "the file of server2 is the one before")?;
     let beside = lab.machine(Second).run().join("twobox.toml.new");
     expect(lab.wait_for(PATIENCE, |_| !beside.exists()), "what was tried lies there still")?;
     is(lab, Second, "standby")?;
