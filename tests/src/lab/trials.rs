@@ -51,14 +51,24 @@ pub(super) fn kept(lab: &Lab) -> Result<String, Failure> {
         change(lab, &from, &to)?;
         let said = told(lab, First, &["reload", "--both", "--for", "4s"], 0)?;
         expect(said.contains("pair.failback_hold: ") && said.contains("--confirm"), said)?;
-        expect(file(lab, Second)? == old, "the file was written before it was confirmed")?;
-        for words in [&["reload"][..], &["upgrade"], &["reload", "--both"]] {
-            let said = told(lab, Second, words, 1)?;
-            expect(said.contains("is on trial"), said)?;
+        for id in BoxId::BOTH {
+            expect(file(lab, id)? == old, "a file was written before it was confirmed")?;
+        }
+        for (id, words) in [
+            (Second, &["reload"][..]),
+            (Second, &["upgrade"][..]),
+            (Second, &["reload", "--both"][..]),
+            (First, &["reload", "--both"][..]),
+        ] {
+            let said = told(lab, id, words, 1)?;
+            expect(said.contains("is on trial for "), said)?;
         }
         let status = told(lab, Second, &["status"], 0)?;
         expect(status.contains("configuration: on trial for "), status)?;
-        told(lab, on, &["reload", "--confirm"], 0)?;
+        for on in [on, on, on.other()] {
+            let said = told(lab, on, &["reload", "--confirm"], 0)?;
+            expect(!said.contains("warning"), said)?;
+        }
         expect(file(lab, Second)? == file(lab, First)?, "the files differ")?;
         std::thread::sleep(Duration::from_secs(5));
         let after = marks(lab)?;
@@ -79,21 +89,23 @@ pub(super) fn unconfirmed(lab: &Lab) -> Result<String, Failure> {
     ready(lab)?;
     let (start, before, old) = (Instant::now(), marks(lab)?, file(lab, Second)?);
     change(lab, "failback_hold = \"2s\"", "failback_hold = \"3s\"")?;
+    let tried = file(lab, First)?;
     told(lab, First, &["reload", "--both", "--for", "3s"], 0)?;
+    expect(file(lab, First)? == old, "the file of server1 is not the one that was proven")?;
     let during = marks(lab)?;
     expect(during[0] == during[1] && during != before, format!("{before:?}, {during:?}"))?;
     let back = |lab: &Lab| marks(lab).is_ok_and(|marks| marks == before);
     expect(lab.wait_for(PATIENCE, back), "the boxes did not go back")?;
     told(lab, First, &["reload", "--confirm"], 1)?;
-    expect(file(lab, Second)? == old, "the file of server2 was changed")?;
-    let left = "has the configuration that was given up";
-    expect(
-        lab.wait_for(PATIENCE, |lab| lab.log(First).contains(left)),
-        "nobody tells of the file",
-    )?;
-    expect(!lab.log(Second).contains(left), "the file of server2 is the one before")?;
-    let beside = lab.machine(Second).run().join("twobox.toml.new");
-    expect(lab.wait_for(PATIENCE, |_| !beside.exists()), "what was tried lies there still")?;
+    for id in BoxId::BOTH {
+        let run = lab.machine(id).run();
+        expect(file(lab, id)? == old, format!("the file of {} is not the one before", name(id)))?;
+        let aside = |_: &Lab| !run.join("twobox.toml.new").exists();
+        expect(lab.wait_for(PATIENCE, aside), "what was tried lies there still")?;
+        let rejected = fs::read_to_string(run.join("twobox.toml.rejected"))?;
+        expect(rejected == tried, format!("what was given up is {rejected}"))?;
+        expect(lab.log(id).contains("twobox.toml.rejected"), "nobody tells where it is")?;
+    }
     is(lab, Second, "standby")?;
     silence_below(lab, start, NOTHING)
 }
@@ -144,8 +156,9 @@ pub(super) fn word_lost(lab: &Lab) -> Result<String, Failure> {
     lab.mend_all();
     let back = |lab: &Lab| marks(lab).is_ok_and(|marks| marks == before);
     expect(lab.wait_for(PATIENCE, back), "the boxes have not both gone back")?;
-    let restored = |lab: &Lab| file(lab, Second).is_ok_and(|text| text == old);
-    expect(lab.wait_for(PATIENCE, restored), "the file of server2 is the one that was tried")?;
+    let restored =
+        |lab: &Lab| BoxId::BOTH.iter().all(|id| file(lab, *id).is_ok_and(|it| it == old));
+    expect(lab.wait_for(PATIENCE, restored), "a file is the one that was tried")?;
     served_by(lab, First)?;
     Ok("server2 went back after server1".to_owned())
 }
