@@ -88,7 +88,7 @@ impl Effects {
             Stage::KeptOnWord => {
                 let left = Time(trial.until - now);
                 Some(format!(
-                    "the other box may still go back from what this one has kept: wait for {left}"
+                    "the other box may go back yet: say twobox reload --confirm here too, or wait for {left}"
                 ))
             }
             Stage::Kept => None,
@@ -149,8 +149,8 @@ impl Effects {
             Stage::Open => self.go_back(trial, "nobody has confirmed it", node, now),
             // A silent box may have gone back, and not have said so yet.
             Stage::KeptOnWord if node.peer().hears(now).is_empty() || !trial.heard => {
-                let rings = self.rings_after(SETTLE);
-                self.trial = Some(Trial { until: now + SETTLE, _rings: rings, ..trial });
+                let rings = self.rings_after(AGAIN);
+                self.trial = Some(Trial { until: now + AGAIN, _rings: rings, ..trial });
                 None
             }
             Stage::KeptOnWord | Stage::Kept => {
@@ -236,7 +236,8 @@ impl Trial {
     }
 }
 
-/// How much later the other box may go back that has not heard in time that this one keeps it.
-const SETTLE: Duration = Duration::from_secs(10);
-/// How often it is tried to go back, where that cannot be while something moves.
+/// How much later the other box may go back that has not heard in time that this one keeps it: it began when it had the
+/// answer, and no letter takes longer than five minutes.
+const SETTLE: Duration = Duration::from_secs(310);
+/// How soon it is looked again, where it cannot go back while something moves, or the other box is silent.
 const AGAIN: Duration = Duration::from_secs(1);

@@ -65,7 +65,10 @@ pub(super) fn kept(lab: &Lab) -> Result<String, Failure> {
         }
         let status = told(lab, Second, &["status"], 0)?;
         expect(status.contains("configuration: on trial for "), status)?;
-        for on in [on, on, on.other()] {
+        told(lab, on, &["reload", "--confirm"], 0)?;
+        let said = told(lab, on.other(), &["upgrade"], 1)?;
+        expect(said.contains("or wait for 31"), format!("a letter may take longer: {said}"))?;
+        for on in [on, on.other()] {
             let said = told(lab, on, &["reload", "--confirm"], 0)?;
             expect(!said.contains("warning"), said)?;
         }
