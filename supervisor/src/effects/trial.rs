@@ -64,18 +64,29 @@ impl Effects {
         node.may_change_keys(&self.keys, &candidate.keys, now).map_err(|it| it.to_string())?;
         let before = Candidate { config: self.config.as_ref().clone(), keys: self.keys.clone() };
         let outcome = self.reload(candidate, wish, node, now)?;
-        if wish != Wish::Show {
+        let changed = outcome.0.is_some();
+        if changed {
             self.trial = None;
         }
         if let Wish::Try(time) = wish {
-            log::warn!(
-                "the configuration is on trial: say twobox reload --confirm within {}",
-                Time(time)
-            );
+            if changed {
+                log::warn!(
+                    "the configuration is on trial: say twobox reload --confirm within {}",
+                    Time(time)
+                );
+            }
             let (tried, until) = (self.config.settings.config, now + time);
-            let (stage, rings) = (Stage::Open, self.rings_after(time));
-            let trial = Trial { before, tried, until, stage, heard: false, _rings: rings };
-            self.trial = Some(trial);
+            // With nothing to go back to, nothing is on trial here.
+            let stage = if changed { Stage::Open } else { Stage::Kept };
+            let rings = self.rings_after(time);
+            self.trial.get_or_insert(Trial {
+                before,
+                tried,
+                until,
+                stage,
+                heard: false,
+                _rings: rings,
+            });
         }
         Ok(outcome)
     }

@@ -12,7 +12,7 @@ use super::asks::{Failed, refusal};
 use super::{Answered, Letters, aside};
 use crate::client::{Answer, Verdict};
 use crate::config::{Config, mark};
-use crate::reload::Candidate;
+use crate::reload::{Candidate, NOTHING};
 use crate::request::Wish;
 use crate::run::{Input, Trying};
 use crate::trial_file;
@@ -27,11 +27,17 @@ pub(super) async fn both(letters: &Letters, peer: &str, time: Duration) -> Resul
     let shown = said(&letters.reload(candidate.clone(), Wish::Show).await).map_err(refusal)?;
     let question = format!("try {}\n{}", time.as_secs(), candidate.config.text);
     let Answered { text, .. } = letters.ask(&question).await.map_err(|why| {
-        let back = format!("if it has taken the file, it goes back within {}", Time(time));
+        let back = format!(
+            "nothing was changed on this box; if the other one has taken the file, it goes back within {}",
+            Time(time)
+        );
         Failed::Unsure(why, back)
     })?;
-    said(&text)
+    let text = said(&text)
         .map_err(|why| refusal(format!("{peer}: {why}nothing was changed on either box")))?;
+    if [&*shown, &text] == [NOTHING; 2] {
+        return Ok("ok\nnothing has changed: both boxes run with it already\n".to_owned());
+    }
     let taken = taken(letters, candidate, time).await;
     taken.map_err(|why| refusal(format!("{why}{peer} goes back within {}", Time(time))))?;
     let shown = shown.lines().filter(|line| !line.starts_with("nothing was changed"));
@@ -53,7 +59,7 @@ async fn taken(letters: &Letters, candidate: Candidate, time: Duration) -> Resul
     begun.and_then(|it| it).map_err(|error| format!("{error}\n"))?;
     let (path, tried) = (candidate.config.path.clone(), candidate.config.text.clone());
     let taken = said(&letters.reload(candidate, Wish::Try(time)).await);
-    if taken.is_err() {
+    if untried(&taken) {
         // It is in the file again, as it was written.
         let back = aside(move || trial_file::keep(&path, &tried)).await.and_then(|it| it);
         back.unwrap_or_else(not_back);
@@ -99,9 +105,9 @@ pub(super) fn take(
     trial_file::begin(&itself.config, &running.text, text).map_err(|error| error.to_string())?;
     let taken =
         said(&wait(inputs, |reply| Input::Reload(Box::new(candidate), Wish::Try(time), reply)));
-    if taken.is_err() {
+    if untried(&taken) {
         // Somebody may have written it there as well.
-        let back = if mark(&here) == mark(text) {
+        let back = if taken.is_err() && mark(&here) == mark(text) {
             trial_file::keep(&itself.config, text)
         } else {
             trial_file::remove(&itself.config)
@@ -153,6 +159,11 @@ fn said(answer: &str) -> Result<String, String> {
         Some(Answer { text, .. }) => Err(text),
         None => Err("it makes no sense\n".to_owned()),
     }
+}
+
+/// Whether nothing is on trial here after this was said.
+fn untried(said: &Result<String, String>) -> bool {
+    said.as_ref().map_or(true, |text| text == NOTHING)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for unwrap_or_else")]

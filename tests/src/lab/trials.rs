@@ -36,6 +36,8 @@ pub(super) fn refused(lab: &Lab) -> Result<String, Failure> {
     let said = told(lab, First, &["reload", "--both"], 1)?;
     expect(said.contains("was changed there"), said)?;
     put(lab, First, &first)?;
+    let said = told(lab, First, &["reload", "--both", "--for", "2h"], 1)?;
+    expect(said.contains("2h is too long for a trial"), said)?;
     expect(marks(lab)? == before, "something has changed")?;
     Ok("nothing has changed".to_owned())
 }
@@ -79,7 +81,14 @@ pub(super) fn kept(lab: &Lab) -> Result<String, Failure> {
         expect(same, format!("{before:?} became {after:?}"))?;
     }
     // Who has it already goes back to nothing.
-    told(lab, First, &["reload", "--both", "--for", "4s"], 0)?;
+    let said = told(lab, First, &["reload", "--both", "--for", "4s"], 0)?;
+    expect(said.starts_with("nothing has changed"), said)?;
+    for id in BoxId::BOTH {
+        let status = told(lab, id, &["status"], 0)?;
+        expect(!status.contains("on trial"), status)?;
+        let beside = lab.machine(id).run().join("twobox.toml.new");
+        expect(!beside.exists(), "what nobody tries lies there")?;
+    }
     told(lab, First, &["reload", "--confirm"], 0)?;
     std::thread::sleep(Duration::from_secs(1));
     expect(!lab.log(Second).contains("is given up"), "what both have was given up")?;
