@@ -38,6 +38,8 @@ pub(crate) struct Trial {
     stage: Stage,
     /// The other box has said that it has the new one too.
     heard: bool,
+    /// It cannot go back yet, which was said, and is tried again.
+    waits: bool,
     _rings: Task<()>,
 }
 
@@ -85,6 +87,7 @@ impl Effects {
                 until,
                 stage,
                 heard: false,
+                waits: false,
                 _rings: rings,
             });
         }
@@ -186,10 +189,12 @@ impl Effects {
                 reloaded
             }
             Err(reasons) => {
-                log::error!("the configuration before cannot come back yet: {reasons}");
+                if !trial.waits {
+                    log::error!("the configuration before cannot come back yet: {reasons}");
+                }
                 let rings = self.rings_after(AGAIN);
                 let until = now.min(trial.until);
-                self.trial = Some(Trial { until, _rings: rings, ..trial });
+                self.trial = Some(Trial { until, waits: true, _rings: rings, ..trial });
                 None
             }
         }
@@ -200,7 +205,7 @@ impl Effects {
         let Some(trial) = &mut self.trial else { return };
         let says = node.peer().last_word().map(|word| word.config);
         trial.heard |= says == Some(trial.tried);
-        if trial.gone_back(node) {
+        if !trial.waits && trial.gone_back(node) {
             self.soon(Input::TrialOver);
         }
     }

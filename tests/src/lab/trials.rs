@@ -122,6 +122,23 @@ pub(super) fn unconfirmed(lab: &Lab) -> Result<String, Failure> {
     silence_below(lab, start, NOTHING)
 }
 
+/// A box that is busy when the time is over goes back as soon as it can, and says once that it waits.
+pub(super) fn busy(lab: &Lab) -> Result<String, Failure> {
+    ready(lab)?;
+    let before = marks(lab)?;
+    change(lab, "# here", STUBBORN)?;
+    told(lab, First, &["reload", "--both", "--for", "3s"], 0)?;
+    let started = |lab: &Lab| lab.log(First).contains("stubborn runs");
+    expect(lab.wait_for(PATIENCE, started), "what was added does not run")?;
+    order(lab, First, "standby")?;
+    let back = |lab: &Lab| marks(lab).is_ok_and(|marks| marks == before);
+    expect(lab.wait_for(PATIENCE, back), "the boxes have not both gone back")?;
+    let waits = lab.log(First).matches("cannot come back yet").count();
+    expect(waits == 1, format!("it was said {waits} times that it waits"))?;
+    served_by(lab, Second)?;
+    Ok("server1 went back once it had stopped".to_owned())
+}
+
 /// A confirmation that cannot be told confirms nothing.
 pub(super) fn parted(lab: &Lab) -> Result<String, Failure> {
     ready(lab)?;
@@ -231,3 +248,11 @@ fn told(lab: &Lab, id: BoxId, words: &[&str], code: i32) -> Result<String, Failu
     expect(ended == Some(code), format!("{}: {ended:?}: {said}", words.join(" ")))?;
     Ok(said.into_owned())
 }
+
+/// It takes five seconds to stop.
+const STUBBORN: &str = r#"[[resource]]
+kind = "process"
+name = "stubborn"
+command = ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done"]
+kill_after = "5s"
+"#;
