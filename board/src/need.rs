@@ -5,8 +5,9 @@
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::child::account::Account;
 use crate::secret::Secret;
 use rustix::net::netdevice::name_to_index;
 use rustix::net::{AddressFamily, SocketType, socket};
@@ -23,6 +24,12 @@ pub enum Need {
     Device(PathBuf),
     /// A file with a secret, which nobody else can read.
     Secret(PathBuf),
+    /// A user and groups that a program runs as, as [`Account::find`] takes them.
+    Account(Option<String>, Option<Vec<String>>),
+    /// A group whose members are let in.
+    Group(String),
+    /// A folder that files are made in, or that a program runs in.
+    Folder(PathBuf),
     /// What only root may do, or who has the capability (capabilities(7)).
     Right(Right),
 }
@@ -40,6 +47,17 @@ impl Need {
     /// The program that a command begins with.
     pub fn from_program(program: impl Into<PathBuf>) -> Self {
         Self::Program(program.into())
+    }
+
+    /// The folder of a file that is made when it is written.
+    pub fn folder_of(file: &Path) -> Self {
+        let folder = file.parent().filter(|folder| *folder != Path::new(""));
+        Self::Folder(folder.unwrap_or(Path::new(".")).to_owned())
+    }
+
+    /// Whether it may still come after the start, or a supervisor without it is better than none.
+    pub const fn can_wait(&self) -> bool {
+        matches!(self, Self::Account(..) | Self::Group(_) | Self::Folder(_))
     }
 
     /// What is wrong with it on this machine, and what to do about it; `None` when it is there.
@@ -62,6 +80,18 @@ impl Need {
                 let error = asked.err()?;
                 Some(format!("there is no interface {name} here: {error}; `ip link` lists them"))
             }
+            Self::Account(user, groups) => {
+                Some(Account::find(user.as_deref(), groups.as_deref()).err()?.to_string())
+            }
+            Self::Group(name) => Some(Account::group(name).err()?.to_string()),
+            Self::Folder(path) => match fs::metadata(path) {
+                Ok(file) if file.is_dir() => None,
+                Ok(_) => Some(format!("{} is no folder", path.display())),
+                Err(error) => Some(format!(
+                    "the folder {} is not here: {error}; make it, or correct the path",
+                    path.display()
+                )),
+            },
             Self::Right(right) => right.missing(),
             Self::Secret(path) => {
                 let error = Secret::read(path).err()?;
@@ -105,6 +135,10 @@ mod tests {
             Need::Program("/bin/sh".into()),
             Need::Interface("lo".to_owned()),
             Need::Device("/dev/null".into()),
+            Need::Account(Some("root".to_owned()), None),
+            Need::Account(None, Some(vec!["0".to_owned()])),
+            Need::Group("root".to_owned()),
+            Need::folder_of("/etc/x".as_ref()),
         ] {
             assert_eq!(need.missing(), None);
         }
@@ -119,6 +153,11 @@ mod tests {
             (Need::Interface("eth77".to_owned()), "eth77"),
             (Need::Device("/dev/ttyS77".into()), "/dev/ttyS77"),
             (Need::Device("/etc/passwd".into()), "/etc/passwd"),
+            (Need::Account(Some("nobody-here".to_owned()), None), "user nobody-here"),
+            (Need::Account(None, Some(vec!["none-here".to_owned()])), "group none-here"),
+            (Need::Group("none-here".to_owned()), "group none-here"),
+            (Need::folder_of("/nowhere/x".as_ref()), "the folder /nowhere is not here"),
+            (Need::Folder("/etc/passwd".into()), "/etc/passwd is no folder"),
         ] {
             let reason = need.missing().unwrap();
             assert!(reason.contains(name), "{reason}");

@@ -75,6 +75,8 @@ pub enum Refusal {
     NothingToConfirm,
     /// The named box is this one.
     NotThePeer,
+    /// The named box, whose power is to be cut, is this one.
+    CutsItself,
     /// This box has failed resources.
     NotFit,
     /// This box does not serve.
@@ -118,6 +120,7 @@ impl fmt::Display for Refusal {
             Self::NotThePeer => {
                 "that is this box: name the other one, whose power you have seen off"
             }
+            Self::CutsItself => "that is this box: name the other one, whose power is to be cut",
             Self::NotServing => "this box does not serve: say it on the box that does",
             Self::IsHome => "this box is home already",
             Self::GateClosed => "a resource keeps the gate closed: its data is not in step yet",
@@ -281,7 +284,7 @@ impl Node {
     ) -> Result<(), Refusal> {
         let peer_serves = self.peer.word(now).is_some_and(|word| word.role.holds_resources());
         if id == self.settings.me {
-            return Err(Refusal::NotThePeer);
+            return Err(Refusal::CutsItself);
         }
         match self.role {
             _ if matches!(self.shot, Shot::Ordered(_)) => return Err(Refusal::Busy),

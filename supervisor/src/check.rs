@@ -20,24 +20,35 @@ mod bounds;
 
 pub use bounds::{Bound, bounds};
 
+/// What of all that the file speaks of is looked for on this machine.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Look {
+    /// The key file, and what cuts the power of the other box.
+    Least,
+    /// What there is no start without too: interfaces, devices, programs, rights.
+    Start,
+    /// All: accounts and folders too.
+    Here,
+}
+
 /// Reads the file at `path` as [`load`] does, and tells what it promises.
 ///
 /// # Errors
 ///
 /// All that is wrong.
 pub fn check(path: &Path, who: Option<&str>, here: bool) -> Result<String, Error> {
-    load(path, who, here).map(|config| report(path, &config, here))
+    let look = if here { Look::Here } else { Look::Least };
+    load(path, who, look).map(|config| report(path, &config, here))
 }
 
-/// Reads the file at `path`, and looks at the files that it names. With `here`, the interfaces, devices, programs and
-/// rights that it takes are looked for too.
+/// Reads the file at `path`, and looks for what it takes.
 ///
 /// # Errors
 ///
 /// All that is wrong.
-pub fn load(path: &Path, who: Option<&str>, here: bool) -> Result<Config, Error> {
+pub fn load(path: &Path, who: Option<&str>, look: Look) -> Result<Config, Error> {
     let config = Config::load(path, who)?;
-    let complaints = missing(&config, here);
+    let complaints = missing(&config, look);
     if complaints.is_empty() {
         return Ok(config);
     }
@@ -53,7 +64,7 @@ pub(crate) fn read(text: &str, path: &Path, who: &str) -> Result<Config, Error> 
     let identity = Identity { told: Some(who.to_owned()), ..Identity::of_this_machine() };
     let wrong = |complaints| Error::Wrong { path: path.to_owned(), complaints };
     let config = Config::read(text, &identity).map_err(wrong)?;
-    let complaints = missing(&config, true);
+    let complaints = missing(&config, Look::Here);
     if complaints.is_empty() {
         return Ok(Config { path: path.to_owned(), ..config });
     }
@@ -61,7 +72,7 @@ pub(crate) fn read(text: &str, path: &Path, who: &str) -> Result<Config, Error> 
 }
 
 /// What the file speaks of and this machine does not have.
-pub fn missing(config: &Config, here: bool) -> Vec<Complaint> {
+pub fn missing(config: &Config, look: Look) -> Vec<Complaint> {
     let me = config.settings.me;
     let mut complaints = Vec::new();
     let mut complain = |(line, column), word: String, reason: String| {
@@ -77,7 +88,7 @@ pub fn missing(config: &Config, here: bool) -> Vec<Complaint> {
     for reason in needs.filter_map(|need| need.missing()) {
         complain(places.fence[peer.place()], format!("box.{}.fence", config.name(peer)), reason);
     }
-    if here {
+    if look != Look::Least {
         let needs = config.witnesses.iter().flat_map(board::check::Config::needs);
         for reason in needs.filter_map(|need| need.missing()) {
             complain(places.witnesses, "witness".to_owned(), reason);
@@ -87,7 +98,9 @@ pub fn missing(config: &Config, here: bool) -> Vec<Complaint> {
             complain(places.links, "link".to_owned(), format!("{name}: {reason}"));
         }
         for (resource, place) in config.resources.iter().zip(&places.resources) {
-            for (name, reason) in named(&resource.name, resource.needs(me)) {
+            let mut needs = resource.needs(me);
+            needs.retain(|need| look == Look::Here || !need.can_wait());
+            for (name, reason) in named(&resource.name, needs) {
                 complain(*place, "resource".to_owned(), format!("{name}: {reason}"));
             }
         }
@@ -99,7 +112,37 @@ pub fn missing(config: &Config, here: bool) -> Vec<Complaint> {
             complain(places.watchdog, "watchdog.device".to_owned(), reason);
         }
     }
+    if look == Look::Here {
+        for (word, place, need) in surroundings(config) {
+            if let Some(reason) = need.missing() {
+                complain(place, word.to_owned(), reason);
+            }
+        }
+    }
     complaints
+}
+
+/// What the supervisor itself is used by and writes to, with the word and the place of each.
+fn surroundings(config: &Config) -> Vec<(&'static str, (usize, usize), Need)> {
+    let (places, control) = (&config.places, &config.control);
+    let metrics = config.metrics.as_ref().map(|metrics| &metrics.file);
+    let groups = [
+        ("control.operators", places.control, &control.operators),
+        ("control.viewers", places.control, &control.viewers),
+    ];
+    let files = [
+        ("journal.file", places.journal, Some(&config.journal)),
+        ("history.file", places.history, Some(&config.history.file)),
+        ("metrics.file", places.metrics, metrics),
+        ("ready.file", places.ready, config.ready_file.as_ref()),
+    ];
+    let groups = groups
+        .into_iter()
+        .filter_map(|(word, place, group)| Some((word, place, Need::Group(group.clone()?))));
+    let files = files
+        .into_iter()
+        .filter_map(|(word, place, file)| Some((word, place, Need::folder_of(file?))));
+    groups.chain(files).collect()
 }
 
 fn named(name: &str, needs: Vec<Need>) -> impl Iterator<Item = (String, String)> {

@@ -102,6 +102,16 @@ pub struct Places {
     pub resources: Vec<(usize, usize)>,
     /// Of the first `[[hook]]`.
     pub hooks: (usize, usize),
+    /// Of `[control]`.
+    pub control: (usize, usize),
+    /// Of `[journal]`.
+    pub journal: (usize, usize),
+    /// Of `[history]`.
+    pub history: (usize, usize),
+    /// Of `[metrics]`.
+    pub metrics: (usize, usize),
+    /// Of `[ready]`.
+    pub ready: (usize, usize),
     /// Of `watchdog.device`.
     pub watchdog: (usize, usize),
 }
@@ -209,7 +219,19 @@ impl Config {
         let (watchdog, watchdog_place) =
             words::read_watchdog(root.section("watchdog"), timing, require);
         let me = boxes.as_ref().and_then(|boxes| boxes.find(identity, &root));
-        let (links_place, witnesses_place) = (root.place("link"), root.place("witness"));
+        let places = Places {
+            links: root.place("link"),
+            witnesses: root.place("witness"),
+            resources: resource_places,
+            hooks: hooks_place,
+            control: root.place("control"),
+            journal: root.place("journal"),
+            history: root.place("history"),
+            metrics: root.place("metrics"),
+            ready: root.place("ready"),
+            watchdog: watchdog_place,
+            ..Places::default()
+        };
         root.finish();
 
         let (boxes, pair, me) = (boxes?, pair?, me?);
@@ -231,15 +253,8 @@ impl Config {
             config: fingerprint::of(text),
             system: Fingerprint::default(),
         };
-        let places = Places {
-            key_file: pair.key_file_place,
-            fence: boxes.fence_places(),
-            links: links_place,
-            witnesses: witnesses_place,
-            resources: resource_places,
-            hooks: hooks_place,
-            watchdog: watchdog_place,
-        };
+        let places =
+            Places { key_file: pair.key_file_place, fence: boxes.fence_places(), ..places };
         let (boxes, fence) = boxes.into_parts();
         Some(Self {
             settings,

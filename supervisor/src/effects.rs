@@ -77,7 +77,7 @@ pub(crate) struct Effects {
     /// The number of the next frame.
     pub(crate) number: u32,
     /// The operator whose order the node is looking at.
-    pub(crate) asking: Option<Sender<String>>,
+    pub(crate) asking: Option<(Sender<String>, Order)>,
     /// That order is a drill: if it is taken, the peer gets its power back.
     pub(crate) drills: bool,
     /// What makes an answer of their silence.
@@ -224,7 +224,7 @@ impl Effects {
     ) -> Option<Event> {
         let (verdict, text) = match request {
             Request::Order(order) => {
-                self.asking = Some(reply);
+                self.asking = Some((reply, order));
                 return Some(Event::Order(order));
             }
             Request::Status(form) => {
@@ -242,8 +242,9 @@ impl Effects {
             },
             Request::Progress => ("ok", self.status(node, now).progress()),
             Request::Drill(id) => {
-                (self.asking, self.drills) = (Some(reply), true);
-                return Some(Event::Order(Order::Fence { id, force: false }));
+                let order = Order::Fence { id, force: false };
+                (self.asking, self.drills) = (Some((reply, order)), true);
+                return Some(Event::Order(order));
             }
             Request::Reload(wish) => {
                 self.itself.read_again(wish, self.inputs.clone(), reply);
@@ -298,8 +299,9 @@ impl Effects {
     }
 
     fn reply(&mut self, verdict: Result<(), Refusal>) {
-        if let Some(asking) = self.asking.take() {
+        if let Some((asking, order)) = self.asking.take() {
             let text = match verdict {
+                Ok(()) if order == Order::Upgrade => UPGRADED.to_owned(),
                 Ok(()) => "ok\n".to_owned(),
                 Err(refusal) => {
                     self.drills = false;
@@ -323,6 +325,9 @@ impl Effects {
 
 /// Who is named when nobody knows which resource hangs.
 const FIRST: ResourceId = ResourceId::new(0).expect("there is room for one resource");
+
+/// The one order after which nothing changes that could be seen.
+const UPGRADED: &str = "ok\ngoing on as the program on the disk; see twobox status\n";
 
 /// Far more than tasks are ready at any moment; they may make each other ready for ever.
 const TICKS_MAX: u32 = 100;

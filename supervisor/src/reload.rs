@@ -9,7 +9,7 @@ use board::threads;
 use firmware_agnostic::frame::Keys;
 use smol::channel::{Receiver, Sender, bounded};
 
-use crate::check::{self, load};
+use crate::check::{self, Look, load};
 use crate::config::Config;
 use crate::request::{Request, Wish};
 use crate::run::Input;
@@ -29,8 +29,8 @@ impl Candidate {
     ///
     /// All that is wrong with it.
     pub(crate) fn read(itself: &Itself) -> Result<Self, String> {
-        let config =
-            load(&itself.config, Some(&itself.name), true).map_err(|error| error.to_string())?;
+        let config = load(&itself.config, Some(&itself.name), Look::Here)
+            .map_err(|error| error.to_string())?;
         Self::with_keys(config)
     }
 

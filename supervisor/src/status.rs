@@ -92,7 +92,7 @@ impl Status<'_> {
             let runs = if state.runs { "runs" } else { "stopped" };
             write!(out, "  {:<20} {runs}", config.name)?;
             match &state.failure {
-                Some(failure) => writeln!(out, ": {failure}")?,
+                Some(failure) => writeln!(out, ", last failed: {failure}")?,
                 None => writeln!(out)?,
             }
         }
@@ -339,6 +339,9 @@ impl Status<'_> {
             (Role::Active, _) => {
                 let left = left(Timer::Failback)?;
                 Some(format!("gives the resources back to {peer} in {left}"))
+            }
+            _ if !self.node.fit() => {
+                Some("serves once what has failed is mended, and twobox clear is said".to_owned())
             }
             _ => None,
         }

@@ -10,7 +10,7 @@ use firmware_agnostic::evidence::Require;
 use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::heartbeat::Priority;
 use firmware_agnostic::identity::BoxId;
-use supervisor::check::{bounds, check};
+use supervisor::check::{Look, bounds, check, load};
 use supervisor::config::{Config, Identity, LogTo};
 
 #[test]
@@ -428,6 +428,40 @@ fn check_tells_what_is_missing_and_what_is_promised() {
     assert!(wrong.contains("ttyS77: the device /dev/ttyS77 is not here"), "{wrong}");
     assert!(wrong.contains("eth77: there is no interface eth77 here"), "{wrong}");
     assert!(wrong.contains("slapd: the program /nowhere/slapd is not here"), "{wrong}");
+}
+
+#[test]
+fn accounts_and_folders_are_looked_for_here_and_not_at_a_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let [path, key] = ["twobox.toml", "twobox.key"].map(|name| directory.path().join(name));
+    fs::write(&key, "1 0123456789abcdef\n").unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let text = format!(
+        "[pair]\nname = \"p\"\nkey_file = {key:?}\n[box.a]\npriority = 2\nfence = []\n\
+         [box.b]\npriority = 1\nfence = []\n[[link]]\nkind = \"serial\"\ndevice = \"/dev/null\"\n\
+         [[resource]]\nkind = \"process\"\ncommand = [\"/bin/sh\"]\nuser = \"nobody-here\"\n\
+         directory = \"/nowhere/home\"\n[control]\noperators = \"wheel-here\"\nviewers = \"adm-here\"\n\
+         [journal]\nfile = \"/nowhere/j\"\n[history]\nfile = \"/nowhere/h\"\n\
+         [metrics]\nfile = \"/nowhere/m\"\n[ready]\nfile = \"/nowhere/r\"\n"
+    );
+    fs::write(&path, text).unwrap();
+    let Err(wrong) = load(&path, Some("a"), Look::Here) else { panic!("nothing is missed") };
+    let wrong = wrong.to_string();
+    for said in [
+        ":13:1: resource: sh: user nobody-here is not in /etc/passwd",
+        ":13:1: resource: sh: the folder /nowhere/home is not here",
+        ":18:1: control.operators: group wheel-here is not in /etc/group",
+        ":18:1: control.viewers: group adm-here is not in /etc/group",
+        ":21:1: journal.file: the folder /nowhere is not here",
+        ":23:1: history.file: the folder /nowhere is not here",
+        ":25:1: metrics.file: the folder /nowhere is not here",
+        ":27:1: ready.file: the folder /nowhere is not here",
+    ] {
+        assert!(wrong.contains(said), "{said}\n{wrong}");
+    }
+    assert_eq!(wrong.lines().count(), 8, "{wrong}");
+    // A service that cannot start here may start on the other box: a supervisor is needed for that.
+    load(&path, Some("a"), Look::Start).unwrap();
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn a_box_that_serves_cuts_its_peer_when_an_operator_wants_it() {
     active.is_answered(Answer::FenceFailed);
     active.says(|_| ());
     let me = Order::Fence { id: BoxId::First, force: false };
-    assert_eq!(active.order(me), Err(Refusal::NotThePeer));
+    assert_eq!(active.order(me), Err(Refusal::CutsItself));
     active.says(|word| word.role = Role::Starting);
     assert_eq!(active.order(FENCE), Err(Refusal::PeerServes));
     active.says(|_| ());
@@ -195,6 +195,7 @@ fn every_refusal_and_every_cause_of_a_drop_has_its_own_words() {
         Refusal::PeerHeard,
         Refusal::NothingToConfirm,
         Refusal::NotThePeer,
+        Refusal::CutsItself,
         Refusal::NotFit,
         Refusal::NotServing,
         Refusal::IsHome,

@@ -32,6 +32,12 @@ impl Privileges {
         Self { only, ..Self::read(table) }
     }
 
+    /// What the configuration says, in numbers that stay the same: whether it may gain rights, and the bits of those that
+    /// it has.
+    pub(crate) fn numbers(self) -> (bool, Option<u64>) {
+        (self.new, self.only.map(|only| only.bits()))
+    }
+
     /// Takes back for the calling thread what it is permitted to have. Allocates nothing, as all of these.
     pub(super) fn take_back() -> rustix::io::Result<()> {
         let has = capabilities(None)?;

@@ -87,9 +87,14 @@ impl Config {
         path.rsplit('/').next().unwrap_or(path)
     }
 
-    /// What must be there: the program.
+    /// What must be there: the program, the account, and the folder that it runs in.
     pub fn needs(&self) -> Vec<Need> {
-        self.command.needs()
+        let mut needs = self.command.needs();
+        if self.user.is_some() || self.groups.is_some() {
+            needs.push(Need::Account(self.user.clone(), self.groups.clone()));
+        }
+        needs.extend(self.directory.clone().map(Need::Folder));
+        needs
     }
 
     /// The process called `name`; nothing is started.
@@ -244,8 +249,11 @@ impl Process {
     fn mark(&self, output: u64) -> Mark {
         let Config { command, environment, directory, .. } = &self.config;
         let Config { user, groups, limits, umask, privileges, .. } = &self.config;
-        let way =
-            (command.words(), environment, directory, user, groups, limits, umask, privileges);
+        let word = |limited| LIMITS.iter().find(|(_, it)| *it == limited).map(|(word, _)| *word);
+        let limits: Vec<_> = limits.iter().map(|(it, most)| (word(*it), most)).collect();
+        let rights = privileges.numbers();
+        let way = (command.words(), environment, directory, user, groups, limits, umask, rights);
+        // Texts and numbers alone, so that the same stands in it after an upgrade.
         Mark::new(&self.name, &format!("{way:?}"), output)
     }
 }
@@ -261,3 +269,27 @@ const LIMITS: [(&str, Limited); 8] = [
     ("file_size", Limited::Fsize),
     ("realtime_priority", Limited::Rtprio),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Source;
+
+    /// Or else a next version would take what this one has started for something else, and start it again.
+    #[test]
+    fn the_mark_of_one_configuration_is_always_the_same() {
+        let print = |words: &str| {
+            let text = format!("command = [\"/x\", \"-y\"]\n{words}");
+            let source = Source::new(&text);
+            let config = Config::read(&mut source.parse()).unwrap();
+            config.open("x").mark(1).print
+        };
+        let all = "user = \"7\"\ngroups = [\"8\"]\ndirectory = \"/tmp\"\numask = \"027\"\n\
+                   environment = { A = \"b\" }\nlimits = { open_files = 9, core = \"unlimited\" }\n\
+                   capabilities = [\"net_bind_service\"]\nnew_privileges = true\n";
+        assert_eq!([print(""), print(all)], ["ec7d4159", "32492882"]);
+        for line in all.lines() {
+            assert_ne!(print(line), print(""), "{line}");
+        }
+    }
+}

@@ -93,8 +93,8 @@ Reads the configuration as `run` does, and prints all that is wrong with it,
 one mistake in each line: FILE:LINE:COLUMN: WORD: REASON. If nothing is wrong,
 prints every inequality between the times and the worst time without service
 for each kind of failure. Looks at the key file and the fence programs too;
-with --here also at the interfaces, the devices and the programs of the
-resources. --peer asks the other box over the links between them: which twobox
+with --here also at the interfaces, devices, programs, accounts and folders
+that it names. --peer asks the other box over the links between them: which twobox
 runs there, whether with this configuration, where it differs, and whether it
 could run with the file of this box. Ends with 5 if there is no answer.",
     },
@@ -203,9 +203,9 @@ Said on the box that serves: cuts the power of the one that stands by, before
 it is opened, for instance. On a box that does not serve it is refused, or with
 --yes means that this box takes over. The box stays off until you put its power
 on, unless the `action` of its device does. --dry-run orders nothing: it asks
-each device for the power and for whose power it is, and tells how long that
-took; a BMC has the light of its box blink, so that you see which one it would
-cut.",
+each device in the file of --config (not what runs) for the power and for whose
+power it is, and tells how long that took; a BMC has the light of its box blink,
+so that you see which one it would cut.",
     },
     Topic {
         word: "drill",
@@ -252,8 +252,8 @@ one out.",
         text: "\
 The supervisor becomes the program that lies where it was started from, and
 the services run on. Refused if that program finds something wrong with the
-configuration, while something moves, and while an order stands that is not
-persistent: the next twobox would not know of it.",
+configuration (check --here), while something moves, and while an order stands
+that is not persistent: the next twobox would not know of it.",
     },
     Topic {
         word: "log",

@@ -7,7 +7,7 @@ use rustix::termios::isatty;
 
 use super::typed::typed;
 use super::{Command, Exit, Invocation, fence};
-use crate::check::{check, load};
+use crate::check::{Look, check, load};
 use crate::client::{Answer, Verdict, ask, ask_peer};
 use crate::config::{self, Config, socket};
 use crate::history;
@@ -21,7 +21,7 @@ pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit
             Ok(report) => show(&report),
             Err(error) => complain(Exit::Refused, &error.to_string()),
         },
-        Command::Run { who } => match load(&path, who.as_deref(), true) {
+        Command::Run { who } => match load(&path, who.as_deref(), Look::Start) {
             Ok(config) => run(match told {
                 Some(socket) => config.with_socket(socket),
                 None => config,
@@ -47,7 +47,7 @@ pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit
         }
         Command::Ask(request) => put(&told.unwrap_or_else(|| socket(&path)), &request),
         Command::Confirm => confirm(&told.unwrap_or_else(|| socket(&path))),
-        Command::TryFence { who } => match load(&path, who.as_deref(), false) {
+        Command::TryFence { who } => match load(&path, who.as_deref(), Look::Least) {
             Ok(config) => fence::dry_run(&config),
             Err(error) => complain(Exit::Refused, &error.to_string()),
         },

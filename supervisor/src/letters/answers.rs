@@ -14,7 +14,6 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use board::clock::Clock;
-use firmware_agnostic::frame::Version;
 use smol::channel::Sender;
 
 use super::trial;
@@ -69,8 +68,8 @@ impl Answers {
 
     /// How this box is called and what runs there, in one line.
     pub(super) fn itself(&self) -> String {
-        let (name, release, mark) = (&self.itself.name, release(), config::mark(self.running()));
-        format!("{name} runs {release} with configuration {mark}\n")
+        let (name, mark) = (&self.itself.name, config::mark(self.running()));
+        format!("{name} runs twobox {} with configuration {mark}\n", env!("CARGO_PKG_VERSION"))
     }
 
     /// The text of the configuration that runs here.
@@ -91,7 +90,7 @@ impl Answers {
         let difference = self.config.as_ref().map(|own| Difference::between(own, &config));
         let difference = difference.unwrap_or_default();
         let other = if difference.is_empty() {
-            "runs with the file of the other box\n"
+            "runs with the same configuration\n"
         } else {
             "can run with the file of the other box, in which it would find changed:\n"
         };
@@ -109,12 +108,6 @@ impl Answers {
             history::last(&own.history.file, count, bytes).map_err(|error| error.to_string())?;
         Ok(format!("{now}\n{lines}"))
     }
-}
-
-/// What this program is and speaks.
-pub(super) fn release() -> String {
-    let versions = Version::ALL.map(|version| (version as u8).to_string()).join(" and ");
-    format!("twobox {} (protocol {versions}, letters)", env!("CARGO_PKG_VERSION"))
 }
 
 /// What a person may take who looks whether all is well.

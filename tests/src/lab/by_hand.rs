@@ -19,7 +19,7 @@ pub(super) fn fence(lab: &Lab) -> Result<String, Failure> {
     let tried = done(lab, First, &["fence", "--dry-run", "--config", "/run/twobox.toml"])?;
     expect(tried.contains("power, once more") && tried.contains("on\n"), tried)?;
     refused(lab, Second, &["fence", "server1"], "this box does not serve")?;
-    refused(lab, First, &["fence", "server1"], "that is this box")?;
+    refused(lab, First, &["fence", "server1"], "whose power is to be cut")?;
     expect(lab.is_on(First) && lab.is_on(Second), "a box was shot that nobody wanted off")?;
     let said = done(lab, First, &["fence", "server2"])?;
     expect(!lab.is_on(Second), format!("server2 has power, and yet: {said}"))?;

@@ -107,7 +107,7 @@ pub(super) fn slow() -> Choices {
 
 fn can_follow(lab: &Lab, id: BoxId) -> Result<(), Failure> {
     let (code, said) = told(&lab.twobox(id, &["check", "--peer"])?);
-    let word = format!("{} runs with the file of the other box", super::name(id.other()));
+    let word = format!("{} runs with the same configuration", super::name(id.other()));
     expect(code == Some(0) && said.contains(&word), format!("{code:?}, no {word:?} in\n{said}"))
 }
 

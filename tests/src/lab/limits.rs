@@ -81,6 +81,11 @@ fn no_more_processes(lab: &Lab) -> Result<String, Failure> {
     let measured = silence_below(lab, start, TAKEOVER)?;
     let told = lab.log(First).contains("no more processes");
     expect(told, "it was not told that no process can be started")?;
+    // It is stopped by then, and whoever looks is told why, and what to do.
+    let status = String::from_utf8(lab.twobox(First, &["status"])?.stdout).unwrap_or_default();
+    for said in ["service              stopped, last failed: ", "twobox clear"] {
+        expect(status.contains(said), format!("no {said:?} in {status}"))?;
+    }
     lab.machine(First).demo(&["remove", guise::ALONE])?;
     thread::sleep(SOON);
     order(lab, First, "clear")?;

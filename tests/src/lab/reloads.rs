@@ -271,6 +271,12 @@ pub(super) fn in_vain(lab: &Lab) -> Result<String, Failure> {
         ("keepalive = \"200ms\"", "keepalive = \"200s\"", "does not hold"),
         ("keepalive = \"200ms\"", "kepalive = \"100ms\"", "did you mean keepalive?"),
         ("/run/demo\", \"serve", "/run/none\", \"serve", "is not here"),
+        (
+            "ready = \"notify\"",
+            "ready = \"notify\"\nuser = \"nobody-here\"",
+            "user nobody-here is not",
+        ),
+        ("# here", "[metrics]\nfile = \"/run/none/m\"\n# here", "the folder /run/none is not"),
         ("/run/twobox.key", "/run/no.key", "no.key"),
         ("name = \"lab\"", "name = \"laboratory\"", "pair.name: cannot change"),
         ("/run/journal", "/run/journal2", "journal.file: cannot change"),

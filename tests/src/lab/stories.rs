@@ -3,6 +3,7 @@
 //! A story is a small function that does something to the pair and says what must come of it. At the end of each of
 //! them the watch must not have seen the address on both boxes at the same time.
 
+use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -313,7 +314,8 @@ fn supervisor_upgraded(lab: &Lab) -> Result<String, Failure> {
     for _ in 0..2 {
         runs_on(lab, First, |lab| order(lab, First, "upgrade"))?;
     }
-    order(lab, Second, "upgrade")?;
+    let said = String::from_utf8(lab.twobox(Second, &["upgrade"])?.stdout).unwrap_or_default();
+    expect(said.contains("going on as the program on the disk"), said)?;
     is(lab, Second, "standby")?;
     let measured = silence_below(lab, start, NOTHING)?;
     // It takes signals as before, and what it has adopted is its own.
@@ -323,10 +325,15 @@ fn supervisor_upgraded(lab: &Lab) -> Result<String, Failure> {
     expect(lab.wait_for(PATIENCE, off), "server1 did not leave")?;
     expect(!lab.log(First).contains("is left of an earlier life"), "something was left")?;
     // One that could not start does not become anything.
-    lab.machine(Second).demo(&["touch", "/run/twobox.toml"])?;
-    let socket = ["--socket", "/run/twobox.sock", "upgrade"];
-    let refused = String::from_utf8(lab.twobox(Second, &socket)?.stderr).unwrap_or_default();
-    expect(refused.contains("nothing was done") && refused.contains("is missing"), refused)?;
+    let file = lab.machine(Second).run().join("twobox.toml");
+    let group = "\n[control]\noperators = \"wheel-here\"\n";
+    let nobody = fs::read_to_string(&file)? + group;
+    for (text, why) in [("", "is missing"), (nobody.as_str(), "group wheel-here is not in")] {
+        fs::write(&file, text)?;
+        let socket = ["--socket", "/run/twobox.sock", "upgrade"];
+        let refused = String::from_utf8(lab.twobox(Second, &socket)?.stderr).unwrap_or_default();
+        expect(refused.contains("nothing was done") && refused.contains(why), refused)?;
+    }
     served_by(lab, Second)?;
     Ok(measured)
 }

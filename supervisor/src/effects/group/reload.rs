@@ -150,6 +150,16 @@ mod tests {
         );
         let states = stage.hands.states.all().resources;
         assert_eq!(states.iter().map(|state| state.runs).collect::<Vec<_>>(), [true, false, true]);
+        // Everything is stopped for that, and the reason stays to be read until it runs.
+        stage.hands.stop(7);
+        let failures = |stage: &Stage| {
+            let states = stage.hands.states.all().resources;
+            states.iter().map(|state| state.failure.is_some()).collect::<Vec<_>>()
+        };
+        assert_eq!(failures(&stage), [false, true, false]);
+        stage.hands.members[1].runs = true;
+        stage.hands.states.note(&stage.hands.members[1], None);
+        assert_eq!(failures(&stage), [false; 3]);
     }
 
     /// The hands of a box that serves, and what they did.

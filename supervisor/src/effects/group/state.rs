@@ -24,7 +24,7 @@ pub(crate) struct State {
     name: String,
     /// It was started, and has not failed since.
     pub(crate) runs: bool,
-    /// Why it last failed.
+    /// Why it last failed, unless it runs again.
     pub(crate) failure: Option<String>,
     /// When the neighbours were last told that it is here, where they are.
     pub(super) announced: Option<Instant>,
@@ -53,7 +53,12 @@ impl Slate {
                 state.announced = Some(Clock.now());
             }
             state.runs = member.runs;
-            state.failure = error.map(ToString::to_string);
+            // What is stopped keeps the reason for which it had failed; a start that is called off is none.
+            match error.filter(|error| error.kind() != io::ErrorKind::Interrupted) {
+                Some(error) => state.failure = Some(error.to_string()),
+                None if member.runs => state.failure = None,
+                None => {}
+            }
         }
     }
 
