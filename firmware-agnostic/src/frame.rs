@@ -101,6 +101,12 @@ pub fn decode(frame: &[u8], keys: &Keys, pair: PairId) -> Result<Word, FrameErro
     read.ok_or(FrameError::Malformed)
 }
 
+/// What the key is called that signs `frame`.
+pub(crate) fn signer(frame: &[u8]) -> Option<u8> {
+    let [_, key, ..] = *frame.first_chunk::<HEADER>()?;
+    Some(key)
+}
+
 /// Makes a frame of `body`, of [`BODY_MAX`] at the most. The signature is over `bound` too, which is not sent: who reads
 /// the frame must know it.
 pub(crate) fn seal(first: u8, body: &[u8], keys: &Keys, pair: PairId, bound: &[u8]) -> Frame {
@@ -263,6 +269,16 @@ impl Keys {
     /// What the keys are called, that of the signing one first.
     pub fn ids(&self) -> impl Iterator<Item = u8> {
         self.0.iter().map(|key| key.id)
+    }
+
+    /// Whether whoever has `others` can read what is signed with these.
+    pub fn are_read_with(&self, others: &Self) -> bool {
+        others.get(self.signing().id) == Some(self.signing())
+    }
+
+    /// Whether the key called `id` is here what it is among `others`.
+    pub(crate) fn has_like(&self, others: &Self, id: u8) -> bool {
+        self.get(id) == others.get(id)
     }
 
     fn signing(&self) -> &Key {

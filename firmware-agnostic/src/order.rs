@@ -99,6 +99,10 @@ pub enum Refusal {
     NoLinkStays,
     /// A box with the new times and one with the present ones would take each other for late.
     TimesApart,
+    /// The peer would not know the key by which this box signs.
+    KeyUnknown,
+    /// This box would not know the key by which the peer signs.
+    KeyInUse,
 }
 
 impl fmt::Display for Refusal {
@@ -137,6 +141,13 @@ impl fmt::Display for Refusal {
             Self::TimesApart => {
                 "the boxes would take each other for late until both have these times: go there in two steps, keepalive \
                  lower first, or the other times higher first"
+            }
+            Self::KeyUnknown => {
+                "the peer would not know the new key: add it below the old one on both boxes first, or say twobox \
+                 maintenance on both"
+            }
+            Self::KeyInUse => {
+                "the peer signs with a key that would be gone: put the new key first on both boxes, and reload both, before"
             }
             Self::NotFit => "a resource has failed here: mend the cause, then say twobox clear",
         })

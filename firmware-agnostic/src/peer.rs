@@ -117,11 +117,14 @@ impl Peer {
         }
     }
 
-    /// Goes on with other times, and with `links`: for each one its place so far. What is new has its time to be heard.
+    /// Goes on with other times, and with `links`: for each one its place so far. What is new has its time to be heard,
+    /// unless the peer was heard by nothing that stays: its silence goes on.
     pub(crate) fn reload(&mut self, timing: Timing, links: &[Option<LinkId>], now: Instant) {
         self.timing = timing;
         let known = |link: &Option<LinkId>| self.ways.get((*link)?.place()).cloned();
-        self.ways = links.iter().map(|link| known(link).unwrap_or(Way::new(now))).collect();
+        let heard = links.iter().filter_map(known).any(|way| way.heard_at.is_some());
+        let since = if heard { now } else { self.freshest() };
+        self.ways = links.iter().map(|link| known(link).unwrap_or(Way::new(since))).collect();
     }
 
     /// Counts the silence of a peer not heard yet from `now`.

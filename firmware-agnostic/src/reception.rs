@@ -21,13 +21,14 @@ pub struct Reception {
     boots: Vec<Numbers, BOOTS_MAX>,
     links: [Statistics; LINKS_MAX],
     speaks: Version,
+    signed_with: Option<u8>,
 }
 
 impl Reception {
     /// The receiving end for frames of `pair` that are signed with one of `keys`.
     pub fn new(keys: Keys, pair: PairId) -> Self {
         let links = [Statistics::NONE; LINKS_MAX];
-        Self { keys, pair, boots: Vec::new(), links, speaks: Version::NEWEST }
+        Self { keys, pair, boots: Vec::new(), links, speaks: Version::NEWEST, signed_with: None }
     }
 
     /// Goes on with other keys, and with `links`: for each one its place so far.
@@ -57,6 +58,7 @@ impl Reception {
             Ok((missing, word)) => {
                 statistics.heard(missing, now);
                 self.speaks = word.version;
+                self.signed_with = frame::signer(bytes);
                 Ok(word.heartbeat)
             }
             Err(cause) => {
@@ -70,6 +72,11 @@ impl Reception {
     /// The version of the protocol in which the last word came.
     pub const fn speaks(&self) -> Version {
         self.speaks
+    }
+
+    /// What the key is called that signed the last word.
+    pub const fn signed_with(&self) -> Option<u8> {
+        self.signed_with
     }
 
     /// What is known of `link`.

@@ -6,6 +6,7 @@
 
 use heapless::Vec;
 
+use crate::frame::Keys;
 use crate::heartbeat::Asks;
 use crate::identity::{LINKS_MAX, LinkId, RESOURCES_MAX, ResourceId};
 use crate::news::News;
@@ -44,6 +45,30 @@ impl Node {
             Err(Refusal::NoLinkStays)
         } else if !self.settings.timing.goes_with(&reloaded.settings.timing) {
             Err(Refusal::TimesApart)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether this box may have the keys `new` instead of `old` now, which its peer has too as far as is known, and signs
+    /// with the one called `theirs`.
+    ///
+    /// # Errors
+    ///
+    /// When one of the boxes would hear nothing that it can read any more, and shoot.
+    pub fn may_change_keys(
+        &self,
+        old: &Keys,
+        new: &Keys,
+        theirs: Option<u8>,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        if self.peer.hears(now).is_empty() || self.asks == Asks::Maintenance {
+            Ok(())
+        } else if !new.are_read_with(old) {
+            Err(Refusal::KeyUnknown)
+        } else if theirs.is_some_and(|id| !new.has_like(old, id)) {
+            Err(Refusal::KeyInUse)
         } else {
             Ok(())
         }

@@ -34,6 +34,7 @@ use crate::metrics::Published;
 use crate::pace::Pace;
 use crate::ready::Ready;
 use crate::realtime::Realtime;
+use crate::reload::refused;
 use crate::request::{Form, Request};
 use crate::run::{Happened, Input};
 use crate::senses::Watch;
@@ -249,12 +250,11 @@ impl Effects {
                 self.itself.read_again(wish, self.inputs.clone(), reply);
                 return None;
             }
-            Request::Upgrade if self.tries() => {
-                trial::not_now(&reply);
-                return None;
-            }
             Request::Upgrade => {
-                self.itself.try_successor(self.inputs.clone(), reply);
+                match self.tries(now) {
+                    Some(why) => refused(&reply, &why),
+                    None => self.itself.try_successor(self.inputs.clone(), reply),
+                }
                 return None;
             }
             Request::Peer(asks) => {

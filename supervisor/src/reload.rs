@@ -83,3 +83,6 @@ pub(crate) async fn reload_on(hangups: Receiver<()>, inputs: Sender<Input>) {
         }
     }
 }
+
+/// What is said of a configuration with which this box runs already.
+pub(crate) const NOTHING: &str = "nothing has changed\n";

@@ -96,7 +96,7 @@ impl Request {
                 Self::Order(Order::Fence { id: named(name, boxes)?, force: true })
             }
             ["reload"] => Self::Reload(Wish::Apply),
-            ["reload", "both", time] => Self::Peer(Asks::Try(duration(time)?.min(TRIAL_MAX))),
+            ["reload", "both", time] => Self::Peer(Asks::Try(trial(time)?)),
             ["reload", "confirm"] => Self::Peer(Asks::Confirm),
             ["reload", "show"] => Self::Reload(Wish::Show),
             ["upgrade"] => Self::Upgrade,
@@ -119,6 +119,17 @@ fn named(name: &str, boxes: [&str; 2]) -> Result<BoxId, String> {
     named
         .map(|(id, _)| id)
         .ok_or_else(|| format!("{name} is no box of this pair: they are {first} and {second}"))
+}
+
+/// Reads how long a trial is to take.
+fn trial(time: &str) -> Result<Duration, String> {
+    match duration(time)? {
+        long if long > TRIAL_MAX => {
+            let most = TRIAL_MAX.as_secs() / 3_600;
+            Err(format!("{time} is too long for a trial: {most}h at most"))
+        }
+        time => Ok(time),
+    }
 }
 
 /// Reads how long an order is to stand.

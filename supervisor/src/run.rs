@@ -39,6 +39,8 @@ pub(crate) enum Input {
 
 /// What is asked about a trial.
 pub(crate) enum Trying {
+    /// Could one begin?
+    Begin,
     /// Which configuration is it?
     Which,
     /// The other box keeps it: so does this one.

@@ -1,20 +1,81 @@
 //! What becomes of the configuration file when another one is on trial?
 //!
-//! Nothing, until that is kept: a box that dies meanwhile comes back with the one that was proven. What is tried lies
-//! beside it, under its name with `.new`, so that nothing but a rename is left to do.
+//! It has the one that was proven until the new one is kept: a box that dies meanwhile comes back with that. What is tried
+//! lies beside it, under its name with `.new`, so that nothing but a rename is left to do. What was given up lies there
+//! with `.rejected`: somebody has worked on it.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use board::rights::Rights;
 use board::threads;
 
-/// Puts `text` beside the file at `path`, with its owner and rights.
-pub(crate) fn stage(path: &Path, text: &str) -> io::Result<()> {
+use crate::config::mark;
+
+/// Puts what is to be tried beside the file at `path`; if it stands there already, the file becomes what is `running`.
+pub(crate) fn begin(path: &Path, running: &str, tried: &str) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
-    let (like, beside) = (fs::metadata(&path)?, beside(&path));
+    write(&path, NEW, tried)?;
+    replace(&path, tried, running)
+}
+
+/// Puts what lies beside the file at `path` in its place, unless that was done before and it has what is `running`.
+pub(crate) fn keep(path: &Path, running: &str) -> io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    match put(&path, NEW) {
+        Err(error) if error.kind() == ErrorKind::NotFound && has(&path, running)? => Ok(()),
+        done => done,
+    }
+}
+
+/// Removes what lies beside the file at `path`.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::canonicalize(path).and_then(|path| fs::remove_file(beside(&path, NEW))) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Puts aside what was `tried` with the file at `path`, soon, and what was `before` back in its place.
+pub(crate) fn give_up(path: &Path, before: String, tried: String) {
+    let path = path.to_owned();
+    let work = move || match reject(&path, &before, &tried) {
+        Ok(aside) => log::warn!("what was given up lies in {}", aside.display()),
+        Err(error) => {
+            log::error!("{}: what was given up is not out of the way: {error}", path.display());
+        }
+    };
+    if let Err(error) = threads::spawn("trial", Rights::FILES, work) {
+        log::error!("the configuration before is not on the disk: {error}");
+    }
+}
+
+fn reject(path: &Path, before: &str, tried: &str) -> io::Result<PathBuf> {
+    let path = fs::canonicalize(path)?;
+    replace(&path, tried, before)?;
+    write(&path, REJECTED, tried)?;
+    remove(&path)?;
+    Ok(beside(&path, REJECTED))
+}
+
+/// Makes a file that has what `from` says one that has `to`; any other is somebody's who has changed it since.
+fn replace(path: &Path, from: &str, to: &str) -> io::Result<()> {
+    if mark(from) == mark(to) || !has(path, from)? {
+        return Ok(());
+    }
+    write(path, NEXT, to)?;
+    put(path, NEXT)
+}
+
+fn has(path: &Path, text: &str) -> io::Result<bool> {
+    Ok(mark(&fs::read_to_string(path)?) == mark(text))
+}
+
+/// Writes `text` beside the file at `path`, with its owner and rights.
+fn write(path: &Path, ending: &str, text: &str) -> io::Result<()> {
+    let (like, beside) = (fs::metadata(path)?, beside(path, ending));
     let _ = fs::remove_file(&beside);
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(beside)?;
     // What the umask would take away; and while it is ours, for it takes a right to change another's.
@@ -25,35 +86,24 @@ pub(crate) fn stage(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Puts what lies beside the file at `path` in its place.
-pub(crate) fn keep(path: &Path) -> io::Result<()> {
-    let path = fs::canonicalize(path)?;
-    fs::rename(beside(&path), &path)?;
+fn put(path: &Path, ending: &str) -> io::Result<()> {
+    fs::rename(beside(path, ending), path)?;
     // The name is written with its directory (fsync(2)).
     path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
-/// Removes what lies beside the file at `path`, soon; or, if that was `kept` already, puts `before` back in its place.
-pub(crate) fn give_up(path: &Path, before: Option<String>) {
-    let path = path.to_owned();
-    let work = move || {
-        let done = match before {
-            Some(text) => stage(&path, &text).and_then(|()| keep(&path)),
-            None => fs::canonicalize(&path).and_then(|path| fs::remove_file(beside(&path))),
-        };
-        if let Err(error) = done {
-            log::error!("{}: the configuration before is not in it: {error}", path.display());
-        }
-    };
-    if let Err(error) = threads::spawn("trial", Rights::FILES, work) {
-        log::error!("the configuration before is not on the disk: {error}");
-    }
-}
-
-fn beside(path: &Path) -> PathBuf {
+fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".new");
+    name.push(ending);
     name.into()
 }
+
+/// What is on trial.
+const NEW: &str = ".new";
+/// What nobody has confirmed.
+const REJECTED: &str = ".rejected";
+/// What is about to take the place of the file.
+const NEXT: &str = ".next";
 
 #[cfg(test)]
 mod tests {
@@ -66,21 +116,46 @@ mod tests {
     fn what_is_kept_takes_the_place_of_the_file_and_its_rights() {
         let room = tempfile::tempdir().unwrap();
         let (real, link) = (room.path().join("real"), room.path().join("link"));
-        fs::write(&real, "old").unwrap();
+        fs::write(&real, OLD).unwrap();
         fs::set_permissions(&real, Permissions::from_mode(0o666)).unwrap();
         symlink(&real, &link).unwrap();
-        stage(&link, "newer").unwrap();
-        stage(&link, "new").unwrap();
-        assert_eq!(fs::read_to_string(&real).unwrap(), "old");
-        keep(&link).unwrap();
-        assert_eq!(fs::read_to_string(&link).unwrap(), "new");
+        begin(&link, OLD, "a = 3").unwrap();
+        begin(&link, OLD, TRIED).unwrap();
+        assert_eq!(fs::read_to_string(&real).unwrap(), OLD);
+        keep(&link, TRIED).unwrap();
+        assert_eq!(fs::read_to_string(&link).unwrap(), TRIED);
         assert_eq!(
             fs::metadata(&real).unwrap().mode() & 0o7777,
             0o666,
             "as if there were no umask"
         );
-        assert!(link.is_symlink() && !beside(&real).exists());
-        assert!(keep(&link).is_err());
+        assert!(link.is_symlink() && !beside(&real, NEW).exists());
+        keep(&link, TRIED).expect("it was kept already");
+        assert!(keep(&link, OLD).is_err(), "what runs is not in the file");
+    }
+
+    #[test]
+    fn the_file_has_what_was_proven_until_the_new_one_is_kept() {
+        let room = tempfile::tempdir().unwrap();
+        let file = room.path().join("file");
+        let [new, rejected] = [NEW, REJECTED].map(|ending| beside(&file, ending));
+        let says = |path| fs::read_to_string(path).unwrap();
+        // On one box somebody has written it, and the other one has only heard of it.
+        for mine in [TRIED, OLD] {
+            fs::write(&file, mine).unwrap();
+            begin(&file, OLD, TRIED).unwrap();
+            assert_eq!((says(&file), says(&new)), (OLD.to_owned(), TRIED.to_owned()));
+            reject(&file, OLD, TRIED).unwrap();
+            assert_eq!((says(&file), says(&rejected)), (OLD.to_owned(), TRIED.to_owned()));
+            assert!(!new.exists());
+            begin(&file, OLD, TRIED).unwrap();
+            keep(&file, TRIED).unwrap();
+            reject(&file, OLD, TRIED).unwrap();
+            assert_eq!((says(&file), says(&rejected)), (OLD.to_owned(), TRIED.to_owned()));
+        }
+        fs::write(&file, "a = 3").unwrap();
+        reject(&file, OLD, TRIED).unwrap();
+        assert_eq!(says(&file), "a = 3", "what somebody has written since stays");
     }
 
     #[test]
@@ -88,17 +163,20 @@ mod tests {
         assert!(rustix::process::geteuid().is_root(), "this test wants root, to give a file away");
         let room = tempfile::tempdir().unwrap();
         let file = room.path().join("file");
-        fs::write(&file, "old").unwrap();
+        fs::write(&file, OLD).unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
         chown(&file, Some(12_345), Some(23_456)).unwrap();
         let path = file.clone();
         let work = move || {
             Rights::FILES.keep_only();
-            stage(&path, "new").and_then(|()| keep(&path))
+            begin(&path, OLD, TRIED).and_then(|()| keep(&path, TRIED))
         };
         thread::spawn(work).join().unwrap().unwrap();
         let is = fs::metadata(&file).unwrap();
         assert_eq!((is.uid(), is.gid(), is.mode() & 0o7777), (12_345, 23_456, 0o640));
-        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        assert_eq!(fs::read_to_string(&file).unwrap(), TRIED);
     }
+
+    const OLD: &str = "a = 1";
+    const TRIED: &str = "a = 2";
 }

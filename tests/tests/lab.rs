@@ -51,6 +51,7 @@ stories! {
     trial_refused: "trial-refused",
     trial_kept: "trial-kept",
     trial_unconfirmed: "trial-unconfirmed",
+    trial_busy: "trial-busy",
     trial_parted: "trial-parted",
     trial_word_lost: "trial-word-lost",
     fenced_by_hand: "fenced-by-hand",

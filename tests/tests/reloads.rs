@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use firmware_agnostic::frame::{self, Key, Keys, PairId, Version, Word};
 use firmware_agnostic::heartbeat::{Fingerprint, Priority, Role};
 use firmware_agnostic::identity::{LinkId, ResourceId};
 use firmware_agnostic::news::News;
 use firmware_agnostic::node::{Action, Actions, Event};
 use firmware_agnostic::order::{Order, Refusal, Until};
-use firmware_agnostic::peer::Carries;
+use firmware_agnostic::peer::{Carries, Health};
+use firmware_agnostic::reception::Reception;
 use firmware_agnostic::recovery::{OnFailure, Policy};
 use firmware_agnostic::reload::Reloaded;
 use firmware_agnostic::settings::{Settings, Times, Timing};
@@ -67,6 +69,15 @@ fn links_keep_what_they_have_heard_and_new_ones_have_their_time() {
 }
 
 #[test]
+fn a_peer_that_is_silent_does_not_come_back_to_life() {
+    let mut standby = Scene::standby();
+    standby.silence(2 * SECOND);
+    standby.reload_with(&[None, None, None]);
+    assert_eq!(standby.node.peer().health(standby.now), Health::Dead);
+    assert_eq!(standby.node.role(), Role::Fencing);
+}
+
+#[test]
 fn a_box_does_not_make_itself_deaf() {
     let mut standby = Scene::standby();
     let may = |scene: &Scene, links: &[Option<LinkId>]| {
@@ -95,6 +106,35 @@ fn the_boxes_do_not_miss_each_other_in_between() {
     let mut alone = Scene::standby();
     alone.silence(2 * SECOND);
     assert_eq!(alone.may(|it| it.settings.timing = three_times(timing)), Ok(()));
+}
+
+#[test]
+fn both_boxes_know_the_keys_of_each_other() {
+    let ring = |keys: &[(u8, &[u8])]| {
+        Keys::new(keys.iter().map(|(id, secret)| Key::new(*id, secret))).unwrap()
+    };
+    let (old, new) = (ring(&[(1, b"old")]), ring(&[(2, b"new")]));
+    let both = [ring(&[(1, b"old"), (2, b"new")]), ring(&[(2, b"new"), (1, b"old")])];
+    let mut standby = Scene::standby();
+    let may = |scene: &Scene, from: &Keys, to: &Keys| {
+        scene.node.may_change_keys(from, to, None, scene.now)
+    };
+    for (from, to) in [(&old, &both[0]), (&both[0], &both[1]), (&both[1], &new)] {
+        assert_eq!(may(&standby, from, to), Ok(()));
+    }
+    for to in [&new, &both[1], &ring(&[(1, b"new")])] {
+        assert_eq!(may(&standby, &old, to), Err(Refusal::KeyUnknown));
+    }
+    let pair = PairId::of("pair");
+    let mut reception = Reception::new(both[0].clone(), pair);
+    let heartbeat = standby.node.heartbeat(standby.now);
+    let word = Word { version: Version::NEWEST, number: 1, heartbeat };
+    reception.receive(LINK, &frame::encode(&word, &both[1], pair), standby.now).unwrap();
+    assert_eq!(reception.signed_with(), Some(2));
+    let drops = |theirs| standby.node.may_change_keys(&both[1], &new, Some(theirs), standby.now);
+    assert_eq!([drops(1), drops(2)], [Err(Refusal::KeyInUse), Ok(())]);
+    assert_eq!(standby.order(Order::Maintenance(Until::Reboot)), Ok(()));
+    assert_eq!(may(&standby, &old, &new), Ok(()), "nobody acts on what it does not hear");
 }
 
 #[test]

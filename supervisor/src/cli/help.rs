@@ -235,10 +235,10 @@ both have the same file they say that they are configured differently.
 --both sends the file to the other box as well. If either box finds anything
 wrong, nothing changes on either. Otherwise both go on with it, and both go
 back by themselves after TIME (2min; 1h at most) unless you say `reload
---confirm` on one of them; only then the file of the other box is written. The
-file of this box stays as you wrote it: after a trial that nobody confirmed put
-it back, or the next start, `reload` or `upgrade` takes it. Ends with 5 if the
-other box does not answer.
+--confirm` on one of them. Until then FILE has what was proven on both boxes,
+and what is tried lies in FILE.new; what nobody has confirmed lies in
+FILE.rejected afterwards. Ends with 5 if the other box does not answer: then
+nothing has changed on this one.
 
 To change the key of the pair without losing a heartbeat, reload both boxes
 after each step: add the new key below the old one; put it first; take the old

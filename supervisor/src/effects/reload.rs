@@ -22,7 +22,7 @@ use crate::history::History;
 use crate::hooks::Hooks;
 use crate::labels::Labels;
 use crate::metrics::{self, Published};
-use crate::reload::{Candidate, refused};
+use crate::reload::{Candidate, NOTHING, refused};
 use crate::request::Wish;
 use crate::run::Input;
 use crate::senses::Watch;
@@ -78,7 +78,7 @@ impl Effects {
         }
         if difference.is_empty() {
             log::info!("reload: nothing has changed");
-            return Ok((None, "nothing has changed\n".to_owned()));
+            return Ok((None, NOTHING.to_owned()));
         }
         let fixed = difference.fixed();
         if !fixed.is_empty() {

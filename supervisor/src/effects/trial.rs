@@ -4,6 +4,7 @@
 //! taken ──▶ open ── time is over ─────────────────────────────▶ back
 //!             ├──── this box: both keep it ───────────────────▶ kept
 //!             └──── the other box's word: keep it too ──▶ kept on its word ── it says that it has gone back ──▶ back
+//!                                                            └────────── it has not in time ──▶ kept
 //! ```
 //!
 //! Who confirms keeps only what the other box has kept. Should the last word between them be lost, the one that has kept it
@@ -22,7 +23,7 @@ use smol::{Task, Timer};
 use super::Effects;
 use super::reload::Outcome;
 use crate::config::mark;
-use crate::reload::{Candidate, refused};
+use crate::reload::Candidate;
 use crate::request::Wish;
 use crate::run::{Input, Trying};
 use crate::trial_file;
@@ -37,6 +38,8 @@ pub(crate) struct Trial {
     stage: Stage,
     /// The other box has said that it has the new one too.
     heard: bool,
+    /// It cannot go back yet, which was said, and is tried again.
+    waits: bool,
     _rings: Task<()>,
 }
 
@@ -44,6 +47,8 @@ pub(crate) struct Trial {
 enum Stage {
     Open,
     KeptOnWord,
+    /// Nothing is left to be done but to say so again.
+    Kept,
 }
 
 impl Effects {
@@ -55,65 +60,95 @@ impl Effects {
         node: &Node,
         now: Instant,
     ) -> Outcome {
-        let open = self.trial.as_ref().is_some_and(|trial| trial.stage == Stage::Open);
-        if open && wish != Wish::Show {
-            return Err(ON_TRIAL.to_owned());
+        if wish != Wish::Show {
+            self.trial.as_ref().map_or(Ok(()), |trial| trial.may_be_replaced(now))?;
         }
+        let theirs = self.reception.borrow().signed_with();
+        node.may_change_keys(&self.keys, &candidate.keys, theirs, now)
+            .map_err(|it| it.to_string())?;
         let before = Candidate { config: self.config.as_ref().clone(), keys: self.keys.clone() };
         let outcome = self.reload(candidate, wish, node, now)?;
-        if wish != Wish::Show {
+        let changed = outcome.0.is_some();
+        if changed {
             self.trial = None;
         }
         if let Wish::Try(time) = wish {
-            log::warn!(
-                "the configuration is on trial: say twobox reload --confirm within {}",
-                Time(time)
-            );
+            if changed {
+                log::warn!(
+                    "the configuration is on trial: say twobox reload --confirm within {}",
+                    Time(time)
+                );
+            }
             let (tried, until) = (self.config.settings.config, now + time);
-            let (stage, rings) = (Stage::Open, self.rings_after(time));
-            let trial = Trial { before, tried, until, stage, heard: false, _rings: rings };
-            self.trial = Some(trial);
+            // With nothing to go back to, nothing is on trial here.
+            let stage = if changed { Stage::Open } else { Stage::Kept };
+            let rings = self.rings_after(time);
+            self.trial.get_or_insert(Trial {
+                before,
+                tried,
+                until,
+                stage,
+                heard: false,
+                waits: false,
+                _rings: rings,
+            });
         }
         Ok(outcome)
     }
 
-    /// Whether something is on trial.
-    pub(super) const fn tries(&self) -> bool {
-        self.trial.is_some()
+    /// Why nothing else can be done now, if something is on trial, or not yet kept for sure.
+    pub(super) fn tries(&self, now: Instant) -> Option<String> {
+        let trial = self.trial.as_ref()?;
+        match trial.stage {
+            Stage::Open => trial.may_be_replaced(now).err(),
+            Stage::KeptOnWord => {
+                let left = Time(trial.until - now);
+                Some(format!(
+                    "the other box may go back yet: say twobox reload --confirm here too, or wait for {left}"
+                ))
+            }
+            Stage::Kept => None,
+        }
     }
 
     /// Answers what is asked about the trial.
     pub(super) fn trying(&mut self, trying: &Trying, reply: &Sender<String>, now: Instant) {
         let running = mark(&self.config.text);
-        let answer = match (trying, self.trial.take()) {
-            (Trying::Which, Some(trial)) => {
-                self.trial = Some(trial);
+        let open = self.trial.as_ref().is_some_and(|trial| trial.stage == Stage::Open);
+        let answer = match (trying, &mut self.trial) {
+            (Trying::Begin, Some(trial)) => trial.may_be_replaced(now).map(|()| running),
+            (Trying::Begin, None) | (Trying::Which, Some(_)) => Ok(running),
+            // Whoever says it again hears the same.
+            (Trying::Keep, Some(trial)) => {
+                if trial.stage != Stage::Kept {
+                    log::info!("the configuration on trial is kept by both boxes");
+                }
+                trial.stage = Stage::Kept;
                 Ok(running)
             }
-            (Trying::Keep, Some(_)) => {
-                log::info!("the configuration on trial is kept by both boxes");
+            (Trying::KeepToo(wanted), _) if *wanted == running => {
+                if open {
+                    self.keep_on_word(now);
+                }
                 Ok(running)
             }
-            // Kept already, or never on trial here.
-            (Trying::KeepToo(wanted), None) if *wanted == running => Ok(running),
-            (Trying::KeepToo(wanted), Some(trial)) if *wanted == running => {
-                log::info!("the configuration on trial is kept on the other box's word");
-                let time = trial.until - now + SETTLE;
-                let (stage, until) = (Stage::KeptOnWord, now + time);
-                let rings = self.rings_after(time);
-                self.trial = Some(Trial { stage, until, _rings: rings, ..trial });
-                Ok(running)
+            (Trying::KeepToo(_), _) => Err("another configuration runs there by now".to_owned()),
+            (Trying::Which | Trying::Keep, None) => {
+                Err("no configuration is on trial here".to_owned())
             }
-            (Trying::KeepToo(_), trial) => {
-                self.trial = trial;
-                Err("another configuration runs there by now")
-            }
-            (Trying::Which | Trying::Keep, None) => Err("no configuration is on trial here"),
         };
         let _ = match answer {
             Ok(text) => reply.try_send(format!("ok\n{text}\n")),
             Err(why) => reply.try_send(format!("refused\n{why}\n")),
         };
+    }
+
+    fn keep_on_word(&mut self, now: Instant) {
+        let Some(trial) = self.trial.take() else { return };
+        log::info!("the configuration on trial is kept on the other box's word");
+        let time = trial.until - now + SETTLE;
+        let (stage, until, rings) = (Stage::KeptOnWord, now + time, self.rings_after(time));
+        self.trial = Some(Trial { stage, until, _rings: rings, ..trial });
     }
 
     /// Looks whether the trial has come to its end.
@@ -122,7 +157,7 @@ impl Effects {
         if trial.gone_back(node) {
             return self.go_back(trial, "the other box has gone back", node, now);
         }
-        if now < trial.until {
+        if now < trial.until || trial.stage == Stage::Kept {
             self.trial = Some(trial);
             return None;
         }
@@ -130,11 +165,14 @@ impl Effects {
             Stage::Open => self.go_back(trial, "nobody has confirmed it", node, now),
             // A silent box may have gone back, and not have said so yet.
             Stage::KeptOnWord if node.peer().hears(now).is_empty() || !trial.heard => {
-                let rings = self.rings_after(SETTLE);
-                self.trial = Some(Trial { until: now + SETTLE, _rings: rings, ..trial });
+                let rings = self.rings_after(AGAIN);
+                self.trial = Some(Trial { until: now + AGAIN, _rings: rings, ..trial });
                 None
             }
-            Stage::KeptOnWord => None,
+            Stage::KeptOnWord | Stage::Kept => {
+                self.trial = Some(Trial { stage: Stage::Kept, ..trial });
+                None
+            }
         }
     }
 
@@ -145,18 +183,20 @@ impl Effects {
         node: &Node,
         now: Instant,
     ) -> Option<Box<Reloaded>> {
+        let tried = self.config.text.clone();
         match self.reload(trial.before.clone(), Wish::Apply, node, now) {
             Ok((reloaded, _)) => {
                 log::warn!("the configuration on trial is given up, {why}: the one before is back");
-                let kept = trial.stage == Stage::KeptOnWord;
-                trial_file::give_up(&self.itself.config, kept.then_some(trial.before.config.text));
+                trial_file::give_up(&self.itself.config, trial.before.config.text, tried);
                 reloaded
             }
             Err(reasons) => {
-                log::error!("the configuration before cannot come back yet: {reasons}");
+                if !trial.waits {
+                    log::error!("the configuration before cannot come back yet: {reasons}");
+                }
                 let rings = self.rings_after(AGAIN);
                 let until = now.min(trial.until);
-                self.trial = Some(Trial { until, _rings: rings, ..trial });
+                self.trial = Some(Trial { until, waits: true, _rings: rings, ..trial });
                 None
             }
         }
@@ -167,7 +207,7 @@ impl Effects {
         let Some(trial) = &mut self.trial else { return };
         let says = node.peer().last_word().map(|word| word.config);
         trial.heard |= says == Some(trial.tried);
-        if trial.gone_back(node) {
+        if !trial.waits && trial.gone_back(node) {
             self.soon(Input::TrialOver);
         }
     }
@@ -182,6 +222,19 @@ impl Effects {
 }
 
 impl Trial {
+    /// # Errors
+    ///
+    /// When it is open, for people.
+    fn may_be_replaced(&self, now: Instant) -> Result<(), String> {
+        if self.stage != Stage::Open {
+            return Ok(());
+        }
+        let left = Time(self.until - now);
+        Err(format!(
+            "a configuration is on trial for {left} more: say twobox reload --confirm, or wait"
+        ))
+    }
+
     /// How long it takes, for people.
     pub(super) fn state(&self, now: Instant) -> Option<String> {
         let left = Time(self.until - now);
@@ -189,23 +242,20 @@ impl Trial {
             .then(|| format!("on trial for {left} more, see reload --confirm"))
     }
 
-    /// Whether the other box, on whose word this one has kept it, has gone back itself.
+    /// Whether the other box, on whose word this one has kept it, has gone back itself. Where nothing had changed here,
+    /// there is nothing to go back to.
     fn gone_back(&self, node: &Node) -> bool {
+        let before = self.before.config.settings.config;
         let says = node.peer().last_word().map(|word| word.config);
         self.stage == Stage::KeptOnWord
             && self.heard
-            && says == Some(self.before.config.settings.config)
+            && before != self.tried
+            && says == Some(before)
     }
 }
 
-/// Tells somebody that nothing is done during a trial.
-pub(super) fn not_now(reply: &Sender<String>) {
-    refused(reply, ON_TRIAL);
-}
-
-const ON_TRIAL: &str = "a configuration is on trial: say twobox reload --confirm, or wait until both boxes have gone back";
-
-/// How much later the other box may go back that has not heard in time that this one keeps it.
-const SETTLE: Duration = Duration::from_secs(10);
-/// How often it is tried to go back, where that cannot be while something moves.
+/// How much later the other box may go back that has not heard in time that this one keeps it: it began when it had the
+/// answer, and no letter takes longer than five minutes.
+const SETTLE: Duration = Duration::from_secs(310);
+/// How soon it is looked again, where it cannot go back while something moves, or the other box is silent.
 const AGAIN: Duration = Duration::from_secs(1);

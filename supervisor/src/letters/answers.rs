@@ -60,7 +60,7 @@ impl Answers {
                 }
                 _ => Err("try wants a number of seconds".to_owned()),
             },
-            ["confirm", mark] => trial::keep(&self.itself, &self.inputs, mark),
+            ["confirm", mark] => trial::keep(&self.itself, self.running(), &self.inputs, mark),
             _ => Err(format!("twobox {} knows no answer to {line:?}", env!("CARGO_PKG_VERSION"))),
         }
         .map_or_else(|why| format!("refused\n{}\n", why.trim_end()), |text| format!("ok\n{text}"))
@@ -68,9 +68,13 @@ impl Answers {
 
     /// How this box is called and what runs there, in one line.
     pub(super) fn itself(&self) -> String {
-        let text = self.config.as_ref().map_or("", |config| &config.text);
-        let (name, mark) = (&self.itself.name, config::mark(text));
+        let (name, mark) = (&self.itself.name, config::mark(self.running()));
         format!("{name} runs twobox {} with configuration {mark}\n", env!("CARGO_PKG_VERSION"))
+    }
+
+    /// The text of the configuration that runs here.
+    pub(super) fn running(&self) -> &str {
+        self.config.as_ref().map_or("", |config| &config.text)
     }
 
     /// This supervisor.

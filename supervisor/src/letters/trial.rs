@@ -12,7 +12,7 @@ use super::asks::{Failed, refusal};
 use super::{Answered, Letters, aside};
 use crate::client::{Answer, Verdict};
 use crate::config::{Config, mark};
-use crate::reload::Candidate;
+use crate::reload::{Candidate, NOTHING};
 use crate::request::Wish;
 use crate::run::{Input, Trying};
 use crate::trial_file;
@@ -20,22 +20,25 @@ use crate::upgrade::Itself;
 
 /// Has both boxes try the file of this one for `time`.
 pub(super) async fn both(letters: &Letters, peer: &str, time: Duration) -> Result<String, Failed> {
+    said(&letters.trying(Trying::Begin).await).map_err(refusal)?;
     let itself = letters.answers.borrow().supervisor().clone();
     let read = aside(move || Candidate::read(&itself)).await?;
     let candidate = read.map_err(refusal)?;
     let shown = said(&letters.reload(candidate.clone(), Wish::Show).await).map_err(refusal)?;
     let question = format!("try {}\n{}", time.as_secs(), candidate.config.text);
     let Answered { text, .. } = letters.ask(&question).await.map_err(|why| {
-        let back = format!("if it has taken the file, it goes back within {}", Time(time));
+        let back = format!(
+            "nothing was changed on this box; if the other one has taken the file, it goes back within {}",
+            Time(time)
+        );
         Failed::Unsure(why, back)
     })?;
-    said(&text)
+    let text = said(&text)
         .map_err(|why| refusal(format!("{peer}: {why}nothing was changed on either box")))?;
-    let (path, text) = (candidate.config.path.clone(), candidate.config.text.clone());
-    let taken = match aside(move || trial_file::stage(&path, &text)).await? {
-        Ok(()) => said(&letters.reload(candidate, Wish::Try(time)).await),
-        Err(error) => Err(error.to_string()),
-    };
+    if [&*shown, &text] == [NOTHING; 2] {
+        return Ok("ok\nnothing has changed: both boxes run with it already\n".to_owned());
+    }
+    let taken = taken(letters, candidate, time).await;
     taken.map_err(|why| refusal(format!("{why}{peer} goes back within {}", Time(time))))?;
     let shown = shown.lines().filter(|line| !line.starts_with("nothing was changed"));
     let shown = shown.collect::<Vec<_>>().join("\n");
@@ -44,6 +47,24 @@ pub(super) async fn both(letters: &Letters, peer: &str, time: Duration) -> Resul
          twobox reload --confirm\n",
         Time(time)
     ))
+}
+
+/// Has this box try `candidate`, which is in its file.
+async fn taken(letters: &Letters, candidate: Candidate, time: Duration) -> Result<String, String> {
+    // The other box may have begun one with this one meanwhile.
+    said(&letters.trying(Trying::Begin).await)?;
+    let (path, tried) = (candidate.config.path.clone(), candidate.config.text.clone());
+    let running = letters.answers.borrow().running().to_owned();
+    let begun = aside(move || trial_file::begin(&path, &running, &tried)).await;
+    begun.and_then(|it| it).map_err(|error| format!("{error}\n"))?;
+    let (path, tried) = (candidate.config.path.clone(), candidate.config.text.clone());
+    let taken = said(&letters.reload(candidate, Wish::Try(time)).await);
+    if untried(&taken) {
+        // It is in the file again, as it was written.
+        let back = aside(move || trial_file::keep(&path, &tried)).await.and_then(|it| it);
+        back.unwrap_or_else(not_back);
+    }
+    taken
 }
 
 /// Keeps what is on trial, on both boxes.
@@ -55,8 +76,11 @@ pub(super) async fn confirm(letters: &Letters, peer: &str) -> Result<String, Fai
     let told = said(&text).map_err(|why| refusal(format!("{peer}: {why}{back}")))?;
     said(&letters.trying(Trying::Keep).await)
         .map_err(|why| refusal(format!("too late: {why}{peer} goes back as well")))?;
-    let path = letters.answers.borrow().supervisor().config.clone();
-    let kept = aside(move || trial_file::keep(&path)).await?;
+    let (path, running) = {
+        let answers = letters.answers.borrow();
+        (answers.supervisor().config.clone(), answers.running().to_owned())
+    };
+    let kept = aside(move || trial_file::keep(&path, &running)).await?;
     let kept = kept.map_or_else(|error| unwritten("this box", &error), |()| String::new());
     Ok(format!("ok\nboth boxes keep the configuration\n{kept}{told}"))
 }
@@ -69,6 +93,7 @@ pub(super) fn take(
     time: Duration,
     text: &str,
 ) -> Result<String, String> {
+    said(&wait(inputs, |reply| Input::Trial(Trying::Begin, reply)))?;
     let candidate = Candidate::of(itself, text)?;
     let here = std::fs::read_to_string(&itself.config).map_err(|error| error.to_string())?;
     if ![mark(&running.text), mark(text)].contains(&mark(&here)) {
@@ -77,20 +102,30 @@ pub(super) fn take(
             "{path} was changed there, and does not run yet: reload it, or put it back"
         ));
     }
-    trial_file::stage(&itself.config, text).map_err(|error| error.to_string())?;
+    trial_file::begin(&itself.config, &running.text, text).map_err(|error| error.to_string())?;
     let taken =
         said(&wait(inputs, |reply| Input::Reload(Box::new(candidate), Wish::Try(time), reply)));
-    if taken.is_err() {
-        trial_file::give_up(&itself.config, None);
+    if untried(&taken) {
+        // Somebody may have written it there as well.
+        let back = if taken.is_err() && mark(&here) == mark(text) {
+            trial_file::keep(&itself.config, text)
+        } else {
+            trial_file::remove(&itself.config)
+        };
+        back.unwrap_or_else(not_back);
     }
     taken
 }
 
 /// Keeps what is on trial and has this mark, as the other box wants. Waits until that is done.
-pub(super) fn keep(itself: &Itself, inputs: &Sender<Input>, mark: &str) -> Result<String, String> {
+pub(super) fn keep(
+    itself: &Itself,
+    running: &str,
+    inputs: &Sender<Input>,
+    mark: &str,
+) -> Result<String, String> {
     said(&wait(inputs, |reply| Input::Trial(Trying::KeepToo(mark.to_owned()), reply)))?;
-    // One that was kept before has no file left.
-    let kept = trial_file::keep(&itself.config);
+    let kept = trial_file::keep(&itself.config, running);
     Ok(kept.map_or_else(|error| unwritten(&itself.name, &error), |()| String::new()))
 }
 
@@ -126,6 +161,16 @@ fn said(answer: &str) -> Result<String, String> {
     }
 }
 
+/// Whether nothing is on trial here after this was said.
+fn untried(said: &Result<String, String>) -> bool {
+    said.as_ref().map_or(true, |text| text == NOTHING)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for unwrap_or_else")]
+fn not_back(error: std::io::Error) {
+    log::error!("the configuration file is not as it was before the trial: {error}");
+}
+
 fn unwritten(whose: &str, error: &std::io::Error) -> String {
-    format!("warning: the file of {whose} could not be written, and has the one before: {error}\n")
+    format!("warning: the file of {whose} does not have it: {error}\n")
 }

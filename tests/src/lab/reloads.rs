@@ -247,6 +247,13 @@ pub(super) fn keys(lab: &Lab) -> Result<String, Failure> {
     }
     // A box that still has the old key alone is not heard: the keys that were told are those that count.
     fs::write(lab.machine(Second).run().join("twobox.key"), &old)?;
+    let words = ["reload", "--socket", "/run/twobox.sock"];
+    let output = lab.twobox(Second, &words)?;
+    let refused = String::from_utf8_lossy(&output.stderr).into_owned();
+    expect(refused.contains("the peer would not know the new key"), refused)?;
+    for id in BoxId::BOTH {
+        super::expectations::order(lab, id, "maintenance")?;
+    }
     said(lab, Second, &["reload"])?;
     let refused = |lab: &Lab| lab.log(First).contains("not signed with any key");
     expect(lab.wait_for(PATIENCE, refused), "a frame with the wrong key was taken")?;

@@ -68,7 +68,7 @@ const fn reload(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -
     Story { name, choices: reloads::choices, play }
 }
 
-const STORIES: [Story; 60] = [
+const STORIES: [Story; 61] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -105,6 +105,7 @@ const STORIES: [Story; 60] = [
     story("trial-refused", trials::refused),
     story("trial-kept", trials::kept),
     story("trial-unconfirmed", trials::unconfirmed),
+    reload("trial-busy", trials::busy),
     story("trial-parted", trials::parted),
     story("trial-word-lost", trials::word_lost),
     story("fenced-by-hand", by_hand::fence),

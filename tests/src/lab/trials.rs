@@ -36,6 +36,8 @@ pub(super) fn refused(lab: &Lab) -> Result<String, Failure> {
     let said = told(lab, First, &["reload", "--both"], 1)?;
     expect(said.contains("was changed there"), said)?;
     put(lab, First, &first)?;
+    let said = told(lab, First, &["reload", "--both", "--for", "2h"], 1)?;
+    expect(said.contains("2h is too long for a trial"), said)?;
     expect(marks(lab)? == before, "something has changed")?;
     Ok("nothing has changed".to_owned())
 }
@@ -51,20 +53,45 @@ pub(super) fn kept(lab: &Lab) -> Result<String, Failure> {
         change(lab, &from, &to)?;
         let said = told(lab, First, &["reload", "--both", "--for", "4s"], 0)?;
         expect(said.contains("pair.failback_hold: ") && said.contains("--confirm"), said)?;
-        expect(file(lab, Second)? == old, "the file was written before it was confirmed")?;
-        for words in [&["reload"][..], &["upgrade"], &["reload", "--both"]] {
-            let said = told(lab, Second, words, 1)?;
-            expect(said.contains("is on trial"), said)?;
+        for id in BoxId::BOTH {
+            expect(file(lab, id)? == old, "a file was written before it was confirmed")?;
+        }
+        for (id, words) in [
+            (Second, &["reload"][..]),
+            (Second, &["upgrade"][..]),
+            (Second, &["reload", "--both"][..]),
+            (First, &["reload", "--both"][..]),
+        ] {
+            let said = told(lab, id, words, 1)?;
+            expect(said.contains("is on trial for "), said)?;
         }
         let status = told(lab, Second, &["status"], 0)?;
         expect(status.contains("configuration: on trial for "), status)?;
         told(lab, on, &["reload", "--confirm"], 0)?;
+        let said = told(lab, on.other(), &["upgrade"], 1)?;
+        expect(said.contains("or wait for 31"), format!("a letter may take longer: {said}"))?;
+        for on in [on, on.other()] {
+            let said = told(lab, on, &["reload", "--confirm"], 0)?;
+            expect(!said.contains("warning"), said)?;
+        }
         expect(file(lab, Second)? == file(lab, First)?, "the files differ")?;
         std::thread::sleep(Duration::from_secs(5));
         let after = marks(lab)?;
         let same = after[0] == after[1] && after[0] != before[0];
         expect(same, format!("{before:?} became {after:?}"))?;
     }
+    // Who has it already goes back to nothing.
+    let said = told(lab, First, &["reload", "--both", "--for", "4s"], 0)?;
+    expect(said.starts_with("nothing has changed"), said)?;
+    for id in BoxId::BOTH {
+        let status = told(lab, id, &["status"], 0)?;
+        expect(!status.contains("on trial"), status)?;
+        let beside = lab.machine(id).run().join("twobox.toml.new");
+        expect(!beside.exists(), "what nobody tries lies there")?;
+    }
+    told(lab, First, &["reload", "--confirm"], 0)?;
+    std::thread::sleep(Duration::from_secs(1));
+    expect(!lab.log(Second).contains("is given up"), "what both have was given up")?;
     is(lab, Second, "standby")?;
     silence_below(lab, start, NOTHING)
 }
@@ -74,17 +101,42 @@ pub(super) fn unconfirmed(lab: &Lab) -> Result<String, Failure> {
     ready(lab)?;
     let (start, before, old) = (Instant::now(), marks(lab)?, file(lab, Second)?);
     change(lab, "failback_hold = \"2s\"", "failback_hold = \"3s\"")?;
+    let tried = file(lab, First)?;
     told(lab, First, &["reload", "--both", "--for", "3s"], 0)?;
+    expect(file(lab, First)? == old, "the file of server1 is not the one that was proven")?;
     let during = marks(lab)?;
     expect(during[0] == during[1] && during != before, format!("{before:?}, {during:?}"))?;
     let back = |lab: &Lab| marks(lab).is_ok_and(|marks| marks == before);
     expect(lab.wait_for(PATIENCE, back), "the boxes did not go back")?;
     told(lab, First, &["reload", "--confirm"], 1)?;
-    expect(file(lab, Second)? == old, "the file of server2 was changed")?;
-    let beside = lab.machine(Second).run().join("twobox.toml.new");
-    expect(lab.wait_for(PATIENCE, |_| !beside.exists()), "what was tried lies there still")?;
+    for id in BoxId::BOTH {
+        let run = lab.machine(id).run();
+        expect(file(lab, id)? == old, format!("the file of {} is not the one before", name(id)))?;
+        let aside = |_: &Lab| !run.join("twobox.toml.new").exists();
+        expect(lab.wait_for(PATIENCE, aside), "what was tried lies there still")?;
+        let rejected = fs::read_to_string(run.join("twobox.toml.rejected"))?;
+        expect(rejected == tried, format!("what was given up is {rejected}"))?;
+        expect(lab.log(id).contains("twobox.toml.rejected"), "nobody tells where it is")?;
+    }
     is(lab, Second, "standby")?;
     silence_below(lab, start, NOTHING)
+}
+
+/// A box that is busy when the time is over goes back as soon as it can, and says once that it waits.
+pub(super) fn busy(lab: &Lab) -> Result<String, Failure> {
+    ready(lab)?;
+    let before = marks(lab)?;
+    change(lab, "# here", STUBBORN)?;
+    told(lab, First, &["reload", "--both", "--for", "3s"], 0)?;
+    let started = |lab: &Lab| lab.log(First).contains("stubborn runs");
+    expect(lab.wait_for(PATIENCE, started), "what was added does not run")?;
+    order(lab, First, "standby")?;
+    let back = |lab: &Lab| marks(lab).is_ok_and(|marks| marks == before);
+    expect(lab.wait_for(PATIENCE, back), "the boxes have not both gone back")?;
+    let waits = lab.log(First).matches("cannot come back yet").count();
+    expect(waits == 1, format!("it was said {waits} times that it waits"))?;
+    served_by(lab, Second)?;
+    Ok("server1 went back once it had stopped".to_owned())
 }
 
 /// A confirmation that cannot be told confirms nothing.
@@ -133,8 +185,9 @@ pub(super) fn word_lost(lab: &Lab) -> Result<String, Failure> {
     lab.mend_all();
     let back = |lab: &Lab| marks(lab).is_ok_and(|marks| marks == before);
     expect(lab.wait_for(PATIENCE, back), "the boxes have not both gone back")?;
-    let restored = |lab: &Lab| file(lab, Second).is_ok_and(|text| text == old);
-    expect(lab.wait_for(PATIENCE, restored), "the file of server2 is the one that was tried")?;
+    let restored =
+        |lab: &Lab| BoxId::BOTH.iter().all(|id| file(lab, *id).is_ok_and(|it| it == old));
+    expect(lab.wait_for(PATIENCE, restored), "a file is the one that was tried")?;
     served_by(lab, First)?;
     Ok("server2 went back after server1".to_owned())
 }
@@ -195,3 +248,11 @@ fn told(lab: &Lab, id: BoxId, words: &[&str], code: i32) -> Result<String, Failu
     expect(ended == Some(code), format!("{}: {ended:?}: {said}", words.join(" ")))?;
     Ok(said.into_owned())
 }
+
+/// It takes five seconds to stop.
+const STUBBORN: &str = r#"[[resource]]
+kind = "process"
+name = "stubborn"
+command = ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done"]
+kill_after = "5s"
+"#;
