@@ -93,10 +93,10 @@ Reads the configuration as `run` does, and prints all that is wrong with it,
 one mistake in each line: FILE:LINE:COLUMN: WORD: REASON. If nothing is wrong,
 prints every inequality between the times and the worst time without service
 for each kind of failure. Looks at the key file and the fence programs too;
-with --here also at the interfaces, devices, programs, accounts and folders
-that it names. --peer asks the other box over the links between them: which twobox
-runs there, whether with this configuration, where it differs, and whether it
-could run with the file of this box. Ends with 5 if there is no answer.",
+with --here also at the interfaces, devices, programs, accounts and folders.
+--peer asks the other box over the links between them: which twobox runs there,
+whether with this configuration, where it differs, and whether it could run
+with the file of this box. Ends with 5 if there is no answer.",
     },
     Topic {
         word: "status",
@@ -204,8 +204,8 @@ it is opened, for instance. On a box that does not serve it is refused, or with
 --yes means that this box takes over. The box stays off until you put its power
 on, unless the `action` of its device does. --dry-run orders nothing: it asks
 each device in the file of --config (not what runs) for the power and for whose
-power it is, and tells how long that took; a BMC has the light of its box blink,
-so that you see which one it would cut.",
+power it is, and tells how long that took; a BMC has the light of its box
+blink, so that you see which one it would cut.",
     },
     Topic {
         word: "drill",
