@@ -240,6 +240,7 @@ mod tests {
             let now = asker.due();
             asker.say(b"hello", &PACE, now);
             said += 1;
+            assert!(said < 1_000, "it is never given up");
         }
         assert_eq!(asker.silence(&PACE, asker.due()), Some(Silence::NoAnswer));
         assert!((5..10).contains(&said), "{said} times: an older box logs each tenth");
@@ -340,6 +341,7 @@ mod tests {
                     self.say(frame);
                 }
                 self.now = self.now + Duration::from_millis(1);
+                assert!(self.now < at(600_000), "it is never given up");
                 while let Some(frame) = self.cable.arrives() {
                     if let Some(bytes) = asker.hear(&frame, &pace, self.now) {
                         got.extend_from_slice(bytes);
