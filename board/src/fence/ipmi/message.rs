@@ -57,8 +57,8 @@ impl<'a> Response<'a> {
         let ([CONSOLE, function, _], [_, number, command, code, data @ ..]) = (head, inside) else {
             return None;
         };
-        // An answer has an odd function.
-        (function >> 2 & 1 == 1).then_some(Self {
+        // An answer has an odd function; the question's is one less.
+        (function >> 2 & 1 == 1).then(|| Self {
             function: (function >> 2) - 1,
             command: *command,
             number: number >> 2,
@@ -96,5 +96,7 @@ mod tests {
             damaged[place] ^= 1;
             assert_eq!(Response::read(&damaged), None, "{place}");
         }
+        let question = [0x81, 0, 0x7f, 0x20, 0, 0, 0, 0xe0];
+        assert_eq!(Response::read(&question), None);
     }
 }
