@@ -92,7 +92,6 @@ pub mod service;
 pub mod soak;
 pub mod stories;
 pub mod storm;
-pub mod supervisor;
 pub mod tour;
 mod trials;
 pub mod watch;

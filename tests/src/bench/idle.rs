@@ -5,14 +5,13 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
 use firmware_agnostic::identity::BoxId;
 
 use crate::lab::failure::{Failure, expect};
-use crate::lab::supervisor::number;
+use crate::lab::process::Process;
 use crate::lab::{init, isolation, name};
 
 use super::row::Row;
@@ -90,17 +89,18 @@ fn books(id: BoxId) -> Result<Books, Failure> {
 }
 
 impl Books {
-    fn add(&mut self, process: &Path) -> io::Result<()> {
-        let resident = status(process, "VmRSS")?;
-        let share = number(&process.join("smaps_rollup"), "Pss")? as f64;
-        self.time += children(process)?;
-        for task in fs::read_dir(process.join("task"))? {
-            let task = task?.path();
+    fn add(&mut self, process: &Process) -> io::Result<()> {
+        let resident = process.field("VmRSS")? as f64;
+        let share = process.number("smaps_rollup", "Pss", 10)? as f64;
+        // What of its children it has buried.
+        let (user, system) = process.stat(16)?;
+        self.time += (user + system) as f64 * TICK;
+        for task in process.threads()? {
             // Finer than the resolution of `stat`.
-            let schedstat = fs::read_to_string(task.join("schedstat"))?;
+            let schedstat = fs::read_to_string(task.folder().join("schedstat"))?;
             let time = schedstat.split(' ').next().and_then(|word| word.parse::<f64>().ok());
             self.time += time.ok_or(io::ErrorKind::InvalidData)? / 1e6;
-            self.waits += status(&task, "voluntary_ctxt_switches")?;
+            self.waits += task.field("voluntary_ctxt_switches")? as f64;
             self.threads += 1.0;
         }
         self.resident = self.resident.max(resident);
@@ -110,41 +110,21 @@ impl Books {
     }
 }
 
-/// The milliseconds of the children of a process that it has buried (`cutime` and `cstime` of `proc(5)`).
-fn children(process: &Path) -> io::Result<f64> {
-    let stat = fs::read_to_string(process.join("stat"))?;
-    // The name before it may have anything in it, such as spaces.
-    let (_, rest) = stat.rsplit_once(") ").ok_or(io::ErrorKind::InvalidData)?;
-    let ticks = rest.split(' ').skip(13).take(2).filter_map(|word| word.parse::<f64>().ok());
-    Ok(ticks.sum::<f64>() * TICK)
-}
-
 /// The processes in a box that are not the lab's own program.
-fn inhabitants(id: BoxId) -> Result<Vec<PathBuf>, Failure> {
+fn inhabitants(id: BoxId) -> Result<Vec<Process>, Failure> {
     let mut all = Vec::new();
-    for entry in fs::read_dir("/proc")?.flatten() {
-        // Most entries are no process, and some are gone by now.
-        let process = entry.path();
-        let (Ok(comm), Ok(inside)) =
-            (fs::read_to_string(process.join("comm")), fs::read_link(process.join("ns/pid")))
-        else {
-            continue;
-        };
-        all.push((process, comm, inside));
+    for process in Process::all()? {
+        // Some are gone by now.
+        let room = fs::read_link(process.folder().join("ns/pid"));
+        let (Ok(called), Ok(inside)) = (process.name(), room) else { continue };
+        all.push((process, called, inside));
     }
-    let is_init = |process: &Path| {
-        let line = fs::read(process.join("cmdline")).unwrap_or_default();
-        let words: Vec<_> = line.split(|byte| *byte == 0).collect();
-        words.starts_with(&[isolation::PROGRAM, init::CHARACTER, name(id)].map(str::as_bytes))
-    };
+    let words = [isolation::PROGRAM, init::CHARACTER, name(id)];
+    let is_init = |process: &Process| process.words().iter().take(3).eq(words);
     let init = all.iter().find(|(process, ..)| is_init(process));
     let Some((_, own, home)) = init else { return Err(Failure(format!("{} is off", name(id)))) };
-    let foreign = all.iter().filter(|(_, comm, inside)| inside == home && comm != own);
+    let foreign = all.iter().filter(|(_, called, inside)| inside == home && called != own);
     Ok(foreign.map(|(process, ..)| process.clone()).collect())
-}
-
-fn status(process: &Path, word: &str) -> io::Result<f64> {
-    number(&process.join("status"), word).map(|number| number as f64)
 }
 
 /// The milliseconds of a tick of `stat`: 100 of them are a second on every machine that Debian knows (`sysconf(3)`).

@@ -34,9 +34,6 @@ pub fn play(words: &[OsString]) -> Option<Result<ExitCode, String>> {
         ["find", word] => {
             init::find(word).map(|pids| println!("{pids}")).map_err(|error| error.to_string())
         }
-        ["held"] => init::held()
-            .map(|(files, threads)| println!("{files} {threads}"))
-            .map_err(|error| error.to_string()),
         ["touch", file] => std::fs::write(file, "").map_err(|error| format!("{file}: {error}")),
         ["remove", file] => std::fs::remove_file(file).map_err(|error| format!("{file}: {error}")),
         ["fill"] => guise::fill().map_err(|error| error.to_string()),

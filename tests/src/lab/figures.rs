@@ -7,7 +7,7 @@ use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::identity::BoxId;
 
 use super::Lab;
-use super::supervisor::Supervisor;
+use super::process::Process;
 
 /// What one box says, and what the kernel says of its supervisor.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,7 +45,7 @@ impl Figures {
             step: Duration::from_micros(sum("step_max_us")),
             received: sum("received"),
             refused: FrameError::ALL.iter().map(|cause| sum(cause.word())).sum(),
-            resident: Supervisor::of(id)?.status("VmRSS")?,
+            resident: Process::supervisor(id)?.field("VmRSS")?,
         })
     }
 }

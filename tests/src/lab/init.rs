@@ -198,19 +198,6 @@ pub fn find(word: &str) -> io::Result<String> {
     if found.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(found.join(" ")) }
 }
 
-/// How many files the supervisor of the box has open, and how many threads it has.
-///
-/// # Errors
-///
-/// When `/proc` cannot be read, or there is none.
-pub fn held() -> io::Result<(usize, usize)> {
-    let own = [PROGRAM, "twobox", "run", ""].join("\0");
-    let mut found = others()?.filter(|(_, line)| line.starts_with(own.as_bytes()));
-    let (pid, _) = found.next().ok_or(io::ErrorKind::NotFound)?;
-    let count = |what| Ok::<_, io::Error>(fs::read_dir(format!("/proc/{pid}/{what}"))?.count());
-    Ok((count("fd")?, count("task")?))
-}
-
 /// Stops every process of the box in its tracks, except the one that does so, and pid 1, which does nothing anyway.
 ///
 /// # Errors

@@ -13,8 +13,8 @@ use super::crowd::Manners;
 use super::expectations::{is, order, served_by, silence_below, whole};
 use super::failure::{Failure, expect};
 use super::figures::Figures;
+use super::process::Process;
 use super::stories::{LONG, NOTHING, SWITCH, Story, TAKEOVER, adopted, story, term, watched};
-use super::supervisor::Supervisor;
 use super::{Lab, guise, name};
 
 pub(super) const STORIES: [Story; 9] = [
@@ -34,7 +34,7 @@ fn no_more_files(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     let home = term(lab, First)?;
     for id in BoxId::BOTH {
-        let supervisor = Supervisor::of(id)?;
+        let supervisor = Process::supervisor(id)?;
         // Not much more than it has.
         let open = supervisor.files()?.len();
         supervisor.limit(Resource::Nofile, Some(open as u64))?;
@@ -61,7 +61,7 @@ fn no_more_files(lab: &Lab) -> Result<String, Failure> {
     served_by(lab, First)?;
     let measured = silence_below(lab, start, SWITCH)?;
     for id in BoxId::BOTH {
-        Supervisor::of(id)?.limit(Resource::Nofile, getrlimit(Resource::Nofile).maximum)?;
+        Process::supervisor(id)?.limit(Resource::Nofile, getrlimit(Resource::Nofile).maximum)?;
     }
     is(lab, Second, "standby")?;
     let guarded = |lab: &Lab| lab.find(First, "twobox-guard").is_ok();
@@ -108,9 +108,9 @@ fn nobody_reads(lab: &Lab) -> Result<String, Failure> {
         expect(orders > MANY, format!("{orders} orders are not enough to fill the queue"))?;
     }
     thread::sleep(LONG / 2);
-    let (supervisor, home) = (Supervisor::of(First)?, term(lab, First)?);
+    let (supervisor, home) = (Process::supervisor(First)?, term(lab, First)?);
     lab.machine(First).demo(&["touch", guise::PANIC])?;
-    let again = |_: &Lab| Supervisor::of(First).is_ok_and(|it| it.pid() != supervisor.pid());
+    let again = |_: &Lab| Process::supervisor(First).is_ok_and(|it| it != supervisor);
     expect(lab.wait_for(LONG, again), "it panicked, and did not end")?;
     is(lab, First, "active")?;
     expect(term(lab, First)? == home, "the term has changed")?;
@@ -170,8 +170,8 @@ fn no_more_memory(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     let (start, home) = (Instant::now(), term(lab, First)?);
     for id in BoxId::BOTH {
-        let supervisor = Supervisor::of(id)?;
-        let little = supervisor.status("VmSize")? * 1_024 + LITTLE;
+        let supervisor = Process::supervisor(id)?;
+        let little = supervisor.field("VmSize")? * 1_024 + LITTLE;
         supervisor.limit(Resource::As, Some(little))?;
         lab.crowd(id, Manners::Good, 16, LONG / 8)?;
         lab.machine(id).demo(&["touch", guise::HUNGER])?;
@@ -222,7 +222,7 @@ fn no_more_disk(lab: &Lab) -> Result<String, Failure> {
 
 /// Kills the supervisor of a box, and protects the disk in the moment in which nobody writes. Tells the term before.
 fn protect(lab: &Lab, id: BoxId) -> Result<String, Failure> {
-    let (before, supervisor) = (term(lab, id)?, Supervisor::of(id)?);
+    let (before, supervisor) = (term(lab, id)?, Process::supervisor(id)?);
     thread::scope(|scope| {
         let protected = scope.spawn(|| lab.machine(id).demo(&["protect"]));
         thread::sleep(SOON);
@@ -230,7 +230,7 @@ fn protect(lab: &Lab, id: BoxId) -> Result<String, Failure> {
         let protected = protected.join().map_err(|_| Failure("a thread has panicked".into()))??;
         expect(protected.status.success(), String::from_utf8_lossy(&protected.stderr))
     })?;
-    let again = |_: &Lab| Supervisor::of(id).is_ok_and(|it| it.pid() != supervisor.pid());
+    let again = |_: &Lab| Process::supervisor(id).is_ok_and(|it| it != supervisor);
     expect(lab.wait_for(LONG, again), "its supervisor was not started again")?;
     whole(lab)?;
     Ok(before)

@@ -44,7 +44,7 @@ struct Trace {
 
 impl Trace {
     fn of(lab: &Lab, process: &Process) -> Result<Self, Failure> {
-        let (pid, file) = (process.number()?, "/run/lab/trace");
+        let (pid, file) = (process.pid()?, "/run/lab/trace");
         let strace = Command::new("strace")
             .args(["-q", "-e", CALLS, "-o", file, "-p", &pid.to_string()])
             .stdout(Stdio::null())

@@ -4,6 +4,7 @@
 //! looked at from outside: the number of a process, the requests of the client, the frames that were refused.
 
 use std::fs;
+use std::io;
 use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId::{self, First, Second};
@@ -12,6 +13,7 @@ use super::config::Choices;
 use super::expectations::{PATIENCE, is, served_by, silence_below, whole};
 use super::failure::{Failure, expect};
 use super::init::Order;
+use super::process::Process;
 use super::stories::{LONG, NOTHING};
 use super::{Lab, name};
 
@@ -329,7 +331,7 @@ pub(super) fn storm(lab: &Lab) -> Result<String, Failure> {
         said(lab, id, &["reload"])?;
     }
     std::thread::sleep(Duration::from_secs(2));
-    let before = held(lab)?;
+    let before = held()?;
     for _ in 0..100 {
         lab.machine(First).order(Order::HangUp)?;
         std::thread::sleep(Duration::from_millis(10));
@@ -350,9 +352,9 @@ pub(super) fn storm(lab: &Lab) -> Result<String, Failure> {
         longest = longest.max(begun.elapsed());
         expect(said.ends_with("reloaded\n"), said)?;
     }
-    let same = |lab: &Lab| held(lab).is_ok_and(|now| now == before);
+    let same = |_: &Lab| held().is_ok_and(|now| now == before);
     let fits = lab.wait_for(Duration::from_secs(20), same);
-    expect(fits, format!("files and threads: {before:?} before, {:?} after", held(lab)?))?;
+    expect(fits, format!("files and threads: {before:?} before, {:?} after", held()?))?;
     is(lab, First, "active")?;
     is(lab, Second, "standby")?;
     expect(lab.find(First, "serve")? == service, "the service was started again")?;
@@ -409,14 +411,9 @@ fn facts(lab: &Lab) -> Result<String, Failure> {
 }
 
 /// How many files the supervisor of the first box has open, and how many threads it has.
-fn held(lab: &Lab) -> Result<(usize, usize), Failure> {
-    let output = lab.machine(First).demo(&["held"])?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut numbers = said.split_whitespace().filter_map(|word| word.parse().ok());
-    match (numbers.next(), numbers.next()) {
-        (Some(files), Some(threads)) => Ok((files, threads)),
-        _ => Err(Failure(format!("what the supervisor holds is {said:?}"))),
-    }
+fn held() -> io::Result<(usize, usize)> {
+    let supervisor = Process::supervisor(First)?;
+    Ok((supervisor.files()?.len(), supervisor.threads()?.len()))
 }
 
 /// No frame was refused by a box, for whatever reason.

@@ -13,7 +13,6 @@ use super::expectations::whole;
 use super::failure::{Failure, expect};
 use super::kept::said;
 use super::process::Process;
-use super::supervisor::digits;
 
 /// The loop, the reactor and the feeder of the watchdog come before all others, and nothing that they start does.
 pub(super) fn realtime(lab: &Lab) -> Result<String, Failure> {
@@ -83,10 +82,10 @@ pub(super) fn few(lab: &Lab) -> Result<String, Failure> {
     let free = supervisor.child("free")?;
     expect(free.field("NoNewPrivs")? == 0, "new_privileges = true does nothing")?;
     for (child, umask) in [(&bound, 0o027), (&free, 0o022)] {
-        let has = digits(&child.folder().join("status"), "Umask", 8)?;
+        let has = child.number("status", "Umask", 8)?;
         expect(has == umask, format!("a service has the umask {has:03o} and not {umask:03o}"))?;
     }
-    let own = digits(&supervisor.folder().join("status"), "Umask", 8)?;
+    let own = supervisor.number("status", "Umask", 8)?;
     expect(own == 0o077, format!("the supervisor has the umask {own:03o}"))?;
     let history = std::fs::metadata(lab.disk(First).join("twobox.history"))?.mode() & 0o777;
     expect(history == 0o644, format!("the history has the mode {history:03o}"))?;
@@ -125,5 +124,5 @@ pub(super) fn services() -> Choices {
 }
 
 /// `SCHED_OTHER` and `SCHED_RR` of `sched(7)`.
-const NORMAL: u32 = 0;
-const ROUND_ROBIN: u32 = 2;
+const NORMAL: u64 = 0;
+const ROUND_ROBIN: u64 = 2;

@@ -17,7 +17,7 @@ use super::config::Choices;
 use super::crowd::Manners;
 use super::expectations::{PATIENCE, one_holder, order, served_by, whole};
 use super::failure::{Failure, expect};
-use super::supervisor::{Supervisor, number};
+use super::process::Process;
 use super::{Cable, Lab, name};
 use crate::world::random::Random;
 
@@ -170,13 +170,13 @@ struct Age {
 
 impl Age {
     fn of(id: BoxId) -> io::Result<Self> {
-        let supervisor = Supervisor::of(id)?;
+        let supervisor = Process::supervisor(id)?;
         Ok(Self {
-            resident: supervisor.status("VmRSS")?,
-            own: number(&supervisor.folder().join("smaps_rollup"), "Anonymous")?,
+            resident: supervisor.field("VmRSS")?,
+            own: supervisor.number("smaps_rollup", "Anonymous", 10)?,
             files: supervisor.files()?.len(),
-            threads: supervisor.status("Threads")?,
-            pid: supervisor.pid(),
+            threads: supervisor.field("Threads")?,
+            pid: supervisor.pid()?,
         })
     }
 
