@@ -3,16 +3,9 @@
 //! Each test tells one story of `tests::lab::stories` in a world of its own. They need user namespaces, or root, and
 //! `/dev/net/tun`; without them they fail.
 
-use std::process::Command;
+use demo::stories;
 
-macro_rules! stories {
-    ($($test:ident: $name:literal,)*) => {$(
-        #[test]
-        fn $test() {
-            demo(&["story", $name]);
-        }
-    )*};
-}
+mod demo;
 
 stories! {
     their_file_checks: "their-file-checks",
@@ -80,7 +73,7 @@ stories! {
 
 #[test]
 fn one_holder_in_a_storm() {
-    demo(&["storm", "1", "30"]);
+    demo::run(&["storm", "1", "30"]);
 }
 
 /// `cargo demo cuts SEED RUNS` does as many as one likes.
@@ -88,7 +81,7 @@ fn one_holder_in_a_storm() {
 fn the_standby_is_shot_whenever_every_cable_is_cut() {
     std::thread::scope(|scope| {
         for seed in ["1", "2", "3", "4"] {
-            scope.spawn(move || demo(&["cuts", seed, "2"]));
+            scope.spawn(move || demo::run(&["cuts", seed, "2"]));
         }
     });
 }
@@ -96,12 +89,5 @@ fn the_standby_is_shot_whenever_every_cable_is_cut() {
 #[test]
 fn the_lab_tells_the_truth() {
     // As `cargo demo -- selftest` passes it.
-    demo(&["--", "selftest"]);
-}
-
-fn demo(words: &[&str]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_demo")).args(words).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}\n{said}{complained}", words.join(" "));
+    demo::run(&["--", "selftest"]);
 }

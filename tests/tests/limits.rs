@@ -2,16 +2,9 @@
 //!
 //! Each test tells one story of `tests::lab::limits` in a world of its own, as those of `lab.rs` do.
 
-use std::process::Command;
+use demo::stories;
 
-macro_rules! stories {
-    ($($test:ident: $name:literal,)*) => {$(
-        #[test]
-        fn $test() {
-            demo(&["story", $name]);
-        }
-    )*};
-}
+mod demo;
 
 stories! {
     forged_frames: "forged-frames",
@@ -28,12 +21,5 @@ stories! {
 /// `cargo demo soak MINUTES` takes as many as one likes.
 #[test]
 fn no_supervisor_grows_old() {
-    demo(&["soak", "0.4"]);
-}
-
-fn demo(words: &[&str]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_demo")).args(words).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}\n{said}{complained}", words.join(" "));
+    demo::run(&["soak", "0.4"]);
 }
