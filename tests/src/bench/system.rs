@@ -61,6 +61,19 @@ const fn trial(happening: &'static str, turns: u32) -> Trial {
     Trial { happening, turns, most: None }
 }
 
+/// What the others are put through.
+const PEERS: &[Trial] = &[
+    trial("idle", 3),
+    trial("planned", 3),
+    trial("power", 3),
+    trial("hang", 1),
+    trial("service", 2),
+    trial("crash", 1),
+    trial("gone", 1),
+    trial("all", 1),
+    trial("cables", 1),
+];
+
 impl System {
     /// What a system is put through that is called so, if it is.
     pub fn trial(&self, happening: &str) -> Option<&'static Trial> {

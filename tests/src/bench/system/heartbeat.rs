@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use firmware_agnostic::identity::BoxId::{self, First};
 
-use super::{System, done, said, trial};
+use super::{PEERS, System, done, said, trial};
 use crate::lab::Lab;
 use crate::lab::failure::Failure;
 
@@ -17,17 +17,7 @@ pub(super) const TUNED: System = System {
     title: "heartbeat 3 (0.2 s, 1 s)",
     package: Some(("heartbeat", "/usr/libexec/heartbeat/heartbeat")),
     comm: "heartbeat",
-    trials: &[
-        trial("idle", 3),
-        trial("planned", 3),
-        trial("power", 3),
-        trial("hang", 1),
-        trial("service", 2),
-        trial("crash", 1),
-        trial("gone", 1),
-        trial("all", 1),
-        trial("cables", 1),
-    ],
+    trials: PEERS,
     patience: Duration::from_secs(8),
     status: Some(&[STATUS, "rscstatus"]),
     lab: || lab("keepalive 200ms\nwarntime 500ms\ndeadtime 1\ninitdead 4\n"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use firmware_agnostic::identity::BoxId::{First, Second};
 
-use super::{System, done, trial};
+use super::{PEERS, System, done};
 use crate::lab::Lab;
 use crate::lab::failure::Failure;
 
@@ -16,17 +16,7 @@ pub(super) const TUNED: System = System {
     title: "keepalived (advert_int 0.2)",
     package: Some(("keepalived", "/usr/sbin/keepalived")),
     comm: "keepalived",
-    trials: &[
-        trial("idle", 3),
-        trial("planned", 3),
-        trial("power", 3),
-        trial("hang", 1),
-        trial("service", 2),
-        trial("crash", 1),
-        trial("gone", 1),
-        trial("all", 1),
-        trial("cables", 1),
-    ],
+    trials: PEERS,
     patience: Duration::from_secs(6),
     status: None,
     lab: || lab("0.2"),
