@@ -177,24 +177,24 @@ trait Reload {
 
 impl Reload for Scene {
     fn may(&self, but: impl FnOnce(&mut Reloaded)) -> Result<(), Refusal> {
-        let mut reloaded = same(self.node.settings().clone());
+        let mut reloaded = sample::in_place(self.node.settings().clone());
         but(&mut reloaded);
         self.node.may_reload(&reloaded, self.now)
     }
 
     fn reload(&mut self, but: impl FnOnce(&mut Settings)) -> Actions {
-        let mut reloaded = same(self.node.settings().clone());
+        let mut reloaded = sample::in_place(self.node.settings().clone());
         but(&mut reloaded.settings);
         self.reloads(reloaded)
     }
 
     fn reload_with(&mut self, links: &[Option<LinkId>]) -> Actions {
-        let same = same(self.node.settings().clone());
+        let same = sample::in_place(self.node.settings().clone());
         self.reloads(Reloaded { links: links.iter().copied().collect(), ..same })
     }
 
     fn reload_resources(&mut self, resources: &[Option<ResourceId>]) -> Actions {
-        let same = same(self.node.settings().clone());
+        let same = sample::in_place(self.node.settings().clone());
         self.reloads(Reloaded { resources: resources.iter().copied().collect(), ..same })
     }
 
@@ -212,12 +212,6 @@ impl Reload for Scene {
             self.silence(Duration::from_millis(100));
         }
     }
-}
-
-fn same(settings: Settings) -> Reloaded {
-    let links = (0..settings.links).map(LinkId::new).collect();
-    let resources = (0..settings.resources.len()).map(ResourceId::new).collect();
-    Reloaded { settings, links, resources }
 }
 
 fn three_times(timing: Timing) -> Timing {

@@ -5,7 +5,6 @@ use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
-use firmware_agnostic::reload::Reloaded;
 use firmware_agnostic::settings::Settings;
 
 use super::appliance::{Lost, Power, Supervisor, Verb};
@@ -192,10 +191,7 @@ impl World {
         self.note(id, format_args!("* is configured differently"));
         let Some(supervisor) = &mut self.boxes[id.place()].supervisor else { return };
         supervisor.seen.reload();
-        let links = (0..settings.links).map(LinkId::new).collect();
-        let resources = (0..settings.resources.len()).map(ResourceId::new).collect();
-        let reloaded = Reloaded { settings, links, resources };
-        self.follow(id, |node, local| node.reload(reloaded, local));
+        self.follow(id, |node, local| node.reload(sample::in_place(settings), local));
     }
 
     /// The clock of a box runs faster by so many millionths, from its next boot on.

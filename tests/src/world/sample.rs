@@ -5,8 +5,9 @@ use std::time::Duration;
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::heartbeat::{Fingerprint, Priority};
-use firmware_agnostic::identity::BoxId;
+use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::recovery::{OnFailure, Policy};
+use firmware_agnostic::reload::Reloaded;
 use firmware_agnostic::settings::{AtBoot, Settings, Times, Timing};
 
 use super::random::Random;
@@ -85,11 +86,17 @@ pub fn set_up_differently(settings: &mut Settings, other: &Settings, random: &mu
     settings.auto_failback = random.one_of(&[AutoFailback::On, AutoFailback::Off]);
     settings.failback_hold = Duration::from_secs(random.within(&(0..20)));
     settings.resources = [0; 3].map(|_| any_policy(random)).into_iter().collect();
-    let (others, timing) = (&other.timing, any_timing(random));
-    let hears = |mine: &Timing, other: &Timing| other.keepalive() * 2 < mine.warntime();
-    if hears(others, &timing) && hears(&timing, others) {
+    let timing = any_timing(random);
+    if timing.goes_with(&other.timing) {
         settings.timing = timing;
     }
+}
+
+/// What a reload of this file says when every link and resource keeps its place.
+pub fn in_place(settings: Settings) -> Reloaded {
+    let links = (0..settings.links).map(LinkId::new).collect();
+    let resources = (0..settings.resources.len()).map(ResourceId::new).collect();
+    Reloaded { settings, links, resources }
 }
 
 /// Times in the right order, from a pair in a hurry to a patient one.

@@ -6,8 +6,9 @@ use firmware_agnostic::heartbeat::{Epoch, Heartbeat};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::{Action, Actions, Answer, Event};
 use firmware_agnostic::order::Order;
-use firmware_agnostic::reload::Reloaded;
 use firmware_agnostic::settings::Settings;
+
+use tests::world::sample;
 
 use super::pair::{NOW, Pair, Question, RESOURCE, ROUND, Verb};
 
@@ -282,11 +283,7 @@ impl Pair {
         let priority = other.into_iter().find(|it| *it != node.settings().priority);
         let mut settings = node.settings().clone();
         settings.priority = priority.unwrap_or(settings.priority);
-        let links = (0..settings.links).map(LinkId::new).collect();
-        let actions = node.reload(
-            Reloaded { settings, links, resources: [Some(RESOURCE)].into_iter().collect() },
-            NOW,
-        );
+        let actions = node.reload(sample::in_place(settings), NOW);
         // What was said to the old rank is no word to the new one.
         let epoch = node.epoch();
         self.follow(id, epoch, Event::Timeout, actions);
