@@ -14,7 +14,7 @@ use firmware_agnostic::identity::LINKS_MAX;
 use firmware_agnostic::node::{Action, Event};
 use firmware_agnostic::time::Instant;
 
-use crate::history::replace;
+use crate::beside::replace;
 
 /// The last minute.
 pub(crate) struct BlackBox {

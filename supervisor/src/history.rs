@@ -11,6 +11,7 @@ use std::time::Duration;
 use board::rights::Rights;
 use board::threads;
 
+use crate::beside::replace;
 use crate::config::History as Config;
 use crate::record::Record;
 
@@ -19,7 +20,7 @@ mod file;
 mod show;
 
 pub(crate) use both::{Anchor, both, last};
-pub(crate) use file::{FOR_ALL, replace};
+pub(crate) use file::FOR_ALL;
 pub(crate) use show::show;
 
 /// The other end of the thread that writes.

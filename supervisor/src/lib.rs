@@ -4,6 +4,7 @@
 //! `firmware_agnostic::node`.
 
 mod aside;
+mod beside;
 mod black_box;
 pub mod check;
 mod chronicle;

@@ -11,8 +11,9 @@ use board::threads;
 
 use smol::channel::{Sender, bounded};
 
+use crate::beside::replace;
 use crate::config::Metrics;
-use crate::history::{FOR_ALL, replace};
+use crate::history::FOR_ALL;
 use crate::request::{Form, Request};
 use crate::run::Input;
 

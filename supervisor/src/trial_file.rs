@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use board::rights::Rights;
 use board::threads;
 
+use crate::beside::{NEW, beside, put};
 use crate::config::mark;
 
 /// Puts what is to be tried beside the file at `path`; if it stands there already, the file becomes what is `running`.
@@ -85,21 +86,6 @@ fn write(path: &Path, ending: &str, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Puts what lies beside the file at `path` in its place.
-fn put(path: &Path, ending: &str) -> io::Result<()> {
-    fs::rename(beside(path, ending), path)?;
-    // The name is written with its directory (fsync(2)).
-    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
-}
-
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
-}
-
-/// What is on trial.
-const NEW: &str = ".new";
 /// What nobody has confirmed.
 const REJECTED: &str = ".rejected";
 /// What is about to take the place of the file.

@@ -5,11 +5,12 @@
 //! written is kept, within a bound, and written when there is room again.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::beside::replace;
 use crate::record::Record;
 
 /// A file of lines that does not grow beyond its bound.
@@ -109,24 +110,6 @@ pub(super) fn read(path: &Path) -> io::Result<(Vec<Record>, usize)> {
     Ok((records, damaged))
 }
 
-/// Writes a file anew, with this mode whatever the umask is: whoever reads it finds the old one or the new one, also after a power cut.
-pub(crate) fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let fresh = PathBuf::from(name);
-    let written = File::create(&fresh).and_then(|mut file| {
-        file.set_permissions(Permissions::from_mode(mode))?;
-        file.write_all(content)?;
-        file.sync_data()
-    });
-    if let Err(error) = written.and_then(|()| fs::rename(&fresh, path)) {
-        let _ = fs::remove_file(&fresh);
-        return Err(error);
-    }
-    // The name of a new file is written with its directory (fsync(2)).
-    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
-}
-
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).append(true);
@@ -151,6 +134,8 @@ const READ_MAX: u64 = 16 << 20;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
