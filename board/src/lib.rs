@@ -7,6 +7,7 @@
 //! | [`resource`] | what moves between the boxes? |
 //! | [`check`] | does something really answer? |
 //! | [`child`] | how is a program run so that nothing of it stays? |
+//! | [`lookout`], [`alarm`] | how does the loop wait for the links, and for the time? |
 //! | [`clock`], [`power`] | what time is it; how does this box reset itself? |
 //! | [`caller`] | who has called at a socket? |
 //! | [`secret`], [`privacy`] | what is secret; what do others learn from what is left on the disk? |
@@ -19,6 +20,7 @@
 //! Nothing here decides. A device does what it is told, in straight-line blocking code with a
 //! [`patience::Patience`], and says what it saw.
 
+pub mod alarm;
 pub mod caller;
 pub mod check;
 pub mod child;
@@ -28,6 +30,7 @@ pub mod guard;
 pub mod journal;
 pub mod lease;
 pub mod link;
+pub mod lookout;
 pub mod need;
 pub mod neighbour;
 pub mod netlink;

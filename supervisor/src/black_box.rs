@@ -92,8 +92,9 @@ struct Text {
 impl Text {
     fn add(&mut self, now: Instant, what: fmt::Arguments<'_>) {
         self.line.clear();
+        let (seconds, micros) = (now.as_micros() / 1_000_000, now.as_micros() % 1_000_000);
         // Writing to a text cannot fail.
-        let _ = writeln!(self.line, "{:.6} {what}", now.as_micros() as f64 / 1e6);
+        let _ = writeln!(self.line, "{seconds}.{micros:06} {what}");
         if self.lines.len() + self.line.len() > TEXT_MAX {
             let room = self.lines.iter().skip(self.line.len()).position(|byte| *byte == b'\n');
             self.lines.drain(..room.map_or(self.lines.len(), |end| self.line.len() + end + 1));

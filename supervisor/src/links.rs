@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use board::clock::Clock;
 use board::link::{Config, Port, Seen};
+use board::lookout::Lookout;
 use firmware_agnostic::frame::FRAME_MAX;
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::Event;
@@ -20,6 +21,7 @@ use crate::run::Input;
 pub(crate) struct Links {
     me: BoxId,
     executor: Rc<LocalExecutor<'static>>,
+    lookout: Rc<Lookout>,
     heard: Heard,
     ports: Vec<Rc<Port>>,
     ears: Vec<Ear>,
@@ -39,11 +41,11 @@ impl Links {
     pub(crate) fn new(
         configs: &[Config],
         me: BoxId,
-        executor: Rc<LocalExecutor<'static>>,
+        (executor, lookout): (Rc<LocalExecutor<'static>>, Rc<Lookout>),
         heard: Heard,
     ) -> Self {
         let (ports, ears) = (Vec::new(), Vec::new());
-        let mut links = Self { me, executor, heard, ports, ears };
+        let mut links = Self { me, executor, lookout, heard, ports, ears };
         links.reload(configs, &[]);
         links
     }
@@ -71,7 +73,8 @@ impl Links {
     }
 
     fn open(&self, config: &Config, link: LinkId) -> (Rc<Port>, Ear) {
-        let (port, link) = (Rc::new(Port::new(config.clone(), self.me)), Rc::new(Cell::new(link)));
+        let port = Port::new(config.clone(), self.me, self.lookout.clone());
+        let (port, link) = (Rc::new(port), Rc::new(Cell::new(link)));
         let listens = listen(port.clone(), link.clone(), self.heard.clone());
         (port, Ear { link, _listens: self.executor.spawn(listens) })
     }

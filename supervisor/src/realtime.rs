@@ -1,7 +1,7 @@
 //! Does the supervisor come before all others, and if not, what would it take?
 //!
-//! Three threads have the priority: the loop, which sends; the reactor, which wakes it; and the one that feeds the
-//! watchdog. Those that wait for disks, devices and programs have none, and neither has anything that they start.
+//! Three threads have the priority: the loop, which sends; the reactor, which wakes it for all but heartbeats; and the one
+//! that feeds the watchdog. Those that wait for disks, devices and programs have none, and neither has anything that they start.
 
 use std::fmt;
 use std::io;

@@ -5,11 +5,11 @@
 
 use std::ops::ControlFlow;
 
+use board::alarm::Alarm;
 use board::clock::Clock;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::reload::Reloaded;
 use firmware_agnostic::time::Instant;
-use smol::Timer;
 use smol::channel::{Receiver, Sender};
 use smol::future::or;
 
@@ -58,10 +58,14 @@ pub(crate) enum Happened {
 }
 
 /// Runs this box's side of the pair until it has left.
-pub(crate) async fn run(mut node: Node, inputs: Receiver<Input>, mut effects: Effects) {
-    let mut alarm = Alarm { timer: Timer::never(), at: None };
+pub(crate) async fn run(
+    mut node: Node,
+    inputs: Receiver<Input>,
+    mut alarm: Alarm,
+    mut effects: Effects,
+) {
     loop {
-        let input = or(received(&inputs), alarm.rings(node.next_deadline())).await;
+        let input = or(received(&inputs), rings(&mut alarm, node.next_deadline())).await;
         let now = Clock.now();
         let actions = match effects.take_in(input, &node, now) {
             None => continue,
@@ -92,23 +96,7 @@ async fn received(inputs: &Receiver<Input>) -> Input {
     inputs.recv().await.expect("the effects hold a sender for as long as the loop runs")
 }
 
-/// Rings at the node's deadline. Most events leave that as it was, and then the timer is left alone too: to set one
-/// wakes the reactor's thread.
-struct Alarm {
-    timer: Timer,
-    /// For when it is set, if it has not rung since.
-    at: Option<Instant>,
-}
-
-impl Alarm {
-    async fn rings(&mut self, at: Instant) -> Input {
-        if self.at != Some(at) {
-            self.timer.set_at(Clock.at(at));
-            self.at = Some(at);
-        }
-        (&mut self.timer).await;
-        // Should it have rung a little early, it is set again.
-        self.at = None;
-        Input::Event(Event::Timeout)
-    }
+async fn rings(alarm: &mut Alarm, at: Instant) -> Input {
+    alarm.rings(at).await.expect("a timer that was made can be set");
+    Input::Event(Event::Timeout)
 }

@@ -6,10 +6,12 @@ use std::io;
 use std::rc::Rc;
 
 use async_signal::{Signal, Signals};
+use board::alarm::Alarm;
 use board::clock::Clock;
 use board::fence::Guid;
 use board::journal::Store;
 use board::lease::Lease;
+use board::lookout::Lookout;
 use board::rights::Rights;
 use board::threads;
 use firmware_agnostic::heartbeat::Boot;
@@ -21,7 +23,6 @@ use firmware_agnostic::settings::AtBoot;
 use rustix::process::{Resource, getrlimit};
 use smol::LocalExecutor;
 use smol::channel::{Sender, bounded};
-use smol::future::block_on;
 use smol::stream::StreamExt;
 
 use crate::black_box::BlackBox;
@@ -55,8 +56,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let keys = config.keys()?;
     expect_files()?;
     let executor = Rc::new(LocalExecutor::new());
-    // Before the first thread. The reactor's own begins here, and not in the middle of a takeover. It alone watches the
-    // descriptors: with `smol::block_on` the two threads take turns at that, and an idle box spends a fifth more.
+    // Before the first thread. The reactor's own begins here, and not in the middle of a takeover.
     let realtime = Realtime::begin(config.realtime)?;
     // Before anything is opened, so that what could not be opened once more is missing now.
     threads::found_nursery(realtime.priority)?;
@@ -66,6 +66,8 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
         .map_err(|error| io::Error::new(error.kind(), format!("cannot take signals: {error}")))?;
     let (inputs, queue) = bounded(INPUTS_MAX);
+    let lookout = Lookout::new()?;
+    let alarm = Alarm::new(&lookout)?;
     let (socket, _place) = Socket::open(&config.control)?;
     let hooks = Hooks::open(&config.hooks, config.name(me))?;
     logging::start(config.log.to, config.log.level, hooks.clone())?;
@@ -89,7 +91,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let letters = Letters::new(seal, executor.clone(), reception.clone(), itself.clone(), said);
     let letters = Rc::new(letters);
     let ear = (reception.clone(), letters.clone(), inputs.clone());
-    let links = Links::new(&config.links, me, executor.clone(), ear);
+    let links = Links::new(&config.links, me, (executor.clone(), lookout.clone()), ear);
     letters.go_on(&keys, &config, links.ports());
     executor.spawn(socket.serve(executor.clone(), labels.clone(), inputs.clone())).detach();
     let (hang_up, hangups) = bounded(1);
@@ -139,7 +141,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         drills: false,
         overdue: Overdue::default(),
     };
-    block_on(executor.run(run(node, queue, effects)));
+    lookout.block_on(executor.run(run(node, queue, alarm, effects)));
     logging::flush();
     Ok(())
 }

@@ -9,24 +9,26 @@
 //! logged when it changes, and not for each frame.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use firmware_agnostic::identity::BoxId;
+use firmware_agnostic::time::Instant;
+use smol::Timer;
 use smol::future::{or, yield_now};
-use smol::{Async, Timer};
 
 use super::{Config, Lines, Link};
+use crate::alarm::Alarm;
+use crate::clock::Clock;
+use crate::lookout::{Lookout, Watched};
 
 /// The place that a link is plugged into, for as long as the supervisor runs.
 pub struct Port {
     config: Config,
     me: BoxId,
-    link: RefCell<Option<Rc<Async<Plugged>>>>,
+    lookout: Rc<Lookout>,
+    link: RefCell<Option<Rc<Plugged>>>,
     failure: RefCell<Option<String>>,
     back_off: Cell<Duration>,
     /// Frames for which there was no room, in a row.
@@ -35,23 +37,21 @@ pub struct Port {
     line: Cell<Option<bool>>,
     /// It is time to look at the line.
     looked: Cell<bool>,
-    /// Rings when the link is to look after itself. One for all frames: a timer is dear to set, and free to leave.
-    look: RefCell<Timer>,
 }
 
 impl Port {
     /// The place for a link of the box `me`. The first [`Port::receive`] opens the link.
-    pub fn new(config: Config, me: BoxId) -> Self {
+    pub fn new(config: Config, me: BoxId, lookout: Rc<Lookout>) -> Self {
         Self {
             config,
             me,
+            lookout,
             link: RefCell::default(),
             failure: RefCell::default(),
             back_off: Cell::new(BACK_OFF_MIN),
             dropped: Cell::new(0),
             line: Cell::default(),
             looked: Cell::default(),
-            look: RefCell::new(Timer::after(LOOK)),
         }
     }
 
@@ -63,7 +63,7 @@ impl Port {
     /// Sends a frame, if that can be done now.
     pub fn send(&self, frame: &[u8]) {
         let Some(link) = self.link() else { return };
-        match link.get_ref().0.send(frame) {
+        match link.get_ref().send(frame) {
             Ok(()) => self.works(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.dropped.update(|dropped| dropped.saturating_add(1));
@@ -78,7 +78,7 @@ impl Port {
     /// Sends a frame that nobody misses if it cannot be sent now, and of which nothing is learnt about the link.
     pub fn send_spare(&self, frame: &[u8]) {
         if let Some(link) = self.link() {
-            let _ = link.get_ref().0.send(frame);
+            let _ = link.get_ref().send(frame);
         }
     }
 
@@ -92,16 +92,16 @@ impl Port {
                 self.wait().await;
                 continue;
             };
-            let error = match link.get_ref().0.receive(buffer) {
+            let error = match link.get_ref().receive(buffer) {
                 Ok(length) => {
                     self.back_off.set(BACK_OFF_MIN);
                     return Seen::Frame(length);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let looked = async {
-                        self.a_while().await;
+                        link.a_while().await?;
                         self.looked.set(true);
-                        link.get_ref().0.look()
+                        link.get_ref().look()
                     };
                     match or(link.readable(), looked).await {
                         Ok(()) => match self.line_changed(&link) {
@@ -128,34 +128,29 @@ impl Port {
 
     /// The modem control lines, where there are any and the link is open.
     pub fn lines(&self) -> Option<Lines> {
-        self.link()?.get_ref().0.lines()
+        self.link()?.get_ref().lines()
     }
 
     /// What the line is, if it is not what it was. A frame is no reason to look.
-    fn line_changed(&self, link: &Async<Plugged>) -> Option<bool> {
+    fn line_changed(&self, link: &Plugged) -> Option<bool> {
         if !self.looked.take() {
             return None;
         }
-        let up = link.get_ref().0.line()?;
+        let up = link.get_ref().line()?;
         (self.line.replace(Some(up)) != Some(up)).then_some(up)
     }
 
-    fn link(&self) -> Option<Rc<Async<Plugged>>> {
+    fn link(&self) -> Option<Rc<Plugged>> {
         self.link.borrow().clone()
     }
 
-    fn open(&self) -> Option<Rc<Async<Plugged>>> {
-        let opened = self.config.open(self.me).and_then(|link| Async::new(Plugged(link)));
+    fn open(&self) -> Option<Rc<Plugged>> {
+        let opened = self.config.open(self.me).and_then(|link| Plugged::new(link, &self.lookout));
         match opened {
             Ok(link) => *self.link.borrow_mut() = Some(Rc::new(link)),
             Err(error) => self.fails(&error),
         }
         self.link()
-    }
-
-    async fn a_while(&self) {
-        poll_fn(|context| Pin::new(&mut *self.look.borrow_mut()).poll(context)).await;
-        self.look.borrow_mut().set_after(LOOK);
     }
 
     async fn wait(&self) {
@@ -189,12 +184,41 @@ pub enum Seen {
     Line(bool),
 }
 
-/// An open link, as the reactor wants to see it.
-struct Plugged(Box<dyn Link>);
+/// An open link.
+struct Plugged {
+    link: Watched<Box<dyn Link>>,
+    look: RefCell<Alarm>,
+    /// When the link is to look after itself.
+    due: Cell<Instant>,
+}
 
-impl AsFd for Plugged {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+impl Plugged {
+    fn new(link: Box<dyn Link>, lookout: &Rc<Lookout>) -> io::Result<Self> {
+        Ok(Self {
+            link: Watched::new(lookout, link)?,
+            look: RefCell::new(Alarm::new(lookout)?),
+            due: Cell::new(Clock.now() + LOOK),
+        })
+    }
+
+    fn get_ref(&self) -> &dyn Link {
+        self.link.get_ref().as_ref()
+    }
+
+    async fn readable(&self) -> io::Result<()> {
+        self.link.readable().await;
+        Ok(())
+    }
+
+    /// Waits until the link is to look after itself: one wait for many frames.
+    #[allow(
+        clippy::await_holding_refcell_ref,
+        reason = "only who receives waits, and there is one"
+    )]
+    async fn a_while(&self) -> io::Result<()> {
+        self.look.borrow_mut().rings(self.due.get()).await?;
+        self.due.set(Clock.now() + LOOK);
+        Ok(())
     }
 }
 

@@ -1,9 +1,12 @@
 //! The links against the kernel: sockets on a cable between two network namespaces, and ttys.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use board::link::{Config, Port, Seen};
+use board::lookout::Lookout;
 use board::table::Source;
+use firmware_agnostic::identity::BoxId;
 use smol::Timer;
 use smol::future::or;
 
@@ -35,7 +38,7 @@ fn links_are_configured_in_words() {
 }
 
 fn receive(port: &Port, patience: Duration) -> Option<Vec<u8>> {
-    smol::block_on(or(next(port), after(patience, None)))
+    block_on(or(next(port), after(patience, None)))
 }
 
 async fn next(port: &Port) -> Option<Vec<u8>> {
@@ -75,3 +78,16 @@ fn config(text: &str) -> Config {
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(300);
+
+/// Runs `future` with what this thread's ports wait for.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    LOOKOUT.with(|lookout| lookout.block_on(future))
+}
+
+fn plugged(config: Config, id: BoxId) -> Port {
+    Port::new(config, id, LOOKOUT.with(Rc::clone))
+}
+
+thread_local! {
+    static LOOKOUT: Rc<Lookout> = Lookout::new().unwrap();
+}

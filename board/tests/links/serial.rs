@@ -18,7 +18,7 @@ use smol::Timer;
 use smol::future::or;
 use tempfile::TempDir;
 
-use crate::{PATIENCE, PAUSE, after, config, next, receive};
+use crate::{PATIENCE, PAUSE, after, block_on, config, next, plugged, receive};
 
 #[test]
 fn frames_travel_over_a_tty() {
@@ -186,7 +186,7 @@ impl NullModem {
     }
 
     fn port(&self) -> Port {
-        Port::new(self.config(), BoxId::First)
+        plugged(self.config(), BoxId::First)
     }
 
     fn config(&self) -> Config {
@@ -220,7 +220,7 @@ impl NullModem {
                 Timer::after(Duration::from_millis(50)).await;
             }
         };
-        let heard = smol::block_on(or(or(next(port), speak), after(PATIENCE, None)));
+        let heard = block_on(or(or(next(port), speak), after(PATIENCE, None)));
         heard.as_deref() == Some(FRAME)
     }
 

@@ -19,7 +19,7 @@ use smol::Timer;
 use smol::channel::{Sender, bounded};
 use smol::future::or;
 
-use crate::{PATIENCE, PAUSE, after, config, frame, next, receive};
+use crate::{PATIENCE, PAUSE, after, block_on, config, frame, next, plugged, receive};
 
 #[test]
 fn datagrams_travel_between_boxes_with_addresses() {
@@ -108,7 +108,7 @@ fn a_link_survives_a_new_interface_of_the_same_name() {
                 Timer::after(if slowly { A_LOOK } else { Duration::ZERO }).await;
                 None
             };
-            assert_eq!(smol::block_on(or(next(&port), remove)), None);
+            assert_eq!(block_on(or(next(&port), remove)), None);
             if slowly {
                 let failure = port.failure().expect("the interface is gone");
                 assert!(failure.contains("no interface eth1"), "{failure}");
@@ -157,7 +157,7 @@ fn a_link_waits_for_its_interface_and_its_peer() {
 fn a_direct_cable_shows_whether_the_peer_has_power() {
     let cable = Cable::new();
     let port = cable.port(&format!("{V4}\ndirect = true"));
-    let line = || smol::block_on(or(line(&port), after(PATIENCE, None)));
+    let line = || block_on(or(line(&port), after(PATIENCE, None)));
     assert_eq!(line(), Some(true));
     cable.far("ip link set eth1 down");
     assert_eq!(line(), Some(false));
@@ -165,7 +165,7 @@ fn a_direct_cable_shows_whether_the_peer_has_power() {
     assert_eq!(line(), Some(true));
     // This box's own end says nothing of the peer.
     cable.near("ip link set eth1 down");
-    assert_eq!(smol::block_on(or(self::line(&port), after(A_LOOK * 2, None))), None);
+    assert_eq!(block_on(or(self::line(&port), after(A_LOOK * 2, None))), None);
 }
 
 async fn line(port: &Port) -> Option<bool> {
@@ -254,7 +254,7 @@ impl Cable {
     /// The near end, on the thread of the test.
     fn port(&self, words: &str) -> Port {
         enter(&self.near);
-        Port::new(udp(words), BoxId::First)
+        plugged(udp(words), BoxId::First)
     }
 
     fn echo(&self, words: &str) -> Echo {
@@ -262,7 +262,7 @@ impl Cable {
         let config = udp(words);
         Echo::new(move || {
             enter(&far);
-            Port::new(config, BoxId::Second)
+            plugged(config, BoxId::Second)
         })
     }
 }
@@ -288,7 +288,7 @@ impl Echo {
                     }
                 }
             };
-            smol::block_on(or(echo, async {
+            block_on(or(echo, async {
                 let _ = stopped.recv().await;
             }));
         });
@@ -334,7 +334,7 @@ fn is_answered(port: &Port, patience: Duration) -> bool {
             }
         }
     };
-    smol::block_on(or(or(listen, speak), after(patience, false)))
+    block_on(or(or(listen, speak), after(patience, false)))
 }
 
 fn udp(words: &str) -> Config {
