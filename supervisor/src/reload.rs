@@ -44,6 +44,13 @@ impl Candidate {
         Self::with_keys(config.map_err(|error| error.to_string())?)
     }
 
+    /// Puts this before the loop, and waits for what it says.
+    pub(crate) fn put(self, wish: Wish, inputs: &Sender<Input>) -> String {
+        let (reply, answer) = bounded(1);
+        let _ = inputs.send_blocking(Input::Reload(Box::new(self), wish, reply));
+        answer.recv_blocking().unwrap_or_default()
+    }
+
     fn with_keys(config: Config) -> Result<Self, String> {
         let keys = config.keys().map_err(|error| error.to_string())?;
         Ok(Self { config, keys })
@@ -54,11 +61,12 @@ impl Itself {
     /// Reads the configuration again, and puts it before the loop; or tells all that is wrong with it.
     pub(crate) fn read_again(&self, wish: Wish, inputs: Sender<Input>, reply: Sender<String>) {
         let (itself, refuse) = (self.clone(), reply.clone());
-        let work = move || match Candidate::read(&itself) {
-            Ok(candidate) => {
-                let _ = inputs.send_blocking(Input::Reload(Box::new(candidate), wish, reply));
+        let work = move || {
+            let _turn = itself.turn();
+            match Candidate::read(&itself) {
+                Ok(candidate) => drop(reply.try_send(candidate.put(wish, &inputs))),
+                Err(reasons) => refused(&reply, &reasons),
             }
-            Err(reasons) => refused(&reply, &reasons),
         };
         if let Err(error) = threads::spawn("reload", Rights::SECRETS | Rights::PROGRAMS, work) {
             refused(&refuse, &error.to_string());

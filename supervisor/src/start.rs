@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use async_signal::{Signal, Signals};
 use board::alarm::Alarm;
@@ -85,7 +86,12 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     if config.settings.at_boot == AtBoot::Fence {
         ask_how_it_ended(config.fence_of(me), config.settings.system, &inputs)?;
     }
-    let itself = Itself { before, config: config.path.clone(), name: config.name(me).to_owned() };
+    let itself = Itself {
+        before,
+        config: config.path.clone(),
+        name: config.name(me).to_owned(),
+        turn: Arc::default(),
+    };
     let seal = Seal { keys: keys.clone(), pair, me };
     let said = inputs.clone();
     let letters = Letters::new(seal, executor.clone(), reception.clone(), itself.clone(), said);

@@ -15,11 +15,23 @@ use board::threads;
 use crate::beside::{NEW, beside, put};
 use crate::config::mark;
 
-/// Puts what is to be tried beside the file at `path`; if it stands there already, the file becomes what is `running`.
-pub(crate) fn begin(path: &Path, running: &str, tried: &str) -> io::Result<()> {
+/// Puts what is to be tried beside the file at `path`. Tells whether it stands there already: the file becomes what is
+/// `running` then.
+///
+/// # Errors
+///
+/// When the file has neither: somebody is at work on it.
+pub(crate) fn begin(path: &Path, running: &str, tried: &str) -> io::Result<bool> {
     let path = fs::canonicalize(path)?;
+    let stands = has(&path, tried)?;
+    if !stands && !has(&path, running)? {
+        let path = path.display();
+        return Err(io::Error::other(format!(
+            "{path} was changed, and does not run yet: reload it, or put it back"
+        )));
+    }
     write(&path, NEW, tried)?;
-    replace(&path, tried, running)
+    replace(&path, tried, running).map(|()| stands)
 }
 
 /// Puts what lies beside the file at `path` in its place, unless that was done before and it has what is `running`.
@@ -129,7 +141,7 @@ mod tests {
         // On one box somebody has written it, and the other one has only heard of it.
         for mine in [TRIED, OLD] {
             fs::write(&file, mine).unwrap();
-            begin(&file, OLD, TRIED).unwrap();
+            assert_eq!(begin(&file, OLD, TRIED).unwrap(), mine == TRIED);
             assert_eq!((says(&file), says(&new)), (OLD.to_owned(), TRIED.to_owned()));
             reject(&file, OLD, TRIED).unwrap();
             assert_eq!((says(&file), says(&rejected)), (OLD.to_owned(), TRIED.to_owned()));
@@ -140,6 +152,7 @@ mod tests {
             assert_eq!((says(&file), says(&rejected)), (OLD.to_owned(), TRIED.to_owned()));
         }
         fs::write(&file, "a = 3").unwrap();
+        assert!(begin(&file, OLD, TRIED).is_err(), "somebody is at work on it");
         reject(&file, OLD, TRIED).unwrap();
         assert_eq!(says(&file), "a = 3", "what somebody has written since stays");
     }
@@ -155,7 +168,7 @@ mod tests {
         let path = file.clone();
         let work = move || {
             Rights::FILES.keep_only();
-            begin(&path, OLD, TRIED).and_then(|()| keep(&path, TRIED))
+            begin(&path, OLD, TRIED).and_then(|_| keep(&path, TRIED))
         };
         thread::spawn(work).join().unwrap().unwrap();
         let is = fs::metadata(&file).unwrap();

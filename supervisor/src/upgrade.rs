@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use board::child::Program;
@@ -35,9 +36,17 @@ pub(crate) struct Itself {
     pub(crate) config: PathBuf,
     /// The name of this box.
     pub(crate) name: String,
+    /// Whose turn it is to go on with the configuration.
+    pub(crate) turn: Arc<Mutex<()>>,
 }
 
 impl Itself {
+    /// Waits until nobody else goes on with the configuration, and keeps others from it until this is dropped. Whoever has
+    /// it reads the file after all that the loop has taken in, so that what was read last is in force. Not for the loop.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Tries the program on the disk, and makes an order of it if it can follow; else tells why not.
     pub(crate) fn try_successor(&self, inputs: Sender<Input>, reply: Sender<String>) {
         let (itself, refuse) = (self.clone(), reply.clone());

@@ -25,7 +25,7 @@
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
-//! | `reloads`, `trials` | what if the configuration changes while the pair serves, on one box, or on both together? |
+//! | `reloads`, `trials`, `races` | what if the configuration changes while the pair serves, on one box, on both together, or twice at once? |
 //! | `by_hand`, `kept`, `letters` | what if a person cuts the power, what can be read afterwards, what can one box ask of the other? |
 //! | [`stories`], [`storm`], [`cuts`], [`soak`] | which promises are tried out, one by one, all at once, many times, for long? |
 //! | `guise` | in which circumstances does a supervisor run? |
@@ -85,6 +85,7 @@ pub mod null_modem;
 pub mod play;
 pub mod power_switch;
 pub(crate) mod process;
+mod races;
 mod reloads;
 mod rights;
 pub mod selftest;

@@ -58,6 +58,7 @@ stories! {
     reload_keys: "reload-keys",
     reload_in_vain: "reload-in-vain",
     reload_storm: "reload-storm",
+    reload_overtaken: "reload-overtaken",
     reload_one_after_the_other: "reload-one-after-the-other",
     alone_at_boot: "alone-at-boot",
     peer_unknown_at_boot: "peer-unknown-at-boot",

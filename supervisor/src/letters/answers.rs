@@ -25,8 +25,8 @@ use crate::upgrade::Itself;
 
 /// What a thread needs to know for an answer.
 pub(crate) struct Answers {
-    itself: Itself,
-    inputs: Sender<Input>,
+    pub(super) itself: Itself,
+    pub(super) inputs: Sender<Input>,
     /// What runs here.
     config: Option<Config>,
 }
@@ -53,12 +53,9 @@ impl Answers {
                 (Ok(count), Ok(bytes)) => self.history(count, bytes),
                 _ => Err("history wants two numbers".to_owned()),
             },
-            ["try", seconds] => match (seconds.parse(), &self.config) {
-                (Ok(seconds), Some(running)) => {
-                    let time = Duration::from_secs(seconds).min(TRIAL_MAX);
-                    trial::take(&self.itself, running, &self.inputs, time, body)
-                }
-                _ => Err("try wants a number of seconds".to_owned()),
+            ["try", seconds] => match seconds.parse() {
+                Ok(seconds) => self.take(Duration::from_secs(seconds).min(TRIAL_MAX), body),
+                Err(_) => Err("try wants a number of seconds".to_owned()),
             },
             ["confirm", mark] => trial::keep(&self.itself, self.running(), &self.inputs, mark),
             _ => Err(format!("twobox {} knows no answer to {line:?}", env!("CARGO_PKG_VERSION"))),

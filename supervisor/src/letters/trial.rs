@@ -8,10 +8,11 @@ use std::time::Duration;
 use firmware_agnostic::news::Time;
 use smol::channel::{Sender, bounded};
 
+use super::answers::Answers;
 use super::asks::{Failed, refusal};
 use super::{Answered, Letters, aside};
 use crate::client::{Answer, Verdict};
-use crate::config::{Config, mark};
+use crate::config::mark;
 use crate::reload::{Candidate, NOTHING};
 use crate::request::Wish;
 use crate::run::{Input, Trying};
@@ -21,11 +22,10 @@ use crate::upgrade::Itself;
 /// Has both boxes try the file of this one for `time`.
 pub(super) async fn both(letters: &Letters, peer: &str, time: Duration) -> Result<String, Failed> {
     said(&letters.trying(Trying::Begin).await).map_err(refusal)?;
-    let itself = letters.answers.borrow().supervisor().clone();
-    let read = aside(move || Candidate::read(&itself)).await?;
-    let candidate = read.map_err(refusal)?;
-    let shown = said(&letters.reload(candidate.clone(), Wish::Show).await).map_err(refusal)?;
-    let question = format!("try {}\n{}", time.as_secs(), candidate.config.text);
+    let answers = letters.answers.borrow().clone();
+    let read = aside(move || answers.look()).await?;
+    let (file, shown) = read.map_err(refusal)?;
+    let question = format!("try {}\n{file}", time.as_secs());
     let Answered { text, .. } = letters.ask(&question).await.map_err(|why| {
         let back = format!(
             "nothing was changed on this box; if the other one has taken the file, it goes back within {}",
@@ -38,8 +38,11 @@ pub(super) async fn both(letters: &Letters, peer: &str, time: Duration) -> Resul
     if [&*shown, &text] == [NOTHING; 2] {
         return Ok("ok\nnothing has changed: both boxes run with it already\n".to_owned());
     }
-    let taken = taken(letters, candidate, time).await;
-    taken.map_err(|why| refusal(format!("{why}{peer} goes back within {}", Time(time))))?;
+    let answers = letters.answers.borrow().clone();
+    let taken = aside(move || answers.take(time, &file)).await.map_err(|error| error.to_string());
+    taken.and_then(|taken| taken).map_err(|why| {
+        refusal(format!("{}\n{peer} goes back within {}", why.trim_end(), Time(time)))
+    })?;
     let shown = shown.lines().filter(|line| !line.starts_with("nothing was changed"));
     let shown = shown.collect::<Vec<_>>().join("\n");
     Ok(format!(
@@ -47,24 +50,6 @@ pub(super) async fn both(letters: &Letters, peer: &str, time: Duration) -> Resul
          twobox reload --confirm\n",
         Time(time)
     ))
-}
-
-/// Has this box try `candidate`, which is in its file.
-async fn taken(letters: &Letters, candidate: Candidate, time: Duration) -> Result<String, String> {
-    // The other box may have begun one with this one meanwhile.
-    said(&letters.trying(Trying::Begin).await)?;
-    let (path, tried) = (candidate.config.path.clone(), candidate.config.text.clone());
-    let running = letters.answers.borrow().running().to_owned();
-    let begun = aside(move || trial_file::begin(&path, &running, &tried)).await;
-    begun.and_then(|it| it).map_err(|error| format!("{error}\n"))?;
-    let (path, tried) = (candidate.config.path.clone(), candidate.config.text.clone());
-    let taken = said(&letters.reload(candidate, Wish::Try(time)).await);
-    if untried(&taken) {
-        // It is in the file again, as it was written.
-        let back = aside(move || trial_file::keep(&path, &tried)).await.and_then(|it| it);
-        back.unwrap_or_else(not_back);
-    }
-    taken
 }
 
 /// Keeps what is on trial, on both boxes.
@@ -85,38 +70,6 @@ pub(super) async fn confirm(letters: &Letters, peer: &str) -> Result<String, Fai
     Ok(format!("ok\nboth boxes keep the configuration\n{kept}{told}"))
 }
 
-/// Takes `text` on trial for `time`, as the other box wants. Waits until that is done.
-pub(super) fn take(
-    itself: &Itself,
-    running: &Config,
-    inputs: &Sender<Input>,
-    time: Duration,
-    text: &str,
-) -> Result<String, String> {
-    said(&wait(inputs, |reply| Input::Trial(Trying::Begin, reply)))?;
-    let candidate = Candidate::of(itself, text)?;
-    let here = std::fs::read_to_string(&itself.config).map_err(|error| error.to_string())?;
-    if ![mark(&running.text), mark(text)].contains(&mark(&here)) {
-        let path = itself.config.display();
-        return Err(format!(
-            "{path} was changed there, and does not run yet: reload it, or put it back"
-        ));
-    }
-    trial_file::begin(&itself.config, &running.text, text).map_err(|error| error.to_string())?;
-    let taken =
-        said(&wait(inputs, |reply| Input::Reload(Box::new(candidate), Wish::Try(time), reply)));
-    if untried(&taken) {
-        // Somebody may have written it there as well.
-        let back = if taken.is_err() && mark(&here) == mark(text) {
-            trial_file::keep(&itself.config, text)
-        } else {
-            trial_file::remove(&itself.config)
-        };
-        back.unwrap_or_else(not_back);
-    }
-    taken
-}
-
 /// Keeps what is on trial and has this mark, as the other box wants. Waits until that is done.
 pub(super) fn keep(
     itself: &Itself,
@@ -129,11 +82,42 @@ pub(super) fn keep(
     Ok(kept.map_or_else(|error| unwritten(&itself.name, &error), |()| String::new()))
 }
 
-impl Letters {
-    async fn reload(&self, candidate: Candidate, wish: Wish) -> String {
-        self.tell(|reply| Input::Reload(Box::new(candidate), wish, reply)).await
+impl Answers {
+    /// What the file says, and what would change with it.
+    fn look(&self) -> Result<(String, String), String> {
+        let candidate = Candidate::read(&self.itself)?;
+        let text = candidate.config.text.clone();
+        said(&candidate.put(Wish::Show, &self.inputs)).map(|shown| (text, shown))
     }
 
+    /// Takes `text` on trial for `time`. Waits until that is done.
+    pub(super) fn take(&self, time: Duration, text: &str) -> Result<String, String> {
+        let Self { itself, inputs, .. } = self;
+        let _turn = itself.turn();
+        let runs = said(&wait(inputs, |reply| Input::Trial(Trying::Begin, reply)))?;
+        if runs.trim() != mark(self.running()) {
+            return Err("another configuration was taken meanwhile: say it once more".to_owned());
+        }
+        let candidate = Candidate::of(itself, text)?;
+        let (path, running) = (&itself.config, self.running());
+        let stood = trial_file::begin(path, running, text).map_err(|error| error.to_string())?;
+        let taken = said(&candidate.put(Wish::Try(time), inputs));
+        if taken.as_ref().map_or(true, |text| text == NOTHING) {
+            // As it was before: somebody may have written it there.
+            let back = if taken.is_err() && stood {
+                trial_file::keep(path, text)
+            } else {
+                trial_file::remove(path)
+            };
+            back.unwrap_or_else(|error| {
+                log::error!("the configuration file is not as it was before the trial: {error}");
+            });
+        }
+        taken
+    }
+}
+
+impl Letters {
     async fn trying(&self, trying: Trying) -> String {
         self.tell(|reply| Input::Trial(trying, reply)).await
     }
@@ -159,16 +143,6 @@ fn said(answer: &str) -> Result<String, String> {
         Some(Answer { text, .. }) => Err(text),
         None => Err("it makes no sense\n".to_owned()),
     }
-}
-
-/// Whether nothing is on trial here after this was said.
-fn untried(said: &Result<String, String>) -> bool {
-    said.as_ref().map_or(true, |text| text == NOTHING)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for unwrap_or_else")]
-fn not_back(error: std::io::Error) {
-    log::error!("the configuration file is not as it was before the trial: {error}");
 }
 
 fn unwritten(whose: &str, error: &std::io::Error) -> String {

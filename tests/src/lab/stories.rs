@@ -16,7 +16,8 @@ use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
 use super::{
-    Cable, Lab, Way, by_hand, kept, letters, limits, loop_calls, name, reloads, rights, trials,
+    Cable, Lab, Way, by_hand, kept, letters, limits, loop_calls, name, races, reloads, rights,
+    trials,
 };
 
 /// Tells one story, and prints how it ended.
@@ -68,7 +69,7 @@ const fn reload(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -
     Story { name, choices: reloads::choices, play }
 }
 
-const STORIES: [Story; 61] = [
+const STORIES: [Story; 62] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -119,6 +120,7 @@ const STORIES: [Story; 61] = [
     reload("reload-keys", reloads::keys),
     reload("reload-in-vain", reloads::in_vain),
     reload("reload-storm", reloads::storm),
+    story("reload-overtaken", races::overtaken),
     reload("reload-one-after-the-other", reloads::one_after_the_other),
     story("alone-at-boot", alone_at_boot),
     story("peer-unknown-at-boot", peer_unknown),

@@ -34,7 +34,7 @@ pub(super) fn refused(lab: &Lab) -> Result<String, Failure> {
     put(lab, Second, &first.replace("failback_hold = \"2s\"", "failback_hold = \"5s\""))?;
     change(lab, "failback_hold = \"2s\"", "failback_hold = \"3s\"")?;
     let said = told(lab, First, &["reload", "--both"], 1)?;
-    expect(said.contains("was changed there"), said)?;
+    expect(said.contains("twobox.toml was changed, and"), said)?;
     put(lab, First, &first)?;
     let said = told(lab, First, &["reload", "--both", "--for", "2h"], 1)?;
     expect(said.contains("2h is too long for a trial"), said)?;
@@ -193,7 +193,7 @@ pub(super) fn word_lost(lab: &Lab) -> Result<String, Failure> {
 }
 
 /// The pair is whole, and its links carry both ways.
-fn ready(lab: &Lab) -> Result<(), Failure> {
+pub(super) fn ready(lab: &Lab) -> Result<(), Failure> {
     whole(lab)?;
     expect(lab.wait_for(PATIENCE, |lab| marks(lab).is_ok()), "server2 does not answer")
 }
@@ -231,16 +231,16 @@ fn hold_of(text: &str) -> Result<String, Failure> {
     line.map(str::to_owned).ok_or_else(|| Failure("no failback_hold in the file".to_owned()))
 }
 
-fn file(lab: &Lab, id: BoxId) -> Result<String, Failure> {
+pub(super) fn file(lab: &Lab, id: BoxId) -> Result<String, Failure> {
     Ok(fs::read_to_string(lab.machine(id).run().join("twobox.toml"))?)
 }
 
-fn put(lab: &Lab, id: BoxId, text: &str) -> Result<(), Failure> {
+pub(super) fn put(lab: &Lab, id: BoxId, text: &str) -> Result<(), Failure> {
     Ok(fs::write(lab.machine(id).run().join("twobox.toml"), text)?)
 }
 
 /// What a command says that ends with `code`.
-fn told(lab: &Lab, id: BoxId, words: &[&str], code: i32) -> Result<String, Failure> {
+pub(super) fn told(lab: &Lab, id: BoxId, words: &[&str], code: i32) -> Result<String, Failure> {
     let words = [words, &["--socket", "/run/twobox.sock"]].concat();
     let output = lab.twobox(id, &words)?;
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
