@@ -8,6 +8,7 @@
 //! | [`check`] | does something really answer? |
 //! | [`child`] | how is a program run so that nothing of it stays? |
 //! | [`lookout`], [`alarm`] | how does the loop wait for the links, and for the time? |
+//! | [`aside`], [`threads`] | who does what takes its time? |
 //! | [`clock`], [`power`] | what time is it; how does this box reset itself? |
 //! | [`caller`] | who has called at a socket? |
 //! | [`secret`], [`privacy`] | what is secret; what do others learn from what is left on the disk? |
@@ -21,6 +22,7 @@
 //! [`patience::Patience`], and says what it saw.
 
 pub mod alarm;
+pub mod aside;
 pub mod caller;
 pub mod check;
 pub mod child;

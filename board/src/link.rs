@@ -86,12 +86,12 @@ impl Config {
         }
     }
 
-    /// Opens the link on the box `me`, without waiting for anything.
+    /// Opens the link on the box `me`, which may take its time: a USB adapter is set up over its bus.
     ///
     /// # Errors
     ///
     /// When what it is made of is not there, or may not be used: with the remedy.
-    pub fn open(&self, me: BoxId) -> io::Result<Box<dyn Link>> {
+    pub fn open(&self, me: BoxId) -> io::Result<Box<dyn Link + Send>> {
         Ok(match &self.kind {
             Kind::Udp(config) => Box::new(config.open(me)?),
             Kind::Serial(config) => Box::new(config.open(me)?),

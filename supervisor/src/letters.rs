@@ -259,7 +259,7 @@ impl fmt::Display for Unanswered {
 
 /// Does `work` beside the loop: it looks into files, writes the configuration, or checks it, which runs programs.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    crate::aside::aside("letter", Rights::FILES | Rights::PROGRAMS, work).await
+    board::aside::aside("letter", Rights::FILES | Rights::PROGRAMS, work).await
 }
 
 fn nonce() -> Option<Nonce> {

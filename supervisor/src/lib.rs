@@ -3,7 +3,6 @@
 //! Read `run.rs` for the loop and `effects.rs` for what is done; the decisions are in
 //! `firmware_agnostic::node`.
 
-mod aside;
 mod beside;
 mod black_box;
 pub mod check;

@@ -20,8 +20,10 @@ use smol::future::{or, yield_now};
 
 use super::{Config, Lines, Link};
 use crate::alarm::Alarm;
+use crate::aside::aside;
 use crate::clock::Clock;
 use crate::lookout::{Lookout, Watched};
+use crate::rights::Rights;
 
 /// The place that a link is plugged into, for as long as the supervisor runs.
 pub struct Port {
@@ -88,7 +90,7 @@ impl Port {
         loop {
             // A flood of frames must not keep the one thread from everything else.
             yield_now().await;
-            let Some(link) = self.link().or_else(|| self.open()) else {
+            let Some(link) = self.plugged().await else {
                 self.wait().await;
                 continue;
             };
@@ -144,9 +146,14 @@ impl Port {
         self.link.borrow().clone()
     }
 
-    fn open(&self) -> Option<Rc<Plugged>> {
-        let opened = self.config.open(self.me).and_then(|link| Plugged::new(link, &self.lookout));
-        match opened {
+    /// The link, opened by a thread of its own if it is not open: nobody else waits for that.
+    async fn plugged(&self) -> Option<Rc<Plugged>> {
+        if let Some(link) = self.link() {
+            return Some(link);
+        }
+        let (config, me) = (self.config.clone(), self.me);
+        let opened = aside("open", Rights::SOCKETS, move || config.open(me)).await;
+        match opened.and_then(|opened| opened).and_then(|link| Plugged::new(link, &self.lookout)) {
             Ok(link) => *self.link.borrow_mut() = Some(Rc::new(link)),
             Err(error) => self.fails(&error),
         }
@@ -186,14 +193,14 @@ pub enum Seen {
 
 /// An open link.
 struct Plugged {
-    link: Watched<Box<dyn Link>>,
+    link: Watched<Box<dyn Link + Send>>,
     look: RefCell<Alarm>,
     /// When the link is to look after itself.
     due: Cell<Instant>,
 }
 
 impl Plugged {
-    fn new(link: Box<dyn Link>, lookout: &Rc<Lookout>) -> io::Result<Self> {
+    fn new(link: Box<dyn Link + Send>, lookout: &Rc<Lookout>) -> io::Result<Self> {
         Ok(Self {
             link: Watched::new(lookout, link)?,
             look: RefCell::new(Alarm::new(lookout)?),

@@ -6,13 +6,13 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
+use board::aside::aside;
 use board::rights::Rights;
 use smol::channel::{Receiver, Sender, unbounded};
 use smol::future::or;
 use smol::io::AsyncReadExt;
 use smol::{Async, LocalExecutor, Timer};
 
-use crate::aside::aside;
 use crate::guard::Brief;
 
 /// Our end of the guard's line.

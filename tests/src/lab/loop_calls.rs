@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
-use firmware_agnostic::identity::BoxId::{First, Second};
+use firmware_agnostic::identity::BoxId::{self, First, Second};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::Lab;
@@ -11,15 +11,21 @@ use super::expectations::{PATIENCE, order, served_by, whole};
 use super::failure::{Failure, expect};
 use super::kept::said;
 use super::process::Process;
+use super::trials::{file, put, told};
 
-/// Through changes of role, orders and questions of every kind the loop's thread opens, reads and writes no file, and
-/// connects to nobody.
+/// Through changes of role, orders, questions of every kind and a link that is opened anew the loop's thread opens, reads
+/// and writes no file, and connects to nobody.
 pub(super) fn no_files(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     let supervisor = Process::supervisor(First)?;
     let trace = Trace::of(lab, &supervisor)?;
     for words in [["status", "--json"], ["status", "--metrics"], ["log", "debug"]] {
         expect(!said(lab, First, &words).is_empty(), format!("{words:?} says nothing"))?;
+    }
+    for id in BoxId::BOTH {
+        put(lab, id, &file(lab, id)?.replace("baud = 115200", "baud = 57600"))?;
+        let said = told(lab, id, &["reload"], 0)?;
+        expect(said.contains("ttyS1: it is opened anew"), said)?;
     }
     order(lab, First, "standby")?;
     served_by(lab, Second)?;

@@ -2,16 +2,17 @@
 
 use std::io;
 
-use board::rights::Rights;
-use board::threads;
 use smol::channel::bounded;
+
+use crate::rights::Rights;
+use crate::threads;
 
 /// What `work` comes to, done with `rights`.
 ///
 /// # Errors
 ///
 /// When there can be no thread.
-pub(crate) async fn aside<T: Send + 'static>(
+pub async fn aside<T: Send + 'static>(
     name: &str,
     rights: Rights,
     work: impl FnOnce() -> T + Send + 'static,
