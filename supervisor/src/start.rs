@@ -44,7 +44,7 @@ use crate::reload::reload_on;
 use crate::run::{Input, run};
 use crate::senses::{Watch, ask_how_it_ended};
 use crate::upgrade::Itself;
-use crate::{logging, metrics};
+use crate::{logging, metrics, trial_file};
 
 /// Runs the supervisor that `config` describes until it has left. `before` is what stands before the words of its
 /// command line.
@@ -72,6 +72,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let (socket, _place) = Socket::open(&config.control)?;
     let hooks = Hooks::open(&config.hooks, config.name(me))?;
     logging::start(config.log.to, config.log.level, hooks.clone())?;
+    trial_file::tell_left(&config.path);
     realtime.missing.iter().for_each(|missing| log::info!("{missing}"));
     let (store, journal) = Store::open(&config.journal);
     let mut lease = config.control.socket.clone().into_os_string();

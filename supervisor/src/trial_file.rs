@@ -51,6 +51,20 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Tells of what lies beside the file at `path` since a supervisor ended in the middle of a trial.
+pub(crate) fn tell_left(path: &Path) {
+    let Ok(path) = fs::canonicalize(path) else { return };
+    let tried = beside(&path, NEW);
+    if tried.exists() {
+        log::warn!(
+            "{0} was on trial when twobox ended, and {1} is in force: to try it again put it in the place of {1} and \
+             say twobox reload --both; else remove it",
+            tried.display(),
+            path.display()
+        );
+    }
+}
+
 /// Puts aside what was `tried` with the file at `path`, soon, and what was `before` back in its place.
 pub(crate) fn give_up(path: &Path, before: String, tried: String) {
     let path = path.to_owned();

@@ -47,6 +47,7 @@ stories! {
     trial_busy: "trial-busy",
     trial_parted: "trial-parted",
     trial_word_lost: "trial-word-lost",
+    trial_killed: "trial-killed",
     fenced_by_hand: "fenced-by-hand",
     fenced_by_hand_in_vain: "fenced-by-hand-in-vain",
     drill: "drill",

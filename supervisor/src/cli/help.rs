@@ -237,8 +237,10 @@ wrong, nothing changes on either. Otherwise both go on with it, and both go
 back by themselves after TIME (2min; 1h at most) unless you say `reload
 --confirm` on one of them. Until then FILE has what was proven on both boxes,
 and what is tried lies in FILE.new; what nobody has confirmed lies in
-FILE.rejected afterwards. Ends with 5 if the other box does not answer: then
-nothing has changed on this one.
+FILE.rejected afterwards. A twobox that dies meanwhile comes back with FILE,
+and tells the log that FILE.new is there; the other box goes back as always.
+Ends with 5 if the other box does not answer: then nothing has changed on this
+one.
 
 To change the key of the pair without losing a heartbeat, reload both boxes
 after each step: add the new key below the old one; put it first; take the old

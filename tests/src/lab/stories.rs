@@ -69,7 +69,7 @@ const fn reload(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -
     Story { name, choices: reloads::choices, play }
 }
 
-const STORIES: [Story; 62] = [
+const STORIES: [Story; 63] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -109,6 +109,7 @@ const STORIES: [Story; 62] = [
     reload("trial-busy", trials::busy),
     story("trial-parted", trials::parted),
     story("trial-word-lost", trials::word_lost),
+    story("trial-killed", races::killed),
     story("fenced-by-hand", by_hand::fence),
     story("fenced-by-hand-in-vain", by_hand::fence_in_vain),
     story("drill", by_hand::drill),
@@ -341,7 +342,7 @@ fn supervisor_upgraded(lab: &Lab) -> Result<String, Failure> {
 }
 
 /// The supervisor of `id` ends and is started again, and nobody outside notices.
-fn runs_on(
+pub(super) fn runs_on(
     lab: &Lab,
     id: BoxId,
     end: impl FnOnce(&Lab) -> Result<(), Failure>,

@@ -204,7 +204,7 @@ fn rest(lab: &Lab) -> Result<(), Failure> {
 }
 
 /// What each box runs with.
-fn marks(lab: &Lab) -> Result<[String; 2], Failure> {
+pub(super) fn marks(lab: &Lab) -> Result<[String; 2], Failure> {
     let output = lab.twobox(First, &["check", "--peer"])?;
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     let mark = |id| {
@@ -219,7 +219,7 @@ fn marks(lab: &Lab) -> Result<[String; 2], Failure> {
 }
 
 /// Changes the file of the first box, and tells what it was.
-fn change(lab: &Lab, from: &str, to: &str) -> Result<String, Failure> {
+pub(super) fn change(lab: &Lab, from: &str, to: &str) -> Result<String, Failure> {
     let text = file(lab, First)?;
     expect(text.contains(from), format!("no {from:?} in the file"))?;
     put(lab, First, &text.replace(from, to))?;
