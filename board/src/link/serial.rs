@@ -12,16 +12,16 @@
 //! A tty on which the kernel or a person talks is refused: the first kernel message would end the link, or the first
 //! heartbeat the login.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use firmware_agnostic::frame::{Deframer, LINE_MAX, LINE_MIN, enclose};
+use firmware_agnostic::frame::{Deframer, LINE_MAX, enclose};
 use firmware_agnostic::identity::BoxId;
-use rustix::termios::{ControlModes, OptionalActions, QueueSelector, SpecialCodeIndex};
+use rustix::termios::{ControlModes, OptionalActions, QueueSelector};
 use rustix::termios::{tcflush, tcgetattr, tcsetattr};
 use serialport::{SerialPort, TTYPort};
 
@@ -85,7 +85,6 @@ pub(super) struct Serial {
     /// For the modem control lines.
     watch: Watch,
     frames: RefCell<Frames>,
-    wakes_at: Cell<u8>,
 }
 
 impl Link for Serial {
@@ -98,9 +97,7 @@ impl Link for Serial {
     }
 
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut frames = self.frames.borrow_mut();
-        let next = frames.next(&mut Bytes(self.tty.as_fd()), buffer);
-        self.wake_at(if frames.deframer.is_between_frames() { LINE_MIN as u8 } else { 1 })?;
+        let next = self.frames.borrow_mut().next(&mut Bytes(self.tty.as_fd()), buffer);
         // A tty has no end; it says so when it was hung up (`tty_hung_up_p` in the kernel).
         next.and_then(|length| length.ok_or(io::ErrorKind::UnexpectedEof.into())).map_err(gone)
     }
@@ -114,26 +111,9 @@ impl Serial {
     fn new(port: TTYPort, baud: u32) -> io::Result<Self> {
         let tty = Arc::new(owned(port.try_clone_native()?));
         let watch = Watch::of(&tty)?;
-        let serial = Self {
-            port: RefCell::new(port),
-            tty,
-            watch,
-            frames: RefCell::default(),
-            wakes_at: Cell::default(),
-        };
+        let serial = Self { port: RefCell::new(port), tty, watch, frames: RefCell::default() };
         serial.set_up(baud)?;
         Ok(serial)
-    }
-
-    /// Has the kernel wake whoever waits for bytes when there are so many (`VMIN` of `termios(3)`, which Linux heeds in
-    /// `poll` too, as `n_tty_poll` has it): a UART delivers a few at a time, and each time would cost the loop a turn. While no byte is lost, this is set once.
-    fn wake_at(&self, bytes: u8) -> io::Result<()> {
-        if self.wakes_at.replace(bytes) != bytes {
-            let mut settings = tcgetattr(&self.tty)?;
-            settings.special_codes[SpecialCodeIndex::VMIN] = bytes;
-            tcsetattr(&self.tty, OptionalActions::Now, &settings)?;
-        }
-        Ok(())
     }
 
     /// Does what `serialport` leaves out.

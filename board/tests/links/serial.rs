@@ -9,14 +9,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use board::link::{Config, Port};
-use firmware_agnostic::frame::{LINE_MAX, LINE_MIN, enclose};
 use firmware_agnostic::identity::BoxId;
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use rustix::termios::{
-    ControlModes, InputModes, LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr,
+    ControlModes, InputModes, LocalModes, OptionalActions, tcgetattr, tcsetattr,
 };
 use smol::Timer;
-use smol::future::{or, pending};
+use smol::future::or;
 use tempfile::TempDir;
 
 use crate::{PATIENCE, PAUSE, after, block_on, config, next, plugged, receive};
@@ -60,44 +59,6 @@ fn noise_does_not_spoil_the_next_frame() {
         assert_eq!(heard.iter().filter(|frame| *frame == FRAME).count(), 1, "{noise:?}");
     }
     assert_eq!(port.failure(), None);
-}
-
-/// A UART delivers a few bytes at a time.
-#[test]
-fn who_waits_for_frames_is_woken_by_whole_ones() {
-    let cable = NullModem::new();
-    let port = cable.port();
-    assert_eq!(receive(&port, PAUSE), None);
-    let frame = [7; LINE_MIN - 3];
-    let whole = enclose(&frame, &mut [0; LINE_MAX]).to_vec();
-    let hears = |line: &[u8], frames| {
-        let speak = async {
-            for chunk in line.chunks(16) {
-                cable.write(chunk);
-                Timer::after(Duration::from_millis(2)).await;
-            }
-            pending().await
-        };
-        let listen = async {
-            let mut heard = None;
-            for _ in 0..frames {
-                heard = next(&port).await;
-            }
-            heard
-        };
-        // Sooner than the port looks after itself, and finds what it was not woken for.
-        block_on(or(or(listen, speak), after(PAUSE, None)))
-    };
-    let wakes_at = || tcgetattr(cable.hand()).unwrap().special_codes[SpecialCodeIndex::VMIN];
-    assert_eq!(hears(&whole, 1).as_deref(), Some(&frame[..]));
-    assert_eq!(receive(&port, PAUSE), None);
-    assert_eq!(usize::from(wakes_at()), LINE_MIN);
-    // A byte is lost: what is left of its frame is heard with the next one, and that in time.
-    let (cut, lost) = whole.split_at(LINE_MIN - 2);
-    assert_eq!(hears(&[cut, &lost[1..], &whole].concat(), 2).as_deref(), Some(&frame[..]));
-    assert_eq!(hears(&whole, 1).as_deref(), Some(&frame[..]));
-    assert_eq!(receive(&port, PAUSE), None);
-    assert_eq!(usize::from(wakes_at()), LINE_MIN);
 }
 
 #[test]
