@@ -319,6 +319,11 @@ impl Deframer {
         Self { bytes: Vec::new(), whole: false, lost: true }
     }
 
+    /// Whether the last byte was one of a frame, of which more are to come.
+    pub fn is_in_the_middle(&self) -> bool {
+        !self.whole && !self.bytes.is_empty()
+    }
+
     /// Takes in one byte, and gives the frame that it ends, if it ends one.
     pub fn push(&mut self, byte: u8) -> Option<&[u8]> {
         if self.whole {

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use board::link::{Config, Port};
+use firmware_agnostic::frame::{LINE_MAX, enclose};
 use firmware_agnostic::identity::BoxId;
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use rustix::termios::{
@@ -59,6 +60,27 @@ fn noise_does_not_spoil_the_next_frame() {
         assert_eq!(heard.iter().filter(|frame| *frame == FRAME).count(), 1, "{noise:?}");
     }
     assert_eq!(port.failure(), None);
+}
+
+/// A UART delivers a few bytes at a time; nothing is left lying, whatever else may come or not.
+#[test]
+fn a_frame_that_comes_in_pieces_is_heard_when_it_is_whole() {
+    let cable = NullModem::new();
+    let port = cable.port();
+    assert_eq!(receive(&port, PAUSE), None);
+    let frame = [7; 45];
+    let line = enclose(&frame, &mut [0; LINE_MAX]).to_vec();
+    for (size, pause) in [(1, 1), (8, 8), (16, 1), (40, 100)] {
+        let speak = async {
+            for piece in line.chunks(size) {
+                cable.write(piece);
+                Timer::after(Duration::from_millis(pause)).await;
+            }
+            after(PAUSE, None).await
+        };
+        let heard = block_on(or(next(&port), speak));
+        assert_eq!(heard.as_deref(), Some(&frame[..]), "{size} bytes at a time");
+    }
 }
 
 #[test]
