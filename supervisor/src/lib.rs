@@ -4,7 +4,6 @@
 //! `firmware_agnostic::node`.
 
 mod aside;
-mod beside;
 mod black_box;
 pub mod check;
 mod chronicle;
