@@ -17,6 +17,7 @@ mod history;
 mod hooks;
 mod json;
 mod labels;
+mod left;
 mod letters;
 mod links;
 mod logging;
