@@ -34,7 +34,10 @@ impl Waiting {
         let lease = Lease::open(path)?;
         let me = config.settings.me;
         let earlier = configs(&lease, config.name(me)).unwrap_or_else(|error| {
-            log::error!("what an earlier life has left on this box is not known: {error}");
+            log::error!(
+                "what an earlier life has left on this box is not known: {error}: look for services and addresses that \
+                 the file does not have any more"
+            );
             Vec::new()
         });
         let mut known: Vec<_> = config.resources.iter().map(|it| it.subject(me)).collect();
@@ -47,7 +50,8 @@ impl Waiting {
                 }
             }
         }
-        let texts = earlier.iter().filter(|_| !gone.is_empty()).map(|it| it.text.clone());
+        let others = earlier.into_iter().map(|it| it.text).filter(|it| *it != config.text);
+        let texts = others.filter(|_| !gone.is_empty());
         let all = texts.chain([config.text.clone()]).collect();
         Ok((Self::new(lease, all), gone))
     }
@@ -122,5 +126,34 @@ impl Waiting {
             );
         }
         self.noted = noted.is_ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_noted_is_tried_again() {
+        let room = tempfile::tempdir().unwrap();
+        let place = room.path().join("run");
+        fs::create_dir(&place).unwrap();
+        let path = place.join("lease");
+        let mut waiting = Waiting::new(Lease::open(&path).unwrap(), vec!["old".to_owned()]);
+        assert!(!waiting.take() && waiting.noted());
+        fs::remove_dir_all(&place).unwrap();
+        waiting.begin("new".to_owned());
+        assert!(!waiting.noted());
+        fs::create_dir(&place).unwrap();
+        waiting.try_again();
+        assert!(waiting.noted());
+        let noted = || Lease::open(&path).unwrap().noted().unwrap();
+        assert_eq!(noted(), ["old", "new"]);
+        assert!(waiting.settle() && !waiting.settle());
+        assert_eq!(noted(), ["new"]);
+        waiting.end();
+        assert_eq!(noted(), [""; 0]);
     }
 }
