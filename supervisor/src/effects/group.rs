@@ -464,5 +464,8 @@ mod tests {
         assert!(group.stop_time() >= both, "{:?}", group.stop_time());
         assert!(group.start_time() >= both + quick.start_timeout, "{:?}", group.start_time());
         assert!(group.end());
+        // Nothing of it is anybody's to stop any more.
+        let lease = Lease::open(&room.path().join("lease")).unwrap();
+        assert_eq!(lease.noted().unwrap(), [""; 0]);
     }
 }
