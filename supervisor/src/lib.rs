@@ -3,7 +3,6 @@
 //! Read `run.rs` for the loop and `effects.rs` for what is done; the decisions are in
 //! `firmware_agnostic::node`.
 
-mod beside;
 mod black_box;
 pub mod check;
 mod chronicle;
@@ -17,6 +16,7 @@ mod history;
 mod hooks;
 mod json;
 mod labels;
+mod left;
 mod letters;
 mod links;
 mod logging;
