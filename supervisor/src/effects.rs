@@ -160,7 +160,9 @@ impl Effects {
             }
             Action::Upgrade => self.upgrade(),
             Action::Reply(verdict) => self.reply(verdict),
-            Action::Tell(news) => self.chronicle.tell(&news, self.group.announced()),
+            Action::Tell(news) => {
+                self.chronicle.tell(&news, self.group.announced(), self.drills);
+            }
         }
         ControlFlow::Continue(())
     }

@@ -13,6 +13,7 @@ pub mod client;
 pub mod config;
 mod control;
 mod effects;
+mod fate;
 mod guard;
 mod history;
 mod hooks;

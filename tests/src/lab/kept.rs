@@ -87,6 +87,21 @@ pub(super) fn told() -> Choices {
     Choices { extra: extra.to_owned(), ..Choices::default() }
 }
 
+/// Waits until the history of a box has a record with this `outcome` of `what`, whose reason is for people and has `word`.
+pub(super) fn keeps(lab: &Lab, id: BoxId, [what, outcome, word]: [&str; 3]) -> Result<(), Failure> {
+    let records = || said(lab, id, &["history", "--json", "--config", "/run/twobox.toml"]);
+    let so = |_: &Lab| {
+        let records = records();
+        let mut records = records.split("},{");
+        let has = |record: &str, word: &str, value: &str| {
+            record.contains(&format!("\"{word}\":\"{value}"))
+        };
+        records.any(|it| has(it, "what", what) && has(it, "outcome", outcome) && it.contains(word))
+    };
+    let kept = lab.wait_for(PATIENCE, so);
+    expect(kept, format!("no {what} {outcome} with {word:?} in {}", records()))
+}
+
 pub(super) fn said(lab: &Lab, id: BoxId, words: &[&str]) -> String {
     let output = lab.twobox(id, words);
     output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
