@@ -130,6 +130,11 @@ impl Chronicle {
         }
     }
 
+    /// Why what was told is not in the history, if it is not.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.history.failure()
+    }
+
     /// Waits, for a moment at most, until what was told is written.
     pub(crate) fn flush(&mut self) {
         self.history.flush();

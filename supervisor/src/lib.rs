@@ -36,6 +36,7 @@ mod start;
 mod status;
 mod trial_file;
 mod upgrade;
+mod written;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -57,7 +57,32 @@ pub(super) fn programs(lab: &Lab) -> Result<String, Failure> {
         samples.map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
     };
     expect(names(&asked) == names(&figures(lab)), "the figures in the file are others")?;
+    unwritten(lab)?;
     Ok(format!("{} figures, {} roles", names(&asked).len(), roles.len()))
+}
+
+/// Figures that cannot be written are told of where one looks, until they can.
+fn unwritten(lab: &Lab) -> Result<(), Failure> {
+    let file = lab.disk(First).join("figures");
+    let says = |words: &[&str], word: &str| said(lab, First, words).contains(word);
+    let told = |failed: bool| {
+        let so = |_: &Lab| {
+            says(&["status", "--json"], "\"metrics\":\"") == failed
+                && says(&["status"], "\nmetrics: not written: ") == failed
+        };
+        expect(lab.wait_for(PATIENCE, so), format!("the status should tell: {failed}"))
+    };
+    told(false)?;
+    // A new file may come in between.
+    let blocked = |_: &Lab| {
+        let _ = fs::remove_file(&file);
+        fs::create_dir(&file).is_ok()
+    };
+    expect(lab.wait_for(PATIENCE, blocked), "there can be no folder in the place of the figures")?;
+    told(true)?;
+    expect(lab.log(First).contains("the figures are old"), "the log says nothing of it")?;
+    fs::remove_dir(&file)?;
+    told(false)
 }
 
 /// A loop that is held up says so, and so does the box that waited for it.
