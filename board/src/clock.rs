@@ -1,9 +1,9 @@
 //! What time is it? The one clock of the product: `CLOCK_BOOTTIME`, which counts suspended time and is
 //! never set (`clock_gettime(2)`).
 //!
-//! The core decides in its own [`Instant`]s; timers wait for those of the standard library, which stand still while the
-//! box is suspended. So a deadline is turned into one only when it is waited for: a box that was suspended meanwhile
-//! wakes late, reads this clock, and knows how late.
+//! The core decides in its own [`Instant`]s, and the loop waits for them as they are ([`alarm`](crate::alarm)). The timers
+//! of smol wait for those of the standard library, which stand still while the box is suspended: a deadline is turned into
+//! one only when it is waited for.
 //!
 //! People want the time of day beside it ([`Wall`]). It can be set and may be wrong, and decides nothing.
 

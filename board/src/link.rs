@@ -10,6 +10,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use firmware_agnostic::identity::{BoxId, LINKS_MAX};
 
@@ -164,8 +165,14 @@ pub trait Link: AsFd {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when there is none; else the link must be opened again.
+    /// `WouldBlock` when there is nothing left to read; `Interrupted` when there may be, and others should have their turn
+    /// first; else the link must be opened again.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// How long it takes until the rest of the frame is here of which [`Link::receive`] has just read a part, if it has.
+    fn rest(&self) -> Option<Duration> {
+        None
+    }
 
     /// Looks, about once a second, whether what was opened is still what is there.
     ///

@@ -63,11 +63,18 @@ impl Lookout {
         let waker = Waker::from(self.bell.clone());
         let mut context = Context::from_waker(&waker);
         loop {
-            self.bell.rung.store(false, Ordering::SeqCst);
+            // What was done before it rang is seen by what is done now.
+            self.bell.rung.swap(false, Ordering::SeqCst);
             if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
                 return done;
             }
-            self.look().expect("what is watched can be waited for");
+            // Once at least: nothing that is watched may wait for ever because there is always something to do.
+            loop {
+                self.look().expect("what is watched can be waited for");
+                if self.bell.rung.load(Ordering::SeqCst) {
+                    break;
+                }
+            }
         }
     }
 
@@ -180,7 +187,7 @@ const NOT_AT_ALL: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 /// No thing that is watched has this number.
 const BELL: u64 = 0;
 
-/// As many as a pair has links, the alarm and the bell; more are seen the next time.
+/// A pair rarely sees more at once; what is left is seen the next time.
 const AT_ONCE: usize = 8;
 
 #[cfg(test)]

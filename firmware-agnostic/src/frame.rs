@@ -290,16 +290,14 @@ impl Keys {
     }
 }
 
-/// Encodes a frame for a byte stream: a zero, the frame in COBS, and as many zeros as it takes to [`LINE_MIN`], but one at
-/// least. The frames between zeros are empty, and nobody counts them.
+/// Encodes a frame for a byte stream: a zero, the frame in COBS, a zero.
 pub fn enclose<'o>(frame: &[u8], out: &'o mut [u8; LINE_MAX]) -> &'o [u8] {
     let frame = frame.get(..FRAME_MAX).unwrap_or(frame);
     out[0] = 0;
     let length = cobs::try_encode(frame, &mut out[1..LINE_MAX - 1])
         .expect("COBS adds one byte to fewer than 255");
-    let end = LINE_MIN.max(length + 2);
-    out[1 + length..end].fill(0);
-    &out[..end]
+    out[1 + length] = 0;
+    &out[..length + 2]
 }
 
 /// Finds the frames in a byte stream.
@@ -321,9 +319,9 @@ impl Deframer {
         Self { bytes: Vec::new(), whole: false, lost: true }
     }
 
-    /// Whether the last byte ended a frame, so that what is to come is [`LINE_MIN`] at least.
-    pub const fn is_between_frames(&self) -> bool {
-        self.whole
+    /// Whether the last byte was one of a frame, of which more are to come.
+    pub fn is_in_the_middle(&self) -> bool {
+        !self.whole && !self.bytes.is_empty()
     }
 
     /// Takes in one byte, and gives the frame that it ends, if it ends one.
@@ -367,9 +365,6 @@ impl Default for Deframer {
 /// With the two zeros and the byte that COBS adds a frame is at most this long on the wire, so that a cable of
 /// 9600 baud carries three a second within a third of its capacity.
 pub const LINE_MAX: usize = 64;
-/// What a heartbeat of the newest version takes on the wire at the least. Shorter frames are as long, so that who reads a
-/// byte stream need not look sooner.
-pub const LINE_MIN: usize = 46;
 /// The longest frame.
 pub const FRAME_MAX: usize = LINE_MAX - 3;
 /// One key in use, one on its way in, one on its way out, and one spare.

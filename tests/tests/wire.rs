@@ -8,8 +8,7 @@ use std::path::Path;
 use std::{env, fs};
 
 use firmware_agnostic::frame::{
-    self, Deframer, FRAME_MAX, Frame, FrameError, Key, Keys, LINE_MAX, LINE_MIN, PairId, Version,
-    Word,
+    self, Deframer, FRAME_MAX, Frame, FrameError, Key, Keys, LINE_MAX, PairId, Version, Word,
 };
 use firmware_agnostic::heartbeat::{
     Asks, Boot, Epoch, Fingerprint, Heartbeat, Links, Priority, Role, Term,
@@ -93,18 +92,6 @@ fn the_largest_frame_fits_the_serial_budget() {
     let frame = encode(&largest());
     let mut line = [0; LINE_MAX];
     assert!(frame::enclose(&frame, &mut line).len() <= 64, "{} bytes", frame.len());
-}
-
-#[test]
-fn nothing_on_a_line_is_shorter_than_the_shortest_heartbeat() {
-    let shortest = says(0, Heartbeat { witness: false, ..newborn() });
-    assert_eq!(shortest.len() + 3, LINE_MIN, "who reads a line waits for so many bytes");
-    for length in 1..=FRAME_MAX {
-        let frame = vec![7; length];
-        let line = enclosed(&frame);
-        assert_eq!(line.len(), LINE_MIN.max(length + 3));
-        assert_eq!(deframe(&line), [frame]);
-    }
 }
 
 #[test]

@@ -97,13 +97,9 @@ impl Port {
                     self.back_off.set(BACK_OFF_MIN);
                     return Seen::Frame(length);
                 }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let looked = async {
-                        link.a_while().await?;
-                        self.looked.set(true);
-                        link.get_ref().look()
-                    };
-                    match or(link.readable(), looked).await {
+                    match self.something(&link).await {
                         Ok(()) => match self.line_changed(&link) {
                             Some(up) => return Seen::Line(up),
                             None => continue,
@@ -119,6 +115,20 @@ impl Port {
             drop(link);
             self.wait().await;
         }
+    }
+
+    /// Waits until there is something to read, or to look at.
+    async fn something(&self, link: &Plugged) -> io::Result<()> {
+        if let Some(rest) = link.get_ref().rest() {
+            return link.rings(Clock.now() + rest).await;
+        }
+        let looked = async {
+            link.rings(link.due.get()).await?;
+            link.due.set(Clock.now() + LOOK);
+            self.looked.set(true);
+            link.get_ref().look()
+        };
+        or(link.readable(), looked).await
     }
 
     /// What is wrong with the link, if anything is.
@@ -187,7 +197,7 @@ pub enum Seen {
 /// An open link.
 struct Plugged {
     link: Watched<Box<dyn Link>>,
-    look: RefCell<Alarm>,
+    alarm: RefCell<Alarm>,
     /// When the link is to look after itself.
     due: Cell<Instant>,
 }
@@ -196,7 +206,7 @@ impl Plugged {
     fn new(link: Box<dyn Link>, lookout: &Rc<Lookout>) -> io::Result<Self> {
         Ok(Self {
             link: Watched::new(lookout, link)?,
-            look: RefCell::new(Alarm::new(lookout)?),
+            alarm: RefCell::new(Alarm::new(lookout)?),
             due: Cell::new(Clock.now() + LOOK),
         })
     }
@@ -210,15 +220,10 @@ impl Plugged {
         Ok(())
     }
 
-    /// Waits until the link is to look after itself: one wait for many frames.
-    #[allow(
-        clippy::await_holding_refcell_ref,
-        reason = "only who receives waits, and there is one"
-    )]
-    async fn a_while(&self) -> io::Result<()> {
-        self.look.borrow_mut().rings(self.due.get()).await?;
-        self.due.set(Clock.now() + LOOK);
-        Ok(())
+    /// Only who receives waits, and there is one.
+    #[allow(clippy::await_holding_refcell_ref)]
+    async fn rings(&self, at: Instant) -> io::Result<()> {
+        self.alarm.borrow_mut().rings(at).await
     }
 }
 

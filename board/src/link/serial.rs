@@ -12,16 +12,17 @@
 //! A tty on which the kernel or a person talks is refused: the first kernel message would end the link, or the first
 //! heartbeat the login.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use firmware_agnostic::frame::{Deframer, LINE_MAX, LINE_MIN, enclose};
+use firmware_agnostic::frame::{Deframer, LINE_MAX, enclose};
 use firmware_agnostic::identity::BoxId;
-use rustix::termios::{ControlModes, OptionalActions, QueueSelector, SpecialCodeIndex};
+use rustix::termios::{ControlModes, OptionalActions, QueueSelector};
 use rustix::termios::{tcflush, tcgetattr, tcsetattr};
 use serialport::{SerialPort, TTYPort};
 
@@ -85,7 +86,8 @@ pub(super) struct Serial {
     /// For the modem control lines.
     watch: Watch,
     frames: RefCell<Frames>,
-    wakes_at: Cell<u8>,
+    /// What the longest frame takes on the cable.
+    line_time: Duration,
 }
 
 impl Link for Serial {
@@ -98,11 +100,14 @@ impl Link for Serial {
     }
 
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut frames = self.frames.borrow_mut();
-        let next = frames.next(&mut Bytes(self.tty.as_fd()), buffer);
-        self.wake_at(if frames.deframer.is_between_frames() { LINE_MIN as u8 } else { 1 })?;
+        let next = self.frames.borrow_mut().next(&mut Bytes(self.tty.as_fd()), buffer);
         // A tty has no end; it says so when it was hung up (`tty_hung_up_p` in the kernel).
         next.and_then(|length| length.ok_or(io::ErrorKind::UnexpectedEof.into())).map_err(gone)
+    }
+
+    /// A UART delivers some bytes at a time: who took in each of them as it comes would have several turns for one frame.
+    fn rest(&self) -> Option<Duration> {
+        self.frames.borrow().is_in_the_middle().then_some(self.line_time)
     }
 
     fn lines(&self) -> Option<Lines> {
@@ -114,26 +119,11 @@ impl Serial {
     fn new(port: TTYPort, baud: u32) -> io::Result<Self> {
         let tty = Arc::new(owned(port.try_clone_native()?));
         let watch = Watch::of(&tty)?;
-        let serial = Self {
-            port: RefCell::new(port),
-            tty,
-            watch,
-            frames: RefCell::default(),
-            wakes_at: Cell::default(),
-        };
+        let line_time = Duration::from_secs(LINE_MAX as u64 * BITS) / baud;
+        let frames = RefCell::default();
+        let serial = Self { port: RefCell::new(port), tty, watch, frames, line_time };
         serial.set_up(baud)?;
         Ok(serial)
-    }
-
-    /// Has the kernel wake whoever waits for bytes when there are so many (`VMIN` of `termios(3)`, which Linux heeds in
-    /// `poll` too, as `n_tty_poll` has it): a UART delivers a few at a time, and each time would cost the loop a turn. While no byte is lost, this is set once.
-    fn wake_at(&self, bytes: u8) -> io::Result<()> {
-        if self.wakes_at.replace(bytes) != bytes {
-            let mut settings = tcgetattr(&self.tty)?;
-            settings.special_codes[SpecialCodeIndex::VMIN] = bytes;
-            tcsetattr(&self.tty, OptionalActions::Now, &settings)?;
-        }
-        Ok(())
     }
 
     /// Does what `serialport` leaves out.
@@ -178,15 +168,23 @@ struct Frames {
     deframer: Deframer,
     chunk: [u8; LINE_MAX],
     unread: Range<usize>,
+    /// There were some bytes to read, the last time.
+    some: bool,
 }
 
 impl Frames {
+    /// A frame has begun to come, and goes on.
+    fn is_in_the_middle(&self) -> bool {
+        self.some && self.deframer.is_in_the_middle()
+    }
+
     /// Copies the next frame into `buffer` and tells its length, or `None` at the end of the stream.
     fn next<S: embedded_io::Read>(
         &mut self,
         stream: &mut S,
         buffer: &mut [u8],
     ) -> Result<Option<usize>, S::Error> {
+        self.some = !self.unread.is_empty();
         loop {
             for byte in self.unread.by_ref().filter_map(|place| self.chunk.get(place)) {
                 if let Some(frame) = self.deframer.push(*byte) {
@@ -197,6 +195,7 @@ impl Frames {
                 }
             }
             self.unread = 0..stream.read(&mut self.chunk)?;
+            self.some = true;
             if self.unread.is_empty() {
                 return Ok(None);
             }
@@ -206,7 +205,7 @@ impl Frames {
 
 impl Default for Frames {
     fn default() -> Self {
-        Self { deframer: Deframer::new(), chunk: [0; LINE_MAX], unread: 0..0 }
+        Self { deframer: Deframer::new(), chunk: [0; LINE_MAX], unread: 0..0, some: false }
     }
 }
 
@@ -270,6 +269,9 @@ const BAUDS: &[u32] = &[
     576_000, 921_600, 1_000_000, 1_152_000, 1_500_000, 2_000_000, 2_500_000, 3_000_000, 3_500_000,
     4_000_000,
 ];
+
+/// On the cable, with those by which a byte begins and ends.
+const BITS: u64 = 10;
 
 /// The fastest that every UART has.
 const BAUD: u32 = 115_200;

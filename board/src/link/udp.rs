@@ -233,7 +233,7 @@ impl Link for Udp {
                 Err(error) => return Err(error),
             }
         }
-        Err(io::ErrorKind::WouldBlock.into())
+        Err(io::ErrorKind::Interrupted.into())
     }
 
     /// Looks whether the interface is still the one that the socket is tied to.

@@ -192,6 +192,24 @@ fn only_the_peer_is_listened_to() {
 }
 
 #[test]
+fn a_crowd_of_strangers_hides_nobody() {
+    let cable = Cable::new();
+    cable.far("ip addr add 192.0.2.3/24 dev eth1");
+    let port = cable.port(V4);
+    assert_eq!(receive(&port, PAUSE), None);
+    let say = || {
+        let stranger = UdpSocket::bind("192.0.2.3:694")?;
+        for _ in 0..200 {
+            stranger.send_to(b"hello", "192.0.2.1:694")?;
+        }
+        UdpSocket::bind("192.0.2.2:694")?.send_to(b"it is me", "192.0.2.1:694")
+    };
+    cable.far_end(say).unwrap();
+    // Sooner than the link looks after itself, and finds what nobody has told it of.
+    assert_eq!(receive(&port, PAUSE / 2).as_deref(), Some(&b"it is me"[..]));
+}
+
+#[test]
 fn a_port_that_is_taken_is_told_with_the_remedy() {
     let cable = Cable::new();
     let first = cable.port(V4);
