@@ -10,6 +10,7 @@
 //! | [`lookout`], [`alarm`] | how does the loop wait for the links, and for the time? |
 //! | [`clock`], [`power`] | what time is it; how does this box reset itself? |
 //! | [`caller`] | who has called at a socket? |
+//! | [`beside`] | how does a file take the place of another? |
 //! | [`secret`], [`privacy`] | what is secret; what do others learn from what is left on the disk? |
 //! | [`lease`], [`guard`] | who answers for what runs here; who does when the supervisor has died? |
 //! | [`reserve`] | what if no file can be opened any more? |
@@ -21,6 +22,7 @@
 //! [`patience::Patience`], and says what it saw.
 
 pub mod alarm;
+pub mod beside;
 pub mod caller;
 pub mod check;
 pub mod child;

@@ -58,6 +58,15 @@ pub enum Place {
     Standby,
 }
 
+/// What a resource is to its box: whoever stops, or adopts, one of two that are the same, does so to the other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Subject<'a> {
+    /// An address on an interface.
+    Address(IpAddr, &'a str),
+    /// All processes of this name.
+    Process(&'a str),
+}
+
 impl Config {
     /// Reads the words of a resource; those of its kind are the kind's own.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
@@ -89,6 +98,16 @@ impl Config {
     /// Whether what runs by `other` runs just as well by this.
     pub fn runs_like(&self, other: &Self) -> bool {
         (&self.name, &self.kind) == (&other.name, &other.kind)
+    }
+
+    /// What it is on the box `me`, however it runs there.
+    pub fn subject(&self, me: BoxId) -> Subject<'_> {
+        match &self.kind {
+            Kind::Address(config) => {
+                Subject::Address(config.address().address(), config.interface(me))
+            }
+            Kind::Process(_) => Subject::Process(&self.name),
+        }
     }
 
     /// Whether a start tells the neighbours that it is here.

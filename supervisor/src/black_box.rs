@@ -8,13 +8,12 @@ use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use board::beside::replace;
 use board::clock::Clock;
 use firmware_agnostic::heartbeat::Heartbeat;
 use firmware_agnostic::identity::LINKS_MAX;
 use firmware_agnostic::node::{Action, Event};
 use firmware_agnostic::time::Instant;
-
-use crate::beside::replace;
 
 /// The last minute.
 pub(crate) struct BlackBox {

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use board::beside::replace;
 use board::rights::Rights;
 use board::threads;
 
-use crate::beside::replace;
 use crate::config::History as Config;
 use crate::record::Record;
 use crate::written::Written;

@@ -4,7 +4,6 @@
 //! `firmware_agnostic::node`.
 
 mod aside;
-mod beside;
 mod black_box;
 pub mod check;
 mod chronicle;
@@ -19,6 +18,7 @@ mod history;
 mod hooks;
 mod json;
 mod labels;
+mod left;
 mod letters;
 mod links;
 mod logging;

@@ -6,12 +6,12 @@
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
 
+use board::beside::replace;
 use board::rights::Rights;
 use board::threads;
 
 use smol::channel::{Sender, bounded};
 
-use crate::beside::replace;
 use crate::config::Metrics;
 use crate::history::FOR_ALL;
 use crate::request::{Form, Request};

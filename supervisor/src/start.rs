@@ -7,10 +7,10 @@ use std::rc::Rc;
 
 use async_signal::{Signal, Signals};
 use board::alarm::Alarm;
+use board::beside::beside;
 use board::clock::Clock;
 use board::fence::Guid;
 use board::journal::Store;
-use board::lease::Lease;
 use board::lookout::Lookout;
 use board::rights::Rights;
 use board::threads;
@@ -29,7 +29,7 @@ use crate::black_box::BlackBox;
 use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::control::Socket;
-use crate::effects::{Effects, Group, Guarded, Gun, Keeper, Overdue, gates};
+use crate::effects::{Effects, Group, Guarded, Gun, Keeper, Overdue, Waiting, gates};
 use crate::guard::Brief;
 use crate::history::History;
 use crate::hooks::Hooks;
@@ -73,10 +73,9 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     logging::start(config.log.to, config.log.level, hooks.clone())?;
     realtime.missing.iter().for_each(|missing| log::info!("{missing}"));
     let (store, journal) = Store::open(&config.journal);
-    let mut lease = config.control.socket.clone().into_os_string();
-    lease.push(".lease");
-    let group =
-        Group::open(&config.resources, me, Lease::open(lease.as_ref())?, store, inputs.clone())?;
+    let lease = beside(&config.control.socket, ".lease");
+    let (waiting, leftovers) = Waiting::open(&lease, &config)?;
+    let group = Group::open(&config.resources, leftovers, me, waiting, store, inputs.clone())?;
     let gun = Gun::open(config.fence_of(me.other()), inputs.clone())?;
     let pair = config.pair_id();
     let reception = Rc::new(RefCell::new(Reception::new(keys.clone(), pair)));
@@ -102,12 +101,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let (history, black_box) =
         (History::open(&config.history)?, BlackBox::new(&config.history.file));
     let chronicle = Chronicle::new(labels.clone(), history, hooks, black_box, boot);
-    let brief = Brief {
-        name: config.name(me).to_owned(),
-        lease: lease.into(),
-        patience: config.restart_time,
-        config: config.text.clone(),
-    };
+    let brief = Brief { name: config.name(me).to_owned(), lease };
     let guarded = Guarded::start(brief, &executor)?;
     // Last of all: from now on whatever ends without a stop in order ends the box.
     let keeper =

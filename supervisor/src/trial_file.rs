@@ -9,10 +9,10 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use board::beside::{NEW, beside, put};
 use board::rights::Rights;
 use board::threads;
 
-use crate::beside::{NEW, beside, put};
 use crate::config::mark;
 
 /// Puts what is to be tried beside the file at `path`; if it stands there already, the file becomes what is `running`.

@@ -26,6 +26,7 @@
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
 //! | `reloads`, `trials` | what if the configuration changes while the pair serves, on one box, or on both together? |
+//! | `removed` | what if a supervisor dies before what was removed is gone? |
 //! | `by_hand`, `kept`, `letters` | what if a person cuts the power, what can be read afterwards, what can one box ask of the other? |
 //! | [`stories`], [`storm`], [`cuts`], [`soak`] | which promises are tried out, one by one, all at once, many times, for long? |
 //! | `guise` | in which circumstances does a supervisor run? |
@@ -86,6 +87,7 @@ pub mod play;
 pub mod power_switch;
 pub(crate) mod process;
 mod reloads;
+mod removed;
 mod rights;
 pub mod selftest;
 pub mod service;

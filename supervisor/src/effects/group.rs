@@ -10,7 +10,6 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use board::journal::Store;
-use board::lease::Lease;
 use board::patience::{Cord, Patience};
 use board::reserve::{self, Reserve};
 use board::resource::{Config, Place};
@@ -33,7 +32,7 @@ use member::Position;
 use reload::{rights, stops};
 use state::Slate;
 pub(crate) use state::{State, States};
-use waiting::Waiting;
+pub(crate) use waiting::Waiting;
 
 /// How many files the work on `members` may take.
 const fn files(members: &[Member]) -> usize {
@@ -54,15 +53,17 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Opens the resources of the box `me`, and starts their thread. Nothing else is started.
+    /// Opens the resources of the box `me`, and starts their thread. Nothing else is started. What is in `leftovers` is
+    /// none of them, and may run all the same.
     ///
     /// # Errors
     ///
     /// When a resource cannot exist here, by its name, or the thread cannot.
     pub(crate) fn open(
         configs: &[Config],
+        leftovers: Vec<Member>,
         me: BoxId,
-        lease: Lease,
+        mut lease: Waiting,
         store: Store,
         inputs: Sender<Input>,
     ) -> io::Result<Self> {
@@ -72,13 +73,15 @@ impl Group {
         let (bell, cord) = (Cord::new()?, Cord::new()?);
         let states = Slate::default();
         states.reload(configs);
-        let (start_time, stop_time) = times(configs);
-        let reserve = Reserve::new("resources", files(&members))?;
+        let (start_time, mut stop_time) = times(configs);
+        stop_time += leftovers.iter().map(|it| it.config.stop_timeout).sum::<Duration>();
+        lease.patience = stop_time;
+        let reserve = Reserve::new("resources", files(&members) + files(&leftovers))?;
         let hands = Hands {
             members,
-            leftovers: Vec::new(),
+            leftovers,
             position: Position::Standby,
-            lease: Waiting { lease, patience: stop_time, left: None },
+            lease,
             store,
             inputs,
             bell: bell.clone(),
@@ -91,14 +94,14 @@ impl Group {
         Ok(Self { jobs, bell, cord, done, states, start_time, stop_time, reloads })
     }
 
-    /// Goes on with `members`, opened of `configs`. What runs just as well by them runs on; what does not is stopped,
-    /// and what has its place here then is started.
-    pub(crate) fn reload(&mut self, members: Vec<Member>, configs: &[Config]) {
+    /// Goes on with `members`, opened of `configs`, as `config` says them. What runs just as well by them runs on; what does
+    /// not is stopped, and what has its place here then is started.
+    pub(crate) fn reload(&mut self, members: Vec<Member>, configs: &[Config], config: &str) {
         let gone = self.stop_time;
         (self.start_time, self.stop_time) = times(configs);
         self.reloads = self.reloads.max(Instant::now()) + gone + self.start_time;
         self.states.reload(configs);
-        self.give(Job::Reload(members));
+        self.give(Job::Reload(members, config.to_owned()));
     }
 
     /// Settles the group on the active box.
@@ -185,7 +188,7 @@ enum Job {
     Start(Tag),
     Adopt(Tag),
     Stop(Tag),
-    Reload(Vec<Member>),
+    Reload(Vec<Member>, String),
     Restart(String),
     Record(Journal),
     Announce,
@@ -195,7 +198,7 @@ enum Job {
 /// What runs on the thread.
 struct Hands {
     members: Vec<Member>,
-    /// What is no resource any more, and could not be stopped.
+    /// What is no resource any more, and is to be stopped.
     leftovers: Vec<Member>,
     position: Position,
     lease: Waiting,
@@ -209,7 +212,7 @@ struct Hands {
 
 impl Hands {
     fn work(mut self, queue: &mpsc::Receiver<Job>, finished: &mpsc::Sender<bool>) {
-        rights(&self.members).narrow();
+        (rights(&self.members) | rights(&self.leftovers)).narrow();
         loop {
             self.wait();
             self.bell.reset();
@@ -219,18 +222,22 @@ impl Hands {
                     Job::Start(tag) => self.start(tag),
                     Job::Adopt(tag) => self.adopt(tag),
                     Job::Stop(tag) => self.stop(tag),
-                    Job::Reload(members) => self.reload(members),
+                    Job::Reload(members, config) => self.reload(members, config),
                     Job::Restart(name) => self.restart(&name),
                     Job::Record(journal) => self.store.write(&journal),
                     Job::Announce => self.announce(),
                     Job::End => {
                         self.position = Position::Nowhere;
                         let clean = self.clear_out().is_ok();
+                        if clean {
+                            self.lease.end();
+                        }
                         let _ = finished.send(clean);
                         return;
                     }
                 }
             }
+            self.settle();
             self.look();
             self.store.try_again();
             let failure = self.store.failure().map(str::to_owned);
@@ -239,11 +246,24 @@ impl Hands {
         }
     }
 
+    /// Sees to it that whoever comes after us looks for what may run, and for nothing else.
+    fn settle(&mut self) {
+        if self.leftovers.is_empty() && self.lease.settle() {
+            rights(&self.members).narrow();
+        }
+        self.lease.try_again();
+    }
+
+    /// Whether something is to be written that could not be.
+    fn owes(&self) -> bool {
+        self.store.failure().is_some() || !self.lease.noted()
+    }
+
     /// Waits until there is a job, an alarm, or a look that is due.
     fn wait(&self) {
         let running = self.members.iter().filter(|member| member.runs);
         let next = running.clone().map(|member| member.next_look).min();
-        let idle = Instant::now() + if self.store.failure().is_some() { AGAIN } else { IDLE };
+        let idle = Instant::now() + if self.owes() { AGAIN } else { IDLE };
         let patience =
             Patience::new(next.unwrap_or(idle).min(idle).saturating_duration_since(Instant::now()));
         let mut descriptors: Vec<BorrowedFd<'_>> = vec![self.bell.as_fd()];
@@ -284,6 +304,7 @@ impl Hands {
         for name in missing {
             self.failed(name);
         }
+        self.leftovers.retain_mut(|member| !stops(member));
     }
 
     fn stop(&mut self, tag: Tag) {
@@ -409,6 +430,7 @@ const FILES: usize = 3;
 
 #[cfg(test)]
 mod tests {
+    use board::lease::Lease;
     use board::table::Source;
 
     use super::*;
@@ -423,16 +445,27 @@ mod tests {
         };
         let (slow, quick) = (config("stop_timeout = \"60s\""), config("name = \"y\""));
         let lease = Lease::open(&room.path().join("lease")).unwrap();
+        let lease = Waiting::new(lease, vec!["slow".to_owned()]);
         let store = Store::open(&room.path().join("journal")).0;
         let inputs = smol::channel::unbounded().0;
-        let mut group =
-            Group::open(std::slice::from_ref(&slow), BoxId::First, lease, store, inputs).unwrap();
+        let mut group = Group::open(
+            std::slice::from_ref(&slow),
+            Vec::new(),
+            BoxId::First,
+            lease,
+            store,
+            inputs,
+        )
+        .unwrap();
         assert_eq!(group.stop_time(), slow.stop_timeout);
         let members = Member::open_all(std::slice::from_ref(&quick), BoxId::First).unwrap();
-        group.reload(members, std::slice::from_ref(&quick));
+        group.reload(members, std::slice::from_ref(&quick), "quick");
         let both = slow.stop_timeout + quick.stop_timeout;
         assert!(group.stop_time() >= both, "{:?}", group.stop_time());
         assert!(group.start_time() >= both + quick.start_timeout, "{:?}", group.start_time());
         assert!(group.end());
+        // Nothing of it is anybody's to stop any more.
+        let lease = Lease::open(&room.path().join("lease")).unwrap();
+        assert_eq!(lease.noted().unwrap(), [""; 0]);
     }
 }

@@ -7,8 +7,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use board::rights::Rights;
-use smol::channel::{Receiver, Sender, unbounded};
-use smol::future::or;
 use smol::io::AsyncReadExt;
 use smol::{Async, LocalExecutor, Timer};
 
@@ -18,8 +16,6 @@ use crate::guard::Brief;
 /// Our end of the guard's line.
 pub(crate) struct Guarded {
     line: Rc<RefCell<UnixStream>>,
-    brief: Brief,
-    briefs: Sender<Brief>,
 }
 
 impl Guarded {
@@ -30,65 +26,37 @@ impl Guarded {
     /// When there can be none.
     pub(crate) fn start(brief: Brief, executor: &LocalExecutor<'static>) -> io::Result<Self> {
         let line = Rc::new(RefCell::new(start(&brief)?));
-        let (briefs, others) = unbounded();
-        executor.spawn(replace(brief.clone(), others, line.clone())).detach();
-        Ok(Self { line, brief, briefs })
-    }
-
-    /// What it is to know.
-    pub(crate) const fn brief(&self) -> &Brief {
-        &self.brief
-    }
-
-    /// Has it replaced, soon, by one that knows `brief`.
-    pub(crate) fn reload(&mut self, brief: Brief) {
-        self.brief = brief.clone();
-        // Whoever waits for it lives as long as the loop.
-        let _ = self.briefs.try_send(brief);
+        executor.spawn(replace(brief, line.clone())).detach();
+        Ok(Self { line })
     }
 
     /// Lets it go: nothing is left that it could have to stop.
     pub(crate) fn dismiss(&self) {
-        dismiss(&self.line.borrow());
+        // One that is dead just now is not needed any more either.
+        let _ = self.line.borrow_mut().write_all(b".");
     }
 }
 
-fn dismiss(mut line: &UnixStream) {
-    // One that is dead just now is not needed any more either.
-    let _ = line.write_all(b".");
-}
-
-/// Waits for the end of each guard, or for something else that it should know, and starts the next: on a thread of its own,
-/// for that takes a busy machine its time.
-async fn replace(mut brief: Brief, briefs: Receiver<Brief>, line: Rc<RefCell<UnixStream>>) {
+/// Waits for the end of each guard, and starts the next: on a thread of its own, for that takes a busy machine its time.
+async fn replace(brief: Brief, line: Rc<RefCell<UnixStream>>) {
     let (mut wanted, mut failed) = (false, false);
     loop {
         if !wanted {
             let watched = line.borrow().try_clone().and_then(Async::new);
             // One that cannot be watched for lack of a file lives, as far as anybody knows.
             if let Ok(mut watched) = watched {
-                let dies = async {
-                    // It says nothing but that it is there.
-                    let _ = watched.read(&mut [0]).await;
-                    None
-                };
-                let other = or(async { briefs.recv().await.ok() }, dies).await;
-                if other.is_none() {
-                    log::warn!("the guard of this supervisor has died: starting another");
-                }
-                (wanted, brief) = (true, other.unwrap_or(brief));
+                // It says nothing but that it is there.
+                let _ = watched.read(&mut [0]).await;
+                log::warn!("the guard of this supervisor has died: starting another");
+                wanted = true;
             }
         }
         if wanted {
-            // What it should have known meanwhile is the past.
-            while let Ok(newer) = briefs.try_recv() {
-                brief = newer;
-            }
             let told = brief.clone();
             let started = aside("guard", Rights::PROGRAMS, move || start(&told)).await;
             match started.and_then(|started| started) {
                 Ok(next) => {
-                    dismiss(&line.replace(next));
+                    line.replace(next);
                     (wanted, failed) = (false, false);
                 }
                 Err(error) if !failed => {

@@ -18,7 +18,6 @@ use super::group::Member;
 use super::{Effects, Gun};
 use crate::config::{Config, Difference};
 use crate::fate::Fate;
-use crate::guard::Brief;
 use crate::history::History;
 use crate::hooks::Hooks;
 use crate::labels::Labels;
@@ -169,10 +168,6 @@ impl Effects {
         if let Some(metrics) = metrics {
             self.metrics = metrics;
         }
-        let brief = brief(self.guarded.brief(), &config);
-        if brief != *self.guarded.brief() {
-            self.guarded.reload(brief);
-        }
         if let Some(keeper) = &self.keeper {
             keeper.reload(&config.settings);
         }
@@ -180,7 +175,7 @@ impl Effects {
             log::set_max_level(config.log.level);
         }
         self.ready.reload(config.ready_file.clone());
-        self.group.reload(members, &config.resources);
+        self.group.reload(members, &config.resources, &config.text);
         self.config = Rc::new(config);
     }
 
@@ -202,11 +197,6 @@ fn reloaded(old: &Config, new: &Config) -> Reloaded {
         links: new.links.iter().take(LINKS_MAX).map(link).collect(),
         resources: new.resources.iter().take(RESOURCES_MAX).map(resource).collect(),
     }
-}
-
-/// What a guard should know of `new` that knows `old`.
-fn brief(old: &Brief, new: &Config) -> Brief {
-    Brief { patience: new.restart_time, config: new.text.clone(), ..old.clone() }
 }
 
 /// Every gate of the resources.

@@ -10,7 +10,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::beside::replace;
+use board::beside::replace;
+
 use crate::record::Record;
 
 /// A file of lines that does not grow beyond its bound.

@@ -441,14 +441,14 @@ fn put(lab: &Lab, id: BoxId, text: &str) -> Result<(), Failure> {
     Ok(fs::write(lab.machine(id).run().join(FILE), text)?)
 }
 
-fn edit(lab: &Lab, id: BoxId, from: &str, to: &str) -> Result<(), Failure> {
+pub(super) fn edit(lab: &Lab, id: BoxId, from: &str, to: &str) -> Result<(), Failure> {
     let text = original(lab, id)?;
     expect(text.contains(from), format!("no {from:?} in the file"))?;
     put(lab, id, &text.replace(from, to))
 }
 
 /// What a command says that must succeed.
-fn said(lab: &Lab, id: BoxId, words: &[&str]) -> Result<String, Failure> {
+pub(super) fn said(lab: &Lab, id: BoxId, words: &[&str]) -> Result<String, Failure> {
     let output = lab.twobox(id, words)?;
     let complained = String::from_utf8_lossy(&output.stderr).into_owned();
     // The status of a pair in between is degraded, and no failure of the command.

@@ -16,7 +16,8 @@ use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
 use super::{
-    Cable, Lab, Way, by_hand, kept, letters, limits, loop_calls, name, reloads, rights, trials,
+    Cable, Lab, Way, by_hand, kept, letters, limits, loop_calls, name, reloads, removed, rights,
+    trials,
 };
 
 /// Tells one story, and prints how it ended.
@@ -68,7 +69,11 @@ const fn reload(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -
     Story { name, choices: reloads::choices, play }
 }
 
-const STORIES: [Story; 61] = [
+const fn removal(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) -> Story {
+    Story { name, choices: removed::choices, play }
+}
+
+const STORIES: [Story; 65] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -120,6 +125,10 @@ const STORIES: [Story; 61] = [
     reload("reload-in-vain", reloads::in_vain),
     reload("reload-storm", reloads::storm),
     reload("reload-one-after-the-other", reloads::one_after_the_other),
+    removal("removed-is-watched", removed::watched_to_its_end),
+    removal("removed-is-let-go", removed::let_go_by_the_next_life),
+    removal("removed-unknown", removed::unknown_to_the_next_life),
+    removal("removed-by-the-guard", removed::next_life_waits_for_the_guard),
     story("alone-at-boot", alone_at_boot),
     story("peer-unknown-at-boot", peer_unknown),
     story("site-loses-power", site_loses_power),
@@ -644,7 +653,7 @@ const WATCHDOG: Duration = Duration::from_millis(1_500);
 
 /// How long services run on whose supervisor has died: deadtime, the turn of the active box with its switch, and the
 /// order to them.
-const RESTART: Duration = Duration::from_millis(1_000 + 1_600 + 200);
+pub(super) const RESTART: Duration = Duration::from_millis(1_000 + 1_600 + 200);
 
 /// How long a box must be dark.
 const DARK: Duration = Duration::from_secs(3);
@@ -653,4 +662,4 @@ const DARK: Duration = Duration::from_secs(3);
 const DISK: Duration = Duration::from_secs(1);
 
 /// What a busy machine may add.
-const LATE: Duration = Duration::from_secs(2);
+pub(super) const LATE: Duration = Duration::from_secs(2);

@@ -45,7 +45,7 @@ impl Member {
         configs.iter().map(|config| Self::open(config, me)).collect()
     }
 
-    fn open(config: &Config, me: BoxId) -> io::Result<Self> {
+    pub(super) fn open(config: &Config, me: BoxId) -> io::Result<Self> {
         let resource = config.open(me).map_err(|error| {
             io::Error::new(error.kind(), format!("resource {}: {error}", config.name))
         })?;

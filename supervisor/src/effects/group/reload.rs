@@ -20,8 +20,9 @@ pub(super) fn rights(members: &[Member]) -> Rights {
 }
 
 impl Hands {
-    pub(super) fn reload(&mut self, members: Vec<Member>) {
+    pub(super) fn reload(&mut self, members: Vec<Member>, config: String) {
         self.lease.patience = members.iter().map(|member| member.config.stop_timeout).sum();
+        self.lease.begin(config);
         (rights(&self.members) | rights(&members) | rights(&self.leftovers)).narrow();
         self.reserve.keep(files(&members));
         let position = self.position;
@@ -92,7 +93,6 @@ pub(super) fn stops(member: &mut Member) -> bool {
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
-    use std::time::Duration;
 
     use board::journal::Store;
     use board::lease::Lease;
@@ -140,6 +140,20 @@ mod tests {
         assert!(matches!(told, Ok(Input::Event(Event::Answer(7, Answer::StopFailed(_))))));
     }
 
+    /// Or else a guard, or the next life, would not know of it.
+    #[test]
+    fn what_cannot_be_stopped_stays_noted() {
+        let mut stage = Stage::active(&[("a", 1)]);
+        stage.reload(&[("b", 1)]);
+        assert_eq!(stage.noted(), ["[(\"b\", 1)]"]);
+        stage.reload(&[("stuck", 1)]);
+        stage.reload(&[("b", 1)]);
+        assert_eq!(stage.noted(), ["[(\"stuck\", 1)]", "[(\"b\", 1)]"]);
+        stage.hands.leftovers.clear();
+        stage.hands.settle();
+        assert_eq!(stage.noted(), ["[(\"b\", 1)]"]);
+    }
+
     #[test]
     fn what_does_not_start_has_failed_and_keeps_nobody_waiting() {
         let mut stage = Stage::active(&[("a", 1)]);
@@ -167,7 +181,7 @@ mod tests {
         hands: Hands,
         done: Arc<Mutex<Vec<String>>>,
         told: Receiver<Input>,
-        _room: TempDir,
+        room: TempDir,
     }
 
     impl Stage {
@@ -179,7 +193,7 @@ mod tests {
                 members: Vec::new(),
                 leftovers: Vec::new(),
                 position: Position::Active,
-                lease: Waiting { lease, patience: Duration::ZERO, left: Some(false) },
+                lease: Waiting::new(lease, Vec::new()),
                 store: Store::open(&room.path().join("journal")).0,
                 inputs,
                 bell: Cord::new().unwrap(),
@@ -187,7 +201,7 @@ mod tests {
                 states: Slate::default(),
                 reserve: Reserve::new("a test", 0).unwrap(),
             };
-            let mut stage = Self { hands, done: Arc::default(), told, _room: room };
+            let mut stage = Self { hands, done: Arc::default(), told, room };
             stage.reload(resources);
             stage.done();
             stage
@@ -207,7 +221,12 @@ mod tests {
             let members: Vec<_> = members.collect();
             let configs: Vec<_> = members.iter().map(|member| member.config.clone()).collect();
             self.hands.states.reload(&configs);
-            self.hands.reload(members);
+            self.hands.reload(members, format!("{resources:?}"));
+            self.hands.settle();
+        }
+
+        fn noted(&self) -> Vec<String> {
+            Lease::open(&self.room.path().join("lease")).unwrap().noted().unwrap()
         }
 
         fn done(&self) -> Vec<String> {

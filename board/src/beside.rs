@@ -6,14 +6,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Where that lies.
-pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+pub fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
 /// Puts what lies beside the file at `path` in its place.
-pub(crate) fn put(path: &Path, ending: &str) -> io::Result<()> {
+///
+/// # Errors
+///
+/// When there is nothing, or the disk does not take it.
+pub fn put(path: &Path, ending: &str) -> io::Result<()> {
     fs::rename(beside(path, ending), path)?;
     // The name is written with its directory (fsync(2)).
     path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
@@ -21,7 +25,11 @@ pub(crate) fn put(path: &Path, ending: &str) -> io::Result<()> {
 
 /// Writes a file anew, with this mode whatever the umask is: whoever reads it finds the old one or the new one, also after
 /// a power cut.
-pub(crate) fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+///
+/// When the disk does not take it; the old one stays.
+pub fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
     let fresh = beside(path, NEW);
     let written = File::create(&fresh).and_then(|mut file| {
         file.set_permissions(Permissions::from_mode(mode))?;
@@ -34,4 +42,4 @@ pub(crate) fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> 
 }
 
 /// What is to take the place of a file.
-pub(crate) const NEW: &str = ".new";
+pub const NEW: &str = ".new";
