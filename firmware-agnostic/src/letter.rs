@@ -249,7 +249,13 @@ mod tests {
         assert_eq!(pair.exchange(&text(500), b"never"), Err(Silence::Broken));
         pair.cable.cut_after = None;
         pair.answers = false;
-        assert_eq!(pair.exchange(b"a", b"never"), Err(Silence::Long));
+        let (begun, answer) = (pair.now, pair.exchange(b"a", b"never"));
+        assert_eq!(answer, Err(Silence::Unmade));
+        assert!((MINUTE..MINUTE * 2).contains(&(pair.now - begun)));
+        let asker = Asker::new(seal(BoxId::First), Nonce([1; 8]), 5, at(0));
+        let slow = Pace { patience: MINUTE * 9, ..PACE };
+        assert_eq!(asker.silence(&slow, at(300_000)), None);
+        assert_eq!(asker.silence(&slow, at(300_001)), Some(Silence::Long));
     }
 
     #[test]

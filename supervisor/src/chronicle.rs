@@ -15,6 +15,7 @@ use firmware_agnostic::time::Instant;
 use board::clock::Clock;
 
 use crate::black_box::BlackBox;
+use crate::fate::Fate;
 use crate::history::History;
 use crate::hooks::Hooks;
 use crate::labels::Labels;
@@ -28,6 +29,8 @@ pub(crate) struct Chronicle {
     hooks: Hooks,
     black_box: BlackBox,
     phases: Phases,
+    /// The shot that is under way is a drill.
+    drill: bool,
     now: Instant,
     epoch: Epoch,
     term: Term,
@@ -43,7 +46,8 @@ impl Chronicle {
         boot: Boot,
     ) -> Self {
         let (phases, epoch) = (Phases::default(), Epoch { boot, change: 0 });
-        Self { labels, history, hooks, black_box, phases, now: Clock.now(), epoch, term: Term(0) }
+        let (drill, now, term) = (false, Clock.now(), Term(0));
+        Self { labels, history, hooks, black_box, phases, drill, now, epoch, term }
     }
 
     /// Tells others from now on, by other names; where the history is another one, what was kept so far stays where
@@ -81,19 +85,54 @@ impl Chronicle {
         self.history.dump(&path, text);
     }
 
-    /// Tells `news`. The neighbours were last told of the addresses at `announced`.
-    pub(crate) fn tell(&mut self, news: &News, announced: Option<Instant>) {
-        let line = news.line(&self.labels.names()).to_string();
+    /// Tells `news`. The neighbours were last told of the addresses at `announced`; a shot that is ordered `drills`, or not.
+    pub(crate) fn tell(&mut self, news: &News, announced: Option<Instant>, drills: bool) {
+        let mut line = news.line(&self.labels.names()).to_string();
+        let drill = self.is_drill(news, drills);
+        if drill {
+            line.insert_str(0, "drill: ");
+        }
         let level = match news.weight() {
             Weight::Error => log::Level::Error,
             Weight::Warning => log::Level::Warn,
             Weight::Info => log::Level::Info,
         };
         log::log!(level, "{line}");
-        if let Some(record) = self.record(news, &line, announced) {
-            self.history.add(&record);
-            self.hooks.tell(record);
+        let what = if drill { "drill" } else { "fence" };
+        if let Some(record) = self.record(news, what, &line, announced) {
+            self.keep(record);
         }
+    }
+
+    /// Tells what has become of a configuration: `what` says more, in lines.
+    pub(crate) fn configured(&mut self, fate: Fate, what: &str, now: Instant) {
+        self.now = now;
+        let record = self.begin("reload", fate.weight());
+        self.keep(record.with("outcome", fate.word()).with("why", fate.line(what)));
+    }
+
+    fn keep(&mut self, record: Record) {
+        self.history.add(&record);
+        self.hooks.tell(record);
+    }
+
+    /// Whether `news` is of a drill, as which a shot is ordered that `drills`.
+    fn is_drill(&mut self, news: &News, drills: bool) -> bool {
+        match news {
+            News::Shooting => {
+                self.drill = drills;
+                drills
+            }
+            News::Fenced | News::FenceFailed { .. } | News::NotFenced => {
+                std::mem::take(&mut self.drill)
+            }
+            _ => false,
+        }
+    }
+
+    /// Why what was told is not in the history, if it is not.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.history.failure()
     }
 
     /// Waits, for a moment at most, until what was told is written.
@@ -107,8 +146,14 @@ impl Chronicle {
         self.hooks.flush(LEAVE_MAX);
     }
 
-    /// What is worth being kept of `news`.
-    fn record(&mut self, news: &News, line: &str, announced: Option<Instant>) -> Option<Record> {
+    /// What is worth being kept of `news`, which is called `what` if it is of a shot.
+    fn record(
+        &mut self,
+        news: &News,
+        what: &str,
+        line: &str,
+        announced: Option<Instant>,
+    ) -> Option<Record> {
         let now = self.now;
         let record = match news {
             News::Changed(change) => {
@@ -118,7 +163,7 @@ impl Chronicle {
                     _ => None,
                 };
                 let record = self
-                    .begin("role", news)
+                    .begin("role", news.weight())
                     .with("from", change.from)
                     .with("to", change.to)
                     .with_some("evidence", evidence)
@@ -127,27 +172,27 @@ impl Chronicle {
             }
             News::Shooting => {
                 self.phases.shoots(now);
-                self.fence("ordered", news, line)
+                self.fence(what, "ordered", news, line)
             }
-            News::Fenced | News::FenceFailed { .. } => {
+            News::Fenced | News::FenceFailed { .. } | News::NotFenced => {
                 let outcome = if *news == News::Fenced { "seen_off" } else { "failed" };
                 let took = self.phases.shot(now);
-                self.fence(outcome, news, line).with_some("fence_ms", took.map(millis))
+                self.fence(what, outcome, news, line).with_some("fence_ms", took.map(millis))
             }
-            News::ShotAt => self.fence("shot_at", news, line),
+            News::ShotAt => self.fence(what, "shot_at", news, line),
             _ => return None,
         };
         Some(record)
     }
 
-    fn fence(&self, outcome: &str, news: &News, line: &str) -> Record {
-        self.begin("fence", news).with("outcome", outcome).with("why", line)
+    fn fence(&self, what: &str, outcome: &str, news: &News, line: &str) -> Record {
+        self.begin(what, news.weight()).with("outcome", outcome).with("why", line)
     }
 
     /// Who speaks, and when.
-    fn begin(&self, what: &str, news: &News) -> Record {
+    fn begin(&self, what: &str, weight: Weight) -> Record {
         let names = self.labels.names();
-        let level = match news.weight() {
+        let level = match weight {
             Weight::Error => "error",
             Weight::Warning => "warning",
             Weight::Info => "info",

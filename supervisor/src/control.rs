@@ -16,6 +16,7 @@ use std::{fs, str};
 
 use board::caller::Caller;
 use board::reserve::Reserve;
+use firmware_agnostic::news::Time;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -105,8 +106,9 @@ impl Socket {
             match accepted.and_then(|(stream, _)| self.admit(stream)) {
                 Ok(None) => drop(place.recv().await),
                 Ok(Some((stream, may))) => {
+                    let most = (!plenty).then_some(ALONE_MAX);
                     let client = async move {
-                        let served = serve(stream, &may, &hurried, &labels, &inputs).await;
+                        let served = serve(stream, &may, &hurried, &labels, &inputs, most).await;
                         if let Err(error) = served {
                             log::debug!("control socket: {error}");
                         }
@@ -183,12 +185,15 @@ impl Drop for Place {
     }
 }
 
+/// Serves one client. Who asks the other box has all the time that takes; or so much `at_most`, where everybody else waits
+/// meanwhile.
 async fn serve(
     mut stream: Async<UnixStream>,
     may: &May,
     hurried: &Receiver<()>,
     labels: &Labels,
     inputs: &Sender<Input>,
+    at_most: Option<Duration>,
 ) -> io::Result<()> {
     let makes_way = async {
         // Those who wait are called in the order in which they came.
@@ -201,9 +206,14 @@ async fn serve(
         (Ok(request), May::Ask(reason)) if request.orders() => format!("{DENIED}{reason}\n"),
         (Ok(request), _) => {
             let (reply, answer) = bounded(1);
+            let at_most = at_most.filter(|_| matches!(request, Request::Peer(_)));
             inputs.send(Input::Request(request, reply)).await.map_err(io::Error::other)?;
             let answer = async { answer.recv().await.map_err(io::Error::other) };
-            or(answer, hangs_up(&stream)).await?
+            let answer = or(answer, hangs_up(&stream));
+            match at_most {
+                Some(time) => or(answer, gives_up(time)).await?,
+                None => answer.await?,
+            }
         }
         (Err(reason), _) => format!("refused\n{reason}\n"),
     };
@@ -216,6 +226,17 @@ async fn in_time<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> 
         Err(io::ErrorKind::TimedOut.into())
     };
     or(work, patience).await
+}
+
+/// What is said after `time` to one who asks the other box, and for whom everybody else has waited.
+async fn gives_up(time: Duration) -> io::Result<String> {
+    Timer::after(time).await;
+    let (time, pid) = (Time(time), std::process::id());
+    Ok(format!(
+        "silent\nno answer of the other box within {time}, and others wait: no file can be opened any more, so that one \
+         after the other is served: raise the limit (LimitNOFILE=), or see what is open in /proc/{pid}/fd, and ask again; \
+         an order may have been obeyed all the same, see twobox status\n"
+    ))
 }
 
 /// Waits until the client has gone. It says nothing more after its line, and what it has closed is told as that only here.
@@ -253,6 +274,8 @@ const CLIENTS_MAX: usize = 16;
 const CLIENT_TIME: Duration = Duration::from_secs(5);
 /// Whoever asks says so at once; only where others wait is nobody waited for.
 const COURTESY: Duration = Duration::from_millis(10);
+/// Over a network a question and its answer take seconds.
+const ALONE_MAX: Duration = Duration::from_secs(60);
 /// Most answers have been given by then.
 const HANG_UP_LOOK: Duration = Duration::from_secs(1);
 /// The longest request names a box.
@@ -325,21 +348,51 @@ mod tests {
         assert_eq!(ask(&path, "standby").unwrap().text, "heard\n");
     }
 
+    /// As with no files left.
+    #[test]
+    fn who_asks_the_other_box_while_all_wait_gets_an_answer_in_time() {
+        let labels = labels();
+        let (inputs, queue) = bounded(8);
+        let (_hurry, hurried) = bounded(1);
+        let said = |request: &str, time| {
+            let (mut client, stream) = UnixStream::pair().unwrap();
+            writeln!(client, "{request}").unwrap();
+            let serve = async {
+                let stream = Async::new(stream)?;
+                serve(stream, &May::Order, &hurried, &labels, &inputs, Some(time)).await
+            };
+            let late = async {
+                Timer::after(time * 5).await;
+                Err(io::Error::other("there was no answer in time"))
+            };
+            block_on(or(serve, late)).map(|()| io::read_to_string(client).unwrap())
+        };
+        let answer = said("peer history 9", Duration::from_millis(200)).unwrap();
+        assert!(answer.starts_with("silent\nno answer of the other box within 200 ms"), "{answer}");
+        assert!(answer.contains("raise the limit"), "{answer}");
+        // Others wait for the loop alone, which answers.
+        said("status", Duration::from_millis(200)).unwrap_err();
+        assert_eq!(queue.len(), 2, "both were asked");
+    }
+
     /// Answers everything that comes through.
     fn serve_for_ever(control: &Control, told: &std::sync::mpsc::Sender<Place>) {
         let executor = Rc::new(LocalExecutor::new());
         let (inputs, queue) = bounded(1);
         let (socket, place) = Socket::open(control).unwrap();
-        let identity = Identity { told: Some("server1".to_owned()), ..Identity::default() };
-        let sample = include_str!("../../images/dist/twobox.toml");
-        let labels = Labels::new(&Config::read(sample, &identity).unwrap());
-        executor.spawn(socket.serve(executor.clone(), Rc::new(labels), inputs)).detach();
+        executor.spawn(socket.serve(executor.clone(), Rc::new(labels()), inputs)).detach();
         told.send(place).unwrap();
         block_on(executor.run(async {
             while let Ok(Input::Request(_, reply)) = queue.recv().await {
                 reply.send("ok\nheard\n".to_owned()).await.unwrap();
             }
         }));
+    }
+
+    fn labels() -> Labels {
+        let identity = Identity { told: Some("server1".to_owned()), ..Identity::default() };
+        let sample = include_str!("../../images/dist/twobox.toml");
+        Labels::new(&Config::read(sample, &identity).unwrap())
     }
 
     #[test]

@@ -38,7 +38,7 @@ use crate::reload::refused;
 use crate::request::{Form, Request};
 use crate::run::{Happened, Input};
 use crate::senses::Watch;
-use crate::status::Status;
+use crate::status::{Files, Status};
 use crate::upgrade::Itself;
 
 pub(crate) use group::{Group, State, States, Waiting};
@@ -160,7 +160,9 @@ impl Effects {
             }
             Action::Upgrade => self.upgrade(),
             Action::Reply(verdict) => self.reply(verdict),
-            Action::Tell(news) => self.chronicle.tell(&news, self.group.announced()),
+            Action::Tell(news) => {
+                self.chronicle.tell(&news, self.group.announced(), self.drills);
+            }
         }
         ControlFlow::Continue(())
     }
@@ -281,7 +283,11 @@ impl Effects {
             ports: self.links.ports(),
             reception: self.reception.borrow(),
             resources,
-            journal,
+            files: Files {
+                journal,
+                history: self.chronicle.failure(),
+                metrics: self.metrics.failure(),
+            },
             devices: self.gun.devices(),
             watchdog: self.keeper.as_ref().map(Keeper::state),
             trial: self.trial.as_ref().and_then(|trial| trial.state(now)),

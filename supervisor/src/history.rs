@@ -1,4 +1,4 @@
-//! What has happened to this box, kept over reboots: every change of role, and every shot.
+//! What has happened to this box, kept over reboots: every change of role, every shot and drill, and every reload.
 //!
 //! The loop hands a record over and goes on; a thread of its own writes it ([`file`]), because a disk may take its time,
 //! or be stuck. What finds no room in the queue is lost, counted and said. The black box goes the same way.
@@ -14,6 +14,7 @@ use board::threads;
 
 use crate::config::History as Config;
 use crate::record::Record;
+use crate::written::Written;
 
 mod both;
 mod file;
@@ -27,6 +28,7 @@ pub(crate) use show::show;
 pub(crate) struct History {
     jobs: SyncSender<Job>,
     lost: usize,
+    written: Written,
 }
 
 enum Job {
@@ -44,8 +46,15 @@ impl History {
     pub(crate) fn open(config: &Config) -> io::Result<Self> {
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let ring = file::Ring::new(&config.file, config.size.into());
-        threads::spawn("history", Rights::NONE, move || work(ring, &queue))?;
-        Ok(Self { jobs, lost: 0 })
+        let written = Written::default();
+        let noted = written.clone();
+        threads::spawn("history", Rights::NONE, move || work(ring, &queue, &noted))?;
+        Ok(Self { jobs, lost: 0, written })
+    }
+
+    /// Why the last record is not in the file, if it is not.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.written.failure()
     }
 
     /// Writes this down, soon.
@@ -78,10 +87,10 @@ impl History {
     }
 }
 
-fn work(mut ring: file::Ring, jobs: &Receiver<Job>) {
+fn work(mut ring: file::Ring, jobs: &Receiver<Job>, written: &Written) {
     while let Ok(job) = jobs.recv() {
         match job {
-            Job::Add(line) => ring.add(line),
+            Job::Add(line) => written.note(ring.add(line).err().map(|error| error.to_string())),
             Job::Dump(path, text) => {
                 if let Err(error) = replace(&path, 0o600, text.as_bytes()) {
                     log::warn!("black box {}: {error}", path.display());

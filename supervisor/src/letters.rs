@@ -252,6 +252,9 @@ impl fmt::Display for Unanswered {
                 "it is heard, but its twobox does not answer: that is older than the one here, or it hangs"
             }
             Self::Silent(Silence::Broken) => "it began to answer, and then no more came: try again",
+            Self::Silent(Silence::Unmade) => {
+                "it has the question, and made no answer within a minute: see its log, and whether its disk is stuck"
+            }
             Self::Silent(Silence::Long) => "it has not answered in full within five minutes",
         })
     }

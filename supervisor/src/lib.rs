@@ -11,6 +11,7 @@ pub mod client;
 pub mod config;
 mod control;
 mod effects;
+mod fate;
 mod guard;
 mod history;
 mod hooks;
@@ -34,6 +35,7 @@ mod start;
 mod status;
 mod trial_file;
 mod upgrade;
+mod written;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -16,10 +16,20 @@ use crate::config::Metrics;
 use crate::history::FOR_ALL;
 use crate::request::{Form, Request};
 use crate::run::Input;
+use crate::written::Written;
 
 /// Keeps the figures coming. They end with it.
+#[derive(Default)]
 pub(crate) struct Published {
+    written: Written,
     _alive: Option<mpsc::Sender<()>>,
+}
+
+impl Published {
+    /// Why the last figures are not in the file, if they are not.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.written.failure()
+    }
 }
 
 /// Writes the figures, again and again, where `config` wants them.
@@ -28,25 +38,29 @@ pub(crate) struct Published {
 ///
 /// When there can be no thread.
 pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Result<Published> {
-    let Some(config) = config else { return Ok(Published { _alive: None }) };
+    let Some(config) = config else { return Ok(Published::default()) };
     let inputs = inputs.clone();
     let (alive, wanted) = mpsc::channel();
+    let written = Written::default();
+    let published = Published { written: written.clone(), _alive: Some(alive) };
     threads::spawn("metrics", Rights::FILES, move || {
-        let mut failed = false;
         while let Some(page) = ask(&inputs) {
-            let written = replace(&config.file, FOR_ALL, page.as_bytes());
-            if let Err(error) = &written
-                && !failed
-            {
-                log::warn!("metrics {}: {error}", config.file.display());
+            let path = config.file.display();
+            let failure = replace(&config.file, FOR_ALL, page.as_bytes()).err();
+            match (&failure, written.failure()) {
+                (Some(error), None) => log::warn!(
+                    "metrics {path}: {error}: the figures are old; name a file that can be written in [metrics]"
+                ),
+                (None, Some(_)) => log::info!("metrics {path}: written again"),
+                _ => {}
             }
-            failed = written.is_err();
+            written.note(failure.map(|error| error.to_string()));
             if wanted.recv_timeout(config.every) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
         }
     })?;
-    Ok(Published { _alive: Some(alive) })
+    Ok(published)
 }
 
 /// The page, as long as the loop runs.

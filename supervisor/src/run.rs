@@ -37,7 +37,7 @@ pub(crate) enum Input {
     Request(Request, Sender<String>),
 }
 
-/// What is asked about a trial.
+/// What is asked or told about a trial.
 pub(crate) enum Trying {
     /// Could one begin?
     Begin,
@@ -47,6 +47,8 @@ pub(crate) enum Trying {
     Keep,
     /// The other box asks this one to keep the one of this mark.
     KeepToo(String),
+    /// The other box has refused what both were to try, for this reason.
+    Refused(String),
 }
 
 /// What the node is to know of an input.

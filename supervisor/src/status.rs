@@ -38,8 +38,7 @@ pub(crate) struct Status<'a> {
     pub(crate) ports: &'a [Rc<Port>],
     pub(crate) reception: Ref<'a, Reception>,
     pub(crate) resources: Vec<State>,
-    /// Why the journal is not on the disk, if it is not.
-    pub(crate) journal: Option<String>,
+    pub(crate) files: Files,
     pub(crate) devices: Devices,
     /// Whether what watches this box is fed, where something does.
     pub(crate) watchdog: Option<String>,
@@ -47,6 +46,21 @@ pub(crate) struct Status<'a> {
     pub(crate) trial: Option<String>,
     pub(crate) pace: Pace,
     pub(crate) realtime: &'a Realtime,
+}
+
+/// Why what this box writes is not on the disk, if it is not.
+pub(crate) struct Files {
+    pub(crate) journal: Option<String>,
+    pub(crate) history: Option<String>,
+    pub(crate) metrics: Option<String>,
+}
+
+impl Files {
+    fn each(&self) -> [(&'static str, Option<&str>); 3] {
+        let Self { journal, history, metrics } = self;
+        [("journal", journal), ("history", history), ("metrics", metrics)]
+            .map(|(name, failure)| (name, failure.as_deref()))
+    }
 }
 
 impl Status<'_> {
@@ -97,8 +111,10 @@ impl Status<'_> {
             }
         }
         writeln!(out, "power of {}: {}", names.peer(), self.power())?;
-        if let Some(failure) = &self.journal {
-            writeln!(out, "journal: not written: {failure}")?;
+        for (name, failure) in self.files.each() {
+            if let Some(failure) = failure {
+                writeln!(out, "{name}: not written: {failure}")?;
+            }
         }
         if let Some(watchdog) = &self.watchdog {
             writeln!(out, "watchdog: {watchdog}")?;
@@ -222,7 +238,9 @@ impl Status<'_> {
                 json.number("not_ready_ms", millis(self.now - at));
             }
         });
-        json.optional_text("journal", self.journal.as_deref());
+        for (name, failure) in self.files.each() {
+            json.optional_text(name, failure);
+        }
         json.optional_text("watchdog", self.watchdog.as_deref());
         json.optional_text("trial", self.trial.as_deref());
         json.object("realtime", |json| {
@@ -300,7 +318,9 @@ impl Status<'_> {
             Some(_) if self.devices.failure.is_some() => {
                 "serving, but the peer could not be fenced"
             }
-            Some(_) if self.journal.is_some() => "serving, but this box cannot write its journal",
+            Some(_) if self.files.journal.is_some() => {
+                "serving, but this box cannot write its journal"
+            }
             Some(_) => REDUNDANT,
         }
     }

@@ -197,7 +197,7 @@ fn mistakes_about_who_is_told_are_told() {
             "[[hook]]\ncommand = [\"/x\"]\non = [\"rule\"]",
             "47:6",
             "hook[0].on",
-            "\"rule\" is none of role, fence, alarm",
+            "\"rule\" is none of role, fence, drill, reload, alarm",
         ),
         (
             "[control]",

@@ -17,6 +17,8 @@ pub struct Asker {
     said: Instant,
     times: u32,
     begun: Instant,
+    /// When all of the question had been taken in.
+    given: Instant,
     /// When something came that brought it on.
     moved: Instant,
     due: Instant,
@@ -59,6 +61,8 @@ pub enum Silence {
     NoAnswer,
     /// It went well, and then no more came.
     Broken,
+    /// It has the question, and there is no answer yet.
+    Unmade,
     /// It took longer than any letter may.
     Long,
 }
@@ -75,6 +79,7 @@ impl Asker {
             said: now,
             times: 0,
             begun: now,
+            given: now,
             moved: now,
             due: now,
         }
@@ -104,6 +109,10 @@ impl Asker {
     pub fn silence(&self, pace: &Pace, now: Instant) -> Option<Silence> {
         if now - self.begun > TIME_MAX {
             return Some(Silence::Long);
+        }
+        let waits = matches!(self.stage, Stage::Getting { of: None, .. });
+        if waits && now - self.given > ANSWER_MAX {
+            return Some(Silence::Unmade);
         }
         let silent = now - self.moved > pace.patience;
         silent.then_some(match self.stage {
@@ -150,6 +159,7 @@ impl Asker {
                 if next < self.length {
                     Stage::Giving { at: next }
                 } else {
+                    self.given = now;
                     Stage::Getting { at: 0, of: None }
                 }
             }
@@ -180,6 +190,9 @@ impl Asker {
 
 /// Far more than a whole letter takes over a network; over a slow cable it is some thirty thousand bytes.
 const TIME_MAX: Duration = Duration::from_secs(300);
+
+/// What is looked up for an answer is there within seconds; what takes longer hangs.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
 
 /// How often an answer is asked for that is still being made.
 const POLL: Duration = Duration::from_millis(100);

@@ -115,8 +115,9 @@ for programs; its words only ever become more. --metrics is for Prometheus.",
         options: "[--json] [-n N] [--both | --with FILE]",
         line: "what has happened to this box, kept over reboots",
         text: "\
-Shows every change of role and every shot, the newest last, and of a takeover
-how long each part of it took. Reads the file of [history], whether or not the
+Shows every change of role, every shot and drill, and what became of each
+configuration that was reloaded or tried, the newest last; of a takeover, how
+long each part of it took. Reads the file of [history], whether or not the
 supervisor runs; -n N shows the last N only. --both asks the other box for its
 own over the links between them, tells how far the clocks differ, and shows
 what both have seen in the order in which it happened; it ends with 5 if there

@@ -17,12 +17,12 @@ use smol::channel::Sender;
 use super::group::Member;
 use super::{Effects, Gun};
 use crate::config::{Config, Difference};
+use crate::fate::Fate;
 use crate::history::History;
 use crate::hooks::Hooks;
 use crate::labels::Labels;
 use crate::metrics::{self, Published};
 use crate::reload::{Candidate, NOTHING, refused};
-use crate::request::Wish;
 use crate::run::Input;
 use crate::senses::Watch;
 
@@ -55,7 +55,8 @@ impl Effects {
         }
     }
 
-    /// Goes on with `candidate`, if that is wished and can be. Tells what the node should know, and people.
+    /// Goes on with `candidate` if that can be, for what is told of it then: with nothing to be told, nothing is done. Tells
+    /// what the node should know, and people.
     ///
     /// # Errors
     ///
@@ -63,7 +64,7 @@ impl Effects {
     pub(super) fn reload(
         &mut self,
         candidate: Candidate,
-        wish: Wish,
+        fate: Option<Fate>,
         node: &Node,
         now: Instant,
     ) -> Outcome {
@@ -88,18 +89,20 @@ impl Effects {
         if let Some(keeper) = &self.keeper {
             keeper.expect(&config.settings).map_err(|error| error.to_string())?;
         }
-        if wish == Wish::Show {
+        let Some(fate) = fate else {
             return Ok((None, format!("{difference}nothing was changed: say twobox reload\n")));
-        }
+        };
         let opened =
             self.open_changed(&config, &difference, node).map_err(|error| error.to_string())?;
-        difference.to_string().lines().for_each(|line| log::info!("reload: {line}"));
+        let changes = difference.to_string();
+        changes.lines().for_each(|line| log::info!("reload: {line}"));
         self.keys = keys;
         self.reception.borrow_mut().reload(self.keys.clone(), &reloaded.links);
         self.links.reload(&config.links, &reloaded.links);
         self.letters.go_on(&self.keys, &config, self.links.ports());
         self.replace(opened, config);
-        Ok((Some(Box::new(reloaded)), format!("{difference}reloaded\n")))
+        self.chronicle.configured(fate, &changes, now);
+        Ok((Some(Box::new(reloaded)), format!("{changes}reloaded\n")))
     }
 
     /// Opens what has changed, and touches nothing.

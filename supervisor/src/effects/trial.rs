@@ -23,6 +23,7 @@ use smol::{Task, Timer};
 use super::Effects;
 use super::reload::Outcome;
 use crate::config::mark;
+use crate::fate::Fate;
 use crate::reload::Candidate;
 use crate::request::Wish;
 use crate::run::{Input, Trying};
@@ -67,7 +68,12 @@ impl Effects {
         node.may_change_keys(&self.keys, &candidate.keys, theirs, now)
             .map_err(|it| it.to_string())?;
         let before = Candidate { config: self.config.as_ref().clone(), keys: self.keys.clone() };
-        let outcome = self.reload(candidate, wish, node, now)?;
+        let fate = match wish {
+            Wish::Show => None,
+            Wish::Apply => Some(Fate::Applied),
+            Wish::Try(time) => Some(Fate::OnTrial(time)),
+        };
+        let outcome = self.reload(candidate, fate, node, now)?;
         let changed = outcome.0.is_some();
         if changed {
             self.trial = None;
@@ -121,7 +127,8 @@ impl Effects {
             // Whoever says it again hears the same.
             (Trying::Keep, Some(trial)) => {
                 if trial.stage != Stage::Kept {
-                    log::info!("the configuration on trial is kept by both boxes");
+                    log::info!("{}", Fate::Kept);
+                    self.chronicle.configured(Fate::Kept, "", now);
                 }
                 trial.stage = Stage::Kept;
                 Ok(running)
@@ -133,6 +140,10 @@ impl Effects {
                 Ok(running)
             }
             (Trying::KeepToo(_), _) => Err("another configuration runs there by now".to_owned()),
+            (Trying::Refused(why), _) => {
+                self.chronicle.configured(Fate::Refused, why, now);
+                Ok(running)
+            }
             (Trying::Which | Trying::Keep, None) => {
                 Err("no configuration is on trial here".to_owned())
             }
@@ -145,7 +156,8 @@ impl Effects {
 
     fn keep_on_word(&mut self, now: Instant) {
         let Some(trial) = self.trial.take() else { return };
-        log::info!("the configuration on trial is kept on the other box's word");
+        log::info!("{}", Fate::KeptOnWord);
+        self.chronicle.configured(Fate::KeptOnWord, "", now);
         let time = trial.until - now + SETTLE;
         let (stage, until, rings) = (Stage::KeptOnWord, now + time, self.rings_after(time));
         self.trial = Some(Trial { stage, until, _rings: rings, ..trial });
@@ -179,14 +191,14 @@ impl Effects {
     fn go_back(
         &mut self,
         trial: Trial,
-        why: &str,
+        why: &'static str,
         node: &Node,
         now: Instant,
     ) -> Option<Box<Reloaded>> {
         let tried = self.config.text.clone();
-        match self.reload(trial.before.clone(), Wish::Apply, node, now) {
+        match self.reload(trial.before.clone(), Some(Fate::Returned(why)), node, now) {
             Ok((reloaded, _)) => {
-                log::warn!("the configuration on trial is given up, {why}: the one before is back");
+                log::warn!("{}: the one before is back", Fate::Returned(why));
                 trial_file::give_up(&self.itself.config, trial.before.config.text, tried);
                 reloaded
             }

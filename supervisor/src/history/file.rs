@@ -31,7 +31,11 @@ impl Ring {
     }
 
     /// Writes `line` so that it survives a power cut; or says, once, why it does not.
-    pub(super) fn add(&mut self, line: String) {
+    ///
+    /// # Errors
+    ///
+    /// When it is not written yet.
+    pub(super) fn add(&mut self, line: String) -> io::Result<()> {
         if self.waiting.len() == WAITING_MAX {
             self.waiting.pop_front();
             self.lost += 1;
@@ -39,7 +43,7 @@ impl Ring {
         self.waiting.push_back(line);
         let written = self.write();
         let path = self.path.display();
-        match written {
+        match &written {
             Ok(()) if self.failed => {
                 log::info!("history {path}: written again, {} records were lost", self.lost);
                 (self.failed, self.lost) = (false, 0);
@@ -52,6 +56,7 @@ impl Ring {
             }
             Ok(()) | Err(_) => {}
         }
+        written
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -145,7 +150,7 @@ mod tests {
         let path = room.path().join("history");
         let mut ring = Ring::new(&path, 4_096);
         for term in 0..1_000 {
-            ring.add(line(term));
+            ring.add(line(term)).unwrap();
             assert!(fs::metadata(&path).unwrap().len() <= 4_096);
             let (records, damaged) = read(&path).unwrap();
             assert_eq!(damaged, 0);
@@ -155,7 +160,7 @@ mod tests {
             assert!(term < 60 || terms.len() >= 30, "{term}: {}", terms.len());
         }
         // A bound that was made smaller holds from the next record on.
-        Ring::new(&path, 1_024).add(line(1_000));
+        Ring::new(&path, 1_024).add(line(1_000)).unwrap();
         assert!(fs::metadata(&path).unwrap().len() <= 1_024);
     }
 
@@ -165,7 +170,7 @@ mod tests {
         let path = room.path().join("history");
         for junk in [&b"what=role ter"[..], b"\xff\xfe\x00", b"\n\n", &[0; 3_000], b"a\nb\n"] {
             fs::write(&path, junk).unwrap();
-            Ring::new(&path, 4_096).add(line(9));
+            Ring::new(&path, 4_096).add(line(9)).unwrap();
             let (records, damaged) = read(&path).unwrap();
             assert_eq!(records, [Record::read(line(9).trim_end()).unwrap()], "{junk:?}");
             assert_eq!(damaged > 0, junk != b"\n\n", "{junk:?}");
@@ -178,11 +183,11 @@ mod tests {
         let path = room.path().join("state").join("history");
         let mut ring = Ring::new(&path, 65_536);
         for term in 0..70 {
-            ring.add(line(term));
+            ring.add(line(term)).unwrap_err();
         }
         assert!(ring.failed && ring.lost == 70 - WAITING_MAX);
         fs::create_dir(path.parent().unwrap()).unwrap();
-        ring.add(line(70));
+        ring.add(line(70)).unwrap();
         let (records, _) = read(&path).unwrap();
         assert_eq!((records.len(), records[0].number("term")), (WAITING_MAX, Some(47)));
         assert!(!ring.failed);
@@ -193,7 +198,7 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         for path in [Path::new("/dev/full"), room.path()] {
             let mut ring = Ring::new(path, 4_096);
-            ring.add(line(1));
+            ring.add(line(1)).unwrap_err();
             assert!(ring.failed && ring.waiting.len() == 1, "{}", path.display());
         }
     }

@@ -33,8 +33,13 @@ pub(super) async fn both(letters: &Letters, peer: &str, time: Duration) -> Resul
         );
         Failed::Unsure(why, back)
     })?;
-    let text = said(&text)
-        .map_err(|why| refusal(format!("{peer}: {why}nothing was changed on either box")))?;
+    let text = match said(&text) {
+        Ok(text) => text,
+        Err(why) => {
+            letters.trying(Trying::Refused(why.clone())).await;
+            return Err(refusal(format!("{peer}: {why}nothing was changed on either box")));
+        }
+    };
     if [&*shown, &text] == [NOTHING; 2] {
         return Ok("ok\nnothing has changed: both boxes run with it already\n".to_owned());
     }

@@ -50,7 +50,9 @@ impl Status<'_> {
             page.gauge("resource_runs", &name, u8::from(state.runs));
             page.gauge("resource_failures", &name, u64::from(node.recovery().count(id)));
         }
-        page.gauge("journal_written", &[], u8::from(self.journal.is_none()));
+        page.gauge("journal_written", &[], u8::from(self.files.journal.is_none()));
+        page.gauge("history_written", &[], u8::from(self.files.history.is_none()));
+        page.gauge("configuration_on_trial", &[], u8::from(self.trial.is_some()));
         page.gauge("fence_devices", &[], self.devices.count);
         let ready = self.devices.count > 0 && self.devices.failure.is_none();
         page.gauge("fence_ready", &[], u8::from(ready));

@@ -7,8 +7,10 @@ use std::time::Instant;
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 
 use super::Lab;
+use super::config::Choices;
 use super::expectations::{PATIENCE, is, served_by, silence_below, whole};
 use super::failure::{Failure, expect};
+use super::kept::keeps;
 use super::power_switch::Switch;
 use super::stories::{LONG, NOTHING};
 
@@ -48,6 +50,7 @@ pub(super) fn fence_in_vain(lab: &Lab) -> Result<String, Failure> {
     expect(lab.boots(Second) == 1 && lab.is_on(Second), "server2 has reset itself")?;
     is(lab, Second, "standby")?;
     served_by(lab, First)?;
+    keeps(lab, First, ["fence", "failed", "server2 is not fenced, and talks"])?;
     silence_below(lab, start, NOTHING)
 }
 
@@ -62,6 +65,7 @@ pub(super) fn drill(lab: &Lab) -> Result<String, Failure> {
     }
     expect(lab.boots(Second) == 2, "server2 was not without power")?;
     is(lab, Second, "standby")?;
+    told_as_drill(lab)?;
     lab.power_off(Second);
     let alone = |lab: &Lab| {
         let status = lab.twobox(First, &["status"]);
@@ -71,6 +75,25 @@ pub(super) fn drill(lab: &Lab) -> Result<String, Failure> {
     refused(lab, First, &["drill", "fence", "server2"], "a drill wants a pair that is well")?;
     silence_below(lab, start, NOTHING)?;
     Ok(said.lines().map(str::trim).collect::<Vec<_>>().join("; "))
+}
+
+/// Whoever reads afterwards, on either box, sees that it was no shot.
+fn told_as_drill(lab: &Lab) -> Result<(), Failure> {
+    keeps(lab, First, ["drill", "ordered", "drill: ordering the power of server2 off"])?;
+    keeps(lab, First, ["drill", "seen_off", "\"fence_ms\":"])?;
+    let own = done(lab, First, &["history", "--json"])?;
+    expect(!own.contains("\"what\":\"fence\""), format!("a shot is told of in {own}"))?;
+    let both = done(lab, Second, &["history", "--both"])?;
+    expect(both.contains("drill: server2 is fenced"), format!("no drill in {both}"))?;
+    let hook = fs::read_to_string(lab.disk(First).join("told")).unwrap_or_default();
+    expect(hook == "ordered\nseen_off\n", format!("the hook was told: {hook:?}"))
+}
+
+/// A program that wants to know of drills, and of nothing else.
+pub(super) fn watched() -> Choices {
+    let extra = "[[hook]]\non = [\"drill\"]\ncommand = [\"/bin/sh\", \"-c\", \
+                 \"echo $TWOBOX_OUTCOME >> /var/lib/told\"]\n";
+    Choices { extra: extra.to_owned(), ..Choices::default() }
 }
 
 fn done(lab: &Lab, id: BoxId, arguments: &[&str]) -> Result<String, Failure> {

@@ -57,7 +57,32 @@ pub(super) fn programs(lab: &Lab) -> Result<String, Failure> {
         samples.map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
     };
     expect(names(&asked) == names(&figures(lab)), "the figures in the file are others")?;
+    unwritten(lab)?;
     Ok(format!("{} figures, {} roles", names(&asked).len(), roles.len()))
+}
+
+/// Figures that cannot be written are told of where one looks, until they can.
+fn unwritten(lab: &Lab) -> Result<(), Failure> {
+    let file = lab.disk(First).join("figures");
+    let says = |words: &[&str], word: &str| said(lab, First, words).contains(word);
+    let told = |failed: bool| {
+        let so = |_: &Lab| {
+            says(&["status", "--json"], "\"metrics\":\"") == failed
+                && says(&["status"], "\nmetrics: not written: ") == failed
+        };
+        expect(lab.wait_for(PATIENCE, so), format!("the status should tell: {failed}"))
+    };
+    told(false)?;
+    // A new file may come in between.
+    let blocked = |_: &Lab| {
+        let _ = fs::remove_file(&file);
+        fs::create_dir(&file).is_ok()
+    };
+    expect(lab.wait_for(PATIENCE, blocked), "there can be no folder in the place of the figures")?;
+    told(true)?;
+    expect(lab.log(First).contains("the figures are old"), "the log says nothing of it")?;
+    fs::remove_dir(&file)?;
+    told(false)
 }
 
 /// A loop that is held up says so, and so does the box that waited for it.
@@ -85,6 +110,21 @@ pub(super) fn told() -> Choices {
                  [[hook]]\non = [\"role\"]\ncommand = [\"/bin/sh\", \"-c\", \
                  \"echo $TWOBOX_WHAT $TWOBOX_BOX $TWOBOX_TO >> /var/lib/told\"]\n";
     Choices { extra: extra.to_owned(), ..Choices::default() }
+}
+
+/// Waits until the history of a box has a record with this `outcome` of `what`, whose reason is for people and has `word`.
+pub(super) fn keeps(lab: &Lab, id: BoxId, [what, outcome, word]: [&str; 3]) -> Result<(), Failure> {
+    let records = || said(lab, id, &["history", "--json", "--config", "/run/twobox.toml"]);
+    let so = |_: &Lab| {
+        let records = records();
+        let mut records = records.split("},{");
+        let has = |record: &str, word: &str, value: &str| {
+            record.contains(&format!("\"{word}\":\"{value}"))
+        };
+        records.any(|it| has(it, "what", what) && has(it, "outcome", outcome) && it.contains(word))
+    };
+    let kept = lab.wait_for(PATIENCE, so);
+    expect(kept, format!("no {what} {outcome} with {word:?} in {}", records()))
 }
 
 pub(super) fn said(lab: &Lab, id: BoxId, words: &[&str]) -> String {

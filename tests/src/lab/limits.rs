@@ -201,19 +201,25 @@ fn no_more_disk(lab: &Lab) -> Result<String, Failure> {
     for id in BoxId::BOTH {
         let told = lab.log(id).contains("what happens is not kept");
         expect(told, format!("{} does not say that its disk is full", name(id)))?;
+        let failure = written(lab, id, "history")?.unwrap_or_default();
+        expect(failure.contains("not written"), format!("status of {}: {failure}", name(id)))?;
         // The journal has had its place from the beginning.
-        expect(journal(lab, id)?.is_none(), format!("the journal of {} fails", name(id)))?;
+        expect(
+            written(lab, id, "journal")?.is_none(),
+            format!("the journal of {} fails", name(id)),
+        )?;
     }
     let term = protect(lab, First)?;
     expect(self::term(lab, First)? == term, "the term has changed")?;
     protect(lab, Second)?;
     moves_there_and_back(lab)?;
     for id in BoxId::BOTH {
-        let failure = journal(lab, id)?.unwrap_or_default();
+        let failure = written(lab, id, "journal")?.unwrap_or_default();
         expect(failure.contains("not written"), format!("status of {}: {failure}", name(id)))?;
         expect(lab.log(id).contains("will not know what it was"), "the log says nothing of it")?;
         lab.machine(id).demo(&["unprotect"])?;
-        let written = |lab: &Lab| journal(lab, id).is_ok_and(|failure| failure.is_none());
+        let written =
+            |lab: &Lab| written(lab, id, "journal").is_ok_and(|failure| failure.is_none());
         expect(lab.wait_for(LONG, written), "the journal is not written again")?;
     }
     expect(lab.boots(First) + lab.boots(Second) == 2, "a box was shot, or reset itself")?;
@@ -245,10 +251,10 @@ fn moves_there_and_back(lab: &Lab) -> Result<(), Failure> {
     is(lab, Second, "standby")
 }
 
-/// What the status says of the journal, if it says anything.
-fn journal(lab: &Lab, id: BoxId) -> Result<Option<String>, Failure> {
+/// What the status says of `file`, if it says anything.
+fn written(lab: &Lab, id: BoxId, file: &str) -> Result<Option<String>, Failure> {
     let status = String::from_utf8_lossy(&lab.twobox(id, &["status"])?.stdout).into_owned();
-    Ok(status.lines().find(|line| line.starts_with("journal: ")).map(str::to_owned))
+    Ok(status.lines().find(|line| line.starts_with(&format!("{file}: "))).map(str::to_owned))
 }
 
 fn small_disk() -> Choices {

@@ -13,6 +13,7 @@ use super::config::Choices;
 use super::expectations::{PATIENCE, is, served_by, silence_below, whole};
 use super::failure::{Failure, expect};
 use super::init::Order;
+use super::kept::keeps;
 use super::process::Process;
 use super::stories::{LONG, NOTHING};
 use super::{Lab, name};
@@ -42,6 +43,9 @@ pub(super) fn unnoticed(lab: &Lab) -> Result<String, Failure> {
             expect(said.contains(told), format!("no {told:?} in {said:?}"))?;
             let first = |text: &str| text.lines().next().map(str::to_owned);
             expect(first(&dry) == first(&said), format!("{dry} was to come, and {said}"))?;
+            if said.contains("reloaded") {
+                keeps(lab, id, ["reload", "applied", told])?;
+            }
         }
         is(lab, First, "active")?;
         is(lab, Second, "standby")?;

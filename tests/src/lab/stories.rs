@@ -116,7 +116,7 @@ const STORIES: [Story; 67] = [
     story("trial-killed", races::killed),
     story("fenced-by-hand", by_hand::fence),
     story("fenced-by-hand-in-vain", by_hand::fence_in_vain),
-    story("drill", by_hand::drill),
+    Story { choices: by_hand::watched, ..story("drill", by_hand::drill) },
     reload("reload-unnoticed", reloads::unnoticed),
     reload("reload-services", reloads::services),
     reload("reload-links", reloads::links),

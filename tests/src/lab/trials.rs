@@ -9,6 +9,7 @@ use firmware_agnostic::identity::BoxId::{self, First, Second};
 
 use super::expectations::{PATIENCE, is, order, served_by, silence_below, whole};
 use super::failure::{Failure, expect};
+use super::kept::keeps;
 use super::stories::NOTHING;
 use super::{Lab, Way, name};
 
@@ -22,6 +23,7 @@ pub(super) fn refused(lab: &Lab) -> Result<String, Failure> {
     for word in ["server2: ", "no interface eth9", "nothing was changed on either box"] {
         expect(said.contains(word), format!("no {word:?} in {said}"))?;
     }
+    keeps(lab, First, ["reload", "refused", "no interface eth9"])?;
     put(lab, First, &first)?;
     let wrong = "interface = { server1 = \"eth9\", server2 = \"eth1\" }";
     change(lab, "interface = \"eth1\"", wrong)?;
@@ -67,7 +69,11 @@ pub(super) fn kept(lab: &Lab) -> Result<String, Failure> {
         }
         let status = told(lab, Second, &["status"], 0)?;
         expect(status.contains("configuration: on trial for "), status)?;
+        let hold = format!("{from} -> {hold}").replace("failback_hold = ", "pair.failback_hold: ");
+        keeps(lab, First, ["reload", "on_trial", &hold.replace('"', "")])?;
         told(lab, on, &["reload", "--confirm"], 0)?;
+        keeps(lab, on, ["reload", "kept\"", "is kept by both boxes"])?;
+        keeps(lab, on.other(), ["reload", "kept_on_word", "word"])?;
         let said = told(lab, on.other(), &["upgrade"], 1)?;
         expect(said.contains("or wait for 31"), format!("a letter may take longer: {said}"))?;
         for on in [on, on.other()] {
@@ -110,6 +116,11 @@ pub(super) fn unconfirmed(lab: &Lab) -> Result<String, Failure> {
     expect(lab.wait_for(PATIENCE, back), "the boxes did not go back")?;
     told(lab, First, &["reload", "--confirm"], 1)?;
     for id in BoxId::BOTH {
+        keeps(
+            lab,
+            id,
+            ["reload", "returned", "nobody has confirmed it: pair.failback_hold: 3s -> 2s"],
+        )?;
         let run = lab.machine(id).run();
         expect(file(lab, id)? == old, format!("the file of {} is not the one before", name(id)))?;
         let aside = |_: &Lab| !run.join("twobox.toml.new").exists();
