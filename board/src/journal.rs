@@ -9,11 +9,16 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::journal::{FILE, Journal};
+
+use crate::lease;
 
 /// The file of the journal.
 pub struct Store {
     path: PathBuf,
+    /// Under which it is read and written.
+    kernel: Fingerprint,
     /// The number of the newest entry.
     number: u32,
     file: Option<File>,
@@ -24,9 +29,10 @@ pub struct Store {
 impl Store {
     /// Reads the journal at `path`: the newest entry, if there is one that can be read.
     pub fn open(path: &Path) -> (Self, Option<Journal>) {
+        let kernel = kernel();
         let entry = match read(path) {
             Ok(bytes) => {
-                let entry = Journal::decode(&bytes);
+                let entry = Journal::decode(&bytes, kernel);
                 if entry.is_none() && bytes.iter().any(|byte| *byte != 0) {
                     log::warn!(
                         "journal {}: no entry in it is whole: the last life of this box is not known",
@@ -45,7 +51,7 @@ impl Store {
             }
         };
         let number = entry.map_or(0, |(number, _)| number);
-        let store = Self { path: path.to_owned(), number, file: None, owed: None };
+        let store = Self { path: path.to_owned(), kernel, number, file: None, owed: None };
         (store, entry.map(|(_, journal)| journal))
     }
 
@@ -90,13 +96,21 @@ impl Store {
             None => open(&self.path)?,
         };
         let number = self.number.wrapping_add(1);
-        let (at, bytes) = journal.encode(number);
+        let (at, bytes) = journal.encode(number, self.kernel);
         file.write_all_at(&bytes, at as u64)?;
         file.sync_data()?;
         self.number = number;
         self.file = Some(file);
         Ok(())
     }
+}
+
+/// Names the boot of the kernel that runs.
+fn kernel() -> Fingerprint {
+    let known = lease::boot().inspect_err(|error| {
+        log::warn!("the boot of this box has no name ({error}): an order that is not persistent is forgotten with the supervisor");
+    });
+    known.map(|name| Fingerprint::of(name.as_bytes())).unwrap_or_default()
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -93,7 +93,7 @@ impl Lease {
 }
 
 /// Names the boot of the kernel (`random(4)`).
-fn boot() -> io::Result<String> {
+pub(crate) fn boot() -> io::Result<String> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id")
 }
 

@@ -18,8 +18,8 @@ use crate::time::Instant;
 
 impl Journal {
     /// Whether the services may run on that this life has left.
-    pub(crate) const fn left_services(&self) -> bool {
-        let free = matches!(self.order, None | Some(Asks::Maintenance));
+    pub(crate) fn left_services(&self) -> bool {
+        let free = self.order.is_none_or(|order| matches!(order.asks, Asks::Maintenance));
         matches!(self.role, Role::Active) && !self.clean && free
     }
 }

@@ -36,7 +36,7 @@ use crate::dark::Dark;
 use crate::failback::Failback;
 use crate::heartbeat::{Asks, Boot, Epoch, Heartbeat, Role, Term};
 use crate::identity::{LINKS_MAX, LinkId, ResourceId};
-use crate::journal::Journal;
+use crate::journal::{End, Journal, Standing};
 use crate::news::{Cause, Change, News};
 use crate::order::{Order, Refusal};
 use crate::peer::Peer;
@@ -182,8 +182,8 @@ pub struct Node {
     pub(crate) timers: Timers,
     /// What goes on for long has been told.
     pub(crate) told: bool,
-    /// The operator's order that outlives a reboot.
-    pub(crate) lasting: Option<Asks>,
+    /// The operator's order that outlives the supervisor.
+    pub(crate) standing: Option<Standing>,
     recorded: Option<Journal>,
     /// What the last life of this box has left, until it is told.
     last_life: Option<Journal>,
@@ -200,15 +200,18 @@ impl Node {
     pub fn new(settings: Settings, boot: Boot, journal: Option<Journal>, now: Instant) -> Self {
         let peer = Peer::new(settings.timing, settings.links, boot, now);
         let recovery = Recovery::new(&settings.resources);
-        let lasting = journal.and_then(|journal| journal.order);
+        let standing = journal.and_then(|journal| journal.order);
         let mut timers = Timers::default();
         timers.set(Timer::Keepalive, now);
+        if let Some(Standing { until: End::At(end), .. }) = standing {
+            timers.set(Timer::Order, end);
+        }
         Self {
             settings,
             boot,
             change: 0,
             role: Role::Init,
-            asks: lasting.unwrap_or(Asks::Nothing),
+            asks: standing.map_or(Asks::Nothing, |order| order.asks),
             fit: true,
             term: journal.map(|journal| journal.term).unwrap_or_default(),
             cause: Cause::Boot,
@@ -228,7 +231,7 @@ impl Node {
             past: Past::of(journal),
             timers,
             told: false,
-            lasting,
+            standing,
             recorded: None,
             last_life: journal,
             impostor: None,
@@ -464,6 +467,7 @@ impl Node {
     fn end_order(&mut self, now: Instant, actions: &mut Actions) {
         if self.timers.expired(Timer::Order, now) {
             tell(actions, News::OrderEnded);
+            self.standing = None;
             self.ask(Asks::Nothing);
         }
     }
@@ -776,7 +780,7 @@ impl Node {
             clean: self.asks == Asks::Leave && !self.role.holds_resources(),
             peer: self.peer.last_word().map(|word| word.role),
             fenced: self.peer.fenced(),
-            order: self.lasting,
+            order: self.standing,
         }
     }
 

@@ -9,6 +9,7 @@ use core::time::Duration;
 use crate::evidence::Evidence;
 use crate::heartbeat::{Asks, Role};
 use crate::identity::BoxId;
+use crate::journal::{End, Standing};
 use crate::news::Cause;
 use crate::node::{Actions, Node};
 use crate::shot::Shot;
@@ -93,7 +94,7 @@ pub enum Refusal {
     PeerServes,
     /// An operator keeps this box from serving, so nobody would.
     KeptFromServing,
-    /// An order stands that the next life of the supervisor would not know.
+    /// An order to serve stands that the next life of the supervisor would not know.
     OrderStands,
     /// With the new configuration the boxes would no longer hear each other.
     NoLinkStays,
@@ -133,7 +134,7 @@ impl fmt::Display for Refusal {
                 "an operator keeps this box from serving: nobody would; say twobox resume first"
             }
             Self::OrderStands => {
-                "an order stands until this box boots, and would be forgotten: end it by twobox resume"
+                "the order to serve here would be forgotten: end it by twobox resume"
             }
             Self::NoLinkStays => {
                 "no link on which the peer is heard would stay: change one after the other, or say twobox maintenance first"
@@ -175,7 +176,7 @@ impl Node {
                     // A peer that went away in maintenance cannot end it itself.
                     self.peer.end_maintenance();
                 }
-                self.lasting = None;
+                self.standing = None;
                 if matches!(self.asks, Asks::Standby | Asks::Claim | Asks::Maintenance) {
                     self.ask(Asks::Nothing);
                 }
@@ -223,12 +224,17 @@ impl Node {
     /// Lets an order stand for as long as it is to.
     fn stand(&mut self, asks: Asks, until: Until, now: Instant) {
         self.ask(asks);
-        // A box that was to keep the resources and had to boot has shown that it should earn them anew.
-        self.lasting = Some(asks).filter(|asks| until == Until::Resume && *asks != Asks::Claim);
+        let until = match until {
+            Until::Resume => End::Resume,
+            Until::Reboot => End::Reboot,
+            Until::Time(time) => End::At(now + time),
+        };
         match until {
-            Until::Time(time) => self.timers.set(Timer::Order, now + time),
-            Until::Reboot | Until::Resume => self.timers.stop(Timer::Order),
+            End::At(end) => self.timers.set(Timer::Order, end),
+            End::Resume | End::Reboot => self.timers.stop(Timer::Order),
         }
+        // A box that was to keep the resources and began anew should earn them anew.
+        self.standing = (asks != Asks::Claim).then_some(Standing { asks, until });
     }
 
     fn order_takeover(&mut self, until: Until, now: Instant) -> Result<(), Refusal> {
@@ -311,10 +317,9 @@ impl Node {
 
     fn order_upgrade(&self) -> Result<(), Refusal> {
         let settled = matches!(self.role, Role::Standby | Role::Active | Role::Failed);
-        let stands = matches!(self.asks, Asks::Standby | Asks::Claim | Asks::Maintenance);
         if !settled || self.asked.is_some() || matches!(self.shot, Shot::Ordered(_)) {
             Err(Refusal::Busy)
-        } else if stands && self.lasting != Some(self.asks) {
+        } else if self.asks == Asks::Claim {
             Err(Refusal::OrderStands)
         } else {
             Ok(())

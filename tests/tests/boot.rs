@@ -11,7 +11,7 @@ use std::{env, fs};
 
 use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Priority, Role, Term};
 use firmware_agnostic::identity::{BoxId, LinkId};
-use firmware_agnostic::journal::Journal;
+use firmware_agnostic::journal::{End, Journal, Standing};
 use firmware_agnostic::node::{Action, Answer, Event, Node};
 use firmware_agnostic::settings::{AtBoot, Settings};
 use firmware_agnostic::time::Instant;
@@ -236,7 +236,8 @@ fn every_journal() -> Vec<Option<Journal>> {
     for role in ROLES {
         for bits in 0..4 {
             for peer in [None, Some(Role::Standby), Some(Role::Active)] {
-                for order in [None, Some(Asks::Standby), Some(Asks::Maintenance)] {
+                for asks in [None, Some(Asks::Standby), Some(Asks::Maintenance)] {
+                    let order = asks.map(|asks| Standing { asks, until: End::Resume });
                     let (clean, fenced) = (bits & 1 != 0, bits & 2 != 0);
                     journals.push(Some(Journal { term: TERM, role, clean, peer, fenced, order }));
                 }

@@ -24,9 +24,26 @@ fn the_term_and_an_order_outlive_a_reboot() {
     let last = Scene::serving_with(|_| ()).last_record(|scene| {
         assert_eq!(scene.order(Order::Standby(Until::Resume)), Ok(()));
     });
-    assert!(last.term > Term(0) && last.order == Some(Asks::Standby));
+    assert!(last.term > Term(0) && last.order.is_some_and(|order| order.asks == Asks::Standby));
     let reborn = Scene::born(Some(last), |_| ());
     assert_eq!((reborn.node.term(), reborn.node.asks()), (last.term, Asks::Standby));
+}
+
+#[test]
+fn an_order_outlives_the_supervisor_for_its_time() {
+    let last = Scene::standby().last_record(|scene| {
+        assert_eq!(scene.order(Order::Maintenance(Until::Time(60 * SECOND))), Ok(()));
+    });
+    let mut reborn = Scene::born(Some(last), |_| ());
+    reborn.silence(50 * SECOND);
+    assert_eq!(reborn.node.asks(), Asks::Maintenance);
+    let ended = reborn.last_record(|scene| scene.silence(20 * SECOND));
+    assert_eq!(ended.order, None);
+    let last = Scene::standby().last_record(|scene| {
+        assert_eq!(scene.order(Order::Standby(Until::Reboot)), Ok(()));
+    });
+    assert_eq!(Scene::born(Some(last), |_| ()).node.asks(), Asks::Standby);
+    assert_eq!(Scene::born(Some(last.after_a_boot()), |_| ()).node.asks(), Asks::Nothing);
 }
 
 #[test]
@@ -55,7 +72,14 @@ fn an_order_that_ends_is_written_down() {
     standby.done.clear();
     assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
     assert_eq!(standby.order(Order::Takeover(Until::Resume)), Ok(()));
-    assert!(!standby.has_done(|action| matches!(action, Action::Record(_))), "neither lasts");
+    let records = |scene: &Scene| {
+        scene.done.iter().filter(|action| matches!(action, Action::Record(_))).count()
+    };
+    assert_eq!(records(&standby), 2, "both are worth a write");
+    standby.happens(Event::Timeout);
+    assert_eq!(records(&standby), 2);
+    let last = standby.last_record(|_| ());
+    assert_eq!(last.order, None, "who began anew earns the resources anew");
 }
 
 #[test]

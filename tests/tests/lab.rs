@@ -24,6 +24,7 @@ stories! {
     switch_slow: "switch-slow",
     supervisor_dies: "supervisor-dies",
     supervisor_upgraded: "supervisor-upgraded",
+    an_order_stands: "an-order-stands",
     supervisor_stays_away: "supervisor-stays-away",
     unwatched_address_goes: "unwatched-address-goes",
     guard_dies: "guard-dies",

@@ -63,9 +63,9 @@ fn an_upgrade_wants_a_settled_box_and_forgets_no_order() {
     let tag = active.node.epoch().change;
     active.happens(Event::Answer(tag, Answer::FenceFailed));
     active.says(|_| ());
-    assert_eq!(active.order(Order::Maintenance(Until::Reboot)), Ok(()));
+    assert_eq!(active.order(Order::Takeover(Until::Reboot)), Ok(()));
     assert_eq!(active.order(Order::Upgrade), Err(Refusal::OrderStands));
-    assert_eq!(active.order(Order::Maintenance(Until::Resume)), Ok(()));
+    assert_eq!(active.order(Order::Maintenance(Until::Reboot)), Ok(()));
     let actions = active.happens(Event::Order(Order::Upgrade));
     // Whoever asked is told first.
     assert_eq!(actions[..1], [Action::Reply(Ok(()))]);

@@ -255,8 +255,8 @@ one out.",
         text: "\
 The supervisor becomes the program that lies where it was started from, and
 the services run on. Refused if that program finds something wrong with the
-configuration (check --here), while something moves, and while an order stands
-that is not persistent: the next twobox would not know of it.",
+configuration (check --here), while something moves, and while a takeover was
+ordered that stands: the next twobox would not know of it.",
     },
     Topic {
         word: "log",

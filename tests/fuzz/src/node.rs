@@ -13,7 +13,7 @@ use firmware_agnostic::heartbeat::{
     Asks, Boot, Epoch, Fingerprint, Heartbeat, Links, Priority, Role, Term,
 };
 use firmware_agnostic::identity::{BoxId, LINKS_MAX, LinkId, RESOURCES_MAX, ResourceId};
-use firmware_agnostic::journal::Journal;
+use firmware_agnostic::journal::{End, Journal, Standing};
 use firmware_agnostic::news::{Cause, News};
 use firmware_agnostic::node::{ACTIONS_MAX, Action, Answer, Event, Node, Tag};
 use firmware_agnostic::order::{Order, Until};
@@ -262,8 +262,17 @@ fn journal(life: &mut Unstructured<'_>) -> Result<Journal> {
         clean: life.arbitrary()?,
         peer: if life.arbitrary()? { Some(role(life)?) } else { None },
         fenced: life.arbitrary()?,
-        order: if life.arbitrary()? { Some(asks(life)?) } else { None },
+        order: if life.arbitrary()? { Some(standing(life)?) } else { None },
     })
+}
+
+fn standing(life: &mut Unstructured<'_>) -> Result<Standing> {
+    let until = match life.int_in_range(0..=2)? {
+        0 => End::Resume,
+        1 => End::Reboot,
+        _ => End::At(Instant::from_micros(life.arbitrary()?)),
+    };
+    Ok(Standing { asks: asks(life)?, until })
 }
 
 fn role(life: &mut Unstructured<'_>) -> Result<Role> {

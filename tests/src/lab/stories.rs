@@ -73,7 +73,7 @@ const fn removal(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) 
     Story { name, choices: removed::choices, play }
 }
 
-const STORIES: [Story; 67] = [
+const STORIES: [Story; 68] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -90,6 +90,7 @@ const STORIES: [Story; 67] = [
     story("switch-slow", switch_slow),
     story("supervisor-dies", supervisor_dies),
     story("supervisor-upgraded", supervisor_upgraded),
+    story("an-order-stands", an_order_stands),
     story("supervisor-stays-away", supervisor_stays_away),
     story("unwatched-address-goes", supervisor_stays_away_and_cannot_be_shot),
     story("guard-dies", guard_dies),
@@ -346,6 +347,20 @@ fn supervisor_upgraded(lab: &Lab) -> Result<String, Failure> {
         expect(refused.contains("nothing was done") && refused.contains(why), refused)?;
     }
     served_by(lab, Second)?;
+    Ok(measured)
+}
+
+/// Somebody works on a box, whose supervisor comes and goes meanwhile.
+fn an_order_stands(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    let start = Instant::now();
+    order(lab, First, "maintenance")?;
+    runs_on(lab, First, |lab| Ok(lab.machine(First).order(Order::Crash)?))?;
+    runs_on(lab, First, |lab| order(lab, First, "upgrade"))?;
+    let measured = silence_below(lab, start, NOTHING)?;
+    lab.kill(First, "serve")?;
+    std::thread::sleep(LONG);
+    expect(lab.serving().is_none(), "what failed was mended in maintenance")?;
     Ok(measured)
 }
 

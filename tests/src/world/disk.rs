@@ -1,11 +1,14 @@
 //! What does a box remember? The bytes of its journal, as the product writes them, on a disk that may fail.
 
+use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::journal::{FILE, Journal};
 
 /// The file of the journal.
 #[derive(Clone, Debug)]
 pub struct Disk {
     file: [u8; FILE],
+    /// How often the box has booted.
+    boots: u32,
     /// The number of the newest entry.
     number: u32,
     /// Nothing more can be written: the disk is full, or read-only.
@@ -15,12 +18,12 @@ pub struct Disk {
 impl Disk {
     /// A disk on which nothing was ever written.
     pub const fn new() -> Self {
-        Self { file: [0; FILE], number: 0, refuses: false }
+        Self { file: [0; FILE], boots: 1, number: 0, refuses: false }
     }
 
     /// What a supervisor reads when it starts.
     pub fn read(&mut self) -> Option<Journal> {
-        let entry = Journal::decode(&self.file);
+        let entry = Journal::decode(&self.file, self.kernel());
         self.number = entry.map_or(0, |(number, _)| number);
         entry.map(|(_, journal)| journal)
     }
@@ -31,15 +34,24 @@ impl Disk {
             return false;
         }
         self.number = self.number.wrapping_add(1);
-        let (at, bytes) = journal.encode(self.number);
+        let (at, bytes) = journal.encode(self.number, self.kernel());
         self.file[at..at + bytes.len()].copy_from_slice(&bytes);
-        Journal::decode(&self.file) == Some((self.number, *journal))
+        Journal::decode(&self.file, self.kernel()) == Some((self.number, *journal))
     }
 
     /// Writes the first `length` bytes of what was to be written, when the power goes.
     pub fn tear(&mut self, journal: &Journal, length: usize) {
-        let (at, bytes) = journal.encode(self.number.wrapping_add(1));
+        let (at, bytes) = journal.encode(self.number.wrapping_add(1), self.kernel());
         self.file[at..].iter_mut().zip(bytes).take(length).for_each(|(old, new)| *old = new);
+    }
+
+    /// The box boots.
+    pub const fn boot(&mut self) {
+        self.boots += 1;
+    }
+
+    const fn kernel(&self) -> Fingerprint {
+        Fingerprint(self.boots.to_be_bytes())
     }
 
     /// Turns one bit over.

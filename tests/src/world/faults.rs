@@ -343,6 +343,7 @@ impl World {
         let time = self.random.within(&self.misery.boot);
         let (now, life) = (self.now, self.boxes[id.place()].life);
         self.boxes[id.place()].set_clock(0, now);
+        self.boxes[id.place()].disk.boot();
         self.after(time, What::Starts(id, life));
     }
 

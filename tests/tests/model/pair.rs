@@ -176,6 +176,7 @@ impl Machine {
     pub(crate) fn fall_silent(&mut self) {
         self.holds = false;
         self.whole = false;
+        self.journal = self.journal.map(Journal::after_a_boot);
         self.die();
     }
 }
