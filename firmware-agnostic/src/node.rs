@@ -555,6 +555,7 @@ impl Node {
         }
         if self.asks == Asks::Maintenance {
             tell(actions, News::Frozen(resource));
+            self.recovery.freeze(resource);
             return;
         }
         let holds = self.role.holds_resources();
@@ -581,10 +582,21 @@ impl Node {
         self.refit();
     }
 
+    /// Meets what failed in maintenance when that is over; what finds no room is met in the next step.
+    fn thaw(&mut self, now: Instant, actions: &mut Actions) {
+        while self.asks != Asks::Maintenance
+            && actions.len() < ACTIONS_MAX / 2
+            && let Some(resource) = self.recovery.thaw()
+        {
+            self.on_resource_failed(resource, now, actions);
+        }
+    }
+
     /// Does what the role demands, now that everything has been taken in.
     fn decide(&mut self, now: Instant, actions: &mut Actions) {
         self.recovery.forget(now);
         self.end_order(now, actions);
+        self.thaw(now, actions);
         self.pardon(now);
         self.refit();
         self.watch_home(now);

@@ -98,6 +98,20 @@ impl Recovery {
         }
     }
 
+    /// Notes that `resource` failed while nothing is to be done about it.
+    pub fn freeze(&mut self, resource: ResourceId) {
+        if let Some(failures) = self.resources.get_mut(resource.place()) {
+            failures.frozen = true;
+        }
+    }
+
+    /// One of those that failed so, once.
+    pub fn thaw(&mut self) -> Option<ResourceId> {
+        let place = self.resources.iter().position(|failures| failures.frozen)?;
+        self.resources.get_mut(place)?.frozen = false;
+        ResourceId::new(place)
+    }
+
     /// Notes that the group could not be started because of `resource`: one failure too many, whatever its policy.
     pub fn start_failed(&mut self, resource: ResourceId, now: Instant) {
         if let Some(failures) = self.resources.get_mut(resource.place()) {
@@ -131,7 +145,7 @@ impl Recovery {
     /// Forgets every failure: an operator has mended the cause.
     pub fn clear(&mut self) {
         for failures in &mut self.resources {
-            *failures = Failures::new(&failures.policy);
+            *failures = Failures { frozen: failures.frozen, ..Failures::new(&failures.policy) };
         }
     }
 
@@ -144,6 +158,7 @@ impl Recovery {
     pub fn call_off(&mut self) {
         for failures in &mut self.resources {
             failures.restart = None;
+            failures.frozen = false;
         }
     }
 
@@ -184,6 +199,8 @@ struct Failures {
     barred: bool,
     /// It has another try, because nobody else could serve.
     pardoned: bool,
+    /// It failed in maintenance, and nothing was done about it yet.
+    frozen: bool,
     last: Option<Instant>,
     restart: Option<Instant>,
 }
@@ -195,6 +212,7 @@ impl Failures {
             count: 0,
             barred: false,
             pardoned: false,
+            frozen: false,
             last: None,
             restart: None,
         }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use firmware_agnostic::frame::FrameError;
-use firmware_agnostic::heartbeat::{Asks, Boot, Fingerprint, Heartbeat, Priority, Role};
+use firmware_agnostic::heartbeat::{Asks, Boot, Fingerprint, Heartbeat, Priority, Role, Term};
 use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::news::{Names, News, Weight};
 use firmware_agnostic::node::{Action, Actions, Answer, Event};
@@ -51,6 +51,40 @@ fn maintenance_keeps_everything_as_it_is_for_its_time() {
 
     let mut booting = Scene::born(None, |_| ());
     assert_eq!(booting.order(Order::Maintenance(Until::Reboot)), Err(Refusal::Busy));
+}
+
+#[test]
+fn what_failed_in_maintenance_is_met_when_that_is_over() {
+    let [first, second] = [0, 1].map(|place| ResourceId::new(place).unwrap());
+    let mut active = Scene::active();
+    assert_eq!(active.order(Order::Maintenance(Until::Reboot)), Ok(()));
+    for resource in [first, second, first] {
+        active.happens(Event::ResourceFailed(resource));
+    }
+    assert_eq!(active.order(Order::Clear), Ok(()), "who mends the cause mends not what runs");
+    active.done.clear();
+    active.silence(Duration::from_secs(1) / 2);
+    let restarts = |action: &Action| matches!(action, Action::Restart(_));
+    let told = |action: &Action| matches!(action, Action::Tell(News::Frozen(_)));
+    assert!(!active.done.iter().any(told), "it was told when it failed");
+    assert!(!active.has_done(restarts));
+    assert_eq!(active.order(Order::Resume), Ok(()));
+    let restarted = active.done.iter().filter_map(|action| match action {
+        Action::Restart(resource) => Some(*resource),
+        _ => None,
+    });
+    assert_eq!(restarted.collect::<Vec<_>>(), [first, second]);
+
+    // What was stopped meanwhile is not wanted any more.
+    let mut active = Scene::active();
+    assert_eq!(active.order(Order::Maintenance(Until::Reboot)), Ok(()));
+    active.happens(Event::ResourceFailed(first));
+    active.says(|word| (word.role, word.term) = (Role::Active, Term(99)));
+    active.is_answered(Answer::Stopped);
+    assert_eq!(active.node.role(), Role::Standby);
+    assert_eq!(active.order(Order::Resume), Ok(()));
+    active.silence(Duration::from_secs(1) / 2);
+    assert!(!active.has_done(restarts));
 }
 
 #[test]

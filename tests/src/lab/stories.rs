@@ -361,6 +361,8 @@ fn an_order_stands(lab: &Lab) -> Result<String, Failure> {
     lab.kill(First, "serve")?;
     std::thread::sleep(LONG);
     expect(lab.serving().is_none(), "what failed was mended in maintenance")?;
+    order(lab, First, "resume")?;
+    served_by(lab, First)?;
     Ok(measured)
 }
 
