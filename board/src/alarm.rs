@@ -46,7 +46,7 @@ impl Alarm {
             self.at = Some(at);
         }
         loop {
-            self.timer.readable().await;
+            self.timer.readable().await?;
             match rustix::io::read(self.timer.get_ref(), &mut [0; 8]) {
                 Ok(_) => break,
                 // It had rung for what it was set to before.

@@ -28,9 +28,11 @@ pub struct Lookout {
     number: Cell<u64>,
 }
 
-/// Who waits for one thing, if it has not been seen yet.
+/// Who waits for one thing.
 #[derive(Default)]
 struct Waiting {
+    /// The kernel is to tell of it, once.
+    asked: Cell<bool>,
     seen: Cell<bool>,
     who: RefCell<Option<Waker>>,
 }
@@ -95,6 +97,7 @@ impl Lookout {
             // The bell only had to end the wait, and what is not watched any more interests nobody.
             let waiting = self.watched.borrow().get(&event.data.u64()).cloned();
             let Some(waiting) = waiting else { continue };
+            waiting.asked.set(false);
             waiting.seen.set(true);
             if let Some(who) = waiting.who.take() {
                 who.wake();
@@ -120,12 +123,8 @@ impl<T: AsFd> Watched<T> {
     /// When it is nothing that can be waited for, or memory is short.
     pub fn new(lookout: &Rc<Lookout>, it: T) -> io::Result<Self> {
         let number = lookout.number.get() + 1;
-        epoll::add(
-            &lookout.epoll,
-            &it,
-            EventData::new_u64(number),
-            EventFlags::IN | EventFlags::ET,
-        )?;
+        // Nobody waits yet.
+        epoll::add(&lookout.epoll, &it, EventData::new_u64(number), EventFlags::ONESHOT)?;
         lookout.number.set(number);
         let waiting = Rc::new(Waiting::default());
         lookout.watched.borrow_mut().insert(number, waiting.clone());
@@ -137,20 +136,31 @@ impl<T: AsFd> Watched<T> {
         &self.it
     }
 
-    /// Waits until there is something to read, or an error to be met. Whoever waits has read until there was nothing: what was
-    /// seen once is not shown again (`EPOLLET`).
-    pub async fn readable(&self) {
+    /// Waits until there is something to read, or an error to be met. While nobody waits, nobody is woken.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel cannot be asked.
+    pub async fn readable(&self) -> io::Result<()> {
         poll_fn(|context| {
             if self.waiting.seen.take() {
-                return Poll::Ready(());
+                return Poll::Ready(Ok(()));
             }
             let mut who = self.waiting.who.borrow_mut();
             if who.as_ref().is_none_or(|who| !who.will_wake(context.waker())) {
                 *who = Some(context.waker().clone());
             }
+            if !self.waiting.asked.replace(true) {
+                let (data, flags) =
+                    (EventData::new_u64(self.number), EventFlags::IN | EventFlags::ONESHOT);
+                if let Err(error) = epoll::modify(&self.lookout.epoll, &self.it, data, flags) {
+                    self.waiting.asked.set(false);
+                    return Poll::Ready(Err(error.into()));
+                }
+            }
             Poll::Pending
         })
-        .await;
+        .await
     }
 }
 
@@ -222,7 +232,7 @@ mod tests {
                     Ok(_) => heard.extend(room),
                     Err(error) => {
                         assert_eq!(error, Errno::AGAIN);
-                        watched.readable().await;
+                        watched.readable().await.unwrap();
                     }
                 }
             }
@@ -265,7 +275,7 @@ mod tests {
             }
         });
         drop(far);
-        lookout.block_on(executor.run(watched.readable()));
+        lookout.block_on(executor.run(watched.readable())).unwrap();
         drop(busy);
     }
 
@@ -278,9 +288,11 @@ mod tests {
         drop(Watched::new(&lookout, near).unwrap());
         rustix::io::write(&far, b"?").unwrap();
         let watched = Watched::new(&lookout, far).unwrap();
-        lookout.block_on(or(watched.readable(), async {
+        let seen = or(watched.readable(), async {
             yield_now().await;
-        }));
+            Ok(())
+        });
+        lookout.block_on(seen).unwrap();
         assert!(!watched.waiting.seen.get() && lookout.watched.borrow().len() == 1);
         drop(again);
     }

@@ -130,7 +130,7 @@ impl Port {
             self.looked.set(true);
             link.get_ref().look()
         };
-        or(link.readable(), looked).await
+        or(link.link.readable(), looked).await
     }
 
     /// What is wrong with the link, if anything is.
@@ -220,11 +220,6 @@ impl Plugged {
 
     fn get_ref(&self) -> &dyn Link {
         self.link.get_ref().as_ref()
-    }
-
-    async fn readable(&self) -> io::Result<()> {
-        self.link.readable().await;
-        Ok(())
     }
 
     /// Only who receives waits, and there is one.
