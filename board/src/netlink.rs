@@ -22,7 +22,7 @@ use std::ptr;
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
-use rustix::net::{connect, recv, send, socket_with};
+use rustix::net::{bind, connect, recv, send, socket_with};
 
 use self::message::{IFADDR, IFINFO, Message, Refusal, Request};
 use crate::prefix::Prefix;
@@ -76,6 +76,38 @@ pub fn told(mut datagram: &[u8]) -> Vec<Told> {
         told.extend(refused.err().map(Told::Refused));
     }
     told
+}
+
+/// What the kernel tells unasked, about the namespace of the thread that opened it.
+pub struct Changes(OwnedFd);
+
+impl Changes {
+    /// Listens for changes of interfaces and addresses (`rtnetlink(7)`); everybody may.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel has no descriptor left.
+    pub fn open() -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+        let groups = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR;
+        bind(&socket, &SocketAddrNetlink::new(0, groups.cast_unsigned()))?;
+        Ok(Self(socket))
+    }
+
+    /// Whether there were any since it was asked last. What could not be kept for lack of room counts as one.
+    pub fn were(&self) -> bool {
+        let mut any = false;
+        loop {
+            match recv(&self.0, &mut [0], RecvFlags::empty()) {
+                Ok(_) => any = true,
+                Err(Errno::AGAIN) => return any,
+                Err(Errno::INTR) => {}
+                // The rest is taken the next time.
+                Err(_) => return true,
+            }
+        }
+    }
 }
 
 /// An open conversation with the kernel, about the namespace of the thread that opened it.

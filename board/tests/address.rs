@@ -124,12 +124,7 @@ fn a_claim_from_elsewhere_is_answered() {
     let mut address = lab.near.run(|| {
         let mut address = open(V4);
         address.start(&patience()).unwrap();
-        // The first burst, after which the next announcement is seconds away.
-        for _ in 0..4 {
-            thread::sleep(address.rhythm());
-            address.monitor().unwrap();
-        }
-        assert!(address.rhythm() > Duration::from_millis(500));
+        settle(&mut address);
         address
     });
     lab.far.run(|| {
@@ -174,6 +169,7 @@ fn an_address_that_somebody_removes_is_missed() {
     let mut address = lab.near.run(|| {
         let mut address = open(V4);
         address.start(&patience()).unwrap();
+        settle(&mut address);
         address
     });
     assert!(address.rhythm() <= Duration::from_secs(1));
@@ -267,6 +263,15 @@ fn the_kernel_says_why_it_refuses() {
         netlink.set_up(&near, true).unwrap();
         assert!(netlink.interface("near0").unwrap().unwrap().up);
     });
+}
+
+/// The first burst is over, and the next announcement is seconds away.
+fn settle(address: &mut Address) {
+    for _ in 0..4 {
+        thread::sleep(address.rhythm());
+        address.monitor().unwrap();
+    }
+    assert!(address.rhythm() > Duration::from_millis(500));
 }
 
 fn open(prefix: &str) -> Address {

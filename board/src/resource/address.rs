@@ -25,7 +25,7 @@ use firmware_agnostic::identity::BoxId;
 use super::Resource;
 use crate::need::{Need, Right};
 use crate::neighbour::Neighbours;
-use crate::netlink::{Interface, Mac, Netlink};
+use crate::netlink::{Changes, Interface, Mac, Netlink};
 use crate::patience::Patience;
 use crate::prefix::Prefix;
 use crate::table::{PerBox, Table};
@@ -79,6 +79,8 @@ impl Config {
             probe: self.probe,
             refresh: self.refresh,
             neighbours: None,
+            changes: None,
+            looked: Patience::new(Duration::ZERO),
             announced: 0,
             next: Patience::new(Duration::ZERO),
             rival: None,
@@ -110,6 +112,10 @@ pub struct Address {
     refresh: Duration,
     /// Stays open when the address leaves, for closing it takes longer than all the rest.
     neighbours: Option<Neighbours>,
+    /// Tells when there is a reason to look whether the address is here.
+    changes: Option<Changes>,
+    /// Over when it is looked at without one.
+    looked: Patience,
     /// How often it was announced since it came.
     announced: usize,
     /// Over when the next announcement is due.
@@ -123,6 +129,7 @@ pub struct Address {
 impl Resource for Address {
     fn start(&mut self, patience: &Patience) -> io::Result<()> {
         let mut netlink = Netlink::open()?;
+        self.changes = None;
         let interface = self.find(&mut netlink)?;
         self.listen(&interface)?;
         self.ask(&interface, &mut netlink, patience)?;
@@ -170,6 +177,9 @@ impl Resource for Address {
     }
 
     fn monitor(&mut self) -> io::Result<()> {
+        if self.is_quiet() {
+            return Ok(());
+        }
         let mut netlink = Netlink::open()?;
         let interface = self.find(&mut netlink)?;
         if !netlink.addresses(&interface)?.contains(&self.prefix) {
@@ -206,6 +216,22 @@ impl Resource for Address {
 }
 
 impl Address {
+    /// Nothing has changed since the last look, nobody claims the address, and nothing is due: to look costs a box that
+    /// has nothing to do more than its heartbeats on a link.
+    fn is_quiet(&mut self) -> bool {
+        let told = self.changes.as_ref().is_some_and(|changes| !changes.were());
+        if !told || self.looked.left().is_zero() {
+            // Before the look: what changes from now on is told.
+            self.changes = self.changes.take().or_else(|| Changes::open().ok());
+            self.looked = Patience::new(LOOK_ANYWAY);
+            return false;
+        }
+        let now = Patience::new(Duration::ZERO);
+        let claimed =
+            self.neighbours.as_ref().is_some_and(|ear| now.readable(&[ear.as_fd()]).is_ok());
+        !claimed && self.rival.is_none() && !self.next.left().is_zero()
+    }
+
     /// The interface, which is there and up.
     fn find(&self, netlink: &mut Netlink) -> io::Result<Interface> {
         let (prefix, name) = (self.prefix, &self.interface);
@@ -377,6 +403,8 @@ const PAUSES: [u64; 9] = [50, 100, 150, 200, 4_500, 50, 100, 150, 200];
 const LATER: usize = 5;
 /// How long an address that somebody has removed can be missing before we know.
 const LOOK: Duration = Duration::from_secs(1);
+/// Should the kernel have forgotten to tell.
+const LOOK_ANYWAY: Duration = Duration::from_secs(10);
 /// `DEFEND_INTERVAL` of RFC 5227: two machines that both answer each claim at once would never stop.
 const TRUCE: Duration = Duration::from_secs(10);
 
