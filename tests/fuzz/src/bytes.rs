@@ -10,6 +10,7 @@ use board::netlink::told;
 use firmware_agnostic::frame::{
     self, Deframer, FRAME_MAX, Key, Keys, LINE_MAX, PairId, Version, Word,
 };
+use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::journal::{Journal, PLACE};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -58,12 +59,12 @@ pub fn deframer(bytes: &[u8]) {
 /// A journal as it was found; then the same with checksums that are right.
 pub fn journal(bytes: &[u8]) {
     let again = |file: &[u8]| {
-        let Some((number, journal)) = Journal::decode(file) else { return };
-        let (at, place) = journal.encode(number);
+        let Some((number, journal)) = Journal::decode(file, KERNEL) else { return };
+        let (at, place) = journal.encode(number, KERNEL);
         let mut file = vec![0; at];
         file.extend(place);
         file.resize(PLACE * 2, 0);
-        assert_eq!(Journal::decode(&file), Some((number, journal)));
+        assert_eq!(Journal::decode(&file, KERNEL), Some((number, journal)));
     };
     again(bytes);
     let mut file = bytes.to_vec();
@@ -95,7 +96,7 @@ pub fn neighbour(bytes: &[u8]) {
 /// The header of this pair's frames.
 fn any_frame(keys: &Keys, pair: PairId) -> Option<[u8; HEADER]> {
     use firmware_agnostic::heartbeat::{Asks, Priority, Role, Term};
-    use firmware_agnostic::heartbeat::{Boot, Epoch, Fingerprint, Heartbeat, Links};
+    use firmware_agnostic::heartbeat::{Boot, Epoch, Heartbeat, Links};
     use firmware_agnostic::identity::BoxId;
     let heartbeat = Heartbeat {
         from: BoxId::First,
@@ -121,3 +122,4 @@ const SECRET: &[u8] = b"known to everybody who reads this";
 const HEADER: usize = 4;
 const TAG: usize = 16;
 const CHECKSUM: usize = 4;
+const KERNEL: Fingerprint = Fingerprint([1, 2, 3, 4]);
