@@ -46,7 +46,13 @@ impl Waiting {
             for resource in resources {
                 if !known.contains(&resource.subject(settings.me)) {
                     known.push(resource.subject(settings.me));
-                    gone.push(Member::open(resource, settings.me)?);
+                    match Member::open(resource, settings.me) {
+                        Ok(member) => gone.push(member),
+                        // What the file does not have any more keeps nobody from starting.
+                        Err(error) => log::error!(
+                            "{error}: an earlier life has left it, and it cannot be stopped: see whether it runs"
+                        ),
+                    }
                 }
             }
         }
