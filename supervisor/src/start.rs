@@ -142,7 +142,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         drills: false,
         overdue: Overdue::default(),
     };
-    lookout.block_on(executor.run(run(node, queue, alarm, effects)));
+    lookout.run(&executor, run(node, queue, alarm, effects));
     logging::flush();
     Ok(())
 }
