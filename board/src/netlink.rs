@@ -78,6 +78,12 @@ pub fn told(mut datagram: &[u8]) -> Vec<Told> {
     told
 }
 
+fn socket() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    // No protocol is protocol 0, and that is NETLINK_ROUTE.
+    Ok(socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?)
+}
+
 /// What the kernel tells unasked, about the namespace of the thread that opened it.
 pub struct Changes(OwnedFd);
 
@@ -88,8 +94,7 @@ impl Changes {
     ///
     /// When the kernel has no descriptor left.
     pub fn open() -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+        let socket = socket()?;
         let groups = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR;
         bind(&socket, &SocketAddrNetlink::new(0, groups.cast_unsigned()))?;
         Ok(Self(socket))
@@ -123,9 +128,7 @@ impl Netlink {
     ///
     /// When the kernel has no descriptor left.
     pub fn open() -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        // No protocol is protocol 0, and that is NETLINK_ROUTE.
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+        let socket = socket()?;
         // From now on only the kernel (port 0) can put a message into the socket.
         connect(&socket, &SocketAddrNetlink::new(0, 0))?;
         ask_for_reasons(&socket);

@@ -222,7 +222,9 @@ impl Address {
         let told = self.changes.as_ref().is_some_and(|changes| !changes.were());
         if !told || self.looked.left().is_zero() {
             // Before the look: what changes from now on is told.
-            self.changes = self.changes.take().or_else(|| Changes::open().ok());
+            if self.changes.is_none() {
+                self.changes = Changes::open().ok();
+            }
             self.looked = Patience::new(LOOK_ANYWAY);
             return false;
         }

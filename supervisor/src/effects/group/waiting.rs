@@ -42,18 +42,21 @@ impl Waiting {
         });
         let mut known: Vec<_> = config.resources.iter().map(|it| it.subject(me)).collect();
         let mut gone = Vec::new();
-        for Config { settings, resources, .. } in &earlier {
-            for resource in resources {
-                if !known.contains(&resource.subject(settings.me)) {
-                    known.push(resource.subject(settings.me));
-                    match Member::open(resource, settings.me) {
-                        Ok(member) => gone.push(member),
-                        // What the file does not have any more keeps nobody from starting.
-                        Err(error) => log::error!(
-                            "{error}: an earlier life has left it, and it cannot be stopped: see whether it runs"
-                        ),
-                    }
-                }
+        for (resource, me) in earlier
+            .iter()
+            .flat_map(|it| it.resources.iter().map(|resource| (resource, it.settings.me)))
+        {
+            let subject = resource.subject(me);
+            if known.contains(&subject) {
+                continue;
+            }
+            known.push(subject);
+            match Member::open(resource, me) {
+                Ok(member) => gone.push(member),
+                // What the file does not have any more keeps nobody from starting.
+                Err(error) => log::error!(
+                    "{error}: an earlier life has left it, and it cannot be stopped: see whether it runs"
+                ),
             }
         }
         let others = earlier.into_iter().map(|it| it.text).filter(|it| *it != config.text);
