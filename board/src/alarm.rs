@@ -7,12 +7,12 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use firmware_agnostic::time::Instant;
-use rustix::io::Errno;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
 };
 
+use crate::clock::Clock;
 use crate::lookout::{Lookout, Watched};
 
 /// Rings at one instant at a time.
@@ -40,19 +40,14 @@ impl Alarm {
     ///
     /// When the kernel does not do what it always does.
     pub async fn rings(&mut self, at: Instant) -> io::Result<()> {
-        // Most that asks anew asks for the same.
-        if self.at != Some(at) {
-            timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::ABSTIME, &once(at))?;
-            self.at = Some(at);
-        }
-        loop {
-            self.timer.readable().await?;
-            match rustix::io::read(self.timer.get_ref(), &mut [0; 8]) {
-                Ok(_) => break,
-                // It had rung for what it was set to before.
-                Err(Errno::AGAIN) => {}
-                Err(error) => return Err(error.into()),
+        // More than once, for it may have rung for what it was set to before.
+        while Clock.now() < at {
+            // Most that asks anew asks for the same.
+            if self.at != Some(at) {
+                timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::ABSTIME, &once(at))?;
+                self.at = Some(at);
             }
+            self.timer.readable().await?;
         }
         self.at = None;
         Ok(())
@@ -77,7 +72,6 @@ mod tests {
     use smol::future::{or, ready};
 
     use super::*;
-    use crate::clock::Clock;
 
     #[test]
     fn it_rings_when_it_is_time() {

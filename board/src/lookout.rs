@@ -2,6 +2,9 @@
 //!
 //! The reactor of smol has a thread of its own, so whatever it sees wakes two. That is well for what is rare; with
 //! heartbeats an idle box would cost about twice as much (`tests/bench.md`), and hand each frame from thread to thread.
+//!
+//! A heartbeat comes by every link, and its copies come within a moment. Whichever link speaks first is heard at once, now
+//! and in that moment; the others are heard together when it is over, with one wake-up and not with one each.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -14,10 +17,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
+};
 use smol::LocalExecutor;
 use smol::future::{or, yield_now};
 
@@ -25,18 +32,35 @@ use smol::future::{or, yield_now};
 pub struct Lookout {
     epoll: OwnedFd,
     bell: Arc<Bell>,
-    watched: RefCell<BTreeMap<u64, Rc<Waiting>>>,
+    watched: RefCell<BTreeMap<u64, Rc<Waiting<dyn AsFd>>>>,
     /// How many were watched so far.
     number: Cell<u64>,
+    /// Which of the copies has spoken first, in the moment that is.
+    first: Cell<Option<u64>>,
+    /// Ends the moment.
+    timer: OwnedFd,
+    moment: Itimerspec,
 }
 
 /// Who waits for one thing.
-#[derive(Default)]
-struct Waiting {
-    /// The kernel is to tell of it, once.
+struct Waiting<T: ?Sized> {
+    /// Whether others say the same.
+    copy: bool,
+    /// The kernel is to tell of it, once; or the end of the moment is.
     asked: Cell<bool>,
     seen: Cell<bool>,
     who: RefCell<Option<Waker>>,
+    it: T,
+}
+
+impl<T: ?Sized> Waiting<T> {
+    fn is_seen(&self) {
+        self.asked.set(false);
+        self.seen.set(true);
+        if let Some(who) = self.who.take() {
+            who.wake();
+        }
+    }
 }
 
 impl Lookout {
@@ -46,6 +70,10 @@ impl Lookout {
     ///
     /// When there are no files left.
     pub fn new() -> io::Result<Rc<Self>> {
+        Self::with(MOMENT)
+    }
+
+    fn with(moment: Duration) -> io::Result<Rc<Self>> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let bell = Arc::new(Bell {
             rung: AtomicBool::new(false),
@@ -53,8 +81,13 @@ impl Lookout {
             wire: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
         });
         epoll::add(&epoll, &bell.wire, EventData::new_u64(BELL), EventFlags::IN | EventFlags::ET)?;
-        let (watched, number) = (RefCell::default(), Cell::new(BELL));
-        Ok(Rc::new(Self { epoll, bell, watched, number }))
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        epoll::add(&epoll, &timer, EventData::new_u64(OVER), EventFlags::IN | EventFlags::ET)?;
+        let it_value = Timespec { tv_sec: 0, tv_nsec: moment.subsec_nanos().into() };
+        let moment = Itimerspec { it_interval: NOT_AT_ALL, it_value };
+        let (watched, number, first) = (RefCell::default(), Cell::new(OVER), Cell::default());
+        Ok(Rc::new(Self { epoll, bell, watched, number, first, timer, moment }))
     }
 
     /// Runs `future` on this thread, and sees meanwhile what is watched.
@@ -110,16 +143,54 @@ impl Lookout {
             Err(error) => return Err(error.into()),
         };
         for event in seen {
+            let number = event.data.u64();
+            if number == OVER {
+                self.hear();
+            }
             // The bell only had to end the wait, and what is not watched any more interests nobody.
-            let waiting = self.watched.borrow().get(&event.data.u64()).cloned();
+            let waiting = self.watched.borrow().get(&number).cloned();
             let Some(waiting) = waiting else { continue };
-            waiting.asked.set(false);
-            waiting.seen.set(true);
-            if let Some(who) = waiting.who.take() {
-                who.wake();
+            waiting.is_seen();
+            if waiting.copy && self.first.get().is_none() {
+                self.hush(number);
             }
         }
         Ok(())
+    }
+
+    /// While the moment lasts, no copy but the `first` wakes anybody.
+    fn hush(&self, first: u64) {
+        let watched = self.watched.borrow();
+        let mut others =
+            watched.iter().filter(|(number, it)| it.copy && **number != first).peekable();
+        let flags = TimerfdTimerFlags::empty();
+        if others.peek().is_none() || timerfd_settime(&self.timer, flags, &self.moment).is_err() {
+            return;
+        }
+        self.first.set(Some(first));
+        for (number, other) in others.filter(|(_, other)| other.asked.get()) {
+            let _ = epoll::modify(&self.epoll, &other.it, EventData::new_u64(*number), NOTHING);
+        }
+    }
+
+    /// The moment is over: whoever waits for another copy may look.
+    fn hear(&self) {
+        let first = self.first.take();
+        let others: Vec<_> = self
+            .watched
+            .borrow()
+            .iter()
+            .filter(|(number, it)| it.copy && Some(**number) != first && it.asked.get())
+            .map(|(_, it)| it.clone())
+            .collect();
+        for other in others {
+            other.is_seen();
+        }
+    }
+
+    /// Whether this copy is one of those that are not to wake anybody now.
+    fn hushes(&self, number: u64, it: &Waiting<impl AsFd>) -> bool {
+        it.copy && self.first.get().is_some_and(|first| first != number)
     }
 }
 
@@ -127,29 +198,44 @@ impl Lookout {
 pub struct Watched<T: AsFd> {
     lookout: Rc<Lookout>,
     number: u64,
-    waiting: Rc<Waiting>,
-    it: T,
+    waiting: Rc<Waiting<T>>,
 }
 
-impl<T: AsFd> Watched<T> {
+impl<T: AsFd + 'static> Watched<T> {
     /// Watches `it` from now on.
     ///
     /// # Errors
     ///
     /// When it is nothing that can be waited for, or memory is short.
     pub fn new(lookout: &Rc<Lookout>, it: T) -> io::Result<Self> {
-        let number = lookout.number.get() + 1;
-        // Nobody waits yet.
-        epoll::add(&lookout.epoll, &it, EventData::new_u64(number), EventFlags::ONESHOT)?;
-        lookout.number.set(number);
-        let waiting = Rc::new(Waiting::default());
-        lookout.watched.borrow_mut().insert(number, waiting.clone());
-        Ok(Self { lookout: lookout.clone(), number, waiting, it })
+        Self::add(lookout, it, false)
     }
 
+    /// Watches one of several that say the same at about the same time, from now on.
+    ///
+    /// # Errors
+    ///
+    /// When it is nothing that can be waited for, or memory is short.
+    pub fn copy(lookout: &Rc<Lookout>, it: T) -> io::Result<Self> {
+        Self::add(lookout, it, true)
+    }
+
+    fn add(lookout: &Rc<Lookout>, it: T, copy: bool) -> io::Result<Self> {
+        let number = lookout.number.get() + 1;
+        // Nobody waits yet.
+        epoll::add(&lookout.epoll, &it, EventData::new_u64(number), NOTHING)?;
+        lookout.number.set(number);
+        let (asked, seen, who) = Default::default();
+        let waiting = Rc::new(Waiting { copy, asked, seen, who, it });
+        lookout.watched.borrow_mut().insert(number, waiting.clone());
+        Ok(Self { lookout: lookout.clone(), number, waiting })
+    }
+}
+
+impl<T: AsFd> Watched<T> {
     /// The thing.
-    pub const fn get_ref(&self) -> &T {
-        &self.it
+    pub fn get_ref(&self) -> &T {
+        &self.waiting.it
     }
 
     /// Waits until there is something to read, or an error to be met. While nobody waits, nobody is woken.
@@ -166,10 +252,12 @@ impl<T: AsFd> Watched<T> {
             if who.as_ref().is_none_or(|who| !who.will_wake(context.waker())) {
                 *who = Some(context.waker().clone());
             }
-            if !self.waiting.asked.replace(true) {
+            if !self.waiting.asked.replace(true) && !self.lookout.hushes(self.number, &self.waiting)
+            {
                 let (data, flags) =
                     (EventData::new_u64(self.number), EventFlags::IN | EventFlags::ONESHOT);
-                if let Err(error) = epoll::modify(&self.lookout.epoll, &self.it, data, flags) {
+                if let Err(error) = epoll::modify(&self.lookout.epoll, self.get_ref(), data, flags)
+                {
                     self.waiting.asked.set(false);
                     return Poll::Ready(Err(error.into()));
                 }
@@ -183,7 +271,7 @@ impl<T: AsFd> Watched<T> {
 impl<T: AsFd> Drop for Watched<T> {
     fn drop(&mut self) {
         // Closing it would not be enough where somebody else has it open too.
-        let _ = epoll::delete(&self.lookout.epoll, &self.it);
+        let _ = epoll::delete(&self.lookout.epoll, self.get_ref());
         self.lookout.watched.borrow_mut().remove(&self.number);
     }
 }
@@ -213,8 +301,15 @@ const TURNS: u32 = 16;
 
 const NOT_AT_ALL: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// No thing that is watched has this number.
+/// No thing that is watched has one of these numbers.
 const BELL: u64 = 0;
+const OVER: u64 = 1;
+
+/// Nobody is woken.
+const NOTHING: EventFlags = EventFlags::ONESHOT;
+
+/// A little more than the longest frame takes on a serial cable of 115,200 baud, which is the slowest of the usual links.
+const MOMENT: Duration = Duration::from_millis(6);
 
 /// A pair rarely sees more at once; what is left is seen the next time.
 const AT_ONCE: usize = 8;
@@ -225,6 +320,7 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
+    use smol::Timer;
     use smol::channel::bounded;
 
     use super::*;
@@ -256,6 +352,65 @@ mod tests {
         });
         says.join().unwrap();
         assert!(heard.into_iter().eq(0..50), "one was not seen, or seen twice");
+    }
+
+    #[test]
+    fn the_first_copy_is_heard_at_once_and_the_others_when_the_moment_is_over() {
+        let lookout = Lookout::with(Duration::from_millis(300)).unwrap();
+        let lines = [(); 3].map(|()| {
+            let (near, far) = UnixStream::pair().unwrap();
+            near.set_nonblocking(true).unwrap();
+            (Watched::copy(&lookout, near).unwrap(), far)
+        });
+        let executor = LocalExecutor::new();
+        let (say_heard, heard) = bounded(8);
+        let (lines, far): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
+        let listeners: Vec<_> = lines
+            .into_iter()
+            .map(|line| {
+                let say_heard = say_heard.clone();
+                executor.spawn(async move {
+                    let mut room = [0; 1];
+                    loop {
+                        match rustix::io::read(line.get_ref(), &mut room) {
+                            Ok(_) => say_heard.send(room[0]).await.unwrap(),
+                            Err(_) => line.readable().await.unwrap(),
+                        }
+                    }
+                })
+            })
+            .collect();
+        let say = |line: usize, word| assert_eq!(rustix::io::write(&far[line], &[word]), Ok(1));
+        lookout.run(&executor, async {
+            // Whoever is first this time is not the next time.
+            for (first, others) in [(0, [1, 2]), (2, [0, 1])] {
+                // Everybody waits by then.
+                Timer::after(Duration::from_millis(20)).await;
+                say(first, 1);
+                assert_eq!(heard.recv().await, Ok(1));
+                for other in others {
+                    say(other, 3);
+                }
+                Timer::after(Duration::from_millis(20)).await;
+                say(first, 2);
+                let mut all = Vec::new();
+                while all.len() < 3 {
+                    all.push(heard.recv().await.unwrap());
+                }
+                assert_eq!(all, [2, 3, 3], "the first waited, or another did not");
+            }
+        });
+        drop(listeners);
+    }
+
+    #[test]
+    fn who_is_alone_makes_no_moment() {
+        let lookout = Lookout::new().unwrap();
+        let (near, far) = UnixStream::pair().unwrap();
+        let watched = Watched::copy(&lookout, near).unwrap();
+        rustix::io::write(&far, b"?").unwrap();
+        lookout.block_on(watched.readable()).unwrap();
+        assert_eq!(lookout.first.get(), None);
     }
 
     #[test]

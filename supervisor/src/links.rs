@@ -11,7 +11,6 @@ use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::Event;
 use firmware_agnostic::reception::Reception;
 use smol::channel::Sender;
-use smol::future::yield_now;
 use smol::{LocalExecutor, Task};
 
 use crate::letters::Letters;
@@ -113,6 +112,5 @@ async fn listen(port: Rc<Port>, link: Rc<Cell<LinkId>>, (reception, letters, inp
                 }
             }
         }
-        yield_now().await;
     }
 }

@@ -87,9 +87,9 @@ impl Port {
     /// Waits for the next frame, or for a change of the line. Nothing else that happens to the link ends the wait: it is
     /// opened again and again.
     pub async fn receive(&self, buffer: &mut [u8]) -> Seen {
+        // A flood of frames must not keep the one thread from everything else.
+        yield_now().await;
         loop {
-            // A flood of frames must not keep the one thread from everything else.
-            yield_now().await;
             let Some(link) = self.plugged().await else {
                 self.wait().await;
                 continue;
@@ -99,7 +99,10 @@ impl Port {
                     self.back_off.set(BACK_OFF_MIN);
                     return Seen::Frame(length);
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    yield_now().await;
+                    continue;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     match self.something(&link).await {
                         Ok(()) => match self.line_changed(&link) {
@@ -124,13 +127,15 @@ impl Port {
         if let Some(rest) = link.get_ref().rest() {
             return link.rings(Clock.now() + rest).await;
         }
-        let looked = async {
-            link.rings(link.due.get()).await?;
-            link.due.set(Clock.now() + LOOK);
+        or(link.link.readable(), link.rings(link.due.get())).await?;
+        // Whoever is awake a little before it is due need not be woken again for it.
+        let now = Clock.now();
+        if now + LOOK / 4 >= link.due.get() {
+            link.due.set(now + LOOK);
             self.looked.set(true);
-            link.get_ref().look()
-        };
-        or(link.link.readable(), looked).await
+            link.get_ref().look()?;
+        }
+        Ok(())
     }
 
     /// What is wrong with the link, if anything is.
@@ -212,7 +217,7 @@ struct Plugged {
 impl Plugged {
     fn new(link: Box<dyn Link + Send>, lookout: &Rc<Lookout>) -> io::Result<Self> {
         Ok(Self {
-            link: Watched::new(lookout, link)?,
+            link: Watched::copy(lookout, link)?,
             alarm: RefCell::new(Alarm::new(lookout)?),
             due: Cell::new(Clock.now() + LOOK),
         })
@@ -241,5 +246,5 @@ const DROPPED_MAX: u32 = 5;
 const NO_ROOM: &str =
     "takes no more frames: its baud is too low for the keepalive, or its adapter hangs";
 
-/// An interface that was deleted and made again is noticed within this time, and costs no more than one wake-up.
+/// An interface that was deleted and made again is noticed within this time.
 const LOOK: Duration = Duration::from_secs(1);
