@@ -7,6 +7,7 @@
 //! | [`idle`] | what does a system cost while nothing happens? |
 //! | [`fence`] | how long does it take to cut the power of a box, and to see it cut? |
 //! | [`pressure`] | does the supervisor keep its time when somebody shouts at it? |
+//! | [`machine`] | how much of that is the machine's? |
 //! | [`core`] | what does one heartbeat cost, and how fast is the simulator? |
 //! | [`sizes`] | how big is what ships? |
 //!
@@ -33,6 +34,7 @@ pub mod core;
 pub mod fence;
 pub mod gaps;
 pub mod idle;
+pub mod machine;
 pub mod pressure;
 pub mod row;
 pub mod sizes;

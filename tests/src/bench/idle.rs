@@ -14,6 +14,7 @@ use crate::lab::failure::{Failure, expect};
 use crate::lab::process::Process;
 use crate::lab::{init, isolation, name};
 
+use super::machine;
 use super::row::Row;
 
 /// What a system costs in both boxes of the lab in this world, of which home serves, measured so many times; with
@@ -23,14 +24,18 @@ use super::row::Row;
 ///
 /// When nothing runs in a box, or the kernel keeps no such books.
 pub fn run(times: u32, targets: bool) -> Result<Vec<Row>, Failure> {
-    sleep(WARM_UP);
+    let warm_up = || {
+        sleep(WARM_UP);
+        Ok(())
+    };
+    let ((), wakes) = machine::beside(warm_up)?;
     let mut books = vec![both()?];
     for _ in 0..times {
         sleep(SLICE);
         books.push(both()?);
     }
     let most = |limit: f64| targets.then_some(limit);
-    let mut rows = Vec::new();
+    let mut rows = vec![Row::new(BARE, "us", [wakes.cost])];
     for (place, what) in ["active", "standby"].into_iter().enumerate() {
         let of = |both: &[Books; 2], read: fn(&Books) -> f64| both.get(place).map_or(0.0, read);
         let spent = |read| {
@@ -126,6 +131,8 @@ fn inhabitants(id: BoxId) -> Result<Vec<Process>, Failure> {
     let foreign = all.iter().filter(|(_, called, inside)| inside == home && called != own);
     Ok(foreign.map(|(process, ..)| process.clone()).collect())
 }
+
+const BARE: &str = "idle: what a wake costs that does nothing";
 
 /// The milliseconds of a tick of `stat`: 100 of them are a second on every machine that Debian knows (`sysconf(3)`).
 const TICK: f64 = 10.0;

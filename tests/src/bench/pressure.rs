@@ -8,6 +8,7 @@ use crate::lab::Lab;
 use crate::lab::failure::Failure;
 use crate::lab::figures::Figures;
 
+use super::machine;
 use super::row::{Row, Target};
 
 /// Shouts at one box of a pair that serves, and then at the other.
@@ -16,10 +17,10 @@ use super::row::{Row, Target};
 ///
 /// When one of them does not answer.
 pub fn run(lab: &Lab) -> Result<Vec<Row>, Failure> {
-    let (mut before, mut after) = (Vec::new(), Vec::new());
+    let (mut before, mut after, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for id in BoxId::BOTH {
         before.push(Figures::of(lab, id)?);
-        lab.flood(id, RATE, LONG)?;
+        bare.push(machine::beside(|| Ok(lab.flood(id, RATE, LONG)?))?.1.late);
         after.push(Figures::of(lab, id)?);
     }
     let more = |figure: fn(&Figures) -> u64| {
@@ -33,6 +34,7 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>, Failure> {
     Ok(vec![
         Row::new("10,000 forged frames/s a link: refused", "", more(|it| it.refused)),
         Row::new("  the loop late, at the worst", "ms", worst(|it| it.late)).target(most),
+        Row::new("  beside it, a thread that does nothing, late", "ms", bare),
         Row::new("  over one event, at the worst", "ms", worst(|it| it.step)).target(most),
         // The null modem carries nothing but noise.
         Row::new("  heartbeats heard, of 100", "", more(|it| it.received)),
