@@ -87,7 +87,7 @@ pub(crate) fn both(path: &Path, told: &str, count: usize, json: bool) -> io::Res
     let theirs = Theirs::read(told)
         .ok_or_else(|| io::Error::other("the answer of the other box makes no sense"))?;
     let line = theirs.clocks();
-    let ahead = theirs.least.midpoint(theirs.most);
+    let ahead = theirs.ahead();
     let mut records: Vec<_> = mine.into_iter().map(|it| (theirs.here.time(&it), it)).collect();
     records.extend(theirs.records.into_iter().map(|it| (theirs.there.time(&it) - ahead, it)));
     // What one box has written at one moment stays in its order.
@@ -126,13 +126,19 @@ impl Theirs {
         })
     }
 
+    /// By how much its clock is taken to be ahead. Clocks that may agree do: over a slow cable much of what was measured is
+    /// how long the letter took one way and the other.
+    fn ahead(&self) -> i64 {
+        if (self.least..=self.most).contains(&0) { 0 } else { self.least.midpoint(self.most) }
+    }
+
     /// How the clocks differ, for a person.
     fn clocks(&self) -> String {
         let Self { name, least, most, .. } = self;
-        let (ahead, width) = (least.midpoint(*most), most.abs_diff(*least).div_ceil(2).max(1));
+        let (ahead, width) = (self.ahead(), most.abs_diff(*least).div_ceil(2).max(1));
         let time = |millis| Time(Duration::from_millis(millis));
         let mut line = match ahead {
-            _ if ahead.unsigned_abs() <= width => "the clocks of both boxes agree".to_owned(),
+            0 => "the clocks of both boxes agree".to_owned(),
             1.. => {
                 format!("the clock of {name} is {} ahead of this one", time(ahead.unsigned_abs()))
             }
@@ -197,6 +203,27 @@ mod tests {
         for wrong in ["", "clock", "clock x 1 2\nnow 1 2\n", "clock x y z\nnow 1 2\nnow 1 2"] {
             assert!(both(&path, wrong, 1, false).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn clocks_that_may_agree_do() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("mine");
+        let line = |up: f64, why: &str| {
+            let record = Record::default().with("time", Wall(1_010)).with("up", format!("{up:.3}"));
+            record.with("term", 1).with("why", why).line()
+        };
+        fs::write(&path, [line(10.1, "a"), line(10.3, "c")].concat()).unwrap();
+        // Over a slow cable, where an answer takes longer than a question.
+        let told = format!(
+            "clock server2 -50 550\nnow 1020000 20000\nnow 1020000 20000\n{}{}",
+            line(10.2, "b"),
+            line(10.4, "d")
+        );
+        let text = both(&path, &told, 10, false).unwrap();
+        let why = text.lines().skip(1).map(|line| line.split_whitespace().last().unwrap());
+        assert_eq!(why.collect::<String>(), "abcd", "{text}");
+        assert!(text.starts_with("the clocks of both boxes agree, within 300 ms"), "{text}");
     }
 
     #[test]
