@@ -30,8 +30,10 @@ pub(super) enum Order {
     Crash,
     /// Kill the program by a signal that has it say no more than a panic does; it is started again.
     Abort,
-    /// Kill the program, and never start it again.
+    /// Kill the program, and do not start it again.
     Abandon,
+    /// Start it again after all.
+    Return,
     /// Stop the program in its tracks, as a kernel does that has no time for it.
     Stall,
     /// Let it go on.
@@ -43,10 +45,11 @@ pub(super) enum Order {
 }
 
 impl Order {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Crash,
         Self::Abort,
         Self::Abandon,
+        Self::Return,
         Self::Stall,
         Self::Resume,
         Self::HangUp,
@@ -81,7 +84,8 @@ pub fn run(own: &str, room: &Path, program: &[String]) -> io::Result<()> {
             }
             if state.abandoned {
                 drop(state);
-                bury_for_ever();
+                bury();
+                continue;
             }
             let mut program = Command::new(command);
             program.args(arguments);
@@ -103,13 +107,11 @@ pub fn run(own: &str, room: &Path, program: &[String]) -> io::Result<()> {
     }
 }
 
-/// The box stays as it is.
-fn bury_for_ever() -> ! {
-    loop {
-        // There may be nobody to bury at present.
-        let _ = wait(WaitOptions::empty());
-        std::thread::sleep(RESPAWN);
-    }
+/// The box stays as it is for a while.
+fn bury() {
+    // There may be nobody to bury at present.
+    while matches!(wait(WaitOptions::NOHANG), Ok(Some(_))) {}
+    std::thread::sleep(RESPAWN);
 }
 
 /// The program that pid 1 keeps running, shared with the thread that takes orders.
@@ -135,8 +137,13 @@ impl Ward {
             };
             let mut state = self.state();
             state.leaving |= order == Order::ShutDown;
-            state.abandoned |= order == Order::Abandon;
+            match order {
+                Order::Abandon => state.abandoned = true,
+                Order::Return => state.abandoned = false,
+                _ => {}
+            }
             let signal = match order {
+                Order::Return => continue,
                 Order::Crash | Order::Abandon => Signal::KILL,
                 Order::Abort => Signal::ABORT,
                 Order::Stall => Signal::STOP,

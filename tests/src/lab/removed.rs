@@ -63,7 +63,10 @@ pub(super) fn next_life_waits_for_the_guard(lab: &Lab) -> Result<String, Failure
     edit(lab, First, hold, &format!("{hold}\nrestart_time = \"100ms\""))?;
     said(lab, First, &["reload"])?;
     edit(lab, First, REMOVED, "# none\n")?;
-    lab.crash_supervisor(First)?;
+    lab.machine(First).order(Order::Abandon)?;
+    let begun = |lab: &Lab| lab.log(First).contains("no other came within");
+    expect(lab.wait_for(PATIENCE, begun), "the guard does not act")?;
+    lab.machine(First).order(Order::Return)?;
     std::thread::sleep(STOP / 2);
     expect(is_there(lab), "the guard is not at it any more")?;
     let clear = |lab: &Lab| lab.log(First).contains("nothing of the pair runs on this box");
