@@ -1,6 +1,6 @@
 //! Wakes somebody at an instant of the one clock.
 //!
-//! A `timerfd_create(2)` of `CLOCK_BOOTTIME`, which counts suspended time as [`Clock`](crate::clock::Clock) does.
+//! A `timerfd_create(2)` of `CLOCK_BOOTTIME`, which counts suspended time as [`Clock`] does.
 
 use std::io;
 use std::os::fd::OwnedFd;
