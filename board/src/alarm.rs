@@ -11,6 +11,7 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
 };
+use smol::future::yield_now;
 
 use crate::clock::Clock;
 use crate::lookout::{Lookout, Watched};
@@ -40,6 +41,10 @@ impl Alarm {
     ///
     /// When the kernel does not do what it always does.
     pub async fn rings(&mut self, at: Instant) -> io::Result<()> {
+        if Clock.now() >= at {
+            // Who is always late lets the others have their turn all the same.
+            yield_now().await;
+        }
         // More than once, for it may have rung for what it was set to before.
         while Clock.now() < at {
             // Most that asks anew asks for the same.
@@ -84,6 +89,18 @@ mod tests {
         // What is over rings at once.
         rings(at);
         rings(Instant::from_micros(0));
+    }
+
+    #[test]
+    fn whoever_is_always_late_lets_others_have_their_turn() {
+        let lookout = Lookout::new().unwrap();
+        let mut alarm = Alarm::new(&lookout).unwrap();
+        let late = async {
+            loop {
+                alarm.rings(Instant::from_micros(0)).await.unwrap();
+            }
+        };
+        lookout.block_on(or(late, ready(())));
     }
 
     #[test]

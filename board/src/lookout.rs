@@ -3,8 +3,9 @@
 //! The reactor of smol has a thread of its own, so whatever it sees wakes two. That is well for what is rare; with
 //! heartbeats an idle box would cost about twice as much (`tests/bench.md`), and hand each frame from thread to thread.
 //!
-//! A heartbeat comes by every link, and its copies come within a moment. Whichever link speaks first is heard at once, now
-//! and in that moment; the others are heard together when it is over, with one wake-up and not with one each.
+//! A heartbeat comes by every link, and its copies come within a moment. Whichever link brings it first is heard at once, now
+//! and in that moment; the others are heard together when it is over, with one wake-up and not with one each. What is no
+//! heartbeat of the peer makes no moment: nobody's noise keeps another link waiting.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -49,6 +50,8 @@ struct Waiting<T: ?Sized> {
     /// The kernel is to tell of it, once; or the end of the moment is.
     asked: Cell<bool>,
     seen: Cell<bool>,
+    /// What comes by it until it waits again came in the moment before.
+    late: Cell<bool>,
     who: RefCell<Option<Waker>>,
     it: T,
 }
@@ -84,7 +87,10 @@ impl Lookout {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         epoll::add(&epoll, &timer, EventData::new_u64(OVER), EventFlags::IN | EventFlags::ET)?;
-        let it_value = Timespec { tv_sec: 0, tv_nsec: moment.subsec_nanos().into() };
+        let it_value = Timespec {
+            tv_sec: i64::try_from(moment.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: moment.subsec_nanos().into(),
+        };
         let moment = Itimerspec { it_interval: NOT_AT_ALL, it_value };
         let (watched, number, first) = (RefCell::default(), Cell::new(OVER), Cell::default());
         Ok(Rc::new(Self { epoll, bell, watched, number, first, timer, moment }))
@@ -151,9 +157,6 @@ impl Lookout {
             let waiting = self.watched.borrow().get(&number).cloned();
             let Some(waiting) = waiting else { continue };
             waiting.is_seen();
-            if waiting.copy && self.first.get().is_none() {
-                self.hush(number);
-            }
         }
         Ok(())
     }
@@ -161,14 +164,16 @@ impl Lookout {
     /// While the moment lasts, no copy but the `first` wakes anybody.
     fn hush(&self, first: u64) {
         let watched = self.watched.borrow();
-        let mut others =
-            watched.iter().filter(|(number, it)| it.copy && **number != first).peekable();
+        let mut others = watched
+            .iter()
+            .filter(|(number, it)| it.copy && **number != first && it.asked.get())
+            .peekable();
         let flags = TimerfdTimerFlags::empty();
         if others.peek().is_none() || timerfd_settime(&self.timer, flags, &self.moment).is_err() {
             return;
         }
         self.first.set(Some(first));
-        for (number, other) in others.filter(|(_, other)| other.asked.get()) {
+        for (number, other) in others {
             let _ = epoll::modify(&self.epoll, &other.it, EventData::new_u64(*number), NOTHING);
         }
     }
@@ -184,6 +189,7 @@ impl Lookout {
             .map(|(_, it)| it.clone())
             .collect();
         for other in others {
+            other.late.set(true);
             other.is_seen();
         }
     }
@@ -225,8 +231,8 @@ impl<T: AsFd + 'static> Watched<T> {
         // Nobody waits yet.
         epoll::add(&lookout.epoll, &it, EventData::new_u64(number), NOTHING)?;
         lookout.number.set(number);
-        let (asked, seen, who) = Default::default();
-        let waiting = Rc::new(Waiting { copy, asked, seen, who, it });
+        let (asked, seen, late, who) = Default::default();
+        let waiting = Rc::new(Waiting { copy, asked, seen, late, who, it });
         lookout.watched.borrow_mut().insert(number, waiting.clone());
         Ok(Self { lookout: lookout.clone(), number, waiting })
     }
@@ -236,6 +242,13 @@ impl<T: AsFd> Watched<T> {
     /// The thing.
     pub fn get_ref(&self) -> &T {
         &self.waiting.it
+    }
+
+    /// What the others are copies of has come by this one: it and no other is heard in the moment that begins, if none has.
+    pub fn spoke(&self) {
+        if self.lookout.first.get().is_none() && !self.waiting.late.get() {
+            self.lookout.hush(self.number);
+        }
     }
 
     /// Waits until there is something to read, or an error to be met. While nobody waits, nobody is woken.
@@ -248,6 +261,7 @@ impl<T: AsFd> Watched<T> {
             if self.waiting.seen.take() {
                 return Poll::Ready(Ok(()));
             }
+            self.waiting.late.set(false);
             let mut who = self.waiting.who.borrow_mut();
             if who.as_ref().is_none_or(|who| !who.will_wake(context.waker())) {
                 *who = Some(context.waker().clone());
@@ -308,8 +322,8 @@ const OVER: u64 = 1;
 /// Nobody is woken.
 const NOTHING: EventFlags = EventFlags::ONESHOT;
 
-/// A little more than the longest frame takes on a serial cable of 115,200 baud, which is the slowest of the usual links.
-const MOMENT: Duration = Duration::from_millis(6);
+/// What the longest frame takes on a serial cable of 115,200 baud, the slowest of the usual links, and a little for its UART.
+const MOMENT: Duration = Duration::from_millis(7);
 
 /// A pair rarely sees more at once; what is left is seen the next time.
 const AT_ONCE: usize = 8;
@@ -318,7 +332,7 @@ const AT_ONCE: usize = 8;
 mod tests {
     use std::os::unix::net::UnixStream;
     use std::thread;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use smol::Timer;
     use smol::channel::bounded;
@@ -356,7 +370,7 @@ mod tests {
 
     #[test]
     fn the_first_copy_is_heard_at_once_and_the_others_when_the_moment_is_over() {
-        let lookout = Lookout::with(Duration::from_millis(300)).unwrap();
+        let lookout = Lookout::with(MOMENT_TRIED).unwrap();
         let lines = [(); 3].map(|()| {
             let (near, far) = UnixStream::pair().unwrap();
             near.set_nonblocking(true).unwrap();
@@ -373,7 +387,12 @@ mod tests {
                     let mut room = [0; 1];
                     loop {
                         match rustix::io::read(line.get_ref(), &mut room) {
-                            Ok(_) => say_heard.send(room[0]).await.unwrap(),
+                            Ok(_) => {
+                                if room[0] != NOISE {
+                                    line.spoke();
+                                }
+                                say_heard.send(room[0]).await.unwrap();
+                            }
                             Err(_) => line.readable().await.unwrap(),
                         }
                     }
@@ -398,7 +417,15 @@ mod tests {
                     all.push(heard.recv().await.unwrap());
                 }
                 assert_eq!(all, [2, 3, 3], "the first waited, or another did not");
+                assert_eq!(lookout.first.get(), None, "what was late begins another moment");
             }
+            // Noise is no word.
+            let begun = Instant::now();
+            for line in [0, 1, 2] {
+                say(line, NOISE);
+                assert_eq!(heard.recv().await, Ok(NOISE));
+            }
+            assert!(begun.elapsed() < MOMENT_TRIED, "one waited for the noise of another");
         });
         drop(listeners);
     }
@@ -410,6 +437,7 @@ mod tests {
         let watched = Watched::copy(&lookout, near).unwrap();
         rustix::io::write(&far, b"?").unwrap();
         lookout.block_on(watched.readable()).unwrap();
+        watched.spoke();
         assert_eq!(lookout.first.get(), None);
     }
 
@@ -468,4 +496,9 @@ mod tests {
         assert!(!watched.waiting.seen.get() && lookout.watched.borrow().len() == 1);
         drop(again);
     }
+
+    const NOISE: u8 = 4;
+
+    /// Long enough for a thread to have its turns on a busy machine.
+    const MOMENT_TRIED: Duration = Duration::from_millis(1_200);
 }

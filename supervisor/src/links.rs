@@ -74,13 +74,18 @@ impl Links {
     fn open(&self, config: &Config, link: LinkId) -> (Rc<Port>, Ear) {
         let port = Port::new(config.clone(), self.me, self.lookout.clone());
         let (port, link) = (Rc::new(port), Rc::new(Cell::new(link)));
-        let listens = listen(port.clone(), link.clone(), self.heard.clone());
+        let listens = listen(self.me, port.clone(), link.clone(), self.heard.clone());
         (port, Ear { link, _listens: self.executor.spawn(listens) })
     }
 }
 
-/// Turns what comes by one link into events, for ever.
-async fn listen(port: Rc<Port>, link: Rc<Cell<LinkId>>, (reception, letters, inputs): Heard) {
+/// Turns what comes by one link of the box `me` into events, for ever.
+async fn listen(
+    me: BoxId,
+    port: Rc<Port>,
+    link: Rc<Cell<LinkId>>,
+    (reception, letters, inputs): Heard,
+) {
     // A little more than a frame has, so that a longer one is seen to be longer.
     let mut buffer = [0; FRAME_MAX + 2];
     loop {
@@ -100,6 +105,9 @@ async fn listen(port: Rc<Port>, link: Rc<Cell<LinkId>>, (reception, letters, inp
         let received = reception.borrow_mut().receive(link, frame, Clock.now());
         match received {
             Ok(heartbeat) => {
+                if heartbeat.from != me {
+                    port.copies_follow();
+                }
                 letters.heard_on(heartbeat.hears);
                 // A heartbeat that finds no room is lost, as others are.
                 let _ = inputs.try_send(Input::Event(Event::Heartbeat(link, heartbeat)));

@@ -138,6 +138,13 @@ impl Port {
         Ok(())
     }
 
+    /// The frame was a heartbeat, whose copies come by the other links: whoever waits for these need not be woken for each.
+    pub fn copies_follow(&self) {
+        if let Some(link) = self.link() {
+            link.link.spoke();
+        }
+    }
+
     /// What is wrong with the link, if anything is.
     pub fn failure(&self) -> Option<String> {
         self.failure.borrow().clone()

@@ -83,7 +83,7 @@ fn read(tty: &OwnedFd) -> Looked {
 
 const MGET: Opcode = libc::TIOCMGET as Opcode;
 
-/// As often as a link looks after itself.
+/// About as often as a link looks after itself.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A look that takes longer than this will not come.
