@@ -101,12 +101,10 @@ fn no_file_is_a_drawer() {
 #[test]
 fn nothing_is_left_for_later() {
     for (path, source) in everything() {
-        if path.ends_with(file!().rsplit('/').next().unwrap_or_default()) {
-            continue;
-        }
         for (number, line) in code(&source) {
-            let later =
-                ["todo!(", "unimplemented!(", "dbg!("].iter().find(|it| line.contains(**it));
+            let later = ["todo", "unimplemented", "dbg"]
+                .into_iter()
+                .find(|name| line.contains(&format!("{name}!(")));
             assert_eq!(later, None, "{}:{number}", path.display());
         }
     }
