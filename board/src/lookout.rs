@@ -87,10 +87,7 @@ impl Lookout {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         epoll::add(&epoll, &timer, EventData::new_u64(OVER), EventFlags::IN | EventFlags::ET)?;
-        let it_value = Timespec {
-            tv_sec: i64::try_from(moment.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: moment.subsec_nanos().into(),
-        };
+        let it_value = moment.try_into().map_err(io::Error::other)?;
         let moment = Itimerspec { it_interval: NOT_AT_ALL, it_value };
         let (watched, number, first) = (RefCell::default(), Cell::new(OVER), Cell::default());
         Ok(Rc::new(Self { epoll, bell, watched, number, first, timer, moment }))
@@ -163,35 +160,32 @@ impl Lookout {
 
     /// While the moment lasts, no copy but the `first` wakes anybody.
     fn hush(&self, first: u64) {
-        let watched = self.watched.borrow();
-        let mut others = watched
-            .iter()
-            .filter(|(number, it)| it.copy && **number != first && it.asked.get())
-            .peekable();
+        let others = self.waited_for_but(Some(first));
         let flags = TimerfdTimerFlags::empty();
-        if others.peek().is_none() || timerfd_settime(&self.timer, flags, &self.moment).is_err() {
+        if others.is_empty() || timerfd_settime(&self.timer, flags, &self.moment).is_err() {
             return;
         }
         self.first.set(Some(first));
         for (number, other) in others {
-            let _ = epoll::modify(&self.epoll, &other.it, EventData::new_u64(*number), NOTHING);
+            let _ = epoll::modify(&self.epoll, &other.it, EventData::new_u64(number), NOTHING);
         }
     }
 
     /// The moment is over: whoever waits for another copy may look.
     fn hear(&self) {
-        let first = self.first.take();
-        let others: Vec<_> = self
-            .watched
-            .borrow()
-            .iter()
-            .filter(|(number, it)| it.copy && Some(**number) != first && it.asked.get())
-            .map(|(_, it)| it.clone())
-            .collect();
-        for other in others {
+        for (_, other) in self.waited_for_but(self.first.take()) {
             other.late.set(true);
             other.is_seen();
         }
+    }
+
+    /// The copies that somebody waits for, without the `first`.
+    fn waited_for_but(&self, first: Option<u64>) -> Vec<(u64, Rc<Waiting<dyn AsFd>>)> {
+        let watched = self.watched.borrow();
+        let others = watched
+            .iter()
+            .filter(|(number, it)| it.copy && Some(**number) != first && it.asked.get());
+        others.map(|(number, it)| (*number, it.clone())).collect()
     }
 
     /// Whether this copy is one of those that are not to wake anybody now.

@@ -53,8 +53,9 @@ fn sleep_and_wake(over: &AtomicBool) -> Result<Wakes, Failure> {
 
 /// For how long this thread was on a processor.
 fn time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+    clock_gettime(ClockId::ThreadCPUTime)
+        .try_into()
+        .expect("no thread has run for less than no time")
 }
 
 /// About as often as a pair wakes, both boxes together.

@@ -137,13 +137,12 @@ impl Ward {
             };
             let mut state = self.state();
             state.leaving |= order == Order::ShutDown;
-            match order {
-                Order::Abandon => state.abandoned = true,
-                Order::Return => state.abandoned = false,
-                _ => {}
-            }
+            state.abandoned |= order == Order::Abandon;
             let signal = match order {
-                Order::Return => continue,
+                Order::Return => {
+                    state.abandoned = false;
+                    continue;
+                }
                 Order::Crash | Order::Abandon => Signal::KILL,
                 Order::Abort => Signal::ABORT,
                 Order::Stall => Signal::STOP,
