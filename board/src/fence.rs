@@ -14,6 +14,10 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use firmware_agnostic::shot::LastLoss;
+use firmware_agnostic::time::Instant;
+
+use crate::clock::Clock;
 use crate::need::Need;
 use crate::patience::Patience;
 use crate::rights::Rights;
@@ -161,13 +165,13 @@ pub trait Fence: Send {
         Ok(None)
     }
 
-    /// Whether the power of the box was last cut by an order, where the device knows. It is asked of the device of one's
-    /// own box, after boot.
+    /// How the power of the box was last lost, where the device knows. It is asked of the device of one's own box, after
+    /// boot.
     ///
     /// # Errors
     ///
     /// When the device could tell, and did not.
-    fn was_cut(&mut self, _patience: &Patience) -> io::Result<Option<bool>> {
+    fn last_loss(&mut self, _patience: &Patience) -> io::Result<Option<LastLoss>> {
         Ok(None)
     }
 
@@ -223,37 +227,103 @@ pub enum Fenced {
     Shot,
 }
 
+/// What a device has shown when it was read as often as it takes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Seen {
+    /// It has power.
+    On,
+    /// It has none, in two readings that followed each other; the first was answered at this time.
+    Off(Instant),
+}
+
+impl Seen {
+    /// The same, without the time.
+    pub const fn power(self) -> Power {
+        match self {
+            Self::On => Power::On,
+            Self::Off(_) => Power::Off,
+        }
+    }
+}
+
+/// Reads the power, and reads it a second time if it is off: one reading is never evidence.
+///
+/// # Errors
+///
+/// When the device did not say, or not in time.
+pub fn look(device: &mut dyn Fence, patience: &Patience) -> io::Result<Seen> {
+    if device.power(patience)? == Power::On {
+        return Ok(Seen::On);
+    }
+    let at = Clock.now();
+    patience.sleep(SECOND_LOOK)?;
+    Ok(match device.power(patience)? {
+        Power::On => Seen::On,
+        Power::Off => Seen::Off(at),
+    })
+}
+
 /// Cuts the power and waits until the device reports it off, twice. What is off already is fenced.
 ///
 /// # Errors
 ///
 /// When the device failed, still reports power, or the operation was called off: the box must then be taken for alive.
 pub fn fence(device: &mut dyn Fence, patience: &Patience) -> io::Result<Fenced> {
+    fence_when_told(device, patience, &mut |_| Ok(())).map(|(fenced, _)| fenced)
+}
+
+/// Does the same, but asks `told` before it sends the order: the device has answered by then. Tells as well when the power
+/// was first read as off.
+///
+/// A device that gives no answer is sent no order, because such an order could be carried out long after it was wanted.
+/// What is called off is not sent; what was sent by then is watched until the time is over.
+///
+/// # Errors
+///
+/// As for [`fence`], and what `told` fails with.
+pub fn fence_when_told(
+    device: &mut dyn Fence,
+    patience: &Patience,
+    told: &mut dyn FnMut(&Patience) -> io::Result<()>,
+) -> io::Result<(Fenced, Instant)> {
     // A state that cannot be read must not take the time that the order needs.
-    match device.power(&patience.at_most(patience.left() / 4)) {
-        Ok(Power::Off) => return Ok(Fenced::Already),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+    match look(device, &patience.at_most(patience.left() / 2)) {
+        Ok(Seen::Off(at)) => return Ok((Fenced::Already, at)),
+        Err(error) if is_called_off(&error) => {
             return Err(alive(error.kind(), "called off before the order to cut the power"));
         }
-        Ok(Power::On) | Err(_) => {}
+        Err(error) if is_silent(&error) => {
+            return Err(alive(error.kind(), format!("no order was sent: {error}")));
+        }
+        Ok(Seen::On) | Err(_) => {}
     }
-    patience.still_wanted().map_err(|error| {
+    told(patience).and_then(|()| patience.still_wanted()).map_err(|error| {
         alive(error.kind(), "too late, or called off, before the order to cut the power")
     })?;
-    match device.set_power(Power::Off, patience) {
-        Ok(()) => until_off(device, patience).map(|()| Fenced::Shot),
-        // The order may have been taken, and its answer lost.
-        Err(_)
-            if is_off(device, patience)
-                && patience.sleep(SECOND_LOOK).is_ok()
-                && is_off(device, patience) =>
-        {
-            Ok(Fenced::Shot)
+    let seen_off = match device.set_power(Power::Off, patience) {
+        Err(error) if !is_called_off(&error) => {
+            // The order may have been taken, and its answer lost.
+            return match look(device, patience) {
+                Ok(Seen::Off(at)) => Ok((Fenced::Shot, at)),
+                _ => Err(alive(
+                    error.kind(),
+                    format!("the order to cut the power was not taken: {error}"),
+                )),
+            };
         }
-        Err(error) => {
-            Err(alive(error.kind(), format!("the order to cut the power was not taken: {error}")))
-        }
-    }
+        // What was called off may have been sent.
+        Ok(()) | Err(_) => until_off(device, patience),
+    };
+    let seen_off = match seen_off {
+        Err(error) if is_called_off(&error) => until_off(device, &patience.to_its_end()),
+        seen_off => seen_off,
+    };
+    seen_off.map(|at| (Fenced::Shot, at))
+}
+
+/// Whether an operation ended because nobody wants it any more.
+fn is_called_off(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Interrupted
 }
 
 /// Whether an error says that the device gave no sign of life. One that refuses, answers nonsense, or could not be
@@ -262,30 +332,27 @@ pub fn is_silent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable)
 }
 
-fn is_off(device: &mut dyn Fence, patience: &Patience) -> bool {
-    matches!(device.power(patience), Ok(Power::Off))
-}
-
 /// Reads the power until it is off two times running: a single *off* may be what the order has put down there, while
 /// the box runs on.
-fn until_off(device: &mut dyn Fence, patience: &Patience) -> io::Result<()> {
+fn until_off(device: &mut dyn Fence, patience: &Patience) -> io::Result<Instant> {
     let mut pause = FIRST_PAUSE;
     let mut seen = Err(io::ErrorKind::TimedOut.into());
     loop {
-        match device.power(patience) {
-            Ok(Power::Off) if matches!(seen, Ok(Power::Off)) => return Ok(()),
-            Ok(Power::Off) => (seen, pause) = (Ok(Power::Off), SECOND_LOOK),
+        match (device.power(patience), &seen) {
+            (Ok(Power::Off), Ok(Seen::Off(at))) => return Ok(*at),
+            (Ok(Power::Off), _) => (seen, pause) = (Ok(Seen::Off(Clock.now())), SECOND_LOOK),
+            (Ok(Power::On), _) => seen = Ok(Seen::On),
             // A look for which there was no time left says less than the one before.
-            Err(_) if patience.left().is_zero() && seen.is_ok() => {}
-            look => seen = look,
+            (Err(_), Ok(_)) if patience.left().is_zero() => {}
+            (Err(error), _) => seen = Err(error),
         }
         if let Err(over) = patience.sleep(pause) {
             let why = match (over.kind(), seen) {
                 (io::ErrorKind::Interrupted, _) => {
                     "called off before the power was seen off".to_owned()
                 }
-                (_, Ok(Power::Off)) => "the power was seen off once, and not again".to_owned(),
-                (_, Ok(Power::On)) => "the power is still reported on".to_owned(),
+                (_, Ok(Seen::Off(_))) => "the power was seen off once, and not again".to_owned(),
+                (_, Ok(Seen::On)) => "the power is still reported on".to_owned(),
                 (_, Err(error)) => format!("the power cannot be read: {error}"),
             };
             return Err(alive(over.kind(), format!("the order to cut the power was taken; {why}")));

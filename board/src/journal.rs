@@ -190,13 +190,7 @@ mod tests {
     }
 
     fn journal(term: u32) -> Journal {
-        Journal {
-            term: Term(term),
-            role: Role::Active,
-            clean: false,
-            peer: None,
-            fenced: false,
-            order: None,
-        }
+        // The kernel runs on while it is tested.
+        Journal { term: Term(term), role: Role::Active, this_boot: true, ..Journal::default() }
     }
 }

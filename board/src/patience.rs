@@ -55,6 +55,21 @@ impl Patience {
         Self { deadline: self.deadline.min(Instant::now() + time), cord: self.cord.clone() }
     }
 
+    /// The same time, which nobody can call off.
+    #[must_use]
+    pub fn to_its_end(&self) -> Self {
+        Self { deadline: self.deadline, cord: None }
+    }
+
+    /// Waits until `cord` is pulled, which is not that of this patience.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Patience::readable`].
+    pub fn pulled(&self, cord: &Cord) -> io::Result<()> {
+        self.readable(&[cord.as_fd()]).map(drop)
+    }
+
     /// Waits until one of `descriptors` is readable, and says which: its place in the list.
     ///
     /// # Errors

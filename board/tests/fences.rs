@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use board::child::census;
-use board::fence::{self, Fence, Fenced, Guid, Ladder, Power, fence};
+use board::fence::{self, Fence, Fenced, Guid, Ladder, Power, Seen, fence, fence_when_told, look};
 use board::patience::{Cord, Patience};
 use board::table::Source;
 use tempfile::TempDir;
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 fn what_is_off_already_is_fenced_without_an_order() {
     let device = Device::new("echo $1 >> orders; case $1 in status) echo off;; *) exit 1;; esac");
     assert_eq!(fence(&mut *device.open(), &seconds(60)).unwrap(), Fenced::Already);
-    assert_eq!(device.orders(), ["status"]);
+    assert_eq!(device.orders(), ["status", "status"], "one reading is never evidence");
 }
 
 #[test]
@@ -76,15 +76,37 @@ fn a_state_that_cannot_be_read_does_not_stop_the_order() {
     assert_eq!(device.orders(), ["status", "off", "status", "status"]);
 }
 
+/// An order that is sent to a device which gives no answer may be carried out long after it was wanted.
 #[test]
-fn a_first_look_that_hangs_leaves_time_for_the_order() {
-    let device = Device::new(
-        "case $1 in
-            off) : > gone;;
-            status) test -e gone || exec sleep 600; echo off;;
-        esac",
-    );
-    fence(&mut *device.open(), &seconds(8)).unwrap();
+fn a_device_that_gives_no_answer_is_sent_no_order() {
+    let device = Device::new("echo $1 >> orders; test $1 != status || exec sleep 600");
+    let error = fence(&mut *device.open(), &millis(600)).unwrap_err();
+    assert!(error.to_string().contains("no order was sent"), "{error}");
+    assert_eq!(device.orders(), ["status"]);
+}
+
+#[test]
+fn a_box_is_off_only_if_the_device_says_so_twice() {
+    let slips = "if test -e slipped; then echo on; else : > slipped; echo off; fi";
+    let device = Device::new(&format!("echo $1 >> orders; test $1 != status || {{ {slips}; }}"));
+    assert_eq!(look(&mut *device.open(), &seconds(60)).unwrap(), Seen::On);
+    fs::remove_file(device.path("slipped")).unwrap();
+    assert!(fence(&mut *device.open(), &millis(700)).is_err());
+    assert!(device.orders().contains(&"off".to_owned()), "nothing was ordered");
+}
+
+#[test]
+fn what_is_called_off_when_the_device_is_ready_is_not_sent() {
+    let device = Device::new("echo $1 >> orders; test $1 != status || echo on");
+    let cord = Cord::new().unwrap();
+    let patience = Patience::with_cord(Duration::from_secs(600), &cord);
+    let told = &mut |_: &Patience| {
+        cord.pull();
+        Ok(())
+    };
+    let error = fence_when_told(&mut *device.open(), &patience, told).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::Interrupted, "{error}");
+    assert_eq!(device.orders(), ["status"]);
 }
 
 #[test]
@@ -127,24 +149,36 @@ fn a_program_that_hangs_is_killed_in_time_with_all_that_it_started() {
     assert!(!census::take().iter().any(|entry| entry.group == group && entry.alive()));
 }
 
+/// The order was sent, and may be carried out yet.
 #[test]
-fn a_fence_that_is_called_off_says_what_is_unknown() {
-    let device = Device::new("echo $1 >> orders; test $1 != status || echo on");
-    let cord = Cord::new().unwrap();
-    let patience = Patience::with_cord(Duration::from_secs(600), &cord);
-    let error = thread::scope(|scope| {
-        scope.spawn(|| {
-            let start = Instant::now();
-            while !device.has("orders") || device.orders().len() < 3 {
-                assert!(start.elapsed() < Duration::from_secs(60));
-                thread::sleep(Duration::from_millis(5));
-            }
-            cord.pull();
+fn a_fence_that_is_called_off_is_watched_until_its_time_is_over() {
+    // Two readings see nothing yet; the device is done, or not, when it was called off for long.
+    for seen in [true, false] {
+        let done = if seen { "test $(wc -l < orders) -gt 6" } else { "false" };
+        let device = Device::new(&format!(
+            "echo $1 >> orders; test $1 != status || {{ {done} && echo off || echo on; }}"
+        ));
+        let cord = Cord::new().unwrap();
+        let time = if seen { 60 } else { 2 };
+        let patience = Patience::with_cord(Duration::from_secs(time), &cord);
+        let fenced = thread::scope(|scope| {
+            scope.spawn(|| {
+                let start = Instant::now();
+                while !device.has("orders") || device.orders().len() < 3 {
+                    assert!(start.elapsed() < Duration::from_secs(60));
+                    thread::sleep(Duration::from_millis(5));
+                }
+                cord.pull();
+            });
+            fence(&mut *device.open(), &patience)
         });
-        fence(&mut *device.open(), &patience).unwrap_err()
-    });
-    assert_eq!(error.kind(), io::ErrorKind::Interrupted);
-    assert!(error.to_string().contains("taken for alive"), "{error}");
+        let sent = device.orders().iter().filter(|order| *order == "off").count();
+        assert_eq!(sent, 1, "{fenced:?}");
+        match fenced {
+            Ok(fenced) => assert!(seen && fenced == Fenced::Shot),
+            Err(error) => assert!(!seen && error.to_string().contains("taken for alive")),
+        }
+    }
 }
 
 #[test]
@@ -155,11 +189,11 @@ fn the_next_rung_is_asked_when_one_fails() {
     );
     let spare = Device::new("echo $1 >> orders");
     let mut ladder = Ladder::open(&[broken.config("1s"), works.config("60s"), spare.config("60s")]);
-    assert_eq!(ladder.power(&seconds(60)).unwrap(), Power::On);
+    assert_eq!(ladder.power(&seconds(60)).unwrap().power(), Power::On);
     ladder.fence(&seconds(60)).unwrap();
     assert!(broken.orders().contains(&"off".to_owned()), "the first rung is asked first");
     assert!(!spare.has("orders"), "a rung after the one that worked is not asked");
-    assert_eq!(ladder.power(&seconds(60)).unwrap(), Power::Off);
+    assert_eq!(ladder.power(&seconds(60)).unwrap().power(), Power::Off);
     assert_eq!(ladder.timeout(), Duration::from_secs(121));
 
     ladder.on(&seconds(60)).unwrap();
@@ -197,8 +231,8 @@ fn what_becomes_of_a_box_that_was_shot_is_said_with_its_device() {
             "case $1 in off) : > gone;; status) test -e gone && echo off || echo on;; esac",
         );
         let mut ladder = Ladder::open(&[device.config_with("60s", words)]);
-        let shot = ladder.fence(&seconds(60)).unwrap();
-        assert_eq!(ladder.fence(&seconds(60)).unwrap(), None, "{words}: it was off already");
+        let (_, shot) = ladder.fence(&seconds(60)).unwrap();
+        assert_eq!(ladder.fence(&seconds(60)).unwrap().1, None, "{words}: it was off already");
         shot
     };
     assert_eq!(sees(""), None);

@@ -1,4 +1,4 @@
-//! May the services of the last life run on?
+//! Lets the services of the last life run on.
 //!
 //! When a supervisor dies, its services do not. The next life finds in the journal that this box was active, and asks
 //! whether everything that belongs there is still there and well ([`Action::Adopt`]). If so it is active at once, with the
@@ -11,7 +11,7 @@
 //! Whatever is not there as a whole is stopped, as after any other birth.
 
 use crate::heartbeat::{Asks, Role};
-use crate::journal::Journal;
+use crate::journal::{Journal, Standing};
 use crate::news::Cause;
 use crate::node::{Action, Actions, Answer, Node, act};
 use crate::time::Instant;
@@ -19,7 +19,8 @@ use crate::time::Instant;
 impl Journal {
     /// Whether the services may run on that this life has left.
     pub(crate) fn left_services(&self) -> bool {
-        let free = self.order.is_none_or(|order| matches!(order.asks, Asks::Maintenance));
+        let free = |order: Standing| matches!(order.asks, Asks::Maintenance | Asks::Claim);
+        let free = self.order.is_none_or(free);
         matches!(self.role, Role::Active) && !self.clean && free
     }
 }
@@ -36,7 +37,8 @@ impl Node {
     pub(crate) fn on_adopted(&mut self, answer: Answer, now: Instant, actions: &mut Actions) {
         self.adopts = false;
         // Somebody may have told this box to leave before it knew what it has.
-        if answer == Answer::Adopted && matches!(self.asks, Asks::Nothing | Asks::Maintenance) {
+        let free = matches!(self.asks(), Asks::Nothing | Asks::Maintenance | Asks::Claim);
+        if answer == Answer::Adopted && free {
             self.clean = true;
             self.enter(Role::Active, Cause::Adopted, now, actions);
             return;

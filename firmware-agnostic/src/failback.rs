@@ -1,24 +1,29 @@
-//! When may the resources go home?
+//! Decides when the resources may move to the other box while this one could keep them.
 //!
-//! Never at once: home has to be in order for the whole of the *hold* first, counted from its last failure. A home that
-//! fails again soon after it got the resources back has made a *failed stay*; each one doubles the hold, and after
-//! [`STAYS_MAX`] of them the resources stay where they are until an operator says `resume`. A stay that lasts is forgotten
-//! with all that went before it.
+//! Every reason to move goes through `Node::move_away`, and meets the same limits:
+//!
+//! - **Gate.** A resource can close it, while its data is not in step for instance. Then nothing moves.
+//! - **Hold.** Home must have been well for the whole hold before the resources go home. It counts from the moment in which
+//!   home was last absent or not fit.
+//! - **Stays.** A stay begins when the peer is heard active. A stay that fails soon doubles the hold, and from then on the
+//!   hold limits every other reason too. A start that fails is a failed stay.
+//! - **Lock-out.** After [`STAYS_MAX`] failed stays in a row the resources stay here until an operator says otherwise.
 //!
 //! ```text
 //! home   active ─ fails ─ failed ─────── well ─────────────────── active ─ ...
-//!                   └──────────── hold * 2^failed stays ────────────┘
+//!                                 └── hold * 2^failed stays ──┘
 //! ```
 //!
-//! Going home is always a hand-over, and never a fence. A resource can keep the *gate* closed, while its data is not in
-//! step for instance; then home waits.
+//! A move is always a hand-over, and never a fence.
 
 use core::time::Duration;
 
 use crate::heartbeat::{Asks, Heartbeat, Role};
+use crate::identity::ResourceId;
 use crate::news::{Cause, News};
 use crate::node::{Actions, Node, tell};
-use crate::order::Refusal;
+use crate::order::{Order, Refusal, Until};
+use crate::peer::Contact;
 use crate::takeover::will_serve;
 use crate::time::{Instant, Timer};
 
@@ -33,40 +38,74 @@ pub enum AutoFailback {
     Manual,
 }
 
-/// What the box that is not home knows of home.
+/// Why the resources should move to the peer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reason {
+    /// The peer is home.
+    Home,
+    /// An operator wants them there.
+    Claim,
+    /// The network is in doubt here, and not there.
+    Witness,
+    /// A resource fails here.
+    Failure(ResourceId),
+    /// An operator does not want them here, now or as a standing order.
+    Order(Order),
+}
+
+/// What keeps them here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stays {
+    /// The peer would not start, or does not know what this box is.
+    NotReady,
+    /// The gate is closed.
+    Gate,
+    /// The peer has failed too often.
+    LockedOut,
+    /// The hold lasts until then.
+    Until(Instant),
+}
+
+/// What the peer is worth as a place for the resources.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Failback {
-    /// When home was last seen to fail; it may not have failed at all.
-    trouble_at: Option<Instant>,
-    failing: bool,
-    gave_back_at: Option<Instant>,
+    /// When the peer was last absent or not fit.
+    bad_at: Option<Instant>,
+    stay: Stay,
     failed_stays: u8,
     gate_closed: bool,
 }
 
-/// How home looks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Home {
-    /// In order, whether or not it may serve now.
-    Well,
-    /// It says that something has failed there.
-    Failing,
-    /// Not there: silent, fenced, just born, or deaf.
-    Gone,
+/// The resources at the peer, where this box has given them.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+enum Stay {
+    #[default]
+    None,
+    /// Given, by an operator's order or not, and not yet heard to run.
+    Given { ordered: bool },
+    /// Heard to run since then.
+    Since(Instant),
 }
 
 impl Failback {
-    /// When the hold is over: at once, if home never failed.
-    fn due(&self, hold: Duration, now: Instant) -> Instant {
-        self.trouble_at.map_or(now, |at| at + self.hold(hold))
+    /// What is known of the peer after a restart of the supervisor.
+    pub(crate) fn resumed(failed_stays: u8, now: Instant) -> Self {
+        let bad_at = (failed_stays > 0).then_some(now);
+        Self { bad_at, failed_stays: failed_stays.min(STAYS_MAX), ..Self::default() }
     }
 
-    /// How long home must be well now.
+    /// How long the peer must be well now, where `hold` is configured.
     pub fn hold(&self, hold: Duration) -> Duration {
-        hold.saturating_mul(1 << self.failed_stays.min(STAYS_MAX))
+        let least = if self.failed_stays > 0 { HOLD_MIN } else { Duration::ZERO };
+        hold.max(least).saturating_mul(1 << self.failed_stays)
     }
 
-    /// Whether home has failed so often that only an operator sends the resources there.
+    /// How often in a row the peer has failed the resources.
+    pub const fn failed_stays(&self) -> u8 {
+        self.failed_stays
+    }
+
+    /// Whether the peer has failed so often that only an operator sends the resources there.
     pub const fn locked_out(&self) -> bool {
         self.failed_stays >= STAYS_MAX
     }
@@ -76,40 +115,40 @@ impl Failback {
         self.gate_closed
     }
 
-    fn observe(&mut self, home: Home, now: Instant) {
-        // A failure has one moment, an absence lasts until it is over.
-        if home == Home::Gone || home == Home::Failing && !self.failing {
-            self.trouble_at = Some(now);
+    /// Whether the resources were given away by order and were not yet heard to run there.
+    pub(crate) fn is_given_by_order(&self) -> bool {
+        self.stay == Stay::Given { ordered: true }
+    }
+
+    /// When the hold is over for `reason`: at once, if the peer was never bad.
+    fn due(&self, reason: Reason, hold: Duration, now: Instant) -> Instant {
+        let waits = reason == Reason::Home || self.failed_stays > 0;
+        self.bad_at.filter(|_| waits).map_or(now, |at| at + self.hold(hold))
+    }
+
+    fn observe(&mut self, well: bool, serves: bool, now: Instant) {
+        if !well {
+            self.bad_at = Some(now);
         }
-        self.failing = home == Home::Failing;
+        if serves && matches!(self.stay, Stay::Given { .. }) {
+            self.stay = Stay::Since(now);
+        }
     }
 
-    /// It moves with every step while home is gone.
-    pub(crate) const fn trouble_at(&mut self) -> Option<&mut Instant> {
-        self.trouble_at.as_mut()
-    }
-
-    /// All that it remembers the time of.
-    pub(crate) fn instants(&mut self) -> impl Iterator<Item = &mut Instant> {
-        self.trouble_at.iter_mut().chain(&mut self.gave_back_at)
-    }
-
-    const fn gave_back(&mut self, now: Instant) {
-        self.gave_back_at = Some(now);
-    }
-
-    /// Notes that this box serves again; `failed` tells whether home had failed, or gave up on purpose.
+    /// Notes that this box serves again; `failed` tells that the peer gave up, and not on purpose.
     pub(crate) fn took_over(&mut self, failed: bool, hold: Duration, now: Instant) {
-        let Some(at) = self.gave_back_at.take() else { return };
-        let long = self.hold(hold).saturating_mul(STAY);
-        if now - at >= long {
-            self.failed_stays = 0;
-        } else if failed {
-            self.trouble_at = Some(now);
-            self.failed_stays = self.failed_stays.saturating_add(1).min(STAYS_MAX);
+        let long = self.hold(hold).max(HOLD_MIN).saturating_mul(STAY);
+        match core::mem::take(&mut self.stay) {
+            Stay::Since(at) if now - at >= long => self.failed_stays = 0,
+            Stay::Given { .. } | Stay::Since(_) if failed => {
+                self.bad_at = Some(now);
+                self.failed_stays = self.failed_stays.saturating_add(1).min(STAYS_MAX);
+            }
+            Stay::None | Stay::Given { .. } | Stay::Since(_) => {}
         }
     }
 
+    /// An operator trusts the peer, or wants the resources there.
     pub(crate) const fn forgive(&mut self) {
         self.failed_stays = 0;
     }
@@ -117,39 +156,120 @@ impl Failback {
     pub(crate) const fn set_gate(&mut self, closed: bool) {
         self.gate_closed = closed;
     }
+
+    /// It moves with every step while the peer is absent.
+    pub(crate) const fn bad_at(&mut self) -> Option<&mut Instant> {
+        self.bad_at.as_mut()
+    }
+
+    /// All that it remembers the time of.
+    pub(crate) fn instants(&mut self) -> impl Iterator<Item = &mut Instant> {
+        let since = match &mut self.stay {
+            Stay::Since(at) => Some(at),
+            Stay::None | Stay::Given { .. } => None,
+        };
+        self.bad_at.iter_mut().chain(since)
+    }
 }
 
 impl Node {
-    /// Keeps an eye on home, whatever this box is.
-    pub(crate) fn watch_home(&mut self, now: Instant) {
-        let home = match self.peer.word(now) {
-            None => Home::Gone,
-            Some(word) if matches!(word.role, Role::Init | Role::Fencing) => Home::Gone,
-            Some(word) if !self.hears_me(word) => Home::Gone,
-            Some(word) if word.role == Role::Failed || !word.fit => Home::Failing,
-            Some(word) if !word.witness && self.witness => Home::Failing,
-            Some(_) => Home::Well,
+    /// Notes how the peer is, in every role of this box.
+    pub(crate) fn watch_peer(&mut self, now: Instant) {
+        let (well, serves) = match self.peer.contact(now) {
+            Contact::Heard(word) => {
+                let absent =
+                    matches!(word.role, Role::Init | Role::Fencing) || !self.hears_me(word);
+                let fails = word.role == Role::Failed || !word.fit || !word.witness && self.witness;
+                (!absent && !fails, word.role == Role::Active)
+            }
+            Contact::Deaf(_) | Contact::Silent => (false, false),
         };
-        self.failback.observe(home, now);
+        self.failback.observe(well, serves, now);
     }
 
-    /// Gives the resources back when it is time.
-    pub(crate) fn decide_failback(&mut self, now: Instant, actions: &mut Actions) {
-        let hold = self.settings.failback_hold;
-        let at = self.failback.due(hold, now);
-        let ready = self.asks == Asks::Nothing && self.home_can_serve(now);
-        match self.settings.auto_failback {
-            _ if !ready => self.timers.stop(Timer::Failback),
-            AutoFailback::Off => self.timers.stop(Timer::Failback),
-            _ if at > now => self.timers.set(Timer::Failback, at),
-            AutoFailback::On if self.failback.gate_closed() => self.timers.stop(Timer::Failback),
-            AutoFailback::On if self.failback.locked_out() => {
-                self.remind(News::LockedOut, now, actions);
+    /// Moves the resources to the peer, if nothing keeps them here.
+    pub(crate) fn move_away(
+        &mut self,
+        reason: Reason,
+        now: Instant,
+        actions: &mut Actions,
+    ) -> Result<(), Stays> {
+        self.may_move(reason, now)?;
+        let hold = self.failback.hold(self.settings.failback_hold);
+        let cause = match reason {
+            Reason::Home => Cause::FailbackDue(hold),
+            Reason::Claim => Cause::PeerOrdered,
+            Reason::Witness => Cause::WitnessLost,
+            Reason::Failure(resource) => Cause::ResourceFailed(resource),
+            Reason::Order(order) => Cause::Ordered(order),
+        };
+        self.failback.stay = Stay::Given { ordered: matches!(reason, Reason::Order(_)) };
+        if matches!(reason, Reason::Home | Reason::Claim | Reason::Witness)
+            || reason == Reason::Order(Order::Failback)
+        {
+            self.concede(actions);
+        }
+        self.stop(cause, now, actions);
+        Ok(())
+    }
+
+    fn may_move(&self, reason: Reason, now: Instant) -> Result<(), Stays> {
+        let due = self.failback.due(reason, self.settings.failback_hold, now);
+        let ordered = matches!(reason, Reason::Order(_));
+        // A peer that has not heard yet what this box is would take its time.
+        let ready = self.peer.word(now).is_some_and(|word| {
+            let connected = word.witness || !self.witness || ordered;
+            let knows = match reason {
+                Reason::Failure(_) | Reason::Order(_) => self.hears_me(word),
+                Reason::Home | Reason::Claim | Reason::Witness => word.echoes(self.epoch()),
+            };
+            will_serve(word) && connected && knows
+        });
+        if !ready || self.peer.is_doubled(now) {
+            Err(Stays::NotReady)
+        } else if self.failback.gate_closed() {
+            Err(Stays::Gate)
+        } else if self.failback.locked_out() {
+            Err(Stays::LockedOut)
+        } else if due > now {
+            Err(Stays::Until(due))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Moves the resources when it is time, and tells an operator what waits for a word.
+    pub(crate) fn decide_move(&mut self, now: Instant, actions: &mut Actions) {
+        let Some(reason) = self.reason_to_move(now) else {
+            self.timers.stop(Timer::Failback);
+            return;
+        };
+        let manual = reason == Reason::Home && self.settings.auto_failback == AutoFailback::Manual;
+        let stays =
+            if manual { self.may_move(reason, now) } else { self.move_away(reason, now, actions) };
+        match stays {
+            Ok(()) if manual => self.remind(News::HomeReady, now, actions),
+            Err(Stays::LockedOut) => self.remind(News::LockedOut, now, actions),
+            Err(Stays::Gate) if reason == Reason::Claim => {
+                self.remind(News::GateKeeps, now, actions);
             }
-            AutoFailback::On => {
-                self.give_back(Cause::FailbackDue(self.failback.hold(hold)), now, actions);
+            Err(Stays::Until(due)) => self.timers.set(Timer::Failback, due),
+            Ok(()) | Err(Stays::NotReady | Stays::Gate) => self.timers.stop(Timer::Failback),
+        }
+    }
+
+    /// Why the peer should have the resources rather than this box.
+    fn reason_to_move(&self, now: Instant) -> Option<Reason> {
+        let word = self.peer.word(now).filter(|word| will_serve(word))?;
+        match self.asks() {
+            _ if word.asks == Asks::Claim => Some(Reason::Claim),
+            // It serves against its order only because the peer did not.
+            Asks::Standby => Some(Reason::Order(Order::Standby(Until::Resume))),
+            Asks::Nothing if word.witness && !self.witness => Some(Reason::Witness),
+            Asks::Nothing if self.is_home_of(word) => {
+                (self.settings.auto_failback != AutoFailback::Off).then_some(Reason::Home)
             }
-            AutoFailback::Manual => self.remind(News::HomeReady, now, actions),
+            _ => None,
         }
     }
 
@@ -163,33 +283,20 @@ impl Node {
             return Err(Refusal::NotServing);
         }
         let word = self.peer.word(now).ok_or(Refusal::PeerSilent)?;
-        if word.rank() < self.settings.rank() {
+        if !self.is_home_of(word) {
             return Err(Refusal::IsHome);
         }
-        if !self.home_can_serve(now) {
-            return Err(Refusal::PeerNotReady);
-        }
-        if self.failback.gate_closed() {
-            return Err(Refusal::GateClosed);
-        }
         self.failback.forgive();
-        self.give_back(Cause::Ordered(crate::order::Order::Failback), now, actions);
-        Ok(())
+        match self.move_away(Reason::Order(Order::Failback), now, actions) {
+            Ok(()) => Ok(()),
+            Err(Stays::Gate) => Err(Refusal::GateClosed),
+            Err(_) => Err(Refusal::PeerNotReady),
+        }
     }
 
-    fn give_back(&mut self, cause: Cause, now: Instant, actions: &mut Actions) {
-        self.failback.gave_back(now);
-        self.ask(Asks::HandOver);
-        self.stop(cause, now, actions);
-    }
-
-    /// Whether the peer is home, and would start if this box stopped.
-    fn home_can_serve(&self, now: Instant) -> bool {
-        let ranks_higher = |word: &&Heartbeat| word.rank() > self.settings.rank();
-        self.peer.word(now).filter(ranks_higher).is_some_and(|home| {
-            let connected = home.witness || !self.witness;
-            connected && will_serve(home) && home.echoes(self.epoch())
-        })
+    /// Whether the box that says `word` is home.
+    fn is_home_of(&self, word: &Heartbeat) -> bool {
+        word.rank() > self.settings.rank()
     }
 
     fn remind(&mut self, news: News, now: Instant, actions: &mut Actions) {
@@ -200,10 +307,12 @@ impl Node {
     }
 }
 
-/// A home that has failed this often in a row has a fault that waiting does not mend.
+/// A peer that has failed this often in a row has a fault that waiting does not mend.
 pub const STAYS_MAX: u8 = 5;
 /// A stay of this many holds is no failed one: what ends it has another cause.
 const STAY: u32 = 10;
+/// The hold after a failed stay, where the configured one is shorter: doubled five times it is more than five minutes.
+const HOLD_MIN: Duration = Duration::from_secs(10);
 /// How often an operator is told what waits for a word.
 const REMINDER: Duration = Duration::from_secs(3_600);
 
@@ -212,45 +321,55 @@ mod tests {
     use super::*;
 
     const HOLD: Duration = Duration::from_secs(90);
+    const GIVEN: Stay = Stay::Given { ordered: false };
 
     #[test]
-    fn the_hold_counts_from_the_last_failure() {
+    fn home_must_be_well_for_the_whole_hold() {
         let mut failback = Failback::default();
-        assert_eq!(failback.due(HOLD, at(5)), at(5), "home never failed");
-        failback.observe(Home::Failing, at(10));
-        failback.observe(Home::Failing, at(60));
-        assert_eq!(failback.due(HOLD, at(60)), at(100));
-        failback.observe(Home::Gone, at(70));
-        failback.observe(Home::Gone, at(80));
-        failback.observe(Home::Well, at(81));
-        assert_eq!(failback.due(HOLD, at(81)), at(170));
+        assert_eq!(failback.due(Reason::Home, HOLD, at(5)), at(5), "home never failed");
+        failback.observe(false, false, at(10));
+        failback.observe(false, false, at(60));
+        failback.observe(true, false, at(61));
+        assert_eq!(failback.due(Reason::Home, HOLD, at(61)), at(150));
+        assert_eq!(failback.due(Reason::Claim, HOLD, at(61)), at(61), "it failed nobody");
     }
 
     #[test]
-    fn failed_stays_double_the_hold_and_lock_home_out() {
-        let mut failback = Failback::default();
-        for stay in 1..=STAYS_MAX {
-            assert!(!failback.locked_out());
-            failback.gave_back(at(1_000));
-            failback.took_over(true, HOLD, at(1_001));
-            assert_eq!(failback.hold(HOLD), HOLD * (1 << stay));
+    fn failed_stays_double_the_hold_of_every_reason_and_lock_the_peer_out() {
+        for hold in [HOLD, Duration::ZERO] {
+            let mut failback = Failback::default();
+            for stay in 1..=STAYS_MAX {
+                assert!(!failback.locked_out());
+                failback.stay = GIVEN;
+                failback.took_over(true, hold, at(1_000));
+                assert_eq!(failback.hold(hold), hold.max(HOLD_MIN) * (1 << stay));
+                let due = at(1_000) + failback.hold(hold);
+                assert_eq!(failback.due(Reason::Witness, hold, at(1_000)), due);
+            }
+            assert!(failback.locked_out());
+            failback.forgive();
+            assert_eq!(failback.hold(hold), hold);
         }
-        assert!(failback.locked_out());
-        failback.forgive();
-        assert_eq!(failback.hold(HOLD), HOLD);
     }
 
     #[test]
     fn a_stay_that_lasts_is_forgotten_and_one_that_ends_on_purpose_is_no_failure() {
-        let mut failback = Failback::default();
-        failback.gave_back(at(0));
+        let mut failback = Failback { stay: GIVEN, ..Failback::default() };
         failback.took_over(true, HOLD, at(10));
-        failback.gave_back(at(200));
+        failback.stay = GIVEN;
         failback.took_over(false, HOLD, at(300));
-        assert_eq!(failback.hold(HOLD), HOLD * 2);
-        failback.gave_back(at(400));
+        assert_eq!(failback.failed_stays(), 1);
+        failback.stay = GIVEN;
+        failback.observe(true, true, at(400));
         failback.took_over(true, HOLD, at(400 + 2 * 90 * 10));
-        assert_eq!(failback.hold(HOLD), HOLD);
+        assert_eq!(failback.failed_stays(), 0);
+    }
+
+    #[test]
+    fn a_start_that_hangs_for_long_is_no_stay() {
+        let mut failback = Failback { stay: GIVEN, ..Failback::default() };
+        failback.took_over(true, HOLD, at(1_000_000));
+        assert_eq!(failback.failed_stays(), 1);
     }
 
     fn at(seconds: u64) -> Instant {

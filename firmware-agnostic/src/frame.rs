@@ -16,12 +16,14 @@
 //!
 //! | version | tells, beyond the one before |
 //! |---|---|
-//! | 1 | who, epoch, role, rank, term, fitness, request, configuration, echo |
+//! | 1 | who, epoch, role, rank, term, fitness, request, configuration, the epoch that was heard; no longer understood |
 //! | 2 | whether the witness answers, whether the listener is being shot, which machine speaks |
+//! | 3 | the newest frame of the listener that was heard, on one link after the other, and how long ago |
 //!
 //! The pieces of letters ([`letter`](crate::letter)) travel in frames of the same form, whose first byte is no version of this list.
 
 use core::fmt;
+use core::time::Duration;
 
 use heapless::Vec;
 use hmac::{Hmac, KeyInit, Mac};
@@ -29,25 +31,26 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::heartbeat::Heartbeat;
+use crate::identity::LinkId;
 
-mod v1;
 mod v2;
+mod v3;
 
 /// A version of the protocol: the first byte of each frame.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
 pub enum Version {
-    /// The first.
-    One = 1,
     /// The second.
     Two = 2,
+    /// The third.
+    Three = 3,
 }
 
 impl Version {
     /// What a box speaks to a peer of which nothing is known yet.
-    pub const NEWEST: Self = Self::Two;
+    pub const NEWEST: Self = Self::Three;
     /// Those that a box understands.
-    pub const ALL: [Self; 2] = [Self::One, Self::Two];
+    pub const ALL: [Self; 2] = [Self::Two, Self::Three];
 
     /// The versions in which to say the `number`th word to a peer that speaks `self`.
     ///
@@ -74,14 +77,35 @@ pub struct Word {
     pub number: u32,
     /// The sentence.
     pub heartbeat: Heartbeat,
+    /// The newest frame of the listener that the speaker has heard, from version 3 on.
+    pub echo: Option<Echo>,
+}
+
+/// What a box says of a frame that it has heard.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Echo {
+    /// The link by which it came.
+    pub link: LinkId,
+    /// The low 24 bits of its number.
+    pub number: u32,
+    /// How long ago it came, in units of [`HELD`] rounded down; 255 is that or longer.
+    pub held: u8,
+}
+
+impl Echo {
+    /// The echo of the frame `number`, which came by `link` so long ago.
+    pub fn new(link: LinkId, number: u32, held: Duration) -> Self {
+        let held = u8::try_from(held.as_micros() / HELD.as_micros()).unwrap_or(u8::MAX);
+        Self { link, number: number & NUMBER_MAX, held }
+    }
 }
 
 /// Writes the frame that says `word`. What its version has no words for stays unsaid.
 pub fn encode(word: &Word, keys: &Keys, pair: PairId) -> Frame {
     let mut buffer = [0; BODY_MAX];
     let body = match word.version {
-        Version::One => postcard::to_slice(&v1::Body::from(word), &mut buffer),
         Version::Two => postcard::to_slice(&v2::Body::from(word), &mut buffer),
+        Version::Three => postcard::to_slice(&v3::Body::from(word), &mut buffer),
     };
     let body = body.expect("BODY_MAX holds the largest body");
     seal(word.version as u8, body, keys, pair, &[])
@@ -95,8 +119,8 @@ pub fn encode(word: &Word, keys: &Keys, pair: PairId) -> Frame {
 pub fn decode(frame: &[u8], keys: &Keys, pair: PairId) -> Result<Word, FrameError> {
     let (version, body) = unseal(frame, keys, pair, &[], Version::from_byte)?;
     let read = match version {
-        Version::One => whole::<v1::Body>(body).map(Word::from),
         Version::Two => whole::<v2::Body>(body).and_then(|body| Word::try_from(body).ok()),
+        Version::Three => whole::<v3::Body>(body).and_then(|body| Word::try_from(body).ok()),
     };
     read.ok_or(FrameError::Malformed)
 }
@@ -375,5 +399,9 @@ const HEADER: usize = 4;
 const TAG: usize = 16;
 /// What is left for what a frame says.
 pub(crate) const BODY_MAX: usize = FRAME_MAX - HEADER - TAG;
+/// The unit in which a box tells how long ago it has heard what it echoes.
+pub const HELD: Duration = Duration::from_millis(4);
+/// An echo has the low bits of a number only: they begin anew after more than a month of heartbeats.
+pub(crate) const NUMBER_MAX: u32 = 0xff_ffff;
 /// One word in so many is said in the newest version as well.
 const TRY: u32 = 16;

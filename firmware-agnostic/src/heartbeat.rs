@@ -64,9 +64,31 @@ pub struct Epoch {
     pub change: u32,
 }
 
-/// Names one life of a supervisor: random, and without order.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+/// Names one life of a supervisor: its number in the life of the box, and two random bytes.
+///
+/// The random bytes tell lives apart whose number is the same because a journal was lost.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Boot(pub [u8; 4]);
+
+impl Boot {
+    /// The life that follows `before`.
+    #[must_use]
+    pub fn after(before: Self, random: [u8; 2]) -> Self {
+        let [high, low] = before.number().wrapping_add(1).to_be_bytes();
+        let [one, other] = random;
+        Self([high, low, one, other])
+    }
+
+    /// Whether this life began after `other`, if both belong to one box: half of the numbers lie ahead (RFC 1982).
+    pub const fn is_after(self, other: Self) -> bool {
+        matches!(self.number().wrapping_sub(other.number()), 1..0x8000)
+    }
+
+    const fn number(self) -> u16 {
+        let [high, low, ..] = self.0;
+        u16::from_be_bytes([high, low])
+    }
+}
 
 /// The number of the last takeover in the life of the pair.
 #[derive(
@@ -90,9 +112,10 @@ impl Rank {
 }
 
 /// What a box is.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum Role {
     /// Just born: lets go of what an earlier life may have left, then listens.
+    #[default]
     Init,
     /// Holds nothing, and is ready to.
     Standby,

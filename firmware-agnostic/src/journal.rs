@@ -7,11 +7,12 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::heartbeat::{Asks, Fingerprint, Role, Term};
+use crate::heartbeat::{Asks, Boot, Fingerprint, Role, Term};
 use crate::time::Instant;
 
-/// What a box wants to know after a power cut.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+/// What a box wants to know after a power cut, or after the death of its supervisor.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Journal {
     /// The last takeover that this box made or heard of.
     pub term: Term,
@@ -25,6 +26,19 @@ pub struct Journal {
     pub fenced: bool,
     /// An operator's order that is to outlive the supervisor.
     pub order: Option<Standing>,
+    /// The life that has written this.
+    pub life: Boot,
+    /// The newest life of the peer that was echoed; nothing but zeros if none was.
+    pub peer_life: Boot,
+    /// That life had heard the one that has written this, so that it might shoot.
+    pub armed: bool,
+    /// How often in a row the peer has failed the resources that were given to it.
+    pub failed_stays: u8,
+    /// When the peer is to get its power back.
+    pub power_on: Option<Instant>,
+    /// The kernel runs on that ran when this was written. Not stored: reading finds it out.
+    #[serde(skip)]
+    pub this_boot: bool,
 }
 
 /// An order that stands.
@@ -47,11 +61,36 @@ pub enum End {
     At(Instant),
 }
 
+impl Standing {
+    /// When it ends, where that is a time.
+    pub(crate) const fn ends_at(&mut self) -> Option<&mut Instant> {
+        match &mut self.until {
+            End::At(at) => Some(at),
+            End::Resume | End::Reboot => None,
+        }
+    }
+
+    /// A box that was to keep the resources, and had to boot, earns them anew.
+    fn outlives_a_boot(&self) -> bool {
+        self.asks != Asks::Claim
+    }
+}
+
 impl Journal {
     /// What is left of it after a boot of the kernel.
     #[must_use]
     pub fn after_a_boot(self) -> Self {
-        Self { order: self.order.filter(|order| order.until == End::Resume), ..self }
+        let order =
+            self.order.filter(|order| order.until == End::Resume && order.outlives_a_boot());
+        // The clock began anew: what was to come at a time is due.
+        let power_on = self.power_on.map(|_| Instant::default());
+        Self { order, power_on, this_boot: false, ..self }
+    }
+
+    /// All that it knows the time of.
+    pub(crate) fn instants(&mut self) -> impl Iterator<Item = &mut Instant> {
+        let order = self.order.iter_mut().filter_map(Standing::ends_at);
+        order.chain(&mut self.power_on)
     }
 
     /// The bytes of entry `number`, and the place in the file that they belong to. `kernel` names the boot of the kernel.
@@ -69,9 +108,10 @@ impl Journal {
     pub fn decode(file: &[u8], kernel: Fingerprint) -> Option<(u32, Self)> {
         let entries = file.as_chunks::<PLACE>().0.iter().take(PLACES).filter_map(|bytes| {
             let (head, checksum) = bytes.split_at(PLACE - CHECKSUM);
-            let whole = sum(head) == *checksum;
-            let (entry, _) = postcard::take_from_bytes::<Entry>(head).ok()?;
-            (whole && entry.magic == MAGIC).then_some(entry)
+            if sum(head) != *checksum {
+                return None;
+            }
+            Entry::read(head)
         });
         // The numbers of the two places follow each other, also where they begin anew.
         let newest =
@@ -79,8 +119,8 @@ impl Journal {
                 |one, other| if one.number.wrapping_sub(other.number) == 1 { one } else { other },
             )?;
         let runs_on = newest.kernel == kernel && kernel != Fingerprint::default();
-        let journal = if runs_on { newest.journal } else { newest.journal.after_a_boot() };
-        Some((newest.number, journal))
+        let journal = Self { this_boot: true, ..newest.journal };
+        Some((newest.number, if runs_on { journal } else { journal.after_a_boot() }))
     }
 }
 
@@ -90,6 +130,44 @@ struct Entry {
     number: u32,
     kernel: Fingerprint,
     journal: Journal,
+}
+
+impl Entry {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        match *bytes.first_chunk()? {
+            MAGIC => Some(postcard::take_from_bytes::<Self>(bytes).ok()?.0),
+            v2::MAGIC => Some(postcard::take_from_bytes::<v2::Entry>(bytes).ok()?.0.into()),
+            _ => None,
+        }
+    }
+}
+
+/// The format of the release before, which is read and not written.
+mod v2 {
+    use super::{Deserialize, Fingerprint, Journal, Role, Standing, Term};
+
+    #[derive(Deserialize)]
+    pub(super) struct Entry {
+        _magic: [u8; 4],
+        number: u32,
+        kernel: Fingerprint,
+        term: Term,
+        role: Role,
+        clean: bool,
+        peer: Option<Role>,
+        fenced: bool,
+        order: Option<Standing>,
+    }
+
+    impl From<Entry> for super::Entry {
+        fn from(old: Entry) -> Self {
+            let Entry { number, kernel, term, role, clean, peer, fenced, order, .. } = old;
+            let journal = Journal { term, role, clean, peer, fenced, order, ..Journal::default() };
+            Self { magic: super::MAGIC, number, kernel, journal }
+        }
+    }
+
+    pub(super) const MAGIC: [u8; 4] = *b"2bj2";
 }
 
 const fn place(number: u32) -> usize {
@@ -108,7 +186,7 @@ pub const FILE: usize = PLACES * PLACE;
 const PLACES: usize = 2;
 const CHECKSUM: usize = 4;
 /// Names the format with its version.
-const MAGIC: [u8; 4] = *b"2bj2";
+const MAGIC: [u8; 4] = *b"2bj3";
 
 #[cfg(test)]
 mod tests {
@@ -159,6 +237,32 @@ mod tests {
         assert_eq!(Journal::decode(&file, KERNEL), None);
     }
 
+    /// The bytes are those that the release before has written.
+    #[test]
+    fn the_format_of_the_release_before_is_read() {
+        let mut file = [0; FILE];
+        let entry = [
+            &b"2bj2\x07"[..],
+            &KERNEL.0,
+            // Term 9, active, not clean, the peer standby, not fenced, told to stand by for good.
+            &[9, 4, 0, 1, 1, 0, 1, 2, 0],
+        ];
+        let entry = entry.concat();
+        file[PLACE..PLACE + entry.len()].copy_from_slice(&entry);
+        let (head, checksum) = file[PLACE..].split_at_mut(PLACE - CHECKSUM);
+        checksum.copy_from_slice(&sum(head));
+        let (number, journal) = Journal::decode(&file, KERNEL).expect("it is whole");
+        assert_eq!((number, journal.term, journal.role), (7, Term(9), Role::Active));
+        let order = Standing { asks: Asks::Standby, until: End::Resume };
+        assert_eq!((journal.order, journal.this_boot, journal.armed), (Some(order), true, false));
+    }
+
+    #[test]
+    fn an_order_to_serve_does_not_outlive_a_boot() {
+        let order = Some(Standing { asks: Asks::Claim, until: End::Resume });
+        assert_eq!(Journal { order, ..journal(1) }.after_a_boot().order, None);
+    }
+
     #[test]
     fn an_order_stands_as_long_as_it_was_to() {
         let ends = [End::Resume, End::Reboot, End::At(Instant::from_millis(1))];
@@ -171,8 +275,13 @@ mod tests {
                 let (mut file, journal) = ([0; FILE], Journal { order, ..journal(7) });
                 let (at, bytes) = journal.encode(7, written);
                 file[at..at + PLACE].copy_from_slice(&bytes);
-                let stands = until == End::Resume || (written, read) == (KERNEL, KERNEL);
-                let expected = Journal { order: order.filter(|_| stands), ..journal };
+                let runs_on = (written, read) == (KERNEL, KERNEL);
+                let expected = Journal {
+                    order: order.filter(|_| until == End::Resume || runs_on),
+                    power_on: if runs_on { journal.power_on } else { Some(Instant::default()) },
+                    this_boot: runs_on,
+                    ..journal
+                };
                 assert_eq!(Journal::decode(&file, read), Some((7, expected)), "{until:?}");
             }
         }
@@ -194,6 +303,12 @@ mod tests {
                 asks: Asks::Maintenance,
                 until: End::At(Instant::from_micros(u64::MAX)),
             }),
+            life: Boot([7; 4]),
+            peer_life: Boot([8; 4]),
+            armed: true,
+            failed_stays: 5,
+            power_on: Some(Instant::from_micros(u64::MAX)),
+            this_boot: true,
         }
     }
 

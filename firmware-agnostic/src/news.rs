@@ -24,7 +24,10 @@ pub enum News {
     /// This box did not run for a while.
     Stalled(Duration),
     /// The peer's power was ordered off.
-    Shooting,
+    Shooting {
+        /// As a drill, after which it gets its power back.
+        drill: bool,
+    },
     /// The peer's power was seen off.
     Fenced,
     /// The peer's power could not be seen off.
@@ -36,6 +39,8 @@ pub enum News {
     },
     /// The peer's power could not be seen off, as an operator wants, and the peer talks.
     NotFenced,
+    /// A shot was called off, and the peer's power is on.
+    CalledOff,
     /// The peer says that it has ordered the power of this box off.
     ShotAt,
     /// The peer talks, and a device says that its power is off.
@@ -46,10 +51,29 @@ pub enum News {
     Line(LinkId, bool),
     /// The peer is silent, and its power is on or unknown, and this box may not shoot.
     Waiting,
+    /// The same, though it is to shoot after boot: this is missing for it.
+    WaitingUnarmed(Unarmed),
+    /// The peer talks, and does not hear this box.
+    PeerDeaf,
+    /// Two machines speak under the name of the peer.
+    Twins(LinkId),
+    /// The resources should go to the peer by order, and the gate keeps them here.
+    GateKeeps,
+    /// The peer did not take what this box gave it by order: this box serves until the peer can.
+    TakenBack,
+    /// The peer is to get its power back.
+    PoweringOn,
+    /// The peer's power could not be switched on.
+    PowerOnFailed {
+        /// The next try comes after this time.
+        again: Duration,
+    },
     /// A resource failed, and is started again.
     Restarting(ResourceId),
     /// A resource failed, and is left as it is.
     Ignored(ResourceId),
+    /// A resource that does not run here could not be started now, or could again.
+    Startable(ResourceId, bool),
     /// A resource failed too often.
     TooOften(ResourceId),
     /// A resource failed too often, and is started again because nobody else could serve.
@@ -80,7 +104,22 @@ pub enum News {
         role: Role,
         /// It was told to leave.
         clean: bool,
+        /// The kernel runs on.
+        this_boot: bool,
     },
+}
+
+/// What a box lacks that is to shoot after boot a peer that it has not heard (`fencing.at_boot`).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Unarmed {
+    /// No journal tells that the peer had heard this box before.
+    NotHeardBefore,
+    /// Its own fence device has not told how its power was last lost.
+    LossUnknown,
+    /// Its feed had failed or a person switched it on, so that nobody knows whether it was shot before.
+    LossUnclear,
+    /// It was shot.
+    Shot,
 }
 
 /// How much a piece of news matters.
@@ -193,6 +232,13 @@ impl News {
             | Self::LockedOut
             | Self::Frozen(_)
             | Self::Waiting
+            | Self::WaitingUnarmed(_)
+            | Self::PeerDeaf
+            | Self::Startable(_, false)
+            | Self::Twins(_)
+            | Self::GateKeeps
+            | Self::TakenBack
+            | Self::PowerOnFailed { .. }
             | Self::ShotAt
             | Self::OffAndTalks
             | Self::TooOften(_)
@@ -202,8 +248,10 @@ impl News {
             | Self::ConfigDiffers => Weight::Error,
             Self::Late(_)
             | Self::Stalled(_)
-            | Self::Shooting
+            | Self::Shooting { .. }
             | Self::Fenced
+            | Self::CalledOff
+            | Self::PoweringOn
             | Self::Restarting(_)
             | Self::Ignored(_)
             | Self::Witness(false)
@@ -214,6 +262,7 @@ impl News {
             | Self::Witness(true)
             | Self::Line(_, true)
             | Self::HomeReady
+            | Self::Startable(_, true)
             | Self::OrderEnded
             | Self::LastLife { .. }
             | Self::PeerLeaves => Weight::Info,
@@ -232,6 +281,7 @@ struct Line<'n> {
 }
 
 impl Display for Line<'_> {
+    #[expect(clippy::too_many_lines, reason = "one sentence for each piece of news")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.names;
         let peer = names.peer();
@@ -247,7 +297,7 @@ impl Display for Line<'_> {
             News::Stalled(time) => {
                 write!(f, "this box did not run for {}: listening again before acting", Time(*time))
             }
-            News::Shooting => write!(f, "ordering the power of {peer} off"),
+            News::Shooting { .. } => write!(f, "ordering the power of {peer} off"),
             News::Fenced => write!(f, "{peer} is fenced: its power was seen off"),
             News::FenceFailed { again, serves } => {
                 write!(f, "{peer} could not be fenced: trying again in {}", Time(*again))?;
@@ -256,6 +306,31 @@ impl Display for Line<'_> {
                 }
                 write!(f, "; nothing starts here: say twobox confirm {peer} if it is off")
             }
+            News::CalledOff => write!(f, "the shot at {peer} was called off, and its power is on"),
+            News::PoweringOn => write!(f, "ordering the power of {peer} on"),
+            News::PowerOnFailed { again } => write!(
+                f,
+                "the power of {peer} could not be switched on: trying again in {}; or do it by hand",
+                Time(*again)
+            ),
+            News::PeerDeaf => write!(
+                f,
+                "{peer} talks, and does not hear this box: mend the direction from this box to {peer}"
+            ),
+            News::Twins(link) => write!(
+                f,
+                "two machines say on link {} that they are {peer}: nothing starts on their word; take one away, and \
+                 say twobox confirm {peer} if the other one is off",
+                names.link(*link)
+            ),
+            News::GateKeeps => write!(
+                f,
+                "{peer} is told to take over, and a gate keeps the resources here: they move when it opens"
+            ),
+            News::TakenBack => write!(
+                f,
+                "{peer} did not take over: this box serves until {peer} can; its order to stand by stands"
+            ),
             News::NotFenced => write!(f, "{peer} is not fenced, and talks: look at its device"),
             News::ShotAt => {
                 write!(f, "{peer} is cutting the power of this box: this box resets itself at once")
@@ -284,18 +359,24 @@ impl Display for Line<'_> {
             News::PeerLeaves => write!(f, "{peer} leaves: it holds nothing, and will be silent"),
             News::NobodyServes => write!(
                 f,
-                "{peer} is gone and nobody serves: this box is kept from it, by an operator or by a failure; \
-                 say twobox resume or twobox clear"
+                "nobody serves: neither this box nor {peer} may, by an operator's order or because a resource failed; say \
+                 twobox resume or twobox clear"
             ),
-            News::Waiting => write!(
-                f,
-                "{peer} was not heard since boot, and its power is not seen off: nothing starts here; \
-                 look at it, and say twobox confirm {peer} if it is off"
-            ),
+            News::Waiting | News::WaitingUnarmed(_) => {
+                write!(
+                    f,
+                    "{peer} was not heard since boot, and its power is not seen off: nothing starts here; "
+                )?;
+                if let News::WaitingUnarmed(unarmed) = self.news {
+                    write!(f, "it is not shot, because {unarmed}; ")?;
+                }
+                write!(f, "look at it, and say twobox confirm {peer} if it is off")
+            }
             News::Restarting(resource)
             | News::Ignored(resource)
             | News::TooOften(resource)
             | News::Insisting(resource)
+            | News::Startable(resource, _)
             | News::StopFailed(resource)
             | News::Leftover(resource)
             | News::Frozen(resource) => {
@@ -322,13 +403,30 @@ impl Display for Line<'_> {
                 "{peer} is home, and has failed too often to be trusted: mend it, then say twobox failback or resume"
             ),
             News::OrderEnded => f.write_str("the time of the operator's order is over"),
-            News::LastLife { role, clean: true } => {
-                write!(f, "the last life of this box ended in order, as {role}")
+            News::LastLife { role, clean: true, .. } => {
+                write!(f, "before this start twobox had ended in order, as {role}")
             }
-            News::LastLife { role, clean: false } => {
-                write!(f, "the last life of this box ended without warning, as {role}")
+            News::LastLife { role, this_boot: true, .. } => {
+                write!(f, "twobox was started again, and was {role} before")
+            }
+            News::LastLife { role, .. } => {
+                write!(
+                    f,
+                    "before this boot twobox had not ended in order (crash or power cut), as {role}"
+                )
             }
         }
+    }
+}
+
+impl Display for Unarmed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotHeardBefore => "no journal says that it had heard this box",
+            Self::LossUnknown => "the BMC of this box does not tell how its power was last lost",
+            Self::LossUnclear => "this box was off, and it may have been shot before",
+            Self::Shot => "this box was shot",
+        })
     }
 }
 
@@ -351,6 +449,10 @@ impl Line<'_> {
         match self.news {
             News::Restarting(_) => f.write_str("failed: starting it again"),
             News::Ignored(_) => f.write_str("failed: left as it is"),
+            News::Startable(_, true) => f.write_str("could be started here again"),
+            News::Startable(_, false) => {
+                f.write_str("could not be started here: this box is not fit")
+            }
             News::TooOften(_) => f.write_str("failed too often here"),
             News::Insisting(_) => {
                 write!(f, "failed too often here, and {peer} cannot serve: starting it again")
@@ -374,7 +476,9 @@ impl Cause {
             Self::Boot => f.write_str("booted"),
             Self::Heard => write!(f, "heard {peer}"),
             Self::HeardAgain => write!(f, "heard {peer} again"),
-            Self::NotHeard(time) => write!(f, "{peer} not heard for {} after boot", Time(*time)),
+            Self::NotHeard(time) => {
+                write!(f, "{peer} not heard for {} since the start", Time(*time))
+            }
             Self::Silent(links, time) => {
                 f.write_str("silent")?;
                 for (place, link) in links.iter().enumerate() {

@@ -30,19 +30,22 @@
 //! 2. **Evidence.** Without the peer's word it starts only on evidence: the peer's power seen off, an operator.
 //! 3. **Commitment.** A shot that was ordered is waited for, and nothing starts on an order that is not confirmed.
 
+use core::time::Duration;
+
 use heapless::Vec;
 
 use crate::dark::Dark;
-use crate::failback::Failback;
+use crate::failback::{Failback, Reason};
 use crate::heartbeat::{Asks, Boot, Epoch, Heartbeat, Role, Term};
 use crate::identity::{LINKS_MAX, LinkId, ResourceId};
 use crate::journal::{End, Journal, Standing};
 use crate::news::{Cause, Change, News};
-use crate::order::{Order, Refusal};
-use crate::peer::Peer;
+use crate::order::{FenceMode, Order, Refusal, Until};
+use crate::peer::{Brought, Contact, Peer};
+use crate::reception::Heard;
 use crate::recovery::{OnFailure, Recovery, Verdict};
 use crate::settings::Settings;
-use crate::shot::{Belief, Past, Shot};
+use crate::shot::{LastLoss, Past, Shot};
 use crate::takeover::will_serve;
 use crate::time::{Instant, Timer, Timers};
 
@@ -50,13 +53,15 @@ use crate::time::{Instant, Timer, Timers};
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Event {
     /// A heartbeat came by a link.
-    Heartbeat(LinkId, Heartbeat),
+    Heartbeat(LinkId, Heard),
     /// The deadline that [`Node::next_deadline`] told has come.
     Timeout,
     /// The one answer to the question that was asked under this tag.
     Answer(Tag, Answer),
     /// A resource that should run does not, or could not be started again.
     ResourceFailed(ResourceId),
+    /// A resource that does not run here could not be started now, or could again.
+    Startable(ResourceId, bool),
     /// A resource closed the gate through which the resources go home, or opened it.
     Gate {
         /// They are to stay where they are.
@@ -66,14 +71,18 @@ pub enum Event {
     Order(Order),
     /// The line or carrier of a link is there, or is gone.
     Line(LinkId, bool),
-    /// The peer's power was seen off, twice, though nobody had asked.
-    SeenOff,
-    /// After that it was seen on.
+    /// The device that was told to fence under this tag is ready to cut the power, and waits for [`Action::Cut`].
+    Ready(Tag),
+    /// The peer's power was seen off, twice, though nobody had asked; first at this time.
+    SeenOff(Instant),
+    /// The peer's power was seen on, though nobody had asked.
     SeenOn,
+    /// A shot obliges this box to switch the peer on again, so long from now.
+    OwesPower(Duration),
     /// A witness answers, or none does.
     Witness(bool),
-    /// This box's own BMC knows whether its power was last cut by an order.
-    WasShot(bool),
+    /// This box's own fence device tells how the power of this box was last lost.
+    LastLoss(LastLoss),
 }
 
 /// What became of a question.
@@ -91,18 +100,33 @@ pub enum Answer {
     Stopped,
     /// To [`Action::Stop`]: this resource may still run.
     StopFailed(ResourceId),
-    /// To [`Action::LookAtPower`]: the peer's power is off.
-    PowerOff,
+    /// To [`Action::LookAtPower`]: the peer's power is off, read twice from one device. The first reading was answered at
+    /// this time.
+    PowerOff(Instant),
     /// To [`Action::LookAtPower`]: the peer's power is on.
     PowerOn,
     /// To [`Action::LookAtPower`]: the peer's power cannot be seen.
     PowerUnknown,
     /// To [`Action::LookAtPower`]: the same, and none of its devices has given any sign of life.
     PowerSilent,
-    /// To [`Action::Fence`]: the peer's power was seen off.
-    Fenced,
-    /// To [`Action::Fence`]: it was not.
+    /// To [`Action::Fence`]: the same.
+    Fenced(Instant),
+    /// To [`Action::Fence`]: it was not; or it was called off, and nothing more will come of it.
     FenceFailed,
+    /// To [`Action::PowerOn`]: the order was taken.
+    PoweredOn,
+    /// To [`Action::PowerOn`]: it was not.
+    PowerOnFailed,
+}
+
+impl Answer {
+    /// When the peer's power was first read as off.
+    pub const fn off_at(self) -> Option<Instant> {
+        match self {
+            Self::PowerOff(at) | Self::Fenced(at) => Some(at),
+            _ => None,
+        }
+    }
 }
 
 /// Something to be done.
@@ -120,8 +144,14 @@ pub enum Action {
     Restart(ResourceId),
     /// Read the peer's power. Asks.
     LookAtPower(Tag),
-    /// Cut the peer's power, and see it off. Asks.
+    /// Make ready to cut the peer's power, and tell [`Event::Ready`]; where it is off already, that is the answer. Asks.
     Fence(Tag),
+    /// Cut the power now, and see it off: the answer is that to [`Action::Fence`].
+    Cut(Tag),
+    /// Send nothing more. What was sent may still happen, and is waited for: the answer is that to [`Action::Fence`].
+    CallOff(Tag),
+    /// Switch the peer on. Asks.
+    PowerOn(Tag),
     /// Reset this box by all means.
     Reset,
     /// End: the peer knows, or is not there to know.
@@ -155,7 +185,6 @@ pub struct Node {
     pub(crate) boot: Boot,
     pub(crate) change: u32,
     pub(crate) role: Role,
-    pub(crate) asks: Asks,
     pub(crate) fit: bool,
     pub(crate) term: Term,
     pub(crate) cause: Cause,
@@ -165,6 +194,14 @@ pub struct Node {
     pub(crate) echoed: Option<Epoch>,
     pub(crate) recovery: Recovery,
     pub(crate) failback: Failback,
+    /// The operator's order that stands.
+    pub(crate) order: Option<Standing>,
+    /// It was told to leave.
+    pub(crate) leaving: bool,
+    /// It could not stop what it holds.
+    pub(crate) stuck: bool,
+    /// It leaves the resources to the peer, without an order.
+    pub(crate) yields: bool,
     /// What the last life may have left is to run on, if it is whole.
     pub(crate) adopts: bool,
     /// What an earlier life of the supervisor may have left is gone, or known.
@@ -173,24 +210,27 @@ pub struct Node {
     pub(crate) asked: Option<Tag>,
     pub(crate) shot: Shot,
     /// The shot under way is an operator's.
-    pub(crate) by_order: bool,
+    pub(crate) by_order: Option<FenceMode>,
+    pub(crate) questions: u32,
     pub(crate) tries: u8,
     pub(crate) dark: Dark,
+    /// The peer has echoed this life: this box may shoot.
+    pub(crate) armed: bool,
     /// Whether the network of this box is fine, as far as its witnesses tell.
     pub(crate) witness: bool,
     pub(crate) past: Past,
+    /// When the peer is to get its power back.
+    pub(crate) power_on: Option<Instant>,
     pub(crate) timers: Timers,
     /// What goes on for long has been told.
     pub(crate) told: bool,
-    /// The operator's order that outlives the supervisor.
-    pub(crate) standing: Option<Standing>,
-    recorded: Option<Journal>,
+    /// That nobody serves has been told.
+    pub(crate) unserved: bool,
+    pub(crate) recorded: Option<Journal>,
     /// What the last life of this box has left, until it is told.
-    last_life: Option<Journal>,
+    pub(crate) last_life: Option<Journal>,
     /// The machine with this box's name that was told of last.
     impostor: Option<Boot>,
-    /// Whether a fence device is believed that says off.
-    pub(crate) belief: Belief,
 }
 
 impl Node {
@@ -198,44 +238,53 @@ impl Node {
     ///
     /// `journal` is what its last life has left, if that can be read.
     pub fn new(settings: Settings, boot: Boot, journal: Option<Journal>, now: Instant) -> Self {
-        let peer = Peer::new(settings.timing, settings.links, boot, now);
+        let past = Past::of(journal);
+        let peer = Peer::new(settings.timing, settings.links, boot, past.peer_life(), now);
         let recovery = Recovery::new(&settings.resources);
-        let standing = journal.and_then(|journal| journal.order);
+        let last = journal.unwrap_or_default();
         let mut timers = Timers::default();
         timers.set(Timer::Keepalive, now);
-        if let Some(Standing { until: End::At(end), .. }) = standing {
+        if let Some(Standing { until: End::At(end), .. }) = last.order {
             timers.set(Timer::Order, end);
+        }
+        if let Some(at) = last.power_on {
+            timers.set(Timer::PowerOn, at.max(now));
         }
         Self {
             settings,
             boot,
             change: 0,
             role: Role::Init,
-            asks: standing.map_or(Asks::Nothing, |order| order.asks),
             fit: true,
-            term: journal.map(|journal| journal.term).unwrap_or_default(),
+            term: last.term,
             cause: Cause::Boot,
             since: now,
             peer,
             echoed: None,
             recovery,
-            failback: Failback::default(),
-            adopts: journal.is_some_and(|journal| journal.left_services()),
+            failback: Failback::resumed(last.failed_stays, now),
+            order: last.order,
+            leaving: false,
+            stuck: false,
+            yields: false,
+            adopts: last.left_services(),
             clean: false,
             asked: None,
             shot: Shot::None,
-            by_order: false,
+            by_order: None,
+            questions: 0,
             tries: 0,
             dark: Dark::default(),
+            armed: false,
             witness: true,
-            past: Past::of(journal),
+            past,
+            power_on: last.power_on,
             timers,
             told: false,
-            standing,
+            unserved: false,
             recorded: None,
             last_life: journal,
             impostor: None,
-            belief: Belief::default(),
         }
     }
 
@@ -258,12 +307,15 @@ impl Node {
                 let reply = self.on_order(order, now, actions);
                 act(actions, Action::Reply(reply));
             }
+            Event::Startable(resource, can) => self.on_startable(resource, can, actions),
             Event::Gate { closed } => self.failback.set_gate(closed),
             Event::Line(link, up) => self.on_line(link, up, actions),
-            Event::SeenOff => self.on_seen_off(now, actions),
-            Event::SeenOn => self.belief = Belief::Whole,
+            Event::Ready(tag) => self.on_ready(tag, now, actions),
+            Event::SeenOff(at) => self.on_polled_off(at, now, actions),
+            Event::SeenOn => self.peer.read_on(),
+            Event::OwesPower(after) => self.promise_power(now + after),
             Event::Witness(answers) => self.on_witness(answers, actions),
-            Event::WasShot(shot) => self.past.set_shot(shot),
+            Event::LastLoss(loss) => self.past.set_last_loss(loss),
             Event::Timeout => {}
         }
     }
@@ -276,9 +328,10 @@ impl Node {
     ) -> Actions {
         let mut actions = Actions::new();
         if let Some(journal) = self.last_life.take() {
-            tell(&mut actions, News::LastLife { role: journal.role, clean: journal.clean });
+            let Journal { role, clean, this_boot, .. } = journal;
+            tell(&mut actions, News::LastLife { role, clean, this_boot });
         }
-        let (change, asked, shot_at) = (self.change, self.asks, self.is_shot_at(now));
+        let (change, stuck, shot_at) = (self.change, self.stuck, self.is_shot_at(now));
         self.notice_lateness(now, &mut actions);
         what(self, &mut actions);
         self.decide(now, &mut actions);
@@ -286,14 +339,14 @@ impl Node {
         self.record(&mut actions);
         self.peer.review(now, |news| act(&mut actions, Action::Tell(news)));
         if self.change != change
-            || self.echoed != self.peer.epoch()
+            || self.has_news_of_the_peer(now)
             || self.timers.expired(Timer::Keepalive, now)
         {
             self.timers.set(Timer::Keepalive, now + self.settings.timing.keepalive());
-            self.echoed = self.peer.epoch();
+            self.echoed = self.peer.epoch(now);
             act(&mut actions, Action::Send(self.heartbeat(now)));
         }
-        let stuck = self.asks == Asks::Fence && asked != Asks::Fence;
+        let stuck = self.stuck && !stuck;
         let is_shot_at = self.is_shot_at(now) && !shot_at;
         if is_shot_at {
             tell(&mut actions, News::ShotAt);
@@ -305,6 +358,12 @@ impl Node {
         self.decide_leaving(now, &mut actions);
         self.timers.drop_expired(now, Timer::Keepalive);
         actions
+    }
+
+    /// Whether the peer should know at once what was heard of it. A life that is not proven could be a flood of recordings.
+    fn has_news_of_the_peer(&self, now: Instant) -> bool {
+        let epoch = self.peer.epoch(now);
+        self.echoed != epoch && (self.echoed.is_none() || self.peer.word(now).is_some())
     }
 
     /// When [`Event::Timeout`] is wanted, unless something happens before.
@@ -324,10 +383,10 @@ impl Node {
             fit: self.fit,
             witness: self.witness,
             shoots: self.shoots(),
-            asks: self.asks,
+            asks: self.asks(),
             config: self.settings.config,
             system: self.settings.system,
-            heard: self.peer.epoch(),
+            heard: self.peer.epoch(now),
             hears: self.peer.hears(now),
         }
     }
@@ -357,9 +416,14 @@ impl Node {
         (self.cause, self.since)
     }
 
-    /// What this box asks of the peer.
-    pub const fn asks(&self) -> Asks {
-        self.asks
+    /// When the peer is to get its power back.
+    pub const fn power_on(&self) -> Option<Instant> {
+        self.power_on
+    }
+
+    /// The operator's order that stands.
+    pub const fn order(&self) -> Option<Standing> {
+        self.order
     }
 
     /// Whether no resource has failed too often here.
@@ -397,53 +461,67 @@ impl Node {
         self.timers.get(timer)
     }
 
-    fn on_heartbeat(
-        &mut self,
-        link: LinkId,
-        heartbeat: Heartbeat,
-        now: Instant,
-        actions: &mut Actions,
-    ) {
+    fn on_heartbeat(&mut self, link: LinkId, heard: Heard, now: Instant, actions: &mut Actions) {
+        let heartbeat = heard.heartbeat;
         if heartbeat.from == self.settings.me {
-            // What comes back from a network is dropped in silence; another boot is another box.
+            // What comes back from a network is dropped in silence; another boot is another box, or a recording of this
+            // one, and no sign that the peer lives.
             let boot = heartbeat.epoch.boot;
-            if boot != self.boot {
-                self.peer.lives(link, now);
-                // Once for each life of it, whatever else there is to tell.
-                if self.impostor.replace(boot) != Some(boot) {
-                    tell(actions, News::Impostor(link));
-                }
+            if boot != self.boot && self.impostor.replace(boot) != Some(boot) {
+                tell(actions, News::Impostor(link));
             }
             return;
         }
         self.told &= self.peer.word(now).is_none();
         let (left, differs) = (self.peer.left(), self.config_differs());
-        let held = self.peer.word(now).is_some_and(|word| word.role.holds_resources());
-        if self.peer.heard(link, heartbeat, self.epoch(), now) {
-            // What an earlier boot of the peer has echoed is not to be believed of this one.
-            self.change += 1;
+        let before = self.peer.word(now).map(|word| (word.role.holds_resources(), word.asks));
+        let doubled = self.peer.is_doubled(now);
+        match self.peer.heard(link, heard, self.epoch(), now) {
+            Brought::Word => {}
+            // What an earlier life of the peer has echoed is not to be believed of this one.
+            Brought::NewLife => self.change += 1,
+            Brought::Twins => {
+                self.change += 1;
+                if !doubled {
+                    tell(actions, News::Twins(link));
+                }
+            }
+            Brought::Lie => tell(actions, News::OffAndTalks),
+        }
+        let Some(word) = self.peer.word(now).copied() else { return };
+        self.armed = true;
+        if self.power_on.is_some_and(|at| at <= now) {
+            // It has its power.
+            self.on_power_on(true, actions);
         }
         if self.peer.left() && !left {
             tell(actions, News::PeerLeaves);
         }
-        let holds = self.peer.word(now).is_some_and(|word| word.role.holds_resources());
-        if self.role.holds_resources() && held && !holds {
-            // Whoever was told last by the peer must be told again.
+        let holds = word.role.holds_resources();
+        if self.role.holds_resources() && before.is_some_and(|(held, _)| held) && !holds {
+            // The neighbours that the peer told last must be told again.
             act(actions, Action::Announce);
         }
-        // Whoever may hold from before the peer's last takeover must not take that for its own.
+        if word.asks == Asks::Claim && before.is_none_or(|(_, asks)| asks != Asks::Claim) {
+            self.failback.forgive();
+        }
+        // A box that may hold from before the peer's last takeover must not take that for its own.
         if !self.role.holds_resources() && !self.adopts {
-            self.term = self.term.max(heartbeat.term);
+            self.term = self.term.max(word.term);
         }
         if self.config_differs() && !differs {
             tell(actions, News::ConfigDiffers);
         }
     }
 
-    /// Whether the peer says that it has ordered the power of this boot of this box off. What keeps a box in its init
+    /// Whether the peer says that it has ordered the power of this life of this box off. What keeps a box in its init
     /// is not cured by a reset of its own.
     fn is_shot_at(&self, now: Instant) -> bool {
-        let shoots = self.peer.word(now).is_some_and(|word| word.shoots && self.hears_me(word));
+        // A peer that shoots is often deaf.
+        let shoots = match self.peer.contact(now) {
+            Contact::Heard(word) | Contact::Deaf(word) => word.shoots && self.hears_me(word),
+            Contact::Silent => false,
+        };
         shoots && self.role != Role::Init
     }
 
@@ -464,11 +542,35 @@ impl Node {
     }
 
     /// Ends an order whose time is over.
-    fn end_order(&mut self, now: Instant, actions: &mut Actions) {
+    fn end_order_in_time(&mut self, now: Instant, actions: &mut Actions) {
         if self.timers.expired(Timer::Order, now) {
             tell(actions, News::OrderEnded);
-            self.standing = None;
-            self.ask(Asks::Nothing);
+            self.end_order();
+        }
+    }
+
+    /// The peer gets its power back then.
+    pub(crate) fn promise_power(&mut self, at: Instant) {
+        self.power_on = Some(at);
+        self.timers.set(Timer::PowerOn, at);
+    }
+
+    /// Switches the peer on when it is time, until a device takes the order or the peer is heard.
+    fn keep_promise(&mut self, now: Instant, actions: &mut Actions) {
+        let busy = self.shot.is_under_way() || matches!(self.shot, Shot::Looking(_));
+        if self.power_on.is_some() && self.timers.expired(Timer::PowerOn, now) && !busy {
+            tell(actions, News::PoweringOn);
+            act(actions, Action::PowerOn(POWER_ON));
+            self.timers.set(Timer::PowerOn, now + POWER_ON_AGAIN);
+        }
+    }
+
+    fn on_power_on(&mut self, taken: bool, actions: &mut Actions) {
+        if taken {
+            self.power_on = None;
+            self.timers.stop(Timer::PowerOn);
+        } else if self.power_on.is_some() {
+            tell(actions, News::PowerOnFailed { again: POWER_ON_AGAIN });
         }
     }
 
@@ -497,18 +599,21 @@ impl Node {
                     self.on_group(answer, now, actions);
                 }
             }
-            Answer::PowerOff | Answer::PowerOn | Answer::PowerUnknown | Answer::PowerSilent => {
+            Answer::PowerOff(_) | Answer::PowerOn | Answer::PowerUnknown | Answer::PowerSilent => {
                 if self.shot == Shot::Looking(tag) {
                     // A device that refuses has power, and so may the peer.
                     self.dark.mute = answer == Answer::PowerSilent;
                     self.dark.unseen = self.dark.mute || answer == Answer::PowerUnknown;
-                    self.on_power(answer == Answer::PowerOff, now, actions);
+                    self.on_power(answer.off_at(), now, actions);
                 }
             }
-            Answer::Fenced | Answer::FenceFailed => {
-                if self.shot == Shot::Ordered(tag) {
-                    self.on_shot(answer == Answer::Fenced, now, actions);
+            Answer::Fenced(_) | Answer::FenceFailed => {
+                if self.shot.is_under_way() && self.shot.tag() == Some(tag) {
+                    self.on_shot(answer.off_at(), now, actions);
                 }
+            }
+            Answer::PoweredOn | Answer::PowerOnFailed => {
+                self.on_power_on(answer == Answer::PoweredOn, actions);
             }
         }
     }
@@ -520,14 +625,16 @@ impl Node {
                 self.clean = true;
                 self.come_loose();
                 self.peer.listen_from(now);
-                self.timers.set(Timer::Initdead, now + self.settings.timing.initdead());
+                // A peer that boots together with this box takes its time; one that ran is heard soon.
+                let timing = &self.settings.timing;
+                let listens = if self.past.ran() { timing.deadtime() } else { timing.initdead() };
+                self.timers.set(Timer::Initdead, now + listens);
             }
             (Role::Starting, Answer::Started) => {
                 self.enter(Role::Active, Cause::Started, now, actions);
             }
             (Role::Starting, Answer::StartFailed(resource)) => {
                 self.recovery.start_failed(resource, now);
-                self.drop_claim();
                 self.stop(Cause::StartFailed(resource), now, actions);
             }
             (Role::Stopping, Answer::Stopped) => {
@@ -553,7 +660,7 @@ impl Node {
         if self.role == Role::Stopping {
             return;
         }
-        if self.asks == Asks::Maintenance {
+        if self.asks() == Asks::Maintenance {
             tell(actions, News::Frozen(resource));
             self.recovery.freeze(resource);
             return;
@@ -564,15 +671,15 @@ impl Node {
             Verdict::Restarted => tell(actions, News::Restarting(resource)),
             Verdict::TooOften(OnFailure::Fence) if holds => {
                 tell(actions, News::TooOften(resource));
-                self.ask(Asks::Fence);
+                self.request(|node| node.stuck = true);
             }
-            Verdict::TooOften(on_failure) if holds && self.peer_can_serve(now) => {
+            Verdict::TooOften(on_failure)
+                if holds && self.move_away(Reason::Failure(resource), now, actions).is_ok() =>
+            {
                 tell(actions, News::TooOften(resource));
-                self.drop_claim();
                 if on_failure == OnFailure::Standby {
-                    self.ask(Asks::Standby);
+                    self.stand(Asks::Standby, Until::Reboot, now);
                 }
-                self.stop(Cause::ResourceFailed(resource), now, actions);
             }
             Verdict::TooOften(_) => {
                 tell(actions, News::Insisting(resource));
@@ -582,9 +689,16 @@ impl Node {
         self.refit();
     }
 
+    fn on_startable(&mut self, resource: ResourceId, can: bool, actions: &mut Actions) {
+        if self.recovery.set_startable(resource, can) {
+            tell(actions, News::Startable(resource, can));
+            self.refit();
+        }
+    }
+
     /// Meets what failed in maintenance when that is over; what finds no room is met in the next step.
     fn thaw(&mut self, now: Instant, actions: &mut Actions) {
-        while self.asks != Asks::Maintenance
+        while self.asks() != Asks::Maintenance
             && actions.len() < ACTIONS_MAX / 2
             && let Some(resource) = self.recovery.thaw()
         {
@@ -595,37 +709,41 @@ impl Node {
     /// Does what the role demands, now that everything has been taken in.
     fn decide(&mut self, now: Instant, actions: &mut Actions) {
         self.recovery.forget(now);
-        self.end_order(now, actions);
+        self.end_order_in_time(now, actions);
         self.thaw(now, actions);
-        self.pardon(now);
+        self.grant_retry(now);
         self.refit();
-        self.watch_home(now);
+        self.watch_peer(now);
         self.watch_dark(now, actions);
+        self.call_off_unwanted(now, actions);
         match self.role {
             Role::Init => self.decide_init(now, actions),
             Role::Standby => self.decide_standby(now, actions),
             Role::Fencing => self.decide_fencing(now, actions),
             Role::Starting | Role::Active => self.decide_serving(now, actions),
-            Role::Failed if self.fit && self.asks != Asks::Maintenance => {
+            Role::Failed if self.fit && self.asks() != Asks::Maintenance => {
                 self.enter(Role::Standby, Cause::Recovered, now, actions);
             }
             Role::Stopping => self.stop_again(now, actions),
             Role::Failed => {}
         }
+        self.watch_service(now, actions);
+        if self.role != Role::Init && self.peer.is_deaf(now) {
+            self.tell_once(News::PeerDeaf, actions);
+        }
+        self.keep_promise(now, actions);
     }
 
     /// A box that cannot release asks to be fenced, because it must not be trusted with having released.
     fn stick(&mut self, now: Instant) {
-        self.ask(Asks::Fence);
+        self.request(|node| node.stuck = true);
         let pause = self.pause();
         self.timers.set(Timer::Pardon, now + pause);
     }
 
     fn come_loose(&mut self) {
         self.tries = 0;
-        if self.asks == Asks::Fence {
-            self.ask(Asks::Nothing);
-        }
+        self.request(|node| node.stuck = false);
     }
 
     /// Tries again what could not be stopped, for as long as this box is neither reset nor fenced.
@@ -648,39 +766,21 @@ impl Node {
             self.stop(Cause::DualActive, now, actions);
             return;
         }
-        if self.asks == Asks::Maintenance {
+        if self.asks() == Asks::Maintenance {
             self.timers.stop(Timer::Failback);
             return;
         }
         self.decide_shot(now, actions);
         // Nothing is given to a peer whose power is being cut.
-        if self.role != Role::Active || matches!(self.shot, Shot::Ordered(_)) {
-            return;
-        }
-        if let Some(cause) = word.and_then(|word| self.gives_way(&word)) {
-            self.ask(Asks::HandOver);
-            self.stop(cause, now, actions);
-            return;
-        }
-        self.decide_failback(now, actions);
-    }
-
-    /// Why this box should let the peer serve, which could, and knows that this box serves.
-    fn gives_way(&self, word: &Heartbeat) -> Option<Cause> {
-        let ready = will_serve(word) && word.echoes(self.epoch());
-        let sees_more = word.witness && !self.witness;
-        match word.asks {
-            _ if !ready => None,
-            Asks::Claim => Some(Cause::PeerOrdered),
-            _ if sees_more && self.asks == Asks::Nothing => Some(Cause::WitnessLost),
-            _ => None,
+        if self.role == Role::Active && !self.shot.is_under_way() {
+            self.decide_move(now, actions);
         }
     }
 
     fn decide_leaving(&mut self, now: Instant, actions: &mut Actions) {
         // Who leaves and still holds has been asked to stop.
-        let busy = self.asked.is_some() || matches!(self.shot, Shot::Ordered(_));
-        if self.asks != Asks::Leave || busy {
+        let busy = self.asked.is_some() || self.shot.is_under_way();
+        if self.asks() != Asks::Leave || busy {
             return;
         }
         if self.timers.get(Timer::Leave).is_none() {
@@ -692,12 +792,15 @@ impl Node {
         }
     }
 
-    /// Gives a box that has failed another try while nobody else serves or could.
-    fn pardon(&mut self, now: Instant) {
-        let alone = self.peer.word(now).is_none_or(|word| {
-            word.role == Role::Failed || word.role == Role::Standby && !word.fit
-        });
-        if self.role != Role::Failed || self.asks != Asks::Nothing || !alone {
+    /// Gives a box that is not fit another try, with a pause, while it is alone.
+    fn grant_retry(&mut self, now: Instant) {
+        let waits = matches!(self.role, Role::Standby | Role::Failed) && !self.fit;
+        let free = match self.asks() {
+            Asks::Nothing | Asks::Claim => true,
+            Asks::Standby => self.failback.is_given_by_order(),
+            _ => false,
+        };
+        if !waits || !free || self.peer_serves_or_will(now) {
             if !matches!(self.role, Role::Init | Role::Stopping) {
                 self.timers.stop(Timer::Pardon);
             }
@@ -733,7 +836,7 @@ impl Node {
         self.peer.excuse(late, now);
         let keepalive = self.settings.timing.keepalive();
         if late > keepalive {
-            self.timers.set(Timer::Relisten, now + keepalive * 2);
+            self.relisten(now);
             tell(actions, News::Stalled(late));
         }
     }
@@ -762,8 +865,9 @@ impl Node {
         self.cause = cause;
         self.since = now;
         self.told = false;
-        if !matches!(self.shot, Shot::Ordered(_)) {
+        if !self.shot.is_under_way() {
             self.shot = Shot::None;
+            self.timers.stop(Timer::Shot);
         }
         let change = Change { from, to: role, cause, epoch: self.epoch(), term: self.term };
         tell(actions, News::Changed(change));
@@ -772,13 +876,8 @@ impl Node {
 
     /// Writes down what has changed, if it is worth a write.
     fn record(&mut self, actions: &mut Actions) {
-        if self.adopts {
-            // A life that ends before it knows has changed nothing.
-            return;
-        }
         let journal = self.journal();
-        let worth = |journal: Journal| (journal.role, journal.clean, journal.order);
-        if self.recorded.map(worth) != Some(worth(journal)) {
+        if self.recorded.as_ref().map(worth) != Some(worth(&journal)) {
             self.recorded = Some(journal);
             act(actions, Action::Record(journal));
         }
@@ -788,27 +887,18 @@ impl Node {
     fn journal(&self) -> Journal {
         Journal {
             term: self.term,
-            role: self.role,
-            clean: self.asks == Asks::Leave && !self.role.holds_resources(),
+            // A life that ends before it knows has changed nothing.
+            role: if self.adopts { Role::Active } else { self.role },
+            clean: self.asks() == Asks::Leave && !self.role.holds_resources() && !self.adopts,
             peer: self.peer.last_word().map(|word| word.role),
             fenced: self.peer.fenced(),
-            order: self.standing,
-        }
-    }
-
-    /// An operator's wish for this box to serve ends where it cannot.
-    fn drop_claim(&mut self) {
-        if self.asks == Asks::Claim {
-            self.ask(Asks::Nothing);
-        }
-    }
-
-    pub(crate) fn ask(&mut self, asks: Asks) {
-        if self.asks != asks {
-            self.asks = asks;
-            // An order ends with what it asked for.
-            self.timers.stop(Timer::Order);
-            self.change += 1;
+            order: self.order,
+            life: self.boot,
+            peer_life: self.peer.newest_life().unwrap_or_default(),
+            armed: self.armed,
+            failed_stays: self.failback.failed_stays(),
+            power_on: self.power_on,
+            this_boot: false,
         }
     }
 
@@ -821,6 +911,14 @@ impl Node {
     }
 }
 
+/// What is worth a write.
+///
+/// A term that was only heard is, so that no number is given twice. A life of the peer is, before it is echoed:
+/// the peer may shoot from then on, and the next life of this box must know a recording of it.
+fn worth(journal: &Journal) -> Journal {
+    Journal { peer: None, fenced: false, ..*journal }
+}
+
 pub(crate) fn tell(actions: &mut Actions, news: News) {
     act(actions, Action::Tell(news));
 }
@@ -829,6 +927,11 @@ pub(crate) fn act(actions: &mut Actions, action: Action) {
     let full = actions.push(action).is_err();
     debug_assert!(!full, "ACTIONS_MAX is too small for {action:?}");
 }
+
+/// There is one promise to switch the peer on, so its questions need no names.
+const POWER_ON: Tag = 0;
+/// A BMC that was without power with its box takes a minute to come up.
+const POWER_ON_AGAIN: Duration = Duration::from_secs(30);
 
 /// A step tells of every link twice at most, of three things more, and starts every resource again at most.
 pub const ACTIONS_MAX: usize = 40;

@@ -7,12 +7,12 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::evidence::Evidence;
+use crate::failback::{Reason, Stays};
 use crate::heartbeat::{Asks, Role};
 use crate::identity::BoxId;
 use crate::journal::{End, Standing};
 use crate::news::Cause;
 use crate::node::{Actions, Node};
-use crate::shot::Shot;
 use crate::time::{Instant, Timer};
 
 /// An operator's word.
@@ -36,13 +36,24 @@ pub enum Order {
     Fence {
         /// The peer.
         id: BoxId,
-        /// Also if the peer serves, and this box has to take over.
-        force: bool,
+        /// What the operator means by it.
+        mode: FenceMode,
     },
     /// Hand over and leave: the supervisor is to end.
     Leave,
     /// Become the next version of the supervisor, while everything that runs here runs on.
     Upgrade,
+}
+
+/// What an operator means who orders that the power of the peer is cut.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum FenceMode {
+    /// The peer is to be off. Refused if it serves, or if this box would have to take over.
+    Plain,
+    /// The same, and this box takes over.
+    Forced,
+    /// A drill: as `Plain`, and the peer gets its power back at once.
+    Drill,
 }
 
 /// How long an order stands, unless `resume` ends it.
@@ -94,8 +105,6 @@ pub enum Refusal {
     PeerServes,
     /// An operator keeps this box from serving, so nobody would.
     KeptFromServing,
-    /// An order to serve stands that the next life of the supervisor would not know.
-    OrderStands,
     /// With the new configuration the boxes would no longer hear each other.
     NoLinkStays,
     /// A box with the new times and one with the present ones would take each other for late.
@@ -133,9 +142,6 @@ impl fmt::Display for Refusal {
             Self::KeptFromServing => {
                 "an operator keeps this box from serving: nobody would; say twobox resume first"
             }
-            Self::OrderStands => {
-                "the order to serve here would be forgotten: end it by twobox resume"
-            }
             Self::NoLinkStays => {
                 "no link on which the peer is heard would stay: change one after the other, or say twobox maintenance first"
             }
@@ -156,14 +162,41 @@ impl fmt::Display for Refusal {
 }
 
 impl Node {
+    /// What this box asks of its peer: computed from what stands and from what is under way, so that no trouble ends an
+    /// order.
+    pub const fn asks(&self) -> Asks {
+        match self.order {
+            _ if self.stuck => Asks::Fence,
+            _ if self.leaving => Asks::Leave,
+            Some(Standing { asks: Asks::Claim, .. }) | None if self.yields => Asks::HandOver,
+            Some(order) => order.asks,
+            None => Asks::Nothing,
+        }
+    }
+
+    /// Changes something of which that is computed. The epoch rises if the peer should know.
+    pub(crate) fn request(&mut self, change: impl FnOnce(&mut Self)) {
+        let before = self.asks();
+        change(self);
+        if self.asks() != before {
+            self.change += 1;
+        }
+    }
+
     pub(crate) fn on_order(
         &mut self,
         order: Order,
         now: Instant,
         actions: &mut Actions,
     ) -> Result<(), Refusal> {
-        if matches!(self.asks, Asks::Leave | Asks::Fence) {
-            return if order == Order::Leave { Ok(()) } else { Err(Refusal::Leaving) };
+        if matches!(self.asks(), Asks::Leave | Asks::Fence) {
+            return match order {
+                Order::Leave => {
+                    self.request(|node| node.leaving = true);
+                    Ok(())
+                }
+                _ => Err(Refusal::Leaving),
+            };
         }
         match order {
             Order::Standby(until) => self.order_standby(until, now, actions),
@@ -176,10 +209,7 @@ impl Node {
                     // A peer that went away in maintenance cannot end it itself.
                     self.peer.end_maintenance();
                 }
-                self.standing = None;
-                if matches!(self.asks, Asks::Standby | Asks::Claim | Asks::Maintenance) {
-                    self.ask(Asks::Nothing);
-                }
+                self.end_order();
                 Ok(())
             }
             Order::Clear => {
@@ -187,11 +217,13 @@ impl Node {
                 Ok(())
             }
             Order::Confirm(id) => self.order_confirm(id, now, actions),
-            Order::Fence { id, force } => self.order_fence(id, force, now, actions),
+            Order::Fence { id, mode } => self.order_fence(id, mode, now, actions),
             Order::Upgrade => self.order_upgrade(),
             Order::Leave => {
-                self.ask(Asks::Leave);
-                self.let_go(order, now, actions);
+                self.request(|node| node.leaving = true);
+                if matches!(self.role, Role::Starting | Role::Active) {
+                    self.stop(Cause::Ordered(order), now, actions);
+                }
                 Ok(())
             }
         }
@@ -205,9 +237,14 @@ impl Node {
     ) -> Result<(), Refusal> {
         if matches!(self.role, Role::Starting | Role::Active) {
             self.peer_must_serve(now)?;
+            self.failback.forgive();
+            let moved = self.move_away(Reason::Order(Order::Standby(until)), now, actions);
+            moved.map_err(|stays| match stays {
+                Stays::Gate => Refusal::GateClosed,
+                Stays::NotReady | Stays::LockedOut | Stays::Until(_) => Refusal::PeerNotReady,
+            })?;
         }
         self.stand(Asks::Standby, until, now);
-        self.let_go(Order::Standby(until), now, actions);
         Ok(())
     }
 
@@ -222,8 +259,7 @@ impl Node {
     }
 
     /// Lets an order stand for as long as it is to.
-    fn stand(&mut self, asks: Asks, until: Until, now: Instant) {
-        self.ask(asks);
+    pub(crate) fn stand(&mut self, asks: Asks, until: Until, now: Instant) {
         let until = match until {
             Until::Resume => End::Resume,
             Until::Reboot => End::Reboot,
@@ -233,8 +269,12 @@ impl Node {
             End::At(end) => self.timers.set(Timer::Order, end),
             End::Resume | End::Reboot => self.timers.stop(Timer::Order),
         }
-        // A box that was to keep the resources and began anew should earn them anew.
-        self.standing = (asks != Asks::Claim).then_some(Standing { asks, until });
+        self.request(|node| (node.order, node.yields) = (Some(Standing { asks, until }), false));
+    }
+
+    pub(crate) fn end_order(&mut self) {
+        self.timers.stop(Timer::Order);
+        self.request(|node| node.order = None);
     }
 
     fn order_takeover(&mut self, until: Until, now: Instant) -> Result<(), Refusal> {
@@ -263,17 +303,22 @@ impl Node {
         now: Instant,
         actions: &mut Actions,
     ) -> Result<(), Refusal> {
+        let word = self.peer.word(now).copied();
         if id == self.settings.me {
             Err(Refusal::NotThePeer)
-        } else if self.peer.word(now).is_some() {
+        } else if word.is_some_and(|word| !self.peer.is_of_the_holder(&word)) {
+            self.peer.forget_holder();
+            Ok(())
+        } else if word.is_some() {
             Err(Refusal::PeerHeard)
         } else if self.role != Role::Fencing {
             Err(Refusal::NothingToConfirm)
-        } else if !self.eligible() {
+        } else if !self.eligible(now) {
             Err(Refusal::NotFit)
         } else {
-            // A shot that is under way hits a box that is off.
-            self.peer.seen_off();
+            // A box that was seen off may be repaired by now: it is not shot any more.
+            self.call_off(now, actions);
+            self.peer.note_confirmed(now);
             self.start(Evidence::Operator, now, actions);
             Ok(())
         }
@@ -284,26 +329,27 @@ impl Node {
     fn order_fence(
         &mut self,
         id: BoxId,
-        force: bool,
+        mode: FenceMode,
         now: Instant,
         actions: &mut Actions,
     ) -> Result<(), Refusal> {
         let peer_serves = self.peer.word(now).is_some_and(|word| word.role.holds_resources());
+        let force = mode == FenceMode::Forced;
         if id == self.settings.me {
             return Err(Refusal::CutsItself);
         }
         match self.role {
-            _ if matches!(self.shot, Shot::Ordered(_)) => return Err(Refusal::Busy),
+            _ if self.shot.is_under_way() => return Err(Refusal::Busy),
             Role::Active if peer_serves && !force => return Err(Refusal::PeerServes),
             Role::Standby | Role::Fencing if !force => return Err(Refusal::WouldTakeOver),
             Role::Standby | Role::Fencing | Role::Failed if !self.fit => {
                 return Err(Refusal::NotFit);
             }
-            Role::Standby | Role::Fencing if !self.eligible() => {
+            Role::Standby | Role::Fencing if !self.eligible(now) => {
                 return Err(Refusal::KeptFromServing);
             }
             Role::Standby => {
-                let cause = Cause::Ordered(Order::Fence { id, force });
+                let cause = Cause::Ordered(Order::Fence { id, mode });
                 self.enter(Role::Fencing, cause, now, actions);
             }
             Role::Active | Role::Fencing => {}
@@ -311,24 +357,16 @@ impl Node {
                 return Err(Refusal::Busy);
             }
         }
-        self.shoot_by_order(actions);
+        self.shoot_by_order(mode, actions);
         Ok(())
     }
 
-    fn order_upgrade(&self) -> Result<(), Refusal> {
+    const fn order_upgrade(&self) -> Result<(), Refusal> {
         let settled = matches!(self.role, Role::Standby | Role::Active | Role::Failed);
-        if !settled || self.asked.is_some() || matches!(self.shot, Shot::Ordered(_)) {
+        if !settled || self.asked.is_some() || self.shot.is_under_way() {
             Err(Refusal::Busy)
-        } else if self.asks == Asks::Claim {
-            Err(Refusal::OrderStands)
         } else {
             Ok(())
-        }
-    }
-
-    fn let_go(&mut self, order: Order, now: Instant, actions: &mut Actions) {
-        if matches!(self.role, Role::Starting | Role::Active) {
-            self.stop(Cause::Ordered(order), now, actions);
         }
     }
 

@@ -1,34 +1,54 @@
-//! Is the peer alive? A failure detector over all links.
+//! Tracks whether the peer is alive: a failure detector over all links.
 //!
-//! Every heartbeat names the link it came by, and each link remembers when it last carried one. The
-//! peer is dead only when *every* link has been silent for `deadtime`: one cable that still talks
-//! is proof of life, and fencing a box that talks is the one mistake this product must not make.
+//! A frame alone is no sign of life, because a network or an attacker can deliver it late. Each frame therefore names the
+//! newest frame of this box that the peer has heard. The time at which this box sent that one is the *proof*: the
+//! peer surely ran after it. The peer lives for as long as the conversation goes both ways on any links; a recording
+//! of an earlier life of the peer proves nothing, however long it is.
 //!
 //! ```text
-//! silence of the freshest link   0 ........ warntime ........ deadtime ........
-//! health                         Alive      Late              Dead
+//! time since the last proof   0 ........ warntime ........ deadtime ........
+//! health                      Alive      Late              Dead
 //! ```
+//!
+//! Both boxes measure this silence from nearly the same instant, whichever direction of the cables breaks first. So
+//! they agree on when it began ([`Peer::silent_from`]), and fencing can give each box its own time to shoot.
+//!
+//! A peer that still talks but no longer hears this box is [`Contact::Deaf`]. What it says is shown to people and keeps
+//! this box from shooting a box that serves, but it is no proof.
 //!
 //! `Late` changes nothing but the log: it is there so that `deadtime` can be tuned before it bites.
 //! Time in which this box did not listen, because it was stalled itself, is no silence.
 
 use core::time::Duration;
 
-use crate::heartbeat::{Asks, Boot, Epoch, Heartbeat, Links, Role};
+use crate::heartbeat::{Asks, Boot, Epoch, Fingerprint, Heartbeat, Links, Role};
 use crate::identity::{LINKS_MAX, LinkId};
 use crate::news::News;
+use crate::reception::Heard;
 use crate::settings::Timing;
 use crate::time::Instant;
 
-/// What the silence of the freshest link says about the peer.
+/// What the time since the last proof says about the peer.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Health {
-    /// A heartbeat came within `warntime`.
+    /// It was proven alive within `warntime`.
     Alive,
     /// Overdue, yet too early to act on.
     Late,
-    /// Silent on every link for `deadtime`.
+    /// Not proven alive for `deadtime`.
     Dead,
+}
+
+/// What there is to hear of the peer now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Contact<'p> {
+    /// It lives, and this is what it says.
+    Heard(&'p Heartbeat),
+    /// It talks, and has not heard this box for `deadtime`. A life that was never proven counts only if it is newer than
+    /// every life that was ever echoed: an older one is a recording.
+    Deaf(&'p Heartbeat),
+    /// Nothing is heard, or its power was seen off.
+    Silent,
 }
 
 /// What one link carries.
@@ -42,6 +62,44 @@ pub enum Carries {
     Nothing,
 }
 
+/// Whether the fence devices of the peer are believed.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum DeviceTrust {
+    /// They are.
+    #[default]
+    Trusted,
+    /// They said off at this time, and this life of the peer was the last one heard by then.
+    Suspect(Instant, Boot),
+    /// That life went on for `deadtime`: they switch something else. It lasts until they have said on.
+    Distrusted,
+}
+
+impl DeviceTrust {
+    /// Whether what they say is not used.
+    pub const fn is_distrusted(self) -> bool {
+        matches!(self, Self::Distrusted)
+    }
+}
+
+/// The proof that the power of the peer is off: read twice from one device, while nothing was heard of the peer.
+///
+/// Only `Peer::read_off` makes one.
+#[derive(Debug)]
+pub struct SeenOff(());
+
+/// What a heartbeat has brought.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Brought {
+    /// A word of the life that is known, or one that changes nothing.
+    Word,
+    /// Another life of the peer speaks from now on.
+    NewLife,
+    /// Two machines speak under the name of the peer.
+    Twins,
+    /// The devices have said off while this life of the peer went on.
+    Lie,
+}
+
 /// The peer, seen through the links.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Peer {
@@ -49,62 +107,164 @@ pub struct Peer {
     my_boot: Boot,
     ways: heapless::Vec<Way, LINKS_MAX>,
     health: Health,
+    /// The newest word of the life that is believed.
     word: Option<Heartbeat>,
-    /// When another boot was last believed.
-    met_at: Instant,
-    /// The first change of this box that the peer's present boot can have heard of.
+    /// When that life last talked.
+    talked_at: Instant,
+    /// The last instant at which the peer surely lived; time in which this box did not run does not count.
+    lived_at: Instant,
+    /// The same with that time counted, so that the other box comes to the same instant.
+    spoke_at: Instant,
+    /// When this box said what the peer has heard of it.
+    proof: Option<Instant>,
+    /// The life before the one that is believed, and the proof with which that one came.
+    before: Option<(Boot, Instant)>,
+    /// The first change of this box that the peer's present life can have heard of.
     met: u32,
-    /// Its power was seen off, and it has not been heard since.
-    fenced: bool,
+    /// When two machines were last heard under the peer's name.
+    twins_at: Option<Instant>,
+    /// The machine that last said that it holds the resources; nothing but zeros if none does.
+    holder: Fingerprint,
+    /// A life that has not heard this one.
+    stranger: Option<Stranger>,
+    /// The newest life that was echoed before this one of this box began.
+    newest: Option<Boot>,
+    /// When its power was seen off, if it was not proven alive since.
+    fenced: Option<Instant>,
+    trust: DeviceTrust,
+    /// Since when it talks and does not hear this box, as it was reviewed last.
+    deaf_since: Option<Instant>,
+}
+
+/// A life of the peer that has not heard this life of this box: it has just begun, it is deaf, or it is a recording.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Stranger {
+    word: Heartbeat,
+    since: Instant,
+    at: Instant,
 }
 
 impl Peer {
     /// A peer not heard yet: the silence is counted from `now`.
-    pub fn new(timing: Timing, links: usize, my_boot: Boot, now: Instant) -> Self {
+    pub fn new(
+        timing: Timing,
+        links: usize,
+        my_boot: Boot,
+        newest: Option<Boot>,
+        now: Instant,
+    ) -> Self {
         let ways = core::iter::repeat_n(Way::new(now), links.min(LINKS_MAX)).collect();
-        let health = Health::Alive;
-        Self { timing, my_boot, ways, health, word: None, met: 0, met_at: now, fenced: false }
+        Self {
+            timing,
+            my_boot,
+            ways,
+            health: Health::Alive,
+            word: None,
+            talked_at: now,
+            lived_at: now,
+            spoke_at: now,
+            proof: None,
+            before: None,
+            met: 0,
+            twins_at: None,
+            holder: Fingerprint::default(),
+            stranger: None,
+            newest,
+            fenced: None,
+            trust: DeviceTrust::Trusted,
+            deaf_since: None,
+        }
     }
 
-    /// Notes a heartbeat that came by `link`, unless it is of an earlier boot, and tells whether another boot of the
-    /// peer speaks than before. `mine` is the epoch of this box.
+    /// Notes a heartbeat that came by `link`. `mine` is the epoch of this box.
     ///
-    /// Another boot is believed when the one that is known has fallen silent, or when it has heard this box: a recording
-    /// of a boot long gone must not talk a living peer away. Yet no sooner than `warntime` after the last one: two
-    /// machines of one name must not rock the pair.
-    pub fn heard(&mut self, link: LinkId, heartbeat: Heartbeat, mine: Epoch, now: Instant) -> bool {
+    /// Another life of the peer is believed as soon as it has heard this one, unless the known one was proven alive
+    /// later: then its word is a late one of an earlier life.
+    pub fn heard(&mut self, link: LinkId, heard: Heard, mine: Epoch, now: Instant) -> Brought {
+        let word = heard.heartbeat;
+        let proof = heard.proof.filter(|_| self.knows_this_life(&word));
         let known = self.word.map(|word| word.epoch);
-        let first = known.is_none();
-        let same_boot = known.is_some_and(|epoch| epoch.boot == heartbeat.epoch.boot);
-        let knows_me = heartbeat.heard.is_some_and(|epoch| epoch.boot == self.my_boot);
-        let gone = self.fenced || self.health(now) != Health::Alive;
-        let believed = knows_me && now - self.met_at >= self.timing.warntime();
-        if !(first || same_boot || gone || believed) {
-            return false;
+        let same = known.is_some_and(|epoch| epoch.boot == word.epoch.boot);
+        if !same && proof.is_some() && proof < self.proof {
+            return Brought::Word;
         }
-        self.lives(link, now);
-        // An older word that came by a slower link is a sign of life, and no news.
-        if same_boot && known.is_some_and(|epoch| heartbeat.epoch.change < epoch.change) {
-            return false;
+        if let Some(way) = self.ways.get_mut(link.place()) {
+            way.heard_at = Some(now);
         }
-        if !same_boot {
+        if !same && proof.is_none() {
+            self.note_stranger(word, now);
+            return Brought::Word;
+        }
+        self.talked_at = now;
+        let lies = proof.is_some_and(|proof| self.prove(proof, word.epoch.boot, now));
+        let older = same && known.is_some_and(|epoch| word.epoch.change < epoch.change);
+        // The life before was proven alive after the present one had come.
+        let twins =
+            self.before.is_some_and(|(boot, came)| boot == word.epoch.boot && proof > Some(came));
+        if let (false, Some(proof)) = (same, proof) {
             self.met = mine.change + 1;
-            self.met_at = now;
+            self.before = known.map(|epoch| (epoch.boot, proof));
+            self.stranger = None;
         }
-        self.word = Some(heartbeat);
-        self.fenced = false;
-        for link in heartbeat.hears.iter() {
+        if !older {
+            self.take(word, now);
+        }
+        if twins || !self.is_of_the_holder(&word) {
+            self.twins_at = Some(now);
+            return Brought::Twins;
+        }
+        match (lies, same) {
+            (true, _) => Brought::Lie,
+            (false, true) => Brought::Word,
+            (false, false) => Brought::NewLife,
+        }
+    }
+
+    /// Takes over the newest that the peer says.
+    fn take(&mut self, word: Heartbeat, now: Instant) {
+        self.word = Some(word);
+        for link in word.hears.iter() {
             if let Some(way) = self.ways.get_mut(link.place()) {
                 way.echoed_at = now;
             }
         }
-        !same_boot
+        if word.role.holds_resources() {
+            self.holder = word.system;
+        } else if self.is_of_the_holder(&word) {
+            self.holder = Fingerprint::default();
+        }
     }
 
-    /// Notes a sign of life without a word that could be believed.
-    pub fn lives(&mut self, link: LinkId, now: Instant) {
-        if let Some(way) = self.ways.get_mut(link.place()) {
-            way.heard_at = Some(now);
+    /// Notes that `boot` has heard what this box said at `proof`, and tells whether the devices have lied about it.
+    fn prove(&mut self, proof: Instant, boot: Boot, now: Instant) -> bool {
+        // A frame and its echo each take up to a keepalive; what comes later was held back.
+        let lived_at = now.min(proof + self.timing.keepalive() * 2);
+        self.lived_at = self.lived_at.max(lived_at);
+        self.spoke_at = self.spoke_at.max(lived_at);
+        self.proof = self.proof.max(Some(proof));
+        if self.fenced.is_some_and(|at| proof > at) {
+            self.fenced = None;
+        }
+        let DeviceTrust::Suspect(at, suspect) = self.trust else { return false };
+        // `Instant` differences are never negative: a proof before the reading is no time after it.
+        let lies = suspect == boot && proof - at >= self.timing.deadtime();
+        if suspect != boot {
+            self.trust = DeviceTrust::Trusted;
+        } else if lies {
+            self.trust = DeviceTrust::Distrusted;
+        }
+        lies
+    }
+
+    fn note_stranger(&mut self, word: Heartbeat, now: Instant) {
+        let deadtime = self.timing.deadtime();
+        let known = self
+            .stranger
+            .as_ref()
+            .filter(|known| known.word.epoch.boot == word.epoch.boot && now - known.at < deadtime);
+        let since = known.map_or(now, |known| known.since);
+        if known.is_none_or(|known| known.word.epoch.change <= word.epoch.change) {
+            self.stranger = Some(Stranger { word, since, at: now });
         }
     }
 
@@ -115,16 +275,14 @@ impl Peer {
             way.heard_at = way.heard_at.map(|at| (at + time).min(now));
             way.echoed_at = (way.echoed_at + time).min(now);
         }
+        self.lived_at = (self.lived_at + time).min(now);
     }
 
-    /// Goes on with other times, and with `links`: for each one its place so far. What is new has its time to be heard,
-    /// unless the peer was heard by nothing that stays: its silence goes on.
+    /// Goes on with other times, and with `links`: for each one its place so far.
     pub(crate) fn reload(&mut self, timing: Timing, links: &[Option<LinkId>], now: Instant) {
         self.timing = timing;
         let known = |link: &Option<LinkId>| self.ways.get((*link)?.place()).cloned();
-        let heard = links.iter().filter_map(known).any(|way| way.heard_at.is_some());
-        let since = if heard { now } else { self.freshest() };
-        self.ways = links.iter().map(|link| known(link).unwrap_or(Way::new(since))).collect();
+        self.ways = links.iter().map(|link| known(link).unwrap_or(Way::new(now))).collect();
     }
 
     /// Counts the silence of a peer not heard yet from `now`.
@@ -132,11 +290,40 @@ impl Peer {
         for way in &mut self.ways {
             way.since = now;
         }
+        if self.proof.is_none() {
+            (self.lived_at, self.spoke_at) = (now, now);
+        }
     }
 
-    /// Notes that the power of the peer was seen off.
-    pub const fn seen_off(&mut self) {
-        self.fenced = true;
+    /// Weighs what a device has said twice, first at `at`: that the power of the peer is off.
+    ///
+    /// It proves nothing if the peer was proven alive after that, or if the devices are distrusted.
+    pub(crate) fn read_off(&mut self, at: Instant) -> Option<SeenOff> {
+        let boot = self.word.map(|word| word.epoch.boot);
+        match (self.trust, boot) {
+            (DeviceTrust::Distrusted, _) => return None,
+            (DeviceTrust::Suspect(_, suspect), Some(boot)) if suspect == boot => {}
+            (_, Some(boot)) => self.trust = DeviceTrust::Suspect(at, boot),
+            (_, None) => {}
+        }
+        let lived_on = self.proof.is_some_and(|proof| proof > at);
+        (!lived_on).then_some(SeenOff(()))
+    }
+
+    /// The devices have said that the power is on: they are believed again.
+    pub(crate) const fn read_on(&mut self) {
+        self.trust = DeviceTrust::Trusted;
+    }
+
+    /// Takes it that the peer's power is off, and was at `now`.
+    pub(crate) const fn note_off(&mut self, _: &SeenOff, now: Instant) {
+        self.fenced = Some(now);
+        self.forget_holder();
+    }
+
+    /// Takes a person's word that the peer is off.
+    pub(crate) const fn note_confirmed(&mut self, now: Instant) {
+        self.note_off(&SeenOff(()), now);
     }
 
     /// The peer's health at `now`.
@@ -151,14 +338,41 @@ impl Peer {
         }
     }
 
-    /// How long every link has been silent.
+    /// How long the peer was not proven alive.
     pub fn silence(&self, now: Instant) -> Duration {
-        now - self.freshest()
+        now - self.lived_at
     }
 
-    /// The newest that the peer said, as long as it is neither dead nor fenced.
+    /// When the peer became silent for `deadtime`, as the other box counts it too.
+    pub fn silent_from(&self) -> Instant {
+        self.spoke_at + self.timing.deadtime()
+    }
+
+    /// When nothing was heard of the peer for `deadtime`.
+    pub(crate) fn heard_from(&self) -> Instant {
+        self.talked_at + self.timing.deadtime()
+    }
+
+    /// What there is to hear of the peer.
+    pub fn contact(&self, now: Instant) -> Contact<'_> {
+        let fresh = |at: Instant| now - at < self.timing.deadtime();
+        if let Some(word) = self.word(now) {
+            return Contact::Heard(word);
+        }
+        let known = self.word.as_ref().filter(|_| fresh(self.talked_at) && self.fenced.is_none());
+        let stranger = self.stranger.as_ref().filter(|it| fresh(it.at) && self.is_new(it));
+        known.or(stranger.map(|it| &it.word)).map_or(Contact::Silent, Contact::Deaf)
+    }
+
+    /// Whether a life that was never proven began after all that are known.
+    fn is_new(&self, stranger: &Stranger) -> bool {
+        let known = self.word.map(|word| word.epoch.boot).or(self.newest);
+        known.is_none_or(|known| stranger.word.epoch.boot.is_after(known))
+    }
+
+    /// The newest that the peer said, as long as it lives.
     pub fn word(&self, now: Instant) -> Option<&Heartbeat> {
-        self.word.as_ref().filter(|_| !self.fenced && self.health(now) != Health::Dead)
+        self.word.as_ref().filter(|_| self.fenced.is_none() && self.health(now) != Health::Dead)
     }
 
     /// The newest that the peer said, however long ago.
@@ -166,38 +380,76 @@ impl Peer {
         self.word.as_ref()
     }
 
-    /// The peer's epoch, as far as it is known.
-    pub fn epoch(&self) -> Option<Epoch> {
-        self.word.map(|word| word.epoch)
+    /// The epoch of the peer that this box echoes. A life that was never proven is echoed too, or two boxes would wait
+    /// for each other.
+    pub fn epoch(&self, now: Instant) -> Option<Epoch> {
+        let known = self.word.as_ref();
+        let stranger = self.stranger.as_ref().map(|it| &it.word);
+        let spoken = match self.contact(now) {
+            Contact::Heard(word) | Contact::Deaf(word) => Some(word),
+            Contact::Silent => stranger.or(known),
+        };
+        spoken.map(|word| word.epoch)
     }
 
-    /// Whether the peer's last word was that it leaves: what this boot of it holds is nothing, for good.
+    /// The newest life of the peer that this box has echoed, or may.
+    pub(crate) fn newest_life(&self) -> Option<Boot> {
+        let proven = self.word.map(|word| word.epoch.boot);
+        let stranger = self.stranger.as_ref().filter(|it| self.is_new(it));
+        stranger.map(|it| it.word.epoch.boot).or(proven).or(self.newest)
+    }
+
+    /// Whether the peer has talked and not heard this box for `deadtime`.
+    pub(crate) fn is_deaf(&self, now: Instant) -> bool {
+        self.deaf_since.is_some_and(|since| now - since >= self.timing.deadtime())
+    }
+
+    /// A life that talks, and says that it has never heard anybody; and since when it does.
+    pub(crate) fn newborn(&self, now: Instant) -> Option<(&Heartbeat, Instant)> {
+        let stranger = self.stranger.as_ref()?;
+        let talks = matches!(self.contact(now), Contact::Deaf(word) if *word == stranger.word);
+        (talks && stranger.word.heard.is_none()).then_some((&stranger.word, stranger.since))
+    }
+
+    /// Whether the peer's last word was that it leaves: what this life of it holds is nothing, for good.
     ///
     /// A box that has just been born may not know yet what it holds, so its farewell says nothing. And
-    /// the word must come from a boot that has heard this box since this box first heard it, so that the farewell of
-    /// an earlier boot, come late, says nothing of the present one.
+    /// the word must come from a life that has heard this box since this box first heard it, so that the farewell of
+    /// an earlier life, come late, says nothing of the present one.
     pub fn left(&self) -> bool {
         self.word.is_some_and(|word| {
             word.asks == Asks::Leave
                 && matches!(word.role, Role::Standby | Role::Failed)
-                && self.knows_me(&word)
+                && word
+                    .heard
+                    .is_some_and(|epoch| epoch.boot == self.my_boot && epoch.change >= self.met)
+                && self.is_of_the_holder(&word)
         })
     }
 
-    /// Whether the boot that speaks is surely the present one: it has heard this box since it was met, or nobody has
-    /// talked against it for `deadtime`. A recording of an earlier boot does neither while the peer itself is heard.
-    pub fn is_present(&self, now: Instant) -> bool {
-        let knows_me = self.word.is_some_and(|word| self.knows_me(&word));
-        knows_me || now - self.met_at >= self.timing.deadtime()
+    /// Whether `word` comes from the machine that held last, as far as machines are known.
+    pub(crate) fn is_of_the_holder(&self, word: &Heartbeat) -> bool {
+        let unknown = Fingerprint::default();
+        self.holder == unknown || word.system == unknown || word.system == self.holder
     }
 
-    fn knows_me(&self, word: &Heartbeat) -> bool {
-        word.heard.is_some_and(|epoch| epoch.boot == self.my_boot && epoch.change >= self.met)
+    /// Takes a person's word that the machine which held is off.
+    pub(crate) const fn forget_holder(&mut self) {
+        self.holder = Fingerprint([0; 4]);
+    }
+
+    /// Whether two machines were heard under the name of the peer in the last `deadtime`.
+    pub(crate) fn is_doubled(&self, now: Instant) -> bool {
+        self.twins_at.is_some_and(|at| now - at < self.timing.deadtime())
+    }
+
+    fn knows_this_life(&self, word: &Heartbeat) -> bool {
+        word.heard.is_some_and(|epoch| epoch.boot == self.my_boot)
     }
 
     /// Whether the peer's last word was that everything is to be left as it is.
     pub fn in_maintenance(&self) -> bool {
-        !self.fenced && self.word.is_some_and(|word| word.asks == Asks::Maintenance)
+        self.fenced.is_none() && self.word.is_some_and(|word| word.asks == Asks::Maintenance)
     }
 
     /// Takes it that a peer that is silent is no longer in maintenance: an operator says so.
@@ -209,9 +461,14 @@ impl Peer {
         }
     }
 
-    /// Whether the power of the peer was seen off, and the peer was not heard since.
+    /// Whether the power of the peer was seen off, and the peer was not proven alive since.
     pub const fn fenced(&self) -> bool {
-        self.fenced
+        self.fenced.is_some()
+    }
+
+    /// Whether the fence devices of the peer are believed.
+    pub const fn trust(&self) -> DeviceTrust {
+        self.trust
     }
 
     /// Notes that the line or carrier of `link` is there, or is gone. What was never there cannot be gone.
@@ -263,11 +520,13 @@ impl Peer {
     /// Tells what has changed with the peer's health and with the links.
     pub fn review(&mut self, now: Instant, mut tell: impl FnMut(News)) {
         let (silence, health) = (self.silence(now), self.health(now));
-        let expected = self.word.is_some() && !self.fenced && !self.left();
+        let expected = self.word.is_some() && self.fenced.is_none() && !self.left();
         if expected && health == Health::Late && self.health == Health::Alive {
             tell(News::Late(silence));
         }
         self.health = health;
+        let deaf = matches!(self.contact(now), Contact::Deaf(_));
+        self.deaf_since = deaf.then_some(self.deaf_since.unwrap_or(now));
         let deadtime = self.timing.deadtime();
         for (way, link) in self.ways.iter_mut().zip((0..).filter_map(LinkId::new)) {
             let carries = way.look(deadtime, now);
@@ -285,10 +544,12 @@ impl Peer {
     pub fn deadline(&self) -> Option<Instant> {
         let deadtime = self.timing.deadtime();
         let health = match self.health {
-            Health::Alive => Some(self.freshest() + self.timing.warntime()),
-            Health::Late => Some(self.freshest() + deadtime),
+            Health::Alive => Some(self.lived_at + self.timing.warntime()),
+            Health::Late => Some(self.lived_at + deadtime),
             Health::Dead => None,
         };
+        let talked_at = self.stranger.iter().map(|it| it.at).chain([self.talked_at]).max();
+        let deaf = talked_at.filter(|_| self.deaf_since.is_some()).map(|at| at + deadtime);
         let ways = self.ways.iter().filter_map(|way| match way.carries {
             Carries::BothWays => {
                 let heard_at = way.heard_at.unwrap_or(way.since);
@@ -297,33 +558,27 @@ impl Peer {
             Carries::OneWay => way.heard_at.map(|at| at + deadtime),
             Carries::Nothing => None,
         });
-        ways.chain(health).min()
+        ways.chain(health).chain(deaf).min()
     }
 
-    /// The instants that move with the heartbeats.
-    pub(crate) fn moments(&mut self) -> impl Iterator<Item = &mut Instant> {
-        self.ways.iter_mut().flat_map(Way::instants)
+    /// The instant from which the slots are counted.
+    pub(crate) const fn slots_from(&mut self) -> &mut Instant {
+        &mut self.spoke_at
     }
 
     /// All that it knows the time of.
     pub(crate) fn instants(&mut self) -> impl Iterator<Item = &mut Instant> {
-        let ways = self.ways.iter_mut().flat_map(|way| {
-            let Way { since, heard_at, echoed_at, .. } = way;
-            heard_at.iter_mut().chain([echoed_at, since])
-        });
-        ways.chain([&mut self.met_at])
-    }
-
-    /// Whether nothing more comes of the instants that do not.
-    pub(crate) fn is_settled(&self, now: Instant) -> bool {
-        let deadtime = self.timing.deadtime();
-        let old = |since| now - since >= deadtime;
-        self.ways.iter().all(|way| old(way.since)) && old(self.met_at)
-    }
-
-    fn freshest(&self) -> Instant {
-        let heard = self.ways.iter().filter_map(|way| way.heard_at).max();
-        heard.or(self.ways.iter().map(|way| way.since).max()).unwrap_or(self.met_at)
+        let Self { ways, talked_at, lived_at, spoke_at, proof, stranger, .. } = self;
+        let Self { before, twins_at, fenced, trust, deaf_since, .. } = self;
+        let suspected = match trust {
+            DeviceTrust::Suspect(at, _) => Some(at),
+            DeviceTrust::Trusted | DeviceTrust::Distrusted => None,
+        };
+        let stranger = stranger.iter_mut().flat_map(|it| [&mut it.at, &mut it.since]);
+        let lives = before.iter_mut().map(|(_, came)| came).chain(stranger);
+        let seen = twins_at.iter_mut().chain(fenced).chain(suspected).chain(deaf_since);
+        let heard = [talked_at, lived_at, spoke_at].into_iter().chain(proof);
+        ways.iter_mut().flat_map(Way::instants).chain(heard).chain(lives).chain(seen)
     }
 }
 
@@ -356,7 +611,7 @@ impl Way {
     }
 
     fn instants(&mut self) -> impl Iterator<Item = &mut Instant> {
-        self.heard_at.iter_mut().chain([&mut self.echoed_at])
+        self.heard_at.iter_mut().chain([&mut self.echoed_at, &mut self.since])
     }
 
     fn look(&self, deadtime: Duration, now: Instant) -> Carries {
@@ -389,7 +644,7 @@ mod tests {
     #[test]
     fn silence_turns_alive_to_late_to_dead() {
         let mut peer = peer();
-        peer.heard(ETHERNET, word(1), MINE, at(500));
+        peer.heard(ETHERNET, proven(1, 400), MINE, at(500));
         assert_eq!(peer.health(at(999)), Health::Alive);
         assert_eq!(peer.health(at(1_000)), Health::Late);
         assert_eq!(peer.health(at(1_499)), Health::Late);
@@ -400,8 +655,8 @@ mod tests {
     #[test]
     fn one_talking_link_is_proof_of_life() {
         let mut peer = peer();
-        peer.heard(ETHERNET, word(1), MINE, at(0));
-        peer.heard(SERIAL, word(1), MINE, at(900));
+        peer.heard(ETHERNET, proven(1, 0), MINE, at(0));
+        peer.heard(SERIAL, proven(1, 800), MINE, at(900));
         assert_eq!(peer.health(at(1_200)), Health::Alive);
         let mut told = Vec::new();
         peer.review(at(1_200), |news| told.push(news));
@@ -411,51 +666,130 @@ mod tests {
     #[test]
     fn an_older_word_is_a_sign_of_life_and_no_news() {
         let mut peer = peer();
-        peer.heard(ETHERNET, word(7), MINE, at(0));
-        peer.heard(SERIAL, word(6), MINE, at(900));
-        assert_eq!(peer.epoch().map(|epoch| epoch.change), Some(7));
+        peer.heard(ETHERNET, proven(7, 0), MINE, at(0));
+        peer.heard(SERIAL, proven(6, 800), MINE, at(900));
+        assert_eq!(peer.epoch(at(900)).map(|epoch| epoch.change), Some(7));
         assert_eq!(peer.silence(at(900)), Duration::ZERO);
     }
 
     #[test]
-    fn a_recording_does_not_talk_a_living_peer_away() {
+    fn a_frame_that_was_held_back_is_no_sign_of_life() {
         let mut peer = peer();
-        let ancient = Epoch { boot: Boot(*b"gone"), change: 9 };
-        peer.heard(ETHERNET, word(1), MINE, at(0));
-        peer.heard(ETHERNET, Heartbeat { epoch: ancient, ..word(9) }, MINE, at(100));
-        assert_eq!(peer.epoch(), Some(word(1).epoch));
-        peer.heard(ETHERNET, Heartbeat { epoch: ancient, ..word(9) }, MINE, at(600));
-        assert_eq!(peer.epoch(), Some(ancient), "the peer is late, so it may have booted");
-        let reborn = Heartbeat { heard: Some(MINE), ..word(1) };
-        peer.heard(ETHERNET, reborn, MINE, at(700));
-        assert_eq!(peer.epoch(), Some(ancient), "that was too soon");
-        peer.heard(ETHERNET, Heartbeat { epoch: ancient, ..word(9) }, MINE, at(1_000));
-        peer.heard(ETHERNET, reborn, MINE, at(1_100));
-        assert_eq!(peer.epoch(), Some(reborn.epoch), "it knows this box");
+        peer.heard(ETHERNET, proven(1, 0), MINE, at(0));
+        for late in [500, 900, 1_300] {
+            peer.heard(ETHERNET, proven(2, 0), MINE, at(late));
+        }
+        assert_eq!(
+            peer.silence(at(1_400)),
+            Duration::from_secs(1),
+            "a frame and its echo take 400 ms"
+        );
+        assert!(matches!(peer.contact(at(1_400)), Contact::Deaf(_)));
+        assert_eq!(peer.contact(at(2_300)), Contact::Silent);
     }
 
     #[test]
-    fn a_peer_that_was_seen_off_may_have_booted() {
+    fn a_recording_of_an_earlier_life_does_nothing() {
         let mut peer = peer();
-        peer.heard(ETHERNET, word(1), MINE, at(0));
-        peer.seen_off();
-        let reborn = Epoch { boot: Boot(*b"new "), change: 0 };
-        peer.heard(ETHERNET, Heartbeat { epoch: reborn, ..word(0) }, MINE, at(100));
-        assert_eq!(peer.epoch(), Some(reborn));
+        peer.heard(ETHERNET, proven(1, 0), MINE, at(0));
+        for now in (100..5_000).step_by(100) {
+            for number in 0..6 {
+                let epoch = Epoch { boot: life(number), change: 9 };
+                let heard = Some(Epoch { boot: Boot(*b"old "), change: 9 });
+                let heartbeat = Heartbeat { epoch, heard, role: Role::Active, ..word(9) };
+                peer.heard(ETHERNET, Heard { heartbeat, proof: Some(at(now)) }, MINE, at(now));
+            }
+        }
+        assert_eq!(peer.silence(at(5_000)), Duration::from_secs(5));
+        assert_eq!(peer.contact(at(5_000)), Contact::Silent);
+    }
+
+    #[test]
+    fn another_life_is_believed_as_soon_as_it_has_heard_this_one() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, proven(9, 0), MINE, at(0));
+        let reborn = |heard, proof| {
+            let epoch = Epoch { boot: life(7), change: 0 };
+            Heard { heartbeat: Heartbeat { epoch, heard, ..word(0) }, proof }
+        };
+        assert_eq!(peer.heard(ETHERNET, reborn(None, None), MINE, at(100)), Brought::Word);
+        assert_eq!(peer.epoch(at(100)).map(|epoch| epoch.boot), Some(life(6)));
+        let heard = peer.heard(ETHERNET, reborn(Some(MINE), Some(at(150))), MINE, at(200));
+        assert_eq!(heard, Brought::NewLife);
+        assert_eq!(peer.epoch(at(200)).map(|epoch| epoch.boot), Some(life(7)));
+        let late = peer.heard(SERIAL, proven(8, 100), MINE, at(250));
+        assert_eq!(late, Brought::Word, "a late word of the life before");
+        let twin = peer.heard(SERIAL, proven(10, 250), MINE, at(300));
+        assert_eq!(twin, Brought::Twins, "the life before goes on");
+        assert!(peer.is_doubled(at(300)));
+    }
+
+    #[test]
+    fn only_the_machine_that_held_can_release() {
+        let mut peer = peer();
+        let says = |role, system, change| {
+            let system = Fingerprint([system; 4]);
+            Heartbeat { role, system, heard: Some(MINE), ..word(change) }
+        };
+        let heard = |heartbeat, now| Heard { heartbeat, proof: Some(at(now)) };
+        peer.heard(ETHERNET, heard(says(Role::Active, 1, 1), 0), MINE, at(0));
+        let other = Epoch { boot: life(7), change: 1 };
+        let claims = Heartbeat { epoch: other, ..says(Role::Standby, 2, 1) };
+        assert_eq!(peer.heard(ETHERNET, heard(claims, 100), MINE, at(100)), Brought::Twins);
+        assert!(!peer.is_of_the_holder(&claims));
+        peer.note_confirmed(at(200));
+        assert!(peer.is_of_the_holder(&claims));
+    }
+
+    #[test]
+    fn devices_that_say_off_while_the_peer_goes_on_are_distrusted_until_they_say_on() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, proven(1, 0), MINE, at(0));
+        assert!(peer.read_off(at(100)).is_some());
+        peer.heard(ETHERNET, proven(1, 900), MINE, at(1_000));
+        assert_eq!(peer.trust(), DeviceTrust::Suspect(at(100), life(6)), "it may take a while");
+        assert_eq!(peer.heard(ETHERNET, proven(1, 1_100), MINE, at(1_200)), Brought::Lie);
+        assert!(peer.read_off(at(9_000)).is_none());
+        peer.read_on();
+        assert!(peer.read_off(at(9_200)).is_some());
+    }
+
+    #[test]
+    fn a_peer_that_was_proven_alive_after_the_reading_was_not_seen_off() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, proven(1, 500), MINE, at(600));
+        assert!(peer.read_off(at(499)).is_none());
+        let seen = peer.read_off(at(500)).expect("nothing was heard since");
+        peer.note_off(&seen, at(700));
+        peer.heard(ETHERNET, proven(1, 650), MINE, at(800));
+        assert!(peer.fenced(), "that was said before");
+        peer.heard(ETHERNET, proven(1, 701), MINE, at(900));
+        assert!(!peer.fenced());
     }
 
     #[test]
     fn time_in_which_this_box_did_not_listen_is_no_silence() {
         let mut peer = peer();
-        peer.heard(ETHERNET, word(1), MINE, at(0));
+        peer.heard(ETHERNET, proven(1, 0), MINE, at(0));
         peer.excuse(Duration::from_secs(60), at(60_200));
         assert_eq!(peer.silence(at(60_200)), Duration::from_millis(200));
+        assert_eq!(peer.silent_from(), at(1_000), "the other box does not know of that");
+    }
+
+    const fn life(number: u8) -> Boot {
+        Boot([0, number, b'p', b'r'])
+    }
+
+    /// A word of a peer that has heard what this box said at `proof`.
+    fn proven(change: u32, proof: u64) -> Heard {
+        let heartbeat = Heartbeat { heard: Some(MINE), ..word(change) };
+        Heard { heartbeat, proof: Some(at(proof)) }
     }
 
     fn word(change: u32) -> Heartbeat {
         Heartbeat {
             from: BoxId::Second,
-            epoch: Epoch { boot: Boot(*b"peer"), change },
+            epoch: Epoch { boot: life(6), change },
             role: Role::Standby,
             priority: Priority(50),
             term: Term(0),
@@ -480,7 +814,7 @@ mod tests {
             fence_time: millis(5_000),
             baud: None,
         });
-        Peer::new(timing.unwrap(), 2, MINE.boot, at(0))
+        Peer::new(timing.unwrap(), 2, MINE.boot, None, at(0))
     }
 
     fn at(millis: u64) -> Instant {

@@ -5,8 +5,8 @@
 
 use core::time::Duration;
 
+use crate::journal::{Journal, Standing};
 use crate::node::Node;
-use crate::shot::Belief;
 use crate::time::{Instant, Timer};
 
 impl Node {
@@ -34,7 +34,7 @@ impl Node {
             *back = *before;
             *later = *later + moved * times;
         }
-        (self.peer.is_settled(now) && back == before).then_some(later)
+        (back == before).then_some(later)
     }
 
     /// When something comes that is no heartbeat, if this box goes on as it does.
@@ -42,31 +42,43 @@ impl Node {
         self.timers.next_but(Timer::Keepalive)
     }
 
-    /// This box as if all of its life had come `time` earlier, so that what differs by nothing but the hour becomes alike.
+    /// A copy with every instant moved back by `time`, so that states that differ only in the hour compare equal.
     ///
-    /// No instant lies before the start of the clock: ages that reach so far back become one.
+    /// No instant lies before `oldest`: ages that reach so far back become one. The instant from which the slots are
+    /// counted lies in the last two of them before the start of the clock instead, because each box has every second one.
     #[must_use]
-    pub fn earlier(&self, time: Duration) -> Self {
+    pub fn earlier(&self, time: Duration, oldest: Instant) -> Self {
         let mut earlier = self.clone();
+        let slots = earlier.peer.slots_from();
+        let begun = *slots - Instant::default();
+        let turns =
+            if begun < time { self.settings.timing.fence_delay() * 2 } else { Duration::ZERO };
+        let slots = Instant::default() + (begun + turns).saturating_sub(time);
         for instant in earlier.instants() {
-            let since_start = *instant - Instant::default();
-            *instant = Instant::default() + since_start.saturating_sub(time);
+            *instant = (*instant - time).max(oldest);
         }
+        *earlier.peer.slots_from() = slots;
         earlier
     }
 
     fn instants(&mut self) -> impl Iterator<Item = &mut Instant> {
         let (failback, recovery) = (self.failback.instants(), self.recovery.instants());
         let others = self.timers.instants().chain(failback).chain(recovery);
-        let doubted = match &mut self.belief {
-            Belief::Doubted(at, _) => Some(at),
-            Belief::Whole | Belief::Lost => None,
-        };
-        self.peer.instants().chain(others).chain(doubted).chain([&mut self.since])
+        let order = self.order.iter_mut().filter_map(Standing::ends_at);
+        let promised = &mut self.power_on;
+        let journals = self.recorded.iter_mut().chain(&mut self.last_life);
+        let journals = journals.flat_map(Journal::instants);
+        self.peer
+            .instants()
+            .chain(others)
+            .chain([&mut self.since])
+            .chain(order)
+            .chain(promised)
+            .chain(journals)
     }
 
     fn moments(&mut self) -> impl Iterator<Item = &mut Instant> {
         let keepalive = self.timers.get_mut(Timer::Keepalive);
-        self.peer.moments().chain(keepalive).chain(self.failback.trouble_at())
+        self.peer.instants().chain(keepalive).chain(self.failback.bad_at())
     }
 }

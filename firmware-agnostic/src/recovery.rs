@@ -112,6 +112,15 @@ impl Recovery {
         ResourceId::new(place)
     }
 
+    /// Notes whether `resource` could be started here, and tells whether that is new.
+    pub fn set_startable(&mut self, resource: ResourceId, can: bool) -> bool {
+        let Some(failures) = self.resources.get_mut(resource.place()) else { return false };
+        let new = failures.blocked == can;
+        failures.blocked = !can;
+        failures.pardoned &= can;
+        new
+    }
+
     /// Notes that the group could not be started because of `resource`: one failure too many, whatever its policy.
     pub fn start_failed(&mut self, resource: ResourceId, now: Instant) {
         if let Some(failures) = self.resources.get_mut(resource.place()) {
@@ -145,7 +154,8 @@ impl Recovery {
     /// Forgets every failure: an operator has mended the cause.
     pub fn clear(&mut self) {
         for failures in &mut self.resources {
-            *failures = Failures { frozen: failures.frozen, ..Failures::new(&failures.policy) };
+            let Failures { frozen, blocked, .. } = *failures;
+            *failures = Failures { frozen, blocked, ..Failures::new(&failures.policy) };
         }
     }
 
@@ -192,6 +202,7 @@ impl Recovery {
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Failures {
     policy: Policy,
     count: u8,
@@ -201,6 +212,8 @@ struct Failures {
     pardoned: bool,
     /// It failed in maintenance, and nothing was done about it yet.
     frozen: bool,
+    /// It could not be started here now.
+    blocked: bool,
     last: Option<Instant>,
     restart: Option<Instant>,
 }
@@ -213,6 +226,7 @@ impl Failures {
             barred: false,
             pardoned: false,
             frozen: false,
+            blocked: false,
             last: None,
             restart: None,
         }
@@ -223,7 +237,8 @@ impl Failures {
     }
 
     fn makes_unfit(&self) -> bool {
-        let unfit = self.barred || self.too_many() && self.policy.on_failure != OnFailure::Ignore;
+        let failed = self.too_many() && self.policy.on_failure != OnFailure::Ignore;
+        let unfit = self.barred || self.blocked || failed;
         unfit && !self.pardoned
     }
 
@@ -280,6 +295,18 @@ mod tests {
         assert_eq!(recovery.failed(SLAPD, at(101)), Verdict::Restarted);
         recovery.clear();
         assert_eq!(recovery.count(SLAPD), 0);
+    }
+
+    #[test]
+    fn what_could_not_be_started_makes_a_box_unfit_for_as_long() {
+        let mut recovery = Recovery::new(&[policy(OnFailure::Failover)]);
+        assert!(recovery.set_startable(SLAPD, false) && !recovery.set_startable(SLAPD, false));
+        recovery.clear();
+        recovery.forget(at(1_000));
+        assert!(!recovery.fit());
+        recovery.pardon();
+        assert!(recovery.fit(), "nobody else is there: it is tried");
+        assert!(recovery.set_startable(SLAPD, true) && recovery.fit());
     }
 
     #[test]

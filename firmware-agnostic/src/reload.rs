@@ -1,4 +1,4 @@
-//! What changes when the configuration does, while the box goes on?
+//! Changes the configuration while the box goes on.
 //!
 //! Its settings, and nothing that it knows: the role, the term, the peer's word and the failures stay. The box takes a
 //! new stance, so that whatever the peer has said to the old one, with another rank for instance, starts nobody (the
@@ -31,15 +31,15 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// When the resources are about to start or stop, and will answer for those of the present one; or when the boxes would no longer hear each other, or
+    /// When the resources or the fence devices have not answered, and will answer for those of the present one; or when the boxes would no longer hear each other, or
     /// not often enough, and one of them would shoot.
     pub fn may_reload(&self, reloaded: &Reloaded, now: Instant) -> Result<(), Refusal> {
-        if self.asked.is_some() {
+        if self.asked.is_some() || self.shot.is_under_way() {
             return Err(Refusal::Busy);
         }
         let hears = self.peer.hears(now);
         let stays = reloaded.links.iter().flatten().any(|link| hears.contains(*link));
-        if hears.is_empty() || self.asks == Asks::Maintenance {
+        if hears.is_empty() || self.asks() == Asks::Maintenance {
             Ok(())
         } else if !stays {
             Err(Refusal::NoLinkStays)
@@ -63,7 +63,7 @@ impl Node {
         theirs: Option<u8>,
         now: Instant,
     ) -> Result<(), Refusal> {
-        if self.peer.hears(now).is_empty() || self.asks == Asks::Maintenance {
+        if self.peer.hears(now).is_empty() || self.asks() == Asks::Maintenance {
             Ok(())
         } else if !new.are_read_with(old) {
             Err(Refusal::KeyUnknown)

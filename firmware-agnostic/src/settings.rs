@@ -130,12 +130,18 @@ impl Timing {
         keepalive.saturating_mul(2) < warntime
     }
 
-    /// How long the box that does not serve lets the other one shoot first.
+    /// The length of a slot: how long one box lets the other one shoot.
     ///
-    /// Longer than the other's shot takes, and than the two may differ in noticing the silence: the last heartbeat
-    /// before a cut may have come through one way only, and each box looks at the time once a keepalive.
+    /// It is longer than a shot that begins within the [grace](Self::grace) takes, and than the two boxes may differ in
+    /// when the slot begins.
     pub fn fence_delay(&self) -> Duration {
-        self.words.fence_time.saturating_add(self.skew()).saturating_add(self.words.keepalive)
+        let shot = self.words.fence_time.saturating_add(self.grace());
+        shot.saturating_add(self.skew())
+    }
+
+    /// How late in its slot a shot may begin.
+    pub fn grace(&self) -> Duration {
+        self.words.keepalive.saturating_mul(2)
     }
 
     /// What must hold of a watchdog that waits `timeout` for each feeding. If it resets the box, that takes `reset`
@@ -173,32 +179,48 @@ impl Timing {
 
     /// For how long services may run on whose supervisor has died, unless the configuration says so: until the peer shoots,
     /// for it takes over no sooner than it has seen the power off; where silence is enough, until it could take over.
-    pub fn restart_time(&self, require: Require) -> Duration {
+    pub fn restart_time(&self, require: Require, dark_time: Duration) -> Duration {
+        let shot = self.words.deadtime.saturating_add(self.fence_delay());
         match require {
-            Require::Fenced | Require::Dark => {
-                self.words.deadtime.saturating_add(self.fence_delay())
-            }
+            Require::Fenced => shot,
+            Require::Dark => shot.min(self.words.deadtime.saturating_add(dark_time / 2)),
             Require::Silence => self.words.deadtime.saturating_sub(self.lost()) / 2,
         }
     }
 
-    /// What must hold of it: the last heartbeats may have been lost.
-    pub fn restart(&self, restart_time: Duration, require: Require) -> Option<Inequality> {
-        (require == Require::Silence).then(|| Inequality {
-            word: "restart_time",
-            rule: "restart_time + lost heartbeats < deadtime",
-            left: restart_time.saturating_add(self.lost()),
-            right: self.words.deadtime,
-            remedy: "lower restart_time or raise deadtime",
-        })
+    /// What must hold of it where the peer takes over without having seen the power off: the last heartbeats may have been
+    /// lost, and a supervisor that died has closed its end of the serial line.
+    pub fn restart(
+        &self,
+        restart_time: Duration,
+        require: Require,
+        dark_time: Duration,
+    ) -> Option<Inequality> {
+        let (rule, right, remedy) = match require {
+            Require::Fenced => return None,
+            Require::Dark => (
+                "restart_time + lost heartbeats < deadtime + dark_time",
+                self.words.deadtime.saturating_add(dark_time),
+                "lower restart_time or raise dark_time",
+            ),
+            Require::Silence => (
+                "restart_time + lost heartbeats < deadtime",
+                self.words.deadtime,
+                "lower restart_time or raise deadtime",
+            ),
+        };
+        let left = restart_time.saturating_add(self.lost());
+        Some(Inequality { word: "restart_time", rule, left, right, remedy })
     }
 
     fn lost(&self) -> Duration {
         self.words.keepalive.saturating_mul(LOST)
     }
 
+    /// How far the two boxes may differ in when they became silent to each other: a frame and its echo, each said once a
+    /// keepalive, and one keepalive for the way.
     fn skew(&self) -> Duration {
-        self.words.keepalive.saturating_mul(2)
+        self.words.keepalive.saturating_mul(3)
     }
 
     /// Everything that must hold between the times, with its numbers.
@@ -306,7 +328,7 @@ mod tests {
     #[test]
     fn the_defaults_hold() {
         let timing = Timing::new(times()).unwrap();
-        assert_eq!(timing.fence_delay(), Duration::from_millis(5_600));
+        assert_eq!(timing.fence_delay(), Duration::from_secs(6));
         assert_eq!(timing.inequalities().count(), 7);
     }
 
@@ -332,7 +354,8 @@ mod tests {
     #[test]
     fn a_stuck_box_must_be_dead_only_where_silence_is_enough() {
         let seconds = Duration::from_secs;
-        let timing = Timing::new(Times { deadtime: seconds(4), ..times() }).unwrap();
+        let times = Times { deadtime: seconds(4), initdead: seconds(20), ..times() };
+        let timing = Timing::new(times).unwrap();
         let holds = |require, timeout, reset| {
             timing.watchdog(timeout, reset, require).all(|inequality| inequality.holds())
         };
@@ -348,12 +371,17 @@ mod tests {
     #[test]
     fn services_run_on_until_the_peer_could_take_over() {
         let timing = Timing::new(times()).unwrap();
-        let restart_time = timing.restart_time(Require::Fenced);
+        let dark_time = Duration::from_secs(2);
+        let restart_time = timing.restart_time(Require::Fenced, dark_time);
         assert_eq!(restart_time, times().deadtime + timing.fence_delay());
-        assert_eq!(timing.restart(restart_time, Require::Fenced), None);
-        let restart_time = timing.restart_time(Require::Silence);
-        assert!(timing.restart(restart_time, Require::Silence).unwrap().holds());
-        assert!(!timing.restart(times().deadtime, Require::Silence).unwrap().holds());
+        assert_eq!(timing.restart(restart_time, Require::Fenced, dark_time), None);
+        assert!(!timing.restart(restart_time, Require::Dark, dark_time).unwrap().holds());
+        for require in [Require::Dark, Require::Silence] {
+            let restart_time = timing.restart_time(require, dark_time);
+            assert!(timing.restart(restart_time, require, dark_time).unwrap().holds());
+        }
+        let deadtime = times().deadtime;
+        assert!(!timing.restart(deadtime, Require::Silence, dark_time).unwrap().holds());
     }
 
     fn times() -> Times {

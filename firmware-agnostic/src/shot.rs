@@ -1,17 +1,30 @@
-//! Who shoots first, and what is waited for?
+//! Decides who shoots first, and what is waited for.
 //!
-//! The box that serves shoots a silent peer at once, because the service goes on either way. The box that does not
-//! serve looks at the peer's power first: *off* is all the evidence it wants. If it is on, the other box may be the one
-//! that serves, and goes before: this one waits for longer than the other's shot can take. The delay follows the
-//! role and never the name; it is nothing for a peer that asked to be shot, or that ranks lower and did not serve.
+//! A box that serves shoots a silent peer at once, because the service goes on either way. A box that does not serve looks
+//! at the peer's power first: *off* is all the evidence it needs. If the power is on, the other box may serve and go first.
 //!
-//! - A box that has not heard its peer since boot never shoots (*no death-match*): it looks, again and again.
+//! **Turns.** Both boxes know nearly the same instant from which they were silent to each other (`Peer::silent_from`). From
+//! there the time is cut into slots. A slot is longer than a whole shot takes, and each belongs to one box at most:
+//!
+//! | slot | belongs to |
+//! |---|---|
+//! | 0 | the box that holds the resources |
+//! | 1 | a box that holds nothing and heard the other one hold them |
+//! | 2, 4, 6, ... | the first box of the configuration |
+//! | 3, 5, 7, ... | the second one |
+//!
+//! One box at most holds the resources. If both hold nothing, one of them released last, and the other has heard that or
+//! not: so at most one of them last heard the other hold. Slots 0 and 1 are therefore never shared, in whatever phase of
+//! a move the cables fall. A box whose witness does not answer has none of the first six slots.
+//!
+//! - A box shoots only if the peer has echoed this life of it (*armed*). So a box that was shot never shoots back before
+//!   it has heard its peer (*no death-match*). The exceptions are named at `Node::may_shoot`.
 //! - A box that was late itself listens before it shoots.
-//! - A shot that was ordered is waited for: its outcome is unknown until the device has shown the power off.
-//! - What cannot be seen off is tried again for ever, with a pause that doubles.
+//! - A shot has steps, and the device's thread knows them: it is *ordered*; the device answers and is *ready*; the power is
+//!   *cut*. When the peer is heard it is *called off*: what was not sent is not sent, and what was sent is waited for.
+//! - What cannot be seen off is tried again for ever, in every slot of this box.
 //! - While the first shot is under way every heartbeat says so: a peer that hears it resets itself at once. Not if the
 //!   device did not answer, and not again after a failure: a peer that serves would be lost, and nothing won.
-//! - A box whose witness does not answer lets the other one go before, whatever it is.
 //! - An operator may order a shot at a peer that is well. Such a shot is announced to nobody, and not tried again as long
 //!   as the peer is heard.
 
@@ -20,10 +33,12 @@ use core::time::Duration;
 use crate::dark::Dark;
 use crate::evidence::Evidence;
 use crate::heartbeat::{Asks, Boot, Heartbeat, Role};
+use crate::identity::BoxId;
 use crate::journal::Journal;
-use crate::news::{Cause, News};
+use crate::news::{Cause, News, Unarmed};
 use crate::node::{Action, Actions, Node, Tag, act, tell};
-use crate::peer::Health;
+use crate::order::FenceMode;
+use crate::peer::{Contact, Health, SeenOff};
 use crate::settings::AtBoot;
 use crate::time::{Instant, Timer};
 
@@ -34,197 +49,347 @@ pub enum Shot {
     None,
     /// It is being read.
     Looking(Tag),
-    /// The next look, or the first shot, comes with [`Timer::Shot`].
+    /// The next look, or the next turn, comes after [`Timer::Shot`].
     Waiting,
-    /// It was seen on: the shot comes with [`Timer::Shot`].
+    /// It was seen on: the shot comes with the turn of this box.
     Aimed,
-    /// It was ordered off: the outcome is waited for.
-    Ordered(Tag),
+    /// The device was told to make ready. It is called off if the peer, silent by then, talks.
+    Ordered(Tag, Until),
+    /// The device is ready, and this box listens once more.
+    Ready(Tag, Until),
+    /// The power is being cut.
+    Cut(Tag),
+    /// The device was told to stop. What it has sent may still happen.
+    CalledOff(Tag),
 }
 
-/// Whether a fence device is believed that says off.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub enum Belief {
-    /// It is.
-    #[default]
-    Whole,
-    /// It said so while this boot of the peer talked, at first then: the peer may just have lost its power.
-    Doubted(Instant, Boot),
-    /// That boot talked on: the device holds something else, until it has said on.
-    Lost,
-}
-
-/// How the last life of this box ended.
+/// What calls a shot off that was only ordered.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Until {
+    /// Any word of a peer that was silent when the shot was ordered.
+    Heard,
+    /// The proof that the peer lives: it talked all the time.
+    Proven,
+    /// Nothing: an operator wants it.
+    Seen,
+}
+
+impl Shot {
+    /// Whether the device has not answered for good.
+    pub const fn is_under_way(self) -> bool {
+        matches!(self, Self::Ordered(..) | Self::Ready(..) | Self::Cut(_) | Self::CalledOff(_))
+    }
+
+    pub(crate) const fn tag(self) -> Option<Tag> {
+        match self {
+            Self::Ordered(tag, _) | Self::Ready(tag, _) | Self::Cut(tag) | Self::CalledOff(tag) => {
+                Some(tag)
+            }
+            Self::None | Self::Looking(_) | Self::Waiting | Self::Aimed => None,
+        }
+    }
+}
+
+/// How the power of this box was last lost, as its own device tells.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum LastLoss {
+    /// It was cut by an order.
+    Ordered,
+    /// Its feed failed, or a person switched it on: a box that was shot comes up in the same way.
+    Unclear,
+    /// It was not lost since the box ran last, or it was on when its feed failed.
+    None,
+}
+
+/// What is known of the time before this life.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Past {
-    /// It had heard the peer.
-    heard: bool,
-    /// By a shot, as far as that is known.
-    shot: Option<bool>,
+    /// The life before was armed.
+    armed: bool,
+    /// The kernel runs on that ran then.
+    this_boot: bool,
+    last_loss: Option<LastLoss>,
+    /// The newest life of the peer that was echoed by then.
+    peer_life: Option<Boot>,
 }
 
 impl Past {
-    /// What the journal tells: who has left in order was not shot.
     pub(crate) fn of(journal: Option<Journal>) -> Self {
-        Self {
-            heard: journal.is_some_and(|journal| journal.peer.is_some()),
-            shot: journal.filter(|journal| journal.clean).map(|_| false),
+        let Some(journal) = journal else { return Self::default() };
+        let peer_life = Some(journal.peer_life).filter(|life| *life != Boot::default());
+        let Journal { armed, this_boot, .. } = journal;
+        Self { armed, this_boot, last_loss: None, peer_life }
+    }
+
+    /// Whether the supervisor ran before in this boot of the kernel.
+    pub(crate) const fn ran(self) -> bool {
+        self.this_boot
+    }
+
+    pub(crate) const fn set_last_loss(&mut self, last_loss: LastLoss) {
+        self.last_loss = Some(last_loss);
+    }
+
+    /// The newest life of the peer that was echoed before this life began.
+    pub(crate) const fn peer_life(self) -> Option<Boot> {
+        self.peer_life
+    }
+
+    /// What is missing for the certainty that this box was not shot since it last heard its peer.
+    ///
+    /// A clean end proves nothing, because a box can be shot after it; a feed that failed proves nothing either.
+    fn unarmed(self) -> Option<Unarmed> {
+        match self.last_loss {
+            _ if !self.armed => Some(Unarmed::NotHeardBefore),
+            _ if self.this_boot => None,
+            Some(LastLoss::None) => None,
+            Some(LastLoss::Ordered) => Some(Unarmed::Shot),
+            Some(LastLoss::Unclear) => Some(Unarmed::LossUnclear),
+            None => Some(Unarmed::LossUnknown),
         }
-    }
-
-    pub(crate) const fn set_shot(&mut self, shot: bool) {
-        self.shot = Some(shot);
-    }
-
-    /// Whether this box was surely not shot since it last heard its peer.
-    fn was_not_shot(self) -> bool {
-        self.heard && self.shot == Some(false)
     }
 }
 
 impl Node {
     pub(crate) fn decide_fencing(&mut self, now: Instant, actions: &mut Actions) {
-        if matches!(self.shot, Shot::Ordered(_)) {
+        if self.shot.is_under_way() {
             return;
         }
-        match self.peer.word(now) {
-            Some(word) if !self.wants_to_be_shot(word, now) => {
-                let first = matches!(self.cause, Cause::NotHeard(_));
-                let cause = if first { Cause::Heard } else { Cause::HeardAgain };
+        let first = matches!(self.cause, Cause::NotHeard(_));
+        let cause = if first { Cause::Heard } else { Cause::HeardAgain };
+        match self.peer.contact(now) {
+            Contact::Heard(word) if !wants_to_be_shot(word) => {
                 self.enter(Role::Standby, cause, now, actions);
             }
-            _ if !self.eligible() => self.enter(Role::Standby, Cause::NotEligible, now, actions),
+            Contact::Deaf(word) if serves(word) => self.enter(Role::Standby, cause, now, actions),
+            _ if !self.eligible(now) => {
+                self.enter(Role::Standby, Cause::NotEligible, now, actions);
+            }
             _ if self.silence_suffices(now) => self.start(Evidence::Silence, now, actions),
-            _ if self.shot == Shot::None && self.relistens(now) => {}
-            _ if self.shot == Shot::None => self.look(actions),
-            _ if self.shot == Shot::Waiting && self.is_due(now) => self.try_again(actions),
-            _ if self.shot == Shot::Aimed && self.is_due(now) => self.shoot(actions),
-            _ => {}
+            _ => self.pursue(now, actions),
         }
     }
 
     /// Shoots the peer while serving: at once, because the service goes on either way.
     pub(crate) fn decide_shot(&mut self, now: Instant, actions: &mut Actions) {
-        let (threatens, warned) = match self.peer.word(now) {
-            // A peer that fences and hears nothing is about to shoot this box, unless the cables were mended just now,
-            // and then it will say so. One that hears this box again has shot already, and another shot would leave
-            // nobody. One that has not heard this box since it booted cannot shoot.
-            Some(word) if word.role == Role::Fencing => {
-                let deaf = word.heard.is_some() && word.hears.is_empty();
-                (deaf && self.peer.is_present(now), true)
-            }
-            Some(word) => (self.wants_to_be_shot(word, now), false),
-            // Where silence is enough the peer may serve as well, and a shot would not make that better.
-            None => {
-                let dead = self.peer.health(now) == Health::Dead && !self.silence_suffices(now);
-                (dead && !self.peer.left() && !self.peer.fenced(), false)
-            }
-        };
-        match self.shot {
-            Shot::Ordered(_) => {}
-            _ if !threatens || !self.may_shoot() => self.shot = Shot::None,
-            Shot::None if warned || !self.witness => {
-                let warning =
-                    if warned { self.settings.timing.keepalive() * 2 } else { Duration::ZERO };
-                self.wait_for(now + self.turn().max(warning));
-            }
-            Shot::Looking(_) => {}
-            // A timer that still runs here belongs to an earlier threat.
-            Shot::None if self.relistens(now) => {}
-            Shot::Waiting | Shot::Aimed if !self.is_due(now) => {}
-            Shot::None | Shot::Waiting => self.try_again(actions),
-            Shot::Aimed => self.shoot(actions),
+        if self.shot.is_under_way() {
+            return;
+        }
+        if self.is_threatened(now) && self.may_shoot(now) {
+            self.pursue(now, actions);
+        } else {
+            // The next threat has nothing to do with this one.
+            self.forget_shots();
         }
     }
 
-    pub(crate) fn on_power(&mut self, off: bool, now: Instant, actions: &mut Actions) {
-        if off {
-            self.on_shot(true, now, actions);
+    /// Looks, waits and shoots, each in its time.
+    pub(crate) fn pursue(&mut self, now: Instant, actions: &mut Actions) {
+        let may_shoot = self.role != Role::Init && self.may_shoot(now);
+        match self.shot {
+            _ if self.relistens(now) => {}
+            Shot::None | Shot::Waiting if !self.is_due(now) => {}
+            Shot::None | Shot::Waiting if self.role.holds_resources() => {
+                self.shot = Shot::Aimed;
+                self.shoot_in_turn(now, actions);
+            }
+            Shot::None | Shot::Waiting => self.look(actions),
+            Shot::Aimed if may_shoot => self.shoot_in_turn(now, actions),
+            Shot::Aimed => self.wait_for(now + PAUSE),
+            _ => {}
+        }
+    }
+
+    /// Whether the peer is about to shoot this box, which serves, or to take over beside it.
+    fn is_threatened(&self, now: Instant) -> bool {
+        match self.peer.contact(now) {
+            Contact::Heard(word) => wants_to_be_shot(word),
+            // One that has not heard this box since it booted cannot shoot.
+            Contact::Deaf(word) => {
+                wants_to_be_shot(word) || word.role == Role::Fencing && word.heard.is_some()
+            }
+            // Where silence is enough the peer may serve as well, and a shot would not make that better.
+            Contact::Silent => {
+                let dead = self.peer.health(now) == Health::Dead && !self.silence_suffices(now);
+                dead && !self.peer.left() && !self.peer.fenced()
+            }
+        }
+    }
+
+    /// Whether a shot that was ordered is still wanted.
+    fn is_wanted(&self, until: Until, now: Instant) -> bool {
+        let heard = match (until, self.peer.contact(now)) {
+            (Until::Seen, _) => return true,
+            (_, Contact::Heard(word)) => !wants_to_be_shot(word),
+            (Until::Heard, Contact::Deaf(_)) => true,
+            (Until::Proven, Contact::Deaf(word)) => self.role == Role::Fencing && serves(word),
+            (_, Contact::Silent) => false,
+        };
+        match self.role {
+            Role::Fencing => !heard && self.eligible(now),
+            Role::Starting | Role::Active => !heard && self.is_threatened(now),
+            Role::Init | Role::Standby | Role::Stopping | Role::Failed => false,
+        }
+    }
+
+    /// Calls off a shot that is not wanted any more, in whatever role.
+    pub(crate) fn call_off_unwanted(&mut self, now: Instant, actions: &mut Actions) {
+        match self.shot {
+            Shot::Ordered(_, until) | Shot::Ready(_, until) if !self.is_wanted(until, now) => {
+                self.call_off(now, actions);
+            }
+            // The device that was silent has answered, and nothing was heard since.
+            Shot::Ready(tag, _) if self.is_due(now) => self.cut(tag, actions),
+            Shot::Cut(_)
+                if self.by_order.is_none()
+                    && self.peer.word(now).is_some_and(|word| !wants_to_be_shot(word)) =>
+            {
+                self.call_off(now, actions);
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends a shot as far as that is possible.
+    pub(crate) fn call_off(&mut self, now: Instant, actions: &mut Actions) {
+        let (Some(tag), false) = (self.shot.tag(), matches!(self.shot, Shot::CalledOff(_))) else {
+            return;
+        };
+        if matches!(self.shot, Shot::Cut(_)) {
+            // What this box says of its shot has changed.
+            self.change += 1;
+        }
+        if matches!(self.peer.contact(now), Contact::Deaf(_)) {
+            // It has just begun to talk: if the cables are whole again the proof comes soon.
+            self.relisten(now);
+        }
+        self.shot = Shot::CalledOff(tag);
+        act(actions, Action::CallOff(tag));
+    }
+
+    /// The device is ready to cut the power.
+    pub(crate) fn on_ready(&mut self, tag: Tag, now: Instant, actions: &mut Actions) {
+        match self.shot {
+            Shot::Ordered(ordered, until) if ordered == tag => {
+                if !self.is_wanted(until, now) {
+                    self.call_off(now, actions);
+                } else if self.tries > 0 && until != Until::Seen || self.relistens(now) {
+                    // A device that was not reached comes back together with the links, at the end of a common fault.
+                    self.shot = Shot::Ready(tag, until);
+                    let listens = self.settings.timing.keepalive() * 2;
+                    self.timers.set(Timer::Shot, now + listens);
+                } else {
+                    self.cut(tag, actions);
+                }
+            }
+            // The next device of the list goes on where the one before has failed.
+            Shot::Cut(ordered) if ordered == tag => act(actions, Action::Cut(tag)),
+            _ => {}
+        }
+    }
+
+    fn cut(&mut self, tag: Tag, actions: &mut Actions) {
+        self.change += 1;
+        self.shot = Shot::Cut(tag);
+        act(actions, Action::Cut(tag));
+    }
+
+    /// A look has its answer: the power was read as off, first at `off`, or it was not.
+    pub(crate) fn on_power(&mut self, off: Option<Instant>, now: Instant, actions: &mut Actions) {
+        self.shot = Shot::None;
+        if let Some(at) = off {
+            self.on_off(at, now, actions);
             return;
         }
         if self.darkness_suffices() && !self.relistens(now) {
             self.start(Evidence::Dark, now, actions);
-            return;
-        }
-        let turn = if self.role.holds_resources() { now } else { self.since + self.turn() };
-        if self.may_shoot() {
+        } else if self.role == Role::Fencing && self.may_shoot(now) {
             // Not here: the peer may have been heard since the question, or this box may have to listen first.
-            self.wait_for(turn);
             self.shot = Shot::Aimed;
         } else {
-            if self.tries == 0 {
-                tell(actions, News::Waiting);
+            if self.role == Role::Fencing && self.tries == 0 {
+                self.tell_why_it_waits(actions);
             }
             let pause = self.pause();
             self.wait_for(now + pause);
         }
     }
 
-    pub(crate) fn on_shot(&mut self, off: bool, now: Instant, actions: &mut Actions) {
-        if matches!(self.shot, Shot::Ordered(_)) {
+    fn tell_why_it_waits(&self, actions: &mut Actions) {
+        let unarmed = self.past.unarmed().filter(|_| self.settings.at_boot == AtBoot::Fence);
+        tell(actions, unarmed.map_or(News::Waiting, News::WaitingUnarmed));
+    }
+
+    /// The power of the peer was read as off, twice, first at `at`.
+    fn on_off(&mut self, at: Instant, now: Instant, actions: &mut Actions) {
+        let seen = self.peer.read_off(at);
+        match seen {
+            // Seen before this box stalled: the peer may have come up since, and serve. It is looked at again.
+            Some(_) if self.relistens(now) => {}
+            Some(seen) => self.on_seen_off(&seen, now, actions),
+            None if self.peer.trust().is_distrusted() => self.on_not_seen_off(now, actions),
+            // It was heard meanwhile: what is true now is looked at again, if it still matters.
+            None => {}
+        }
+    }
+
+    fn on_seen_off(&mut self, seen: &SeenOff, now: Instant, actions: &mut Actions) {
+        self.forget_shots();
+        self.peer.note_off(seen, now);
+        let waits = matches!(self.role, Role::Init | Role::Standby | Role::Fencing);
+        if waits && self.is_ready_to_serve(now) && !self.peer.in_maintenance() {
+            self.start(Evidence::Fenced, now, actions);
+        } else {
+            tell(actions, News::Fenced);
+        }
+    }
+
+    /// A shot has its answer: the power was read as off, first at `off`, or it was not.
+    pub(crate) fn on_shot(&mut self, off: Option<Instant>, now: Instant, actions: &mut Actions) {
+        let called_off = matches!(self.shot, Shot::CalledOff(_));
+        if matches!(self.shot, Shot::Cut(_)) {
             // What this box says of its shot has changed.
             self.change += 1;
         }
-        let by_order = core::mem::take(&mut self.by_order);
-        let off = off && self.belief != Belief::Lost;
-        if off && self.role == Role::Fencing && self.relistens(now) {
-            // Seen before this box stalled: the peer may have come up since, and serve. It is looked at again.
-            self.shot = Shot::None;
-        } else if off {
-            self.shot = Shot::None;
-            self.tries = 0;
-            self.peer.seen_off();
-            if self.role == Role::Fencing && self.eligible() {
-                self.start(Evidence::Fenced, now, actions);
-            } else {
-                tell(actions, News::Fenced);
-            }
-        } else if by_order && self.peer.word(now).is_some() {
-            self.shot = Shot::None;
+        let by_order = self.by_order.take();
+        self.shot = Shot::None;
+        if by_order == Some(FenceMode::Drill) {
+            // Whether it was seen off or not.
+            self.promise_power(now);
+        }
+        if let Some(at) = off {
+            self.on_off(at, now, actions);
+        } else if called_off {
+            tell(actions, News::CalledOff);
+        } else if by_order.is_some() && self.peer.word(now).is_some() {
             tell(actions, News::NotFenced);
         } else {
-            let pause = self.pause();
-            self.wait_for(now + pause);
-            let serves = self.role.holds_resources();
-            tell(actions, News::FenceFailed { again: pause, serves });
+            self.on_not_seen_off(now, actions);
         }
     }
 
-    /// Takes it that the peer is off, unless it talks: then the device is wrong, and people are told.
-    pub(crate) fn on_seen_off(&mut self, now: Instant, actions: &mut Actions) {
-        let alive = self.peer.health(now) == Health::Alive;
-        let talks = self.peer.word(now).filter(|_| alive).map(|word| word.epoch.boot);
-        match (self.belief, talks) {
-            (Belief::Lost, _) | (_, None) => {}
-            (Belief::Doubted(at, boot), Some(talks)) if boot == talks => {
-                if now - at >= self.settings.timing.deadtime() {
-                    self.belief = Belief::Lost;
-                    tell(actions, News::OffAndTalks);
-                }
-            }
-            (_, Some(talks)) => self.belief = Belief::Doubted(now, talks),
-        }
-        if alive || self.relistens(now) || self.belief == Belief::Lost {
-            return;
-        }
-        match (self.role, self.shot) {
-            // Nobody listens yet; or the answer to the order comes.
-            (Role::Init, _) | (_, Shot::Ordered(_)) => {}
-            // Or everything is to be left as it is.
-            _ if self.peer.fenced() || self.peer.in_maintenance() => {}
-            (Role::Standby, _) if self.eligible() => {
-                self.peer.seen_off();
-                self.start(Evidence::Fenced, now, actions);
-            }
-            _ => self.on_shot(true, now, actions),
+    fn on_not_seen_off(&mut self, now: Instant, actions: &mut Actions) {
+        let pause = self.pause();
+        self.wait_for(now + pause);
+        let serves = self.role.holds_resources();
+        // A box that serves has no need to look in between.
+        let again = if serves { self.turn(now + pause) - now } else { pause };
+        tell(actions, News::FenceFailed { again, serves });
+    }
+
+    /// The power of the peer was read as off, twice, first at `at`, though nobody had asked.
+    pub(crate) fn on_polled_off(&mut self, at: Instant, now: Instant, actions: &mut Actions) {
+        let Some(seen) = self.peer.read_off(at) else { return };
+        let late = self.peer.health(now) != Health::Alive;
+        let known = self.peer.fenced() || self.peer.in_maintenance() || self.has_just_begun(now);
+        if late && !known && !self.relistens(now) && !self.shot.is_under_way() {
+            self.on_seen_off(&seen, now, actions);
         }
     }
 
     /// Makes sure of the peer before taking over.
-    pub(crate) fn doubt(&mut self, cause: Cause, now: Instant, actions: &mut Actions) {
-        self.tries = 0;
-        self.shot = Shot::None;
-        self.dark = Dark::default();
+    pub(crate) fn begin_fencing(&mut self, cause: Cause, now: Instant, actions: &mut Actions) {
+        self.forget_shots();
         if self.silence_suffices(now) {
             self.start(Evidence::Silence, now, actions);
         } else {
@@ -233,66 +398,122 @@ impl Node {
         }
     }
 
-    /// No death-match: a box that has not heard its peer since boot does not shoot it, unless the integrator wants it,
-    /// and it is known that this box was not itself shot.
-    pub(crate) fn may_shoot(&self) -> bool {
-        let at_boot = self.settings.at_boot == AtBoot::Fence && self.past.was_not_shot();
-        self.peer.epoch().is_some() || at_boot
+    /// What was tried against the peer so far counts no more.
+    fn forget_shots(&mut self) {
+        if !self.shot.is_under_way() {
+            self.shot = Shot::None;
+            self.timers.stop(Timer::Shot);
+        }
+        self.tries = 0;
+        self.dark = Dark::default();
+    }
+
+    /// No death-match: a box shoots only if the peer has echoed this life of it. There are two exceptions:
+    ///
+    /// - The integrator wants it to shoot after boot, and it surely was not shot since it last heard its peer.
+    /// - The peer says that it has never heard anybody and looks for evidence. Such a peer is deaf from its birth, so
+    ///   nobody would ever serve. It cannot have shot this box, because it is not armed. It is no recording, because its
+    ///   life is newer than any that was ever echoed before ([`Contact::Deaf`]).
+    pub(crate) fn may_shoot(&self, now: Instant) -> bool {
+        let at_boot = self.settings.at_boot == AtBoot::Fence && self.past.unarmed().is_none();
+        let deaf = self.peer.newborn(now).is_some_and(|(word, since)| {
+            word.role == Role::Fencing && now - since >= self.settings.timing.deadtime()
+        });
+        self.armed || at_boot || deaf
     }
 
     fn silence_suffices(&self, now: Instant) -> bool {
-        Evidence::Silence.suffices(self.settings.require) && self.peer.health(now) == Health::Dead
+        let serves = matches!(self.peer.contact(now), Contact::Deaf(word) if serves(word));
+        let dead = self.peer.health(now) == Health::Dead && !serves;
+        Evidence::Silence.suffices(self.settings.require) && dead
     }
 
-    /// Whether the peer asks to be shot, and it is no recording that does.
-    pub(crate) fn wants_to_be_shot(&self, word: &Heartbeat, now: Instant) -> bool {
-        word.asks == Asks::Fence && self.peer.is_present(now)
-    }
-
-    /// How long the other box may shoot first: it goes before if it serves, or else if it ranks higher; and whatever it
-    /// is, if no witness answers here. Two boxes never have the same turn.
-    fn turn(&self) -> Duration {
-        let word = self.peer.last_word();
-        if word.is_some_and(|word| word.asks == Asks::Fence) {
-            return Duration::ZERO;
+    /// When the turn of this box comes: now, if it has it.
+    fn turn(&self, now: Instant) -> Instant {
+        let wanted = self.peer.last_word().is_some_and(wants_to_be_shot);
+        let slot = self.settings.timing.fence_delay();
+        let start = self.peer.silent_from().max(self.silent_since_birth());
+        let passed = (now - start).as_micros() / slot.as_micros().max(1);
+        let first = u32::try_from(passed).unwrap_or(u32::MAX - SLOTS);
+        let begins = |number: u32| start + slot.saturating_mul(number);
+        // A shot that begins late in its slot would end in the next one.
+        let grace = self.settings.timing.grace();
+        // Until its last word the other box may have heard this one, and count from then: the first slot is its own.
+        let other = self.peer.heard_from() + slot - self.settings.timing.keepalive() * 2;
+        let holds = self.role.holds_resources();
+        let mut mine = (first..first + SLOTS)
+            .filter(|number| self.owns(*number) && begins(*number) + grace > now)
+            .map(begins)
+            .filter(|at| holds || *at >= other);
+        match mine.next() {
+            _ if wanted => now,
+            Some(at) => at.max(now),
+            None => now + slot,
         }
-        let first = self.role.holds_resources()
-            || word.is_some_and(|word| {
-                !word.role.holds_resources() && word.rank() < self.settings.rank()
-            });
-        let before = u32::from(!first) + 2 * u32::from(!self.witness);
-        self.settings.timing.fence_delay().saturating_mul(before)
     }
 
-    /// Whether the time of the next look or shot has come. A box that was late listens first.
+    /// A box that has not heard its peer since birth is as far as one that has been silent for `deadtime` by now.
+    fn silent_since_birth(&self) -> Instant {
+        if self.armed { Instant::default() } else { self.since }
+    }
+
+    /// Whether a slot belongs to this box.
+    fn owns(&self, slot: u32) -> bool {
+        let holds = self.role.holds_resources();
+        let heard_hold = self.peer.last_word().is_some_and(|word| word.role.holds_resources());
+        match slot {
+            _ if !self.witness && slot < WITNESSED => false,
+            0 => holds,
+            1 => !holds && heard_hold,
+            _ => slot.is_multiple_of(2) == (self.settings.me == BoxId::First),
+        }
+    }
+
+    /// Shoots if this box has the turn, or waits for it.
+    fn shoot_in_turn(&mut self, now: Instant, actions: &mut Actions) {
+        let at = self.turn(now);
+        if at > now {
+            self.timers.set(Timer::Shot, at);
+            return;
+        }
+        let until = match self.peer.contact(now) {
+            Contact::Silent => Until::Heard,
+            Contact::Heard(_) | Contact::Deaf(_) => Until::Proven,
+        };
+        self.shoot(until, actions);
+    }
+
+    /// Whether the time of the next look or shot has come.
     fn is_due(&self, now: Instant) -> bool {
-        self.timers.get(Timer::Shot).is_none_or(|at| at <= now) && !self.relistens(now)
+        self.timers.get(Timer::Shot).is_none_or(|at| at <= now)
     }
 
-    fn relistens(&self, now: Instant) -> bool {
+    pub(crate) fn relistens(&self, now: Instant) -> bool {
         self.timers.get(Timer::Relisten).is_some_and(|until| until > now)
+    }
+
+    pub(crate) fn relisten(&mut self, now: Instant) {
+        self.timers.set(Timer::Relisten, now + self.settings.timing.keepalive() * 2);
     }
 
     /// Whether to tell the peer that it is being shot.
     pub(crate) const fn shoots(&self) -> bool {
-        matches!(self.shot, Shot::Ordered(_))
+        matches!(self.shot, Shot::Cut(_))
             && self.tries == 0
             && !self.dark.unseen
-            && !self.by_order
+            && self.by_order.is_none()
     }
 
     pub(crate) fn look(&mut self, actions: &mut Actions) {
-        self.shot = Shot::Looking(self.change);
-        act(actions, Action::LookAtPower(self.change));
+        let tag = self.question();
+        self.shot = Shot::Looking(tag);
+        act(actions, Action::LookAtPower(tag));
     }
 
-    /// Shoots; but after a shot that failed it looks first, because the order may have been taken all the same.
-    fn try_again(&mut self, actions: &mut Actions) {
-        if self.may_shoot() && self.tries == 0 {
-            self.shoot(actions);
-        } else {
-            self.look(actions);
-        }
+    /// Names a question about the peer's power, so that the answer to one of the last questions before is not its answer.
+    const fn question(&mut self) -> Tag {
+        self.questions = self.questions.wrapping_add(1) % QUESTIONS;
+        self.change.wrapping_mul(QUESTIONS).wrapping_add(self.questions)
     }
 
     fn wait_for(&mut self, at: Instant) {
@@ -300,19 +521,18 @@ impl Node {
         self.timers.set(Timer::Shot, at);
     }
 
-    fn shoot(&mut self, actions: &mut Actions) {
-        self.change += 1;
-        self.shot = Shot::Ordered(self.change);
-        tell(actions, News::Shooting);
-        act(actions, Action::Fence(self.change));
+    fn shoot(&mut self, until: Until, actions: &mut Actions) {
+        let tag = self.question();
+        self.shot = Shot::Ordered(tag, until);
+        tell(actions, News::Shooting { drill: self.by_order == Some(FenceMode::Drill) });
+        act(actions, Action::Fence(tag));
     }
 
     /// Shoots because an operator wants it, whatever the peer is.
-    pub(crate) fn shoot_by_order(&mut self, actions: &mut Actions) {
-        self.tries = 0;
-        self.dark = Dark::default();
-        self.by_order = true;
-        self.shoot(actions);
+    pub(crate) fn shoot_by_order(&mut self, mode: FenceMode, actions: &mut Actions) {
+        self.forget_shots();
+        self.by_order = Some(mode);
+        self.shoot(Until::Seen, actions);
     }
 
     pub(crate) fn pause(&mut self) -> Duration {
@@ -322,7 +542,24 @@ impl Node {
     }
 }
 
+/// Whether the peer asks to be shot.
+pub(crate) fn wants_to_be_shot(word: &Heartbeat) -> bool {
+    word.asks == Asks::Fence
+}
+
+/// Whether a peer that talks keeps the service up, deaf or not.
+pub(crate) fn serves(word: &Heartbeat) -> bool {
+    word.role.holds_resources() && !wants_to_be_shot(word)
+}
+
+/// So many questions in a row have different names.
+const QUESTIONS: u32 = 2;
+
 /// The first pause between two looks at the peer's power, or two shots.
 const PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause: a fence device that comes back is used within half a minute.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// A box without its witness has none of these slots, so that one with it has tried twice or three times before.
+const WITNESSED: u32 = 6;
+/// Of so many slots in a row one belongs to each box.
+const SLOTS: u32 = WITNESSED + 2;

@@ -1,14 +1,15 @@
-//! When does this box take over?
+//! Decides when this box takes over.
 //!
 //! From a peer that talks: when its word releases this box (the echo rule). From one that is silent: when there is
-//! evidence of the required level, which [`shot`](crate::shot) goes for.
+//! evidence of the required level, which [`shot`](crate::shot) collects.
 
 use crate::evidence::Evidence;
 use crate::heartbeat::{Asks, Heartbeat, Role, Term};
 use crate::identity::LinkId;
 use crate::news::{Cause, News};
-use crate::node::{Action, Actions, Node, act};
-use crate::peer::Health;
+use crate::node::{Action, Actions, Node, act, tell};
+use crate::peer::{Contact, Health};
+use crate::shot::{serves, wants_to_be_shot};
 use crate::time::{Instant, Timer};
 
 impl Node {
@@ -20,54 +21,72 @@ impl Node {
         } else if self.peer.word(now).is_some() {
             self.enter(Role::Standby, Cause::Heard, now, actions);
         } else if self.timers.expired(Timer::Initdead, now) {
-            let cause = Cause::NotHeard(self.settings.timing.initdead());
-            if self.eligible() {
-                self.doubt(cause, now, actions);
+            let cause = Cause::NotHeard(now - self.since);
+            if self.eligible(now) {
+                self.begin_fencing(cause, now, actions);
             } else {
                 self.enter(Role::Standby, cause, now, actions);
             }
+        } else if self.eligible(now) && self.peer.health(now) == Health::Dead {
+            // A peer whose power is off need not be waited for.
+            self.pursue(now, actions);
         }
     }
 
     pub(crate) fn decide_standby(&mut self, now: Instant, actions: &mut Actions) {
+        self.yield_to_claim(now, actions);
         let word = self.peer.word(now).copied();
-        if let Some(word) = word
-            && word.asks == Asks::Claim
-            && will_serve(&word)
-            && (self.asks == Asks::Nothing
-                || self.asks == Asks::Claim && word.rank() > self.settings.rank())
-        {
-            self.ask(Asks::HandOver);
+        if self.yields && !word.is_some_and(|word| will_serve(&word)) {
+            self.request(|node| node.yields = false);
         }
-        if self.asks == Asks::HandOver && !word.is_some_and(|word| will_serve(&word)) {
-            self.ask(Asks::Nothing);
-        }
-        if !self.eligible() || self.peer.in_maintenance() {
-            let stays = self.asks != Asks::Leave;
-            if stays && word.is_none() && self.peer.health(now) == Health::Dead {
-                self.tell_once(News::NobodyServes, actions);
-            }
+        if !self.eligible(now) || self.peer.in_maintenance() {
             return;
         }
-        match word {
-            Some(word) if self.wants_to_be_shot(&word, now) => {
-                self.doubt(Cause::AskedToFence, now, actions);
+        match self.peer.contact(now) {
+            Contact::Heard(word) if wants_to_be_shot(word) => {
+                self.begin_fencing(Cause::AskedToFence, now, actions);
             }
-            Some(word) if self.released_by(&word) => self.start(Evidence::Released, now, actions),
-            None if self.peer.left() => self.start(Evidence::Released, now, actions),
-            None => {
+            Contact::Heard(word) if self.released_by(word, now) => {
+                self.start(Evidence::Released, now, actions);
+            }
+            Contact::Heard(_) => {}
+            Contact::Deaf(word) if serves(word) => {}
+            _ if self.peer.left() => self.start(Evidence::Released, now, actions),
+            _ => {
                 let cause = self.silent(now);
-                self.doubt(cause, now, actions);
+                self.begin_fencing(cause, now, actions);
             }
-            Some(_) => {}
         }
+    }
+
+    /// Gives way to a peer whose operator wants it to serve. Of two such orders that of the box with the higher rank stands.
+    fn yield_to_claim(&mut self, now: Instant, actions: &mut Actions) {
+        let Some(word) = self.peer.word(now).copied() else { return };
+        if word.asks != Asks::Claim || !will_serve(&word) || self.yields {
+            return;
+        }
+        match self.asks() {
+            Asks::Nothing => self.concede(actions),
+            Asks::Claim if word.rank() > self.settings.rank() => self.concede(actions),
+            _ => {}
+        }
+    }
+
+    /// Leaves the resources to the peer, and ends an order to serve here.
+    pub(crate) fn concede(&mut self, actions: &mut Actions) {
+        if self.asks() == Asks::Claim {
+            tell(actions, News::OrderEnded);
+            self.end_order();
+        }
+        self.request(|node| node.yields = true);
     }
 
     /// The echo rule: whether the peer's word proves that it holds nothing and will not start.
     ///
     /// Every word but a farewell must echo the present epoch, so that it was said in the knowledge of what this
-    /// box is now. A peer that leaves holds nothing for as long as this boot of it lives, whatever it knew.
-    fn released_by(&self, word: &Heartbeat) -> bool {
+    /// box is now. A peer that leaves holds nothing for as long as this life of it lasts, whatever it knew. Where two
+    /// machines have one name, only the one that held can release.
+    fn released_by(&self, word: &Heartbeat, now: Instant) -> bool {
         let holds_nothing = match word.role {
             Role::Standby => match word.asks {
                 Asks::Claim => !word.fit,
@@ -76,12 +95,72 @@ impl Node {
             Role::Failed => true,
             _ => false,
         };
-        self.peer.left() || holds_nothing && word.echoes(self.epoch())
+        let single = self.peer.is_of_the_holder(word) && !self.peer.is_doubled(now);
+        single && (self.peer.left() || holds_nothing && word.echoes(self.epoch()))
     }
 
     /// Whether this box may take over at all.
-    pub(crate) fn eligible(&self) -> bool {
-        self.fit && matches!(self.asks, Asks::Nothing | Asks::Claim)
+    pub(crate) fn eligible(&self, now: Instant) -> bool {
+        let free = match self.asks() {
+            Asks::Nothing | Asks::Claim => true,
+            // It gave up by order because the peer would serve, and that was not so.
+            Asks::Standby => self.failback.is_given_by_order() && !self.peer_serves_or_will(now),
+            _ => false,
+        };
+        self.fit && free
+    }
+
+    /// Whether this box could start the resources now, with evidence.
+    pub(crate) fn is_ready_to_serve(&self, now: Instant) -> bool {
+        self.eligible(now) && !self.is_cleaning_up()
+    }
+
+    /// Whether an earlier life of the supervisor may have left something that is not known yet.
+    fn is_cleaning_up(&self) -> bool {
+        self.role == Role::Init && (!self.clean || self.adopts)
+    }
+
+    /// Whether it is too early to believe anything of the peer: a peer that talks is heard within `deadtime`.
+    pub(crate) fn has_just_begun(&self, now: Instant) -> bool {
+        let listened = self.peer.health(now) == Health::Dead;
+        self.role == Role::Init && (self.is_cleaning_up() || !listened)
+    }
+
+    /// Whether the other box serves, or will without this one. If not, this box is *alone*: nobody else will serve,
+    /// for any reason, orders included.
+    pub(crate) fn peer_serves_or_will(&self, now: Instant) -> bool {
+        match self.peer.contact(now) {
+            Contact::Heard(word) => {
+                matches!(word.role, Role::Starting | Role::Active) || will_serve(word)
+            }
+            Contact::Deaf(word) => serves(word),
+            Contact::Silent => false,
+        }
+    }
+
+    /// Tells once, as long as it lasts, that neither box serves or will.
+    pub(crate) fn watch_service(&mut self, now: Instant, actions: &mut Actions) {
+        let undecided = match self.peer.contact(now) {
+            Contact::Heard(word) | Contact::Deaf(word) => {
+                matches!(word.role, Role::Init | Role::Fencing | Role::Stopping)
+            }
+            // Until it is dead its last word stands.
+            Contact::Silent => self.peer.health(now) != Health::Dead && !self.peer.fenced(),
+        };
+        let waits = match self.role {
+            Role::Standby => !self.eligible(now) || self.peer.in_maintenance(),
+            Role::Failed => true,
+            Role::Init | Role::Fencing | Role::Starting | Role::Active | Role::Stopping => false,
+        };
+        let unserved = waits
+            && !undecided
+            && !self.yields
+            && self.asks() != Asks::Leave
+            && !self.peer_serves_or_will(now);
+        if unserved && !self.unserved {
+            tell(actions, News::NobodyServes);
+        }
+        self.unserved = unserved;
     }
 
     fn silent(&self, now: Instant) -> Cause {
@@ -93,7 +172,6 @@ impl Node {
     }
 
     pub(crate) fn start(&mut self, evidence: Evidence, now: Instant, actions: &mut Actions) {
-        debug_assert!(self.eligible(), "one holder: only a box that may take over starts");
         debug_assert!(!self.role.holds_resources(), "one holder: what is held is not taken");
         debug_assert!(
             evidence.suffices(self.settings.require),
@@ -101,11 +179,13 @@ impl Node {
         );
         let word = self.peer.last_word();
         let failed = word.is_none_or(|word| {
-            // Home that hands over, and was not asked to, gives up; and may have no words for why.
-            let gives_up = word.asks == Asks::HandOver && self.asks != Asks::Claim;
-            evidence != Evidence::Released || word.role == Role::Failed || !word.fit || gives_up
+            let lost = !word.witness && self.witness;
+            evidence != Evidence::Released || word.role == Role::Failed || !word.fit || lost
         });
         let heard = word.map(|word| word.term).unwrap_or_default();
+        if self.asks() == Asks::Standby {
+            tell(actions, News::TakenBack);
+        }
         self.failback.took_over(failed, self.settings.failback_hold, now);
         self.term = Term(self.term.max(heard).0.saturating_add(1));
         self.enter(Role::Starting, Cause::Evidence(evidence), now, actions);

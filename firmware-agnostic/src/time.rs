@@ -42,6 +42,16 @@ impl Add<Duration> for Instant {
     }
 }
 
+/// So long before; the start of the clock, if it is later.
+impl Sub<Duration> for Instant {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(micros))
+    }
+}
+
 /// The time from the other instant to this one; nothing if the other one is later.
 impl Sub for Instant {
     type Output = Duration;
@@ -74,6 +84,8 @@ pub enum Timer {
     Recovery,
     /// The peer has been dark for long enough.
     Dark,
+    /// The peer is to get its power back.
+    PowerOn,
 }
 
 /// A deadline for each [`Timer`] that runs.
@@ -132,4 +144,4 @@ impl Timers {
     }
 }
 
-const TIMERS: usize = Timer::Dark as usize + 1;
+const TIMERS: usize = Timer::PowerOn as usize + 1;

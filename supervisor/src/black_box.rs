@@ -13,6 +13,7 @@ use board::clock::Clock;
 use firmware_agnostic::heartbeat::Heartbeat;
 use firmware_agnostic::identity::LINKS_MAX;
 use firmware_agnostic::node::{Action, Event};
+use firmware_agnostic::reception::Heard;
 use firmware_agnostic::time::Instant;
 
 /// The last minute.
@@ -46,7 +47,7 @@ impl BlackBox {
 
     /// Notes what the loop takes in.
     pub(crate) fn takes(&mut self, event: &Event, now: Instant) {
-        if let Event::Heartbeat(link, heartbeat) = event {
+        if let Event::Heartbeat(link, Heard { heartbeat, proof: Some(_) }) = event {
             let known = self.heard.get_mut(link.place());
             if known.is_some_and(|known| known.replace(*heartbeat) == Some(*heartbeat)) {
                 return self.note(now, format_args!("< heartbeat by link {}", link.place()));

@@ -198,8 +198,9 @@ fn write_watchdog(text: &mut String, config: &Config) -> fmt::Result {
 }
 
 fn write_restart(text: &mut String, config: &Config) -> fmt::Result {
-    let (time, require) = (config.restart_time, config.settings.require);
-    if let Some(inequality) = config.settings.timing.restart(time, require) {
+    let (time, settings) = (config.restart_time, &config.settings);
+    let restart = settings.timing.restart(time, settings.require, settings.dark_time);
+    if let Some(inequality) = restart {
         writeln!(text, "  {inequality}")?;
     }
     writeln!(

@@ -85,10 +85,10 @@ impl Chronicle {
         self.history.dump(&path, text);
     }
 
-    /// Tells `news`. The neighbours were last told of the addresses at `announced`; a shot that is ordered `drills`, or not.
-    pub(crate) fn tell(&mut self, news: &News, announced: Option<Instant>, drills: bool) {
+    /// Tells `news`. The neighbours were last told of the addresses at `announced`.
+    pub(crate) fn tell(&mut self, news: &News, announced: Option<Instant>) {
         let mut line = news.line(&self.labels.names()).to_string();
-        let drill = self.is_drill(news, drills);
+        let drill = self.is_drill(news);
         if drill {
             line.insert_str(0, "drill: ");
         }
@@ -116,12 +116,12 @@ impl Chronicle {
         self.hooks.tell(record);
     }
 
-    /// Whether `news` is of a drill, as which a shot is ordered that `drills`.
-    fn is_drill(&mut self, news: &News, drills: bool) -> bool {
+    /// Whether `news` is of a drill.
+    fn is_drill(&mut self, news: &News) -> bool {
         match news {
-            News::Shooting => {
-                self.drill = drills;
-                drills
+            News::Shooting { drill } => {
+                self.drill = *drill;
+                *drill
             }
             News::Fenced | News::FenceFailed { .. } | News::NotFenced => {
                 std::mem::take(&mut self.drill)
@@ -170,7 +170,7 @@ impl Chronicle {
                     .with("why", line);
                 self.phases.changed(change, announced, now, record)
             }
-            News::Shooting => {
+            News::Shooting { .. } => {
                 self.phases.shoots(now);
                 self.fence(what, "ordered", news, line)
             }

@@ -207,7 +207,7 @@ impl Config {
         let (resources, resource_places) = words::read_resources(&mut root, &links);
         let witnesses = words::read_witnesses(&mut root);
         let timing = words::read_timing(root.section("timing"), boxes.as_ref(), &links);
-        let pair = Pair::read(root.section("pair"), timing, require);
+        let pair = Pair::read(root.section("pair"), timing, (require, dark_time));
         let control = Control::read(root.section("control"));
         let log = Log::read(root.section("log"));
         let journal = words::read_journal(root.section("journal"));

@@ -8,6 +8,7 @@ mod group;
 mod guarded;
 mod gun;
 mod keeper;
+mod paper;
 mod reload;
 mod trial;
 
@@ -16,8 +17,10 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Duration;
 
+use board::clock::Clock;
 use firmware_agnostic::frame::{self, Keys, PairId, Word};
 use firmware_agnostic::identity::ResourceId;
+use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
 use firmware_agnostic::order::{Order, Refusal};
 use firmware_agnostic::reception::Reception;
@@ -45,6 +48,7 @@ pub(crate) use group::{Group, State, States, Waiting};
 pub(crate) use guarded::Guarded;
 pub(crate) use gun::{Devices, Gun};
 pub(crate) use keeper::Keeper;
+pub(crate) use paper::{Paper, Queue as Ordered};
 pub(crate) use reload::gates;
 pub(crate) use trial::Trial;
 
@@ -61,6 +65,7 @@ pub(crate) struct Effects {
     pub(crate) letters: Rc<Letters>,
     pub(crate) group: Group,
     pub(crate) gun: Gun,
+    pub(crate) paper: Paper,
     pub(crate) guarded: Guarded,
     pub(crate) witnesses: Watch,
     pub(crate) gates: Watch,
@@ -78,10 +83,10 @@ pub(crate) struct Effects {
     pub(crate) number: u32,
     /// The operator whose order the node is looking at.
     pub(crate) asking: Option<(Sender<String>, Order)>,
-    /// That order is a drill: if it is taken, the peer gets its power back.
-    pub(crate) drills: bool,
     /// What makes an answer of their silence.
     pub(crate) overdue: Overdue,
+    /// What the node has ordered and is not done.
+    pub(crate) queue: Ordered,
 }
 
 /// The end of the patience with each thread. The next question to it calls the one before off, whose answer may come
@@ -90,17 +95,38 @@ pub(crate) struct Effects {
 pub(crate) struct Overdue {
     group: Option<Task<()>>,
     gun: Option<Task<()>>,
+    paper: Option<Task<()>>,
 }
 
 impl Effects {
-    /// Does what the node ordered. Breaks when the supervisor is to end.
-    pub(crate) fn perform(&mut self, action: Action) -> ControlFlow<()> {
+    /// Takes over what the node has ordered. A shot is called off at once, whatever waits before.
+    pub(crate) fn order(&mut self, action: Action) {
+        match action {
+            Action::CallOff(tag) if self.queue.call_off(tag) => {
+                self.soon(Input::Event(Event::Answer(tag, Answer::FenceFailed)));
+            }
+            Action::CallOff(tag) => self.gun.call_off(tag),
+            action => self.queue.add(action),
+        }
+    }
+
+    /// Does what the node ordered, as far as it may be done now. Breaks when the supervisor is to end.
+    pub(crate) fn work(&mut self) -> ControlFlow<()> {
+        while let Some(action) = self.queue.next() {
+            self.perform(action)?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn perform(&mut self, action: Action) -> ControlFlow<()> {
         self.chronicle.acts(&action);
         match action {
             Action::Send(heartbeat) => {
+                let life = heartbeat.heard.map(|epoch| epoch.boot);
+                let echo = self.reception.borrow_mut().send(self.number, life, Clock.now());
                 let speaks = self.reception.borrow().speaks();
                 for version in speaks.to_say(self.number) {
-                    let word = Word { version, number: self.number, heartbeat };
+                    let word = Word { version, number: self.number, heartbeat, echo };
                     let frame = frame::encode(&word, &self.keys, self.pair);
                     for port in self.links.ports() {
                         port.send(&frame);
@@ -127,7 +153,7 @@ impl Effects {
                 self.overdue.group =
                     Some(self.expect(tag, Answer::NotAdopted, self.group.stop_time()));
             }
-            Action::Record(journal) => self.group.record(journal),
+            Action::Record(journal) => self.record(journal),
             Action::Announce => self.group.announce(),
             Action::Restart(resource) => {
                 self.group.restart(self.labels.names().resource(resource));
@@ -137,13 +163,12 @@ impl Effects {
                 self.overdue.gun = Some(self.expect(tag, Answer::PowerUnknown, self.gun.time()));
             }
             Action::Fence(tag) => {
-                if std::mem::take(&mut self.drills) {
-                    self.gun.drill(tag);
-                } else {
-                    self.gun.fence(tag);
-                }
+                self.gun.fence(tag);
                 self.overdue.gun = Some(self.expect(tag, Answer::FenceFailed, self.gun.time()));
             }
+            Action::Cut(tag) => self.gun.cut(tag),
+            Action::CallOff(tag) => self.gun.call_off(tag),
+            Action::PowerOn(tag) => self.gun.power_on(tag),
             Action::Reset => {
                 // First of all, because the reset may hang, as everything else may here.
                 if let Some(keeper) = &self.keeper {
@@ -161,10 +186,21 @@ impl Effects {
             Action::Upgrade => self.upgrade(),
             Action::Reply(verdict) => self.reply(verdict),
             Action::Tell(news) => {
-                self.chronicle.tell(&news, self.group.announced(), self.drills);
+                self.chronicle.tell(&news, self.group.announced());
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// Writes the journal. What comes after it waits until it is on the disk, or for as long as no heartbeat is late by that.
+    fn record(&mut self, journal: Journal) {
+        let number = self.queue.begin();
+        self.paper.write(number, journal);
+        let (inputs, time) = (self.inputs.clone(), self.config.settings.timing.keepalive());
+        self.overdue.paper = Some(self.executor.spawn(async move {
+            Timer::after(time).await;
+            let _ = inputs.send(Input::RecordOverdue(number)).await;
+        }));
     }
 
     /// Stops everything, and ends the watch over this box if all of it has stopped.
@@ -200,6 +236,16 @@ impl Effects {
             Input::Event(event) => event,
             // One that is no resource any more cannot have failed.
             Input::ResourceFailed(name) => Event::ResourceFailed(self.labels.resource(&name)?),
+            Input::Recorded(number) => {
+                self.queue.recorded(number);
+                return None;
+            }
+            Input::RecordOverdue(number) => {
+                if self.queue.overdue(number) {
+                    log::warn!("journal: the disk takes long: going on before it has written");
+                }
+                return None;
+            }
             Input::Witness => Event::Witness(self.witnesses.any()),
             Input::Gate => Event::Gate { closed: !self.gates.all() },
             Input::Reload(candidate, wish, reply) => {
@@ -243,11 +289,6 @@ impl Effects {
                 Err(refusal) => ("refused", format!("{refusal}\n")),
             },
             Request::Progress => ("ok", self.status(node, now).progress()),
-            Request::Drill(id) => {
-                let order = Order::Fence { id, force: false };
-                (self.asking, self.drills) = (Some((reply, order)), true);
-                return Some(Event::Order(order));
-            }
             Request::Reload(wish) => {
                 self.itself.read_again(wish, self.inputs.clone(), reply);
                 return None;
@@ -274,7 +315,7 @@ impl Effects {
     }
 
     fn status<'a>(&'a self, node: &'a Node, now: Instant) -> Status<'a> {
-        let States { resources, journal } = self.group.states();
+        let States { resources } = self.group.states();
         Status {
             node,
             now,
@@ -284,7 +325,7 @@ impl Effects {
             reception: self.reception.borrow(),
             resources,
             files: Files {
-                journal,
+                journal: self.paper.failure(),
                 history: self.chronicle.failure(),
                 metrics: self.metrics.failure(),
             },
@@ -309,10 +350,7 @@ impl Effects {
             let text = match verdict {
                 Ok(()) if order == Order::Upgrade => UPGRADED.to_owned(),
                 Ok(()) => "ok\n".to_owned(),
-                Err(refusal) => {
-                    self.drills = false;
-                    format!("refused\n{refusal}\n")
-                }
+                Err(refusal) => format!("refused\n{refusal}\n"),
             };
             let _ = asking.try_send(text);
         }

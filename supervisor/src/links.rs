@@ -104,13 +104,13 @@ async fn listen(
         }
         let received = reception.borrow_mut().receive(link, frame, Clock.now());
         match received {
-            Ok(heartbeat) => {
-                if heartbeat.from != me {
+            Ok(heard) => {
+                if heard.heartbeat.from != me {
                     port.copies_follow();
                 }
-                letters.heard_on(heartbeat.hears);
+                letters.heard_on(heard.heartbeat.hears);
                 // A heartbeat that finds no room is lost, as others are.
-                let _ = inputs.try_send(Input::Event(Event::Heartbeat(link, heartbeat)));
+                let _ = inputs.try_send(Input::Event(Event::Heartbeat(link, heard)));
             }
             Err(cause) => {
                 let count = reception.borrow().statistics(link).dropped[cause as usize];

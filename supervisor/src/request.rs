@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use board::table::duration;
 use firmware_agnostic::identity::BoxId;
-use firmware_agnostic::order::{Order, Until};
+use firmware_agnostic::order::{FenceMode, Order, Until};
 use log::LevelFilter;
 
 pub use crate::letters::Asks;
@@ -22,8 +22,6 @@ pub enum Request {
     Evidence,
     /// How does it go with the peer's power, for a command that waits?
     Progress,
-    /// The power of this box is to be cut, seen off, and put on again.
-    Drill(BoxId),
     /// An operator's word to the node.
     Order(Order),
     /// Log more, or less.
@@ -64,9 +62,7 @@ impl Request {
         match self {
             Self::Status(_) | Self::Evidence | Self::Progress => false,
             Self::Peer(asks) => asks.orders(),
-            Self::Drill(_) | Self::Order(_) | Self::Log(_) | Self::Reload(_) | Self::Upgrade => {
-                true
-            }
+            Self::Order(_) | Self::Log(_) | Self::Reload(_) | Self::Upgrade => true,
         }
     }
 
@@ -83,7 +79,7 @@ impl Request {
             ["status", "metrics"] => Self::Status(Form::Metrics),
             ["evidence"] => Self::Evidence,
             ["progress"] => Self::Progress,
-            ["drill", name] => Self::Drill(named(name, boxes)?),
+            ["drill", name] => fence(name, boxes, FenceMode::Drill)?,
             ["standby", ref rest @ ..] => Self::Order(Order::Standby(until(rest)?)),
             ["takeover", ref rest @ ..] => Self::Order(Order::Takeover(until(rest)?)),
             ["maintenance", ref rest @ ..] => Self::Order(Order::Maintenance(until(rest)?)),
@@ -91,10 +87,8 @@ impl Request {
             ["resume"] => Self::Order(Order::Resume),
             ["clear"] => Self::Order(Order::Clear),
             ["confirm", name] => Self::Order(Order::Confirm(named(name, boxes)?)),
-            ["fence", name] => Self::Order(Order::Fence { id: named(name, boxes)?, force: false }),
-            ["fence", name, "yes"] => {
-                Self::Order(Order::Fence { id: named(name, boxes)?, force: true })
-            }
+            ["fence", name] => fence(name, boxes, FenceMode::Plain)?,
+            ["fence", name, "yes"] => fence(name, boxes, FenceMode::Forced)?,
             ["reload"] => Self::Reload(Wish::Apply),
             ["reload", "both", time] => Self::Peer(Asks::Try(trial(time)?)),
             ["reload", "confirm"] => Self::Peer(Asks::Confirm),
@@ -110,6 +104,10 @@ impl Request {
             _ => return Err(format!("{line:?} is no request that this version knows")),
         })
     }
+}
+
+fn fence(name: &str, boxes: [&str; 2], mode: FenceMode) -> Result<Request, String> {
+    Ok(Request::Order(Order::Fence { id: named(name, boxes)?, mode }))
 }
 
 /// Reads the name of a box.

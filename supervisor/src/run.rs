@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use board::alarm::Alarm;
 use board::clock::Clock;
-use firmware_agnostic::node::{Event, Node};
+use firmware_agnostic::node::{Actions, Event, Node};
 use firmware_agnostic::reload::Reloaded;
 use firmware_agnostic::time::Instant;
 use smol::channel::{Receiver, Sender};
@@ -23,6 +23,10 @@ pub(crate) enum Input {
     Event(Event),
     /// The resource that is called so should run, and does not.
     ResourceFailed(String),
+    /// The record of this number is on the disk, or cannot be.
+    Recorded(u32),
+    /// That takes longer than it may.
+    RecordOverdue(u32),
     /// A witness has another answer than before.
     Witness,
     /// A gate has.
@@ -69,8 +73,10 @@ pub(crate) async fn run(
     loop {
         let input = or(received(&inputs), rings(&mut alarm, node.next_deadline())).await;
         let now = Clock.now();
-        let actions = match effects.take_in(input, &node, now) {
-            None => continue,
+        let happened = effects.take_in(input, &node, now);
+        let heard = happened.is_some();
+        let actions = match happened {
+            None => Actions::new(),
             Some(Happened::Event(event)) => {
                 log::trace!("{} {event:?}", now.as_micros());
                 effects.pace.begin(&node, &event, now);
@@ -84,13 +90,14 @@ pub(crate) async fn run(
                 actions
             }
         };
-        for action in actions {
-            if effects.perform(action) == ControlFlow::Break(()) {
-                effects.chronicle.end();
-                return;
-            }
+        actions.into_iter().for_each(|action| effects.order(action));
+        if effects.work() == ControlFlow::Break(()) {
+            effects.chronicle.end();
+            return;
         }
-        effects.pace.end(now);
+        if heard {
+            effects.pace.end(now);
+        }
     }
 }
 

@@ -96,14 +96,14 @@ pub(crate) fn ask_how_it_ended(
     threads::spawn("past", rights, move || {
         // A BMC that was without power with its box takes a minute to come up.
         for _ in 0..TRIES {
-            if let Some(cut) = ladder.was_cut(&Patience::new(ladder.timeout())) {
-                let _ = inputs.send_blocking(Input::Event(Event::WasShot(cut)));
+            if let Some(loss) = ladder.last_loss(&Patience::new(ladder.timeout())) {
+                let _ = inputs.send_blocking(Input::Event(Event::LastLoss(loss)));
                 return;
             }
             thread::sleep(PAUSE);
         }
         log::warn!(
-            "fencing.at_boot: no device of this box knows whether it was shot: it is taken for shot"
+            "fencing.at_boot: no device of this box tells how its power was lost: it may have been shot"
         );
     })
 }

@@ -30,7 +30,9 @@ use crate::black_box::BlackBox;
 use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::control::Socket;
-use crate::effects::{Effects, Group, Guarded, Gun, Keeper, Overdue, Waiting, gates};
+use crate::effects::{
+    Effects, Group, Guarded, Gun, Keeper, Ordered, Overdue, Paper, Waiting, gates,
+};
 use crate::guard::Brief;
 use crate::history::History;
 use crate::hooks::Hooks;
@@ -77,7 +79,8 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let (store, journal) = Store::open(&config.journal);
     let lease = beside(&config.control.socket, ".lease");
     let (waiting, leftovers) = Waiting::open(&lease, &config)?;
-    let group = Group::open(&config.resources, leftovers, me, waiting, store, inputs.clone())?;
+    let group = Group::open(&config.resources, leftovers, me, waiting, inputs.clone())?;
+    let paper = Paper::open(store, inputs.clone())?;
     let gun = Gun::open(config.fence_of(me.other()), inputs.clone())?;
     let pair = config.pair_id();
     let reception = Rc::new(RefCell::new(Reception::new(keys.clone(), pair)));
@@ -104,7 +107,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     executor.spawn(obey_signals(signals, hang_up, inputs.clone())).detach();
     executor.spawn(reload_on(hangups, inputs.clone())).detach();
     let metrics = metrics::publish(config.metrics.clone(), &inputs)?;
-    let boot = boot()?;
+    let boot = life(journal.map(|journal| journal.life).unwrap_or_default())?;
     let (history, black_box) =
         (History::open(&config.history)?, BlackBox::new(&config.history.file));
     let chronicle = Chronicle::new(labels.clone(), history, hooks, black_box, boot);
@@ -131,6 +134,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         letters,
         group,
         gun,
+        paper,
         guarded,
         witnesses,
         gates,
@@ -139,8 +143,8 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         number: 0,
         trial: None,
         asking: None,
-        drills: false,
         overdue: Overdue::default(),
+        queue: Ordered::default(),
     };
     lookout.run(&executor, run(node, queue, alarm, effects));
     logging::flush();
@@ -170,11 +174,11 @@ fn expect_files() -> io::Result<()> {
     }
 }
 
-/// Names this life of the supervisor.
-fn boot() -> io::Result<Boot> {
-    let mut boot = [0; 4];
-    rustix::rand::getrandom(&mut boot, rustix::rand::GetRandomFlags::empty())?;
-    Ok(Boot(boot))
+/// Names this life of the supervisor, which follows `before`.
+fn life(before: Boot) -> io::Result<Boot> {
+    let mut random = [0; 2];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+    Ok(Boot::after(before, random))
 }
 
 /// The largest pair needs some 160: 24 resources with a pidfd and a pipe each, or that put by, 33 more put by, 16 clients.

@@ -349,8 +349,14 @@ impl Status<'_> {
                 None => Some("removes what an earlier life may have left".to_owned()),
             },
             (_, Shot::Looking(_)) => Some(format!("reads the power of {peer}")),
-            (_, Shot::Ordered(_)) => {
+            (_, Shot::Ordered(..) | Shot::Ready(..)) => {
+                Some(format!("is about to cut the power of {peer}"))
+            }
+            (_, Shot::Cut(_)) => {
                 Some(format!("has ordered the power of {peer} off, and waits to see it off"))
+            }
+            (_, Shot::CalledOff(_)) => {
+                Some(format!("has called the shot at {peer} off, and waits for its device"))
             }
             (_, Shot::Waiting | Shot::Aimed) => {
                 let left = left(Timer::Shot)?;

@@ -10,7 +10,7 @@ use firmware_agnostic::frame::{self, Key, Keys, PairId, Version, Word};
 use firmware_agnostic::heartbeat::{Boot, Heartbeat, Role};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::{Action, Answer, Event, Node};
-use firmware_agnostic::reception::Reception;
+use firmware_agnostic::reception::{Heard, Reception};
 use firmware_agnostic::time::Instant;
 
 use crate::world::sample;
@@ -88,14 +88,16 @@ impl Conversation {
                 let Action::Send(heartbeat) = action else { continue };
                 self.numbers[id.place()] += 1;
                 let number = self.numbers[id.place()];
-                let word = Word { version: Version::NEWEST, number, heartbeat };
+                let life = heartbeat.heard.map(|epoch| epoch.boot);
+                let echo = self.receptions[id.place()].send(number, life, self.now);
+                let word = Word { version: Version::NEWEST, number, heartbeat, echo };
                 let frame = frame::encode(&word, &self.keys, self.pair);
                 let other = id.other().place();
                 for link in (0..self.links).filter_map(LinkId::new) {
                     let received = self.receptions[other].receive(link, &frame, self.now);
-                    let heartbeat = received.expect("it was signed for this pair, and is new");
+                    let read = received.expect("it was signed for this pair, and is new");
                     // A settled pair has nothing to answer.
-                    let _ = self.nodes[other].step(Event::Heartbeat(link, heartbeat), self.now);
+                    let _ = self.nodes[other].step(Event::Heartbeat(link, read), self.now);
                     heard += 1;
                 }
             }
@@ -110,11 +112,12 @@ impl Conversation {
         while let Some((id, event)) = events.pop_front() {
             for action in self.nodes[id.place()].step(event, self.now) {
                 match action {
-                    Action::Send(heartbeat) => events.extend(
-                        (0..self.links)
-                            .filter_map(LinkId::new)
-                            .map(|link| (id.other(), Event::Heartbeat(link, heartbeat))),
-                    ),
+                    Action::Send(heartbeat) => {
+                        let heard = Heard { heartbeat, proof: Some(self.now) };
+                        let links = (0..self.links).filter_map(LinkId::new);
+                        let heard = links.map(|link| (id.other(), Event::Heartbeat(link, heard)));
+                        events.extend(heard);
+                    }
                     Action::Start(tag) => {
                         events.push_back((id, Event::Answer(tag, Answer::Started)));
                     }

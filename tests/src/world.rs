@@ -78,6 +78,8 @@ pub struct World {
     first: [Settings; 2],
     cables: Vec<Cable>,
     devices: [Device; 2],
+    /// What the thread of each box is asked about the power of the other one.
+    questions: [Option<device::Question>; 2],
     checks: Checks,
     trace: Trace,
     /// What an operator orders on each box when either changes its role next.
@@ -108,6 +110,7 @@ impl World {
             boxes: settings.map(Appliance::new),
             cables: vec![Cable::default(); links],
             devices: [Device::default(); 2],
+            questions: [None; 2],
             checks: Checks::default(),
             trace,
             ambushes: [None; 2],
@@ -212,9 +215,10 @@ impl World {
             }
             What::GroupDone(id, life) => self.group_done(id, life),
             What::Restarted(id, life, resource) => self.restarted(id, life, resource),
-            What::PowerIsRead(reading) => self.power_is_read(reading),
-            What::PowerIsPolled(of) => self.poll(of),
-            What::PowerGoesOff(id) => self.cut_power(id),
+            What::DeviceWorks(question) => self.device_works(question),
+            What::PowerIsPolled(asker, life) => self.poll(asker, life),
+            What::PowerGoesOff(id, by) => self.cut_power(id, by),
+            What::Written(id, life) => self.written(id, life),
             What::Starts(id, life) => self.start_supervisor(id, life),
             What::StallEnds(id, life) => self.stall_ends(id, life),
             What::Rescued(id, life) => self.rescue(id, life),
@@ -265,10 +269,7 @@ impl World {
         let actions = what(&mut supervisor.node, local);
         let life = self.boxes[id.place()].life;
         for action in actions {
-            // What comes after a reset or a farewell is not done.
-            if self.boxes[id.place()].life == life {
-                self.perform(id, action);
-            }
+            self.do_or_hold(id, life, action);
         }
         if let Some(supervisor) = self.boxes[id.place()].alive(life) {
             supervisor.seen.review(&supervisor.node, local, self.now);
@@ -308,9 +309,11 @@ enum What {
     Answers(BoxId, u32, Tag, Answer),
     GroupDone(BoxId, u32),
     Restarted(BoxId, u32, ResourceId),
-    PowerIsRead(device::Reading),
-    PowerIsPolled(BoxId),
-    PowerGoesOff(BoxId),
+    DeviceWorks(device::Question),
+    PowerIsPolled(BoxId, u32),
+    /// Ordered by the other box, in its time; or by an order that does not count.
+    PowerGoesOff(BoxId, Option<BoxId>),
+    Written(BoxId, u32),
     Starts(BoxId, u32),
     StallEnds(BoxId, u32),
     Rescued(BoxId, u32),

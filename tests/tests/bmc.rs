@@ -267,7 +267,7 @@ fn a_ladder_tells_when_a_box_is_to_be_powered_on_again() {
     let bmc = bmc(Character::default());
     let scene = Scene::new();
     let mut ladder = Ladder::open(&[scene.config(&bmc, "action = \"cycle\"")]);
-    assert_eq!(ladder.fence(&seconds(5)).unwrap(), Some(Duration::ZERO));
+    assert_eq!(ladder.fence(&seconds(5)).unwrap().1, Some(Duration::ZERO));
     ladder.on(&seconds(5)).unwrap();
     assert!(bmc.is_on());
     ladder.expect(Some(Guid([1; 16]).fingerprint()));

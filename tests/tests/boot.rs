@@ -1,4 +1,4 @@
-//! What does a box become when it boots? Every journal, every peer, every power: section 4.5 of the design, as a table.
+//! Boots a box with every journal, every peer and every power: section 4.5 of the design, as a table.
 //!
 //! What is expected is the rule as it is written, and not what the machine says. `boot.table` beside this file shows it to
 //! people; `TWOBOX_WRITE=1 cargo test -p tests --test boot` writes it anew.
@@ -13,7 +13,9 @@ use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Priority, Role,
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::journal::{End, Journal, Standing};
 use firmware_agnostic::node::{Action, Answer, Event, Node};
+use firmware_agnostic::reception::Heard;
 use firmware_agnostic::settings::{AtBoot, Settings};
+use firmware_agnostic::shot::LastLoss;
 use firmware_agnostic::time::Instant;
 
 use tests::world::sample;
@@ -49,15 +51,12 @@ fn expected(case: &Case) -> Outcome {
     if journal.is_some_and(|journal| journal.order.is_some()) {
         return stand_by;
     }
-    // A box that was shot never shoots back before it has heard its peer once. Its BMC tells of the last loss of power
-    // only: so its journal must tell that it had heard the peer since any earlier one, and if the BMC tells nothing, that
-    // it left in order.
-    let had_heard = journal.is_some_and(|journal| journal.peer.is_some());
-    let was_not_shot = match case.shot {
-        Some(shot) => !shot,
-        None => journal.is_some_and(|journal| journal.clean),
-    };
-    let shoots = case.at_boot == AtBoot::Fence && had_heard && was_not_shot;
+    // A box that was shot never shoots back before it has heard its peer once. That it was not shot is certain only if the
+    // life before was armed, and if the power was not lost since: the kernel runs on, or its own device says so.
+    let was_armed = journal.is_some_and(|journal| journal.armed);
+    let kept =
+        journal.is_some_and(|journal| journal.this_boot) || case.loss == Some(LastLoss::None);
+    let shoots = case.at_boot == AtBoot::Fence && was_armed && kept;
     match (case.peer, case.power) {
         // Peer heard: obey. Both idle: priority decides.
         (Peer::Serves { .. } | Peer::Idle { below: false }, _) => stand_by,
@@ -78,21 +77,22 @@ fn boot(case: &Case) -> Outcome {
     let end = now + Duration::from_secs(60);
     let mut node = Node::new(settings, Boot(*b"mine"), case.journal, now);
     let mut events: Vec<Event> = vec![Event::Timeout];
-    events.extend(case.shot.map(Event::WasShot));
-    let mut says_at = now + Duration::from_secs(1);
+    events.extend(case.loss.map(Event::LastLoss));
+    let mut says_at = now + Duration::from_millis(200);
     while now < end {
         if events.is_empty() {
             now = node.next_deadline().min(says_at).max(now);
             events.push(Event::Timeout);
             if now >= says_at {
                 says_at = now + Duration::from_millis(200);
-                events.extend(case.word(&node, now).map(|word| Event::Heartbeat(LINK, word)));
+                let heard = |heartbeat| Heard { heartbeat, proof: Some(now) };
+                events.extend(case.word(&node, now).map(|it| Event::Heartbeat(LINK, heard(it))));
             }
         }
         for event in std::mem::take(&mut events) {
             for action in node.step(event, now) {
-                shoots |= matches!(action, Action::Fence(_));
-                events.extend(case.answer(action));
+                shoots |= matches!(action, Action::Cut(_));
+                events.extend(case.answer(action, now));
             }
         }
     }
@@ -105,7 +105,7 @@ struct Case {
     peer: Peer,
     power: Power,
     /// What the BMC of this box knows, if it can be asked.
-    shot: Option<bool>,
+    loss: Option<LastLoss>,
     at_boot: AtBoot,
 }
 
@@ -144,17 +144,18 @@ impl Outcome {
 }
 
 impl Case {
-    fn answer(&self, action: Action) -> Option<Event> {
+    fn answer(&self, action: Action, now: Instant) -> Option<Event> {
         let (tag, answer) = match (action, self.power) {
             (Action::Start(tag), _) => (tag, Answer::Started),
             // Nothing is left after a boot.
             (Action::Adopt(tag), _) => (tag, Answer::NotAdopted),
             (Action::Stop(tag), _) => (tag, Answer::Stopped),
-            (Action::LookAtPower(tag), Power::Off) => (tag, Answer::PowerOff),
+            (Action::LookAtPower(tag), Power::Off) => (tag, Answer::PowerOff(now)),
             (Action::LookAtPower(tag), Power::On) => (tag, Answer::PowerOn),
             (Action::LookAtPower(tag), Power::Unknown) => (tag, Answer::PowerUnknown),
-            (Action::Fence(tag), Power::Unknown) => (tag, Answer::FenceFailed),
-            (Action::Fence(tag), _) => (tag, Answer::Fenced),
+            (Action::Fence(tag), _) => return Some(Event::Ready(tag)),
+            (Action::Cut(tag), Power::Unknown) => (tag, Answer::FenceFailed),
+            (Action::Cut(tag), _) => (tag, Answer::Fenced(now)),
             _ => return None,
         };
         Some(Event::Answer(tag, answer))
@@ -185,14 +186,15 @@ impl Case {
     }
 
     fn row(&self) -> String {
-        let shot = match self.shot {
+        let loss = match self.loss {
             None => "the BMC does not know",
-            Some(true) => "this box was shot",
-            Some(false) => "it was not",
+            Some(LastLoss::Ordered) => "this box was shot",
+            Some(LastLoss::Unclear) => "it was off",
+            Some(LastLoss::None) => "it was not off",
         };
         match self.peer {
             Peer::NotHeard => {
-                format!("not heard, {:?}; at_boot = {:?}; {shot}", self.power, self.at_boot)
+                format!("not heard, {:?}; at_boot = {:?}; {loss}", self.power, self.at_boot)
             }
             Peer::Idle { below: true } => "idle, and ranks lower".to_owned(),
             Peer::Idle { below: false } => "idle, and ranks higher".to_owned(),
@@ -205,27 +207,27 @@ impl Case {
         let column = match self.journal {
             None => "1 none",
             Some(Journal { order: Some(_), .. }) => "5 an order",
-            Some(Journal { peer: None, .. }) => "2 never heard",
-            Some(Journal { clean: false, .. }) => "3 heard, died",
-            Some(Journal { clean: true, .. }) => "4 heard, left",
+            Some(Journal { armed: false, .. }) => "2 not armed",
+            Some(Journal { this_boot: false, .. }) => "3 armed, booted",
+            Some(Journal { this_boot: true, .. }) => "4 armed, runs on",
         };
         column.to_owned()
     }
 }
 
 fn every_case() -> impl Iterator<Item = Case> {
-    let shots = [None, Some(false), Some(true)];
+    let losses = [None, Some(LastLoss::None), Some(LastLoss::Unclear), Some(LastLoss::Ordered)];
     let powers = [Power::Off, Power::On, Power::Unknown];
-    let rest = shots.into_iter().flat_map(move |shot| {
+    let rest = losses.into_iter().flat_map(move |loss| {
         powers.into_iter().flat_map(move |power| {
-            [AtBoot::Wait, AtBoot::Fence].map(|at_boot| (shot, power, at_boot))
+            [AtBoot::Wait, AtBoot::Fence].map(|at_boot| (loss, power, at_boot))
         })
     });
     let all: Vec<_> = rest.collect();
     every_journal().into_iter().flat_map(move |journal| {
         let rest = all.clone();
         PEERS.into_iter().flat_map(move |peer| {
-            let case = move |(shot, power, at_boot)| Case { journal, peer, power, shot, at_boot };
+            let case = move |(loss, power, at_boot)| Case { journal, peer, power, loss, at_boot };
             rest.clone().into_iter().map(case)
         })
     })
@@ -234,13 +236,20 @@ fn every_case() -> impl Iterator<Item = Case> {
 fn every_journal() -> Vec<Option<Journal>> {
     let mut journals = vec![None];
     for role in ROLES {
-        for bits in 0..4 {
-            for peer in [None, Some(Role::Standby), Some(Role::Active)] {
-                for asks in [None, Some(Asks::Standby), Some(Asks::Maintenance)] {
-                    let order = asks.map(|asks| Standing { asks, until: End::Resume });
-                    let (clean, fenced) = (bits & 1 != 0, bits & 2 != 0);
-                    journals.push(Some(Journal { term: TERM, role, clean, peer, fenced, order }));
-                }
+        for bits in 0..8 {
+            let [clean, armed, this_boot] = [1, 2, 4].map(|bit| bits & bit != 0);
+            for asks in [None, Some(Asks::Standby), Some(Asks::Maintenance)] {
+                let order = asks.map(|asks| Standing { asks, until: End::Resume });
+                let journal = Journal {
+                    term: TERM,
+                    role,
+                    clean,
+                    order,
+                    armed,
+                    this_boot,
+                    ..Journal::default()
+                };
+                journals.push(Some(journal));
             }
         }
     }
@@ -248,12 +257,12 @@ fn every_journal() -> Vec<Option<Journal>> {
 }
 
 fn table(rows: &BTreeMap<String, BTreeMap<String, &'static str>>, cases: usize) -> String {
-    let columns = ["none", "never heard", "heard, died", "heard, left", "an order"];
+    let columns = ["none", "not armed", "armed, booted", "armed, runs on", "an order"];
     let mut told =
         format!("{cases} cases; what the journal of the last life says stands above\n\n");
     let mut line = |row: &str, cells: &[&str]| {
         let cells =
-            cells.iter().fold(format!("{row:<66}"), |line, cell| format!("{line} {cell:<15}"));
+            cells.iter().fold(format!("{row:<66}"), |line, cell| format!("{line} {cell:<16}"));
         let _ = writeln!(told, "{}", cells.trim_end());
     };
     line("the peer is", &columns);

@@ -86,10 +86,12 @@ fn both_boxes_boot() {
 
 #[test]
 fn one_box_boots_and_the_other_is_off() {
-    begin("boot alone, other box off", &config(""), |world| {
-        world.power_on(AWAY);
-        AWAY
-    });
+    for id in BoxId::BOTH {
+        begin("boot alone, other box off", &config(""), |world| {
+            world.power_on(id);
+            id
+        });
+    }
 }
 
 #[test]
@@ -99,12 +101,8 @@ fn one_box_boots_and_the_other_hangs() {
     let bound = bound("boot alone, other box on and silent", &config[0]);
     for seed in 0..SEEDS {
         let mut world = serving(&config, seed);
-        for id in BoxId::BOTH {
-            world.power_off(id, "loses its power");
-        }
-        world.power_on(HOME);
         world.hang(HOME);
-        world.power_on(AWAY);
+        world.reset(AWAY);
         within(&mut world, AWAY, boot() + bound, seed);
     }
 }

@@ -1,4 +1,4 @@
-//! Is each guard of the machine needed? What it does about words and answers that chance hardly brings about.
+//! Shows that each rule of the machine is needed: what it does about words and answers that chance hardly brings about.
 //!
 //! Each test is about one thing that a right peer may say, or an operator do, once in the life of a pair. Which guard it is that a
 //! test watches stands in `mutants.list`.
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::failback::AutoFailback;
-use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Links, Priority, Role, Term};
+use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Priority, Role, Term};
 use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::journal::Journal;
 use firmware_agnostic::news::News;
@@ -79,7 +79,8 @@ fn an_order_that_ends_is_written_down() {
     standby.happens(Event::Timeout);
     assert_eq!(records(&standby), 2);
     let last = standby.last_record(|_| ());
-    assert_eq!(last.order, None, "who began anew earns the resources anew");
+    assert!(last.order.is_some_and(|order| order.asks == Asks::Claim));
+    assert_eq!(last.after_a_boot().order, None, "a box that had to boot earns them anew");
 }
 
 #[test]
@@ -141,13 +142,13 @@ fn an_answer_to_nothing_stops_nothing() {
 }
 
 #[test]
-fn a_claim_ends_where_the_resources_do_not_start() {
+fn a_claim_stands_where_the_resources_do_not_start() {
     let mut standby = Scene::standby();
     assert_eq!(standby.order(Order::Takeover(Until::Reboot)), Ok(()));
     standby.says(|word| word.asks = Asks::HandOver);
     assert_eq!((standby.node.role(), standby.node.asks()), (Role::Starting, Asks::Claim));
     standby.is_answered(Answer::StartFailed(RESOURCE));
-    assert_eq!((standby.node.role(), standby.node.asks()), (Role::Stopping, Asks::Nothing));
+    assert_eq!((standby.node.role(), standby.node.asks()), (Role::Stopping, Asks::Claim));
     standby.happens(Event::ResourceFailed(RESOURCE));
     assert_eq!(standby.node.recovery().count(RESOURCE), 1, "it is being stopped");
 }
@@ -271,7 +272,8 @@ fn a_box_that_was_late_listens_before_it_shoots() {
         scene.now = scene.now + 30 * SECOND;
         scene.happens(Event::Timeout);
         assert!(!scene.has_done(fences), "{:?}", scene.node.role());
-        scene.silence(2 * SECOND);
+        // Its first slot is over, by the clock of the other box.
+        scene.silence(13 * SECOND);
         assert!(scene.has_done(fences), "{:?}", scene.node.role());
     }
 }
@@ -279,7 +281,7 @@ fn a_box_that_was_late_listens_before_it_shoots() {
 #[test]
 fn a_box_leaves_when_all_is_done() {
     let mut active = Scene::active();
-    assert!(matches!(active.node.shot(), Shot::Ordered(_)));
+    assert!(matches!(active.node.shot(), Shot::Ordered(..)));
     let shot = active.asked;
     assert_eq!(active.order(Order::Leave), Ok(()));
     let stop = active.asked;
@@ -288,7 +290,7 @@ fn a_box_leaves_when_all_is_done() {
     active.happens(Event::Answer(stop, Answer::Stopped));
     active.says(|_| ());
     assert!(!active.has_left(), "it waits for the shot: {:?}", active.node.shot());
-    assert!(tells(&active.happens(Event::Answer(shot, Answer::Fenced)), News::Fenced));
+    assert!(active.happens(Event::Answer(shot, Answer::FenceFailed)).contains(&CALLED_OFF));
     assert!(active.has_left());
 
     let mut newborn = Scene::born(None, |_| ());
@@ -404,23 +406,29 @@ fn a_term_is_never_given_twice() {
 
 #[test]
 fn a_peer_that_cannot_shoot_is_no_threat() {
-    let mut active = Scene::serving_with(|_| ());
-    let fences = |word: &mut Heartbeat| {
-        (word.role, word.heard, word.hears) = (Role::Fencing, None, Links::default());
+    let deaf = |heard: fn(&Scene) -> Option<Epoch>, role| {
+        let mut active = Scene::serving_with(|_| ());
+        let heard = heard(&active);
+        active.says(|_| ());
+        for _ in 0..10 {
+            active.silence(200 * MILLI);
+            active.says_unproven(|word| (word.role, word.heard) = (role, heard));
+        }
+        matches!(active.node.shot(), Shot::Ordered(..))
     };
-    active.talks(SECOND, fences);
-    assert_eq!(active.node.shot(), Shot::None);
-    let heard = active.before();
-    active.talks(SECOND, |word| {
-        fences(word);
-        (word.heard, word.hears) = (heard, Links::default().with(LINK, true));
-    });
-    assert_eq!(active.node.shot(), Shot::None, "it hears again, and will say so");
-    active.talks(SECOND, |word| {
-        fences(word);
-        (word.priority, word.heard) = (HOME, heard);
-    });
-    assert!(matches!(active.node.shot(), Shot::Ordered(_)), "at once: the service goes on");
+    let before = |active: &Scene| active.before();
+    assert!(deaf(before, Role::Fencing), "at once: the service goes on");
+    assert!(!deaf(before, Role::Standby), "it is kept from serving, or it would fence");
+    let mut hears = Scene::serving_with(|_| ());
+    hears.talks(2 * SECOND, |word| word.role = Role::Fencing);
+    assert_eq!(hears.node.shot(), Shot::None, "it hears again, and will say so");
+    let mut newborn = Scene::serving_with(|_| ());
+    newborn.epoch = Epoch { boot: Boot::after(newborn.epoch.boot, [7; 2]), change: 0 };
+    for _ in 0..10 {
+        newborn.silence(200 * MILLI);
+        newborn.says_unproven(|word| word.role = Role::Fencing);
+    }
+    assert_eq!(newborn.node.shot(), Shot::None, "it has never heard anybody");
 }
 
 #[test]
@@ -436,20 +444,33 @@ fn a_box_that_may_not_serve_any_more_does_not_shoot() {
     fencing.silence(2 * SECOND);
     fencing.is_answered(Answer::PowerOn);
     fencing.silence(10 * SECOND);
-    assert!(matches!(fencing.node.shot(), Shot::Ordered(_)));
+    assert!(matches!(fencing.node.shot(), Shot::Ordered(..)));
     fencing.fails_twice();
-    fencing.is_answered(Answer::Fenced);
+    fencing.is_seen_off();
     assert_eq!(fencing.node.role(), Role::Standby, "nor does its shot make it serve");
 }
 
 #[test]
-fn a_question_is_not_asked_twice() {
+fn a_shot_that_failed_is_tried_again_in_the_next_slot_of_this_box() {
+    let fences = |action: &Action| matches!(action, Action::Fence(_));
     let mut active = Scene::active();
+    active.done.clear();
     active.is_answered(Answer::FenceFailed);
-    active.silence(SECOND);
-    assert!(active.has_done(|action| matches!(action, Action::LookAtPower(_))));
     active.silence(10 * SECOND);
-    assert!(!active.has_done(|action| matches!(action, Action::LookAtPower(_))));
+    assert!(!active.has_done(fences), "the other box has this slot");
+    active.silence(SECOND);
+    assert!(active.has_done(fences));
+    active.silence(20 * SECOND);
+    assert!(!active.has_done(fences), "it is not answered");
+}
+
+#[test]
+fn a_question_is_not_asked_twice() {
+    let mut standby = Scene::standby();
+    standby.silence(2 * SECOND);
+    assert!(standby.has_done(|action| matches!(action, Action::LookAtPower(_))));
+    standby.silence(10 * SECOND);
+    assert!(!standby.has_done(|action| matches!(action, Action::LookAtPower(_))));
 }
 
 #[test]
@@ -463,13 +484,15 @@ fn a_peer_that_asks_to_be_shot_is_shot_also_where_silence_is_enough() {
 fn only_the_first_shot_at_a_device_that_answers_is_a_pill() {
     let shoots = |scene: &Scene| scene.node.heartbeat(scene.now).shoots;
     let mut active = Scene::active();
+    assert!(!shoots(&active), "the device has not answered");
+    active.device_is_ready();
     assert!(shoots(&active));
     active.is_answered(Answer::FenceFailed);
     assert!(!shoots(&active));
+    active.silence(13 * SECOND);
+    active.device_is_ready();
     active.silence(SECOND);
-    active.is_answered(Answer::PowerOn);
-    active.happens(Event::Timeout);
-    assert!(matches!(active.node.shot(), Shot::Ordered(_)) && !shoots(&active), "not the first");
+    assert!(matches!(active.node.shot(), Shot::Cut(_)) && !shoots(&active), "not the first");
     let mut standby = Scene::standby();
     for answer in [Answer::PowerSilent, Answer::PowerOn] {
         standby.says(|word| word.role = Role::Active);
@@ -477,7 +500,8 @@ fn only_the_first_shot_at_a_device_that_answers_is_a_pill() {
         assert!(!standby.node.signs(standby.now).mute, "it was not asked yet");
         standby.is_answered(answer);
         standby.silence(10 * SECOND);
-        assert!(matches!(standby.node.shot(), Shot::Ordered(_)));
+        standby.device_is_ready();
+        assert!(matches!(standby.node.shot(), Shot::Cut(_)));
         assert_eq!(shoots(&standby), answer == Answer::PowerOn);
         standby.is_answered(Answer::FenceFailed);
     }
@@ -590,7 +614,7 @@ fn darkness_does_not_overtake_a_shot() {
     standby.silence(2 * SECOND);
     standby.is_answered(Answer::PowerSilent);
     standby.silence(20 * SECOND);
-    assert!(matches!(standby.node.shot(), Shot::Ordered(_)), "{:?}", standby.node.shot());
+    assert!(matches!(standby.node.shot(), Shot::Ordered(..)), "{:?}", standby.node.shot());
 }
 
 #[test]
@@ -598,28 +622,30 @@ fn a_peer_that_was_seen_off_is_no_longer_in_maintenance() {
     let mut active = Scene::active();
     active.says(|word| word.asks = Asks::Maintenance);
     assert!(active.node.peer().in_maintenance());
-    active.is_answered(Answer::Fenced);
+    active.now = active.now + 100 * MILLI;
+    active.is_seen_off();
     assert!(!active.node.peer().in_maintenance());
 }
 
 #[test]
 fn a_stay_has_failed_only_if_home_gave_up_by_itself() {
+    type Word = fn(&mut Heartbeat);
     let hold = |scene: &Scene| scene.node.failback().hold(SECOND);
-    for (claims, asks, failed) in [
-        (false, Asks::HandOver, true),
-        (false, Asks::Standby, false),
-        (true, Asks::HandOver, false),
-    ] {
-        let mut away = Scene::serving_with(|settings| settings.failback_hold = 10 * SECOND);
-        away.talks(20 * SECOND, |word| word.priority = HOME);
-        away.is_answered(Answer::Stopped);
-        away.says(|word| (word.priority, word.role) = (HOME, Role::Active));
-        if claims {
-            assert_eq!(away.order(Order::Takeover(Until::Reboot)), Ok(()));
-        }
-        away.says(|word| (word.priority, word.asks) = (HOME, asks));
-        assert_eq!(away.node.role(), Role::Starting, "{asks:?}");
-        assert_eq!(hold(&away) > SECOND, failed, "{asks:?}");
+    let gives_up: [(Word, bool); 5] = [
+        (|word| word.role = Role::Failed, true),
+        (|word| word.fit = false, true),
+        (|word| (word.witness, word.asks) = (false, Asks::HandOver), true),
+        (|word| word.asks = Asks::Standby, false),
+        (|word| word.asks = Asks::HandOver, false),
+    ];
+    for (number, (says, failed)) in gives_up.into_iter().enumerate() {
+        let mut away = Scene::gave_back();
+        away.says(|word| {
+            word.priority = HOME;
+            says(word);
+        });
+        assert_eq!(away.node.role(), Role::Starting, "{number}");
+        assert_eq!(hold(&away) > SECOND, failed, "{number}");
         if failed {
             away.is_answered(Answer::Started);
             away.says(|word| word.priority = HOME);
@@ -631,11 +657,8 @@ fn a_stay_has_failed_only_if_home_gave_up_by_itself() {
 
 #[test]
 fn a_resume_forgives_home() {
-    let mut away = Scene::serving_with(|settings| settings.failback_hold = 10 * SECOND);
-    away.talks(20 * SECOND, |word| word.priority = HOME);
-    away.is_answered(Answer::Stopped);
-    away.says(|word| (word.priority, word.role) = (HOME, Role::Active));
-    away.says(|word| (word.priority, word.asks) = (HOME, Asks::HandOver));
+    let mut away = Scene::gave_back();
+    away.says(|word| (word.priority, word.role) = (HOME, Role::Failed));
     assert!(away.node.failback().hold(SECOND) > SECOND);
     assert_eq!(away.order(Order::Resume), Ok(()));
     assert_eq!(away.node.failback().hold(SECOND), SECOND);
@@ -719,15 +742,15 @@ fn a_confirmation_is_for_who_waits_for_one() {
     assert_eq!(fencing.order(Order::Confirm(BoxId::First)), Err(Refusal::NotThePeer));
     fencing.is_answered(Answer::PowerOn);
     fencing.silence(10 * SECOND);
-    assert!(matches!(fencing.node.shot(), Shot::Ordered(_)));
+    assert!(matches!(fencing.node.shot(), Shot::Ordered(..)));
     fencing.fails_twice();
     assert_eq!(fencing.order(confirm), Err(Refusal::NotFit));
     assert_eq!(fencing.order(Order::Clear), Ok(()));
-    let shot = fencing.asked;
     assert_eq!(fencing.order(confirm), Ok(()));
     assert!(fencing.node.peer().fenced());
-    let waits = fencing.node.shot();
-    assert_eq!((fencing.node.role(), waits), (Role::Starting, Shot::Ordered(shot)));
+    assert_eq!(fencing.node.role(), Role::Starting);
+    assert!(matches!(fencing.node.shot(), Shot::CalledOff(_)), "it may be repaired by now");
+    assert!(fencing.has_done(|action| matches!(action, Action::CallOff(_))));
 }
 
 #[test]
@@ -755,6 +778,7 @@ fn a_resume_ends_what_was_ordered_and_nothing_else() {
 
 /// What is too long to be said in each test.
 trait Told {
+    fn gave_back() -> Self;
     fn last_record(self, does: impl FnOnce(&mut Scene)) -> Journal;
     fn fails_twice(&mut self);
     fn talks(&mut self, time: Duration, but: impl Fn(&mut Heartbeat));
@@ -763,6 +787,15 @@ trait Told {
 }
 
 impl Told for Scene {
+    /// A box that has given the resources back to home, which has served them for a moment.
+    fn gave_back() -> Self {
+        let mut away = Self::serving_with(|settings| settings.failback_hold = 10 * SECOND);
+        away.talks(20 * SECOND, |word| word.priority = HOME);
+        away.is_answered(Answer::Stopped);
+        away.says(|word| (word.priority, word.role) = (HOME, Role::Active));
+        away
+    }
+
     /// The last that it writes down when `does` is done.
     fn last_record(mut self, does: impl FnOnce(&mut Scene)) -> Journal {
         does(&mut self);
@@ -820,9 +853,9 @@ fn resets(actions: &Actions) -> bool {
 /// A box whose device said off while this boot of the peer talked, and talked on.
 fn lied_to() -> Scene {
     let mut standby = Scene::standby();
-    standby.happens(Event::SeenOff);
+    standby.is_polled_off();
     standby.talks(2 * SECOND, |word| word.role = Role::Active);
-    standby.happens(Event::SeenOff);
+    standby.is_polled_off();
     standby
 }
 
@@ -831,18 +864,18 @@ fn a_device_that_is_known_to_lie_is_no_evidence_until_it_has_said_on() {
     let mut standby = lied_to();
     standby.silence(2 * SECOND);
     assert_eq!(standby.node.role(), Role::Fencing);
-    standby.is_answered(Answer::PowerOff);
+    standby.is_seen_off();
     assert_eq!(standby.node.role(), Role::Fencing, "a look is not believed");
     for _ in 0..40 {
         standby.silence(SECOND);
         standby.is_answered(Answer::PowerUnknown);
-        standby.is_answered(Answer::Fenced);
+        standby.is_seen_off();
         assert_eq!(standby.node.role(), Role::Fencing, "and neither is a shot");
     }
     standby.happens(Event::SeenOn);
     for _ in 0..40 {
         standby.silence(SECOND);
-        standby.is_answered(Answer::PowerOff);
+        standby.is_seen_off();
     }
     assert_eq!(standby.node.role(), Role::Starting);
 }
@@ -851,20 +884,20 @@ fn a_device_that_is_known_to_lie_is_no_evidence_until_it_has_said_on() {
 fn a_device_is_doubted_and_not_yet_disbelieved() {
     let evidence = |mut standby: Scene| {
         standby.silence(2 * SECOND);
-        standby.is_answered(Answer::PowerOff);
+        standby.is_seen_off();
         standby.node.role()
     };
     assert_eq!(evidence(lied_to()), Role::Fencing, "or the others would show nothing");
     let mut once = Scene::standby();
-    once.happens(Event::SeenOff);
-    once.happens(Event::SeenOff);
+    once.is_polled_off();
+    once.is_polled_off();
     assert_eq!(evidence(once), Role::Starting, "it may have lost its power just now");
     let mut reborn = Scene::standby();
-    reborn.happens(Event::SeenOff);
+    reborn.is_polled_off();
     reborn.silence(700 * MILLI);
     reborn.epoch = Epoch { boot: Boot(*b"anew"), change: 0 };
     reborn.talks(2 * SECOND, |word| word.role = Role::Active);
-    reborn.happens(Event::SeenOff);
+    reborn.is_polled_off();
     assert_eq!(evidence(reborn), Role::Starting, "another boot has had its power cut in between");
 }
 
@@ -874,7 +907,7 @@ fn a_poll_ends_no_maintenance() {
         let mut standby = Scene::standby();
         standby.says(|word| (word.role, word.asks) = (Role::Active, asks));
         standby.silence(700 * MILLI);
-        standby.happens(Event::SeenOff);
+        standby.is_polled_off();
         standby.node.role()
     };
     assert_eq!(late(Asks::Nothing), Role::Starting);
@@ -930,15 +963,15 @@ fn a_recording_that_fences_gets_nobody_shot() {
     active.silence(600 * MILLI);
     let heard = Some(Epoch { boot: Boot(*b"gone"), change: 1 });
     for _ in 0..3 {
-        active.says(|word| {
+        active.says_unproven(|word| {
             (word.role, word.epoch, word.heard) = (Role::Fencing, old, heard);
-            word.hears = Links::default();
         });
-        active.silence(200 * MILLI);
+        active.silence(100 * MILLI);
     }
     assert_eq!(active.node.shot(), Shot::None);
 }
 
+const CALLED_OFF: Action = Action::Tell(News::CalledOff);
 const HOME: Priority = Priority(255);
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);

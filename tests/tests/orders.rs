@@ -7,9 +7,9 @@ use std::time::Duration;
 use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::heartbeat::{Asks, Boot, Fingerprint, Heartbeat, Priority, Role, Term};
 use firmware_agnostic::identity::{BoxId, ResourceId};
-use firmware_agnostic::news::{Names, News, Weight};
+use firmware_agnostic::news::{Names, News, Unarmed, Weight};
 use firmware_agnostic::node::{Action, Actions, Answer, Event};
-use firmware_agnostic::order::{Order, Refusal, Until};
+use firmware_agnostic::order::{FenceMode, Order, Refusal, Until};
 use firmware_agnostic::peer::Carries;
 use firmware_agnostic::shot::Shot;
 
@@ -92,14 +92,11 @@ fn an_upgrade_wants_a_settled_box_and_forgets_no_order() {
     let mut booting = Scene::born(None, |_| {});
     assert_eq!(booting.order(Order::Upgrade), Err(Refusal::Busy));
     let mut active = Scene::active();
-    assert!(matches!(active.node.shot(), Shot::Ordered(_)));
+    assert!(matches!(active.node.shot(), Shot::Ordered(..)));
     assert_eq!(active.order(Order::Upgrade), Err(Refusal::Busy));
-    let tag = active.node.epoch().change;
-    active.happens(Event::Answer(tag, Answer::FenceFailed));
+    active.is_answered(Answer::FenceFailed);
     active.says(|_| ());
     assert_eq!(active.order(Order::Takeover(Until::Reboot)), Ok(()));
-    assert_eq!(active.order(Order::Upgrade), Err(Refusal::OrderStands));
-    assert_eq!(active.order(Order::Maintenance(Until::Reboot)), Ok(()));
     let actions = active.happens(Event::Order(Order::Upgrade));
     // Whoever asked is told first.
     assert_eq!(actions[..1], [Action::Reply(Ok(()))]);
@@ -123,6 +120,10 @@ fn an_order_that_nobody_could_carry_out_is_refused() {
     standby.says(|word| word.role = Role::Active);
     assert_eq!(standby.order(Order::Confirm(BoxId::Second)), Err(Refusal::PeerHeard));
     let mut active = Scene::active();
+    active.is_answered(Answer::FenceFailed);
+    active.says(|word| word.heard = None);
+    assert_eq!(active.order(Order::Standby(Until::Reboot)), Err(Refusal::PeerSilent));
+    active.says(|_| ());
     active.says(|word| word.heard = None);
     assert_eq!(active.order(Order::Standby(Until::Reboot)), Err(Refusal::PeerDeaf));
     active.says(|word| word.fit = false);
@@ -138,12 +139,13 @@ fn a_box_that_serves_cuts_its_peer_when_an_operator_wants_it() {
     // It has shot already, because its peer was silent.
     active.is_answered(Answer::FenceFailed);
     active.says(|_| ());
-    let me = Order::Fence { id: BoxId::First, force: false };
+    let me = Order::Fence { id: BoxId::First, mode: FenceMode::Plain };
     assert_eq!(active.order(me), Err(Refusal::CutsItself));
     active.says(|word| word.role = Role::Starting);
     assert_eq!(active.order(FENCE), Err(Refusal::PeerServes));
     active.says(|_| ());
     assert_eq!(active.order(FENCE), Ok(()));
+    active.device_is_ready();
     assert!(!active.node.heartbeat(active.now).shoots, "nobody resets itself for this");
     assert_eq!(active.order(FENCE), Err(Refusal::Busy));
     // Nothing goes to a peer that is about to be dead.
@@ -154,10 +156,32 @@ fn a_box_that_serves_cuts_its_peer_when_an_operator_wants_it() {
     active.says(|_| ());
     assert_eq!(active.node.shot(), Shot::None, "it is not tried again");
     assert_eq!(active.order(FENCE), Ok(()));
-    assert!(tells(&active.is_answered(Answer::Fenced), News::Fenced));
+    assert!(tells(&active.is_seen_off(), News::Fenced));
     assert!(active.node.peer().fenced());
     active.silence(Duration::from_secs(10));
     assert_eq!((active.node.role(), active.node.shot()), (Role::Active, Shot::None));
+}
+
+/// Whether it was seen off or not.
+#[test]
+fn a_peer_that_is_cut_as_a_drill_gets_its_power_back() {
+    for is_seen in [true, false] {
+        let mut active = Scene::active();
+        active.is_answered(Answer::FenceFailed);
+        active.says(|_| ());
+        let drill = Order::Fence { id: BoxId::Second, mode: FenceMode::Drill };
+        assert_eq!(active.order(drill), Ok(()));
+        assert!(active.has_done(|it| *it == Action::Tell(News::Shooting { drill: true })));
+        active.device_is_ready();
+        let powers_on = |it: &Action| matches!(it, Action::PowerOn(_));
+        assert!(!active.has_done(powers_on));
+        if is_seen {
+            active.is_seen_off();
+        } else {
+            active.is_answered(Answer::FenceFailed);
+        }
+        assert!(active.has_done(powers_on), "{is_seen}");
+    }
 }
 
 #[test]
@@ -165,7 +189,7 @@ fn a_box_that_does_not_serve_takes_over_when_it_is_to_cut_its_peer() {
     let mut standby = Scene::standby();
     standby.says(|word| word.role = Role::Active);
     assert_eq!(standby.order(FENCE), Err(Refusal::WouldTakeOver));
-    let force = Order::Fence { id: BoxId::Second, force: true };
+    let force = Order::Fence { id: BoxId::Second, mode: FenceMode::Forced };
     assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
     assert_eq!(standby.order(force), Err(Refusal::KeptFromServing));
     assert_eq!(standby.order(Order::Resume), Ok(()));
@@ -178,7 +202,7 @@ fn a_box_that_does_not_serve_takes_over_when_it_is_to_cut_its_peer() {
     assert_eq!(standby.order(force), Ok(()));
     standby.says(|word| word.role = Role::Active);
     assert_eq!(standby.node.role(), Role::Fencing, "the shot is waited for");
-    standby.is_answered(Answer::Fenced);
+    standby.is_seen_off();
     assert_eq!(standby.node.role(), Role::Starting);
 
     assert_eq!(Scene::born(None, |_| {}).order(force), Err(Refusal::Busy));
@@ -209,7 +233,8 @@ fn what_an_answer_of_another_role_says_is_no_answer() {
     let mut active = Scene::active();
     active.says(|_| ());
     let (epoch, cause) = (active.node.epoch(), active.node.cause());
-    for answer in [Answer::Started, Answer::Stopped, Answer::PowerOff, Answer::Fenced] {
+    let at = active.now;
+    for answer in [Answer::Started, Answer::Stopped, Answer::PowerOff(at), Answer::Fenced(at)] {
         active.happens(Event::Answer(epoch.change - 2, answer));
     }
     assert_eq!((active.node.epoch(), active.node.cause()), (epoch, cause));
@@ -238,7 +263,6 @@ fn every_refusal_and_every_cause_of_a_drop_has_its_own_words() {
         Refusal::WouldTakeOver,
         Refusal::PeerServes,
         Refusal::KeptFromServing,
-        Refusal::OrderStands,
     ];
     let mut lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
     lines.extend(FrameError::ALL.iter().map(ToString::to_string));
@@ -263,12 +287,24 @@ fn every_news_has_its_own_line_and_the_bad_ones_weigh_more() {
             News::Leftover(RESOURCE),
             News::Impostor(LINK),
             News::ConfigDiffers,
+            News::WaitingUnarmed(Unarmed::NotHeardBefore),
+            News::WaitingUnarmed(Unarmed::LossUnknown),
+            News::WaitingUnarmed(Unarmed::LossUnclear),
+            News::WaitingUnarmed(Unarmed::Shot),
+            News::PeerDeaf,
+            News::Startable(RESOURCE, false),
+            News::Twins(LINK),
+            News::GateKeeps,
+            News::TakenBack,
+            News::PowerOnFailed { again: time },
         ],
         [
             News::Late(time),
             News::Stalled(time),
-            News::Shooting,
+            News::Shooting { drill: false },
             News::Fenced,
+            News::CalledOff,
+            News::PoweringOn,
             News::Restarting(RESOURCE),
             News::Ignored(RESOURCE),
             News::Link(LINK, Carries::OneWay),
@@ -277,9 +313,11 @@ fn every_news_has_its_own_line_and_the_bad_ones_weigh_more() {
         [
             News::Link(LINK, Carries::BothWays),
             News::HomeReady,
+            News::Startable(RESOURCE, true),
             News::OrderEnded,
-            News::LastLife { role: Role::Active, clean: true },
-            News::LastLife { role: Role::Active, clean: false },
+            News::LastLife { role: Role::Active, clean: true, this_boot: false },
+            News::LastLife { role: Role::Active, clean: false, this_boot: false },
+            News::LastLife { role: Role::Active, clean: false, this_boot: true },
             News::PeerLeaves,
         ],
     );
@@ -312,6 +350,6 @@ fn distinct(mut lines: Vec<String>) {
     assert_eq!(lines.len(), count, "two have the same words: {lines:#?}");
 }
 
-const FENCE: Order = Order::Fence { id: BoxId::Second, force: false };
+const FENCE: Order = Order::Fence { id: BoxId::Second, mode: FenceMode::Plain };
 const HOME: Priority = Priority(255);
 const RESOURCE: ResourceId = ResourceId::new(0).expect("there is a first resource");

@@ -128,7 +128,7 @@ fn both_boxes_know_the_keys_of_each_other() {
     let pair = PairId::of("pair");
     let mut reception = Reception::new(both[0].clone(), pair);
     let heartbeat = standby.node.heartbeat(standby.now);
-    let word = Word { version: Version::NEWEST, number: 1, heartbeat };
+    let word = Word { version: Version::NEWEST, number: 1, heartbeat, echo: None };
     reception.receive(LINK, &frame::encode(&word, &both[1], pair), standby.now).unwrap();
     assert_eq!(reception.signed_with(), Some(2));
     let drops = |theirs| standby.node.may_change_keys(&both[1], &new, Some(theirs), standby.now);

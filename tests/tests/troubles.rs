@@ -145,17 +145,6 @@ fn peer_speaks_a_foreign_version() {
     story.end("peer_speaks_a_foreign_version", Some(HOME));
 }
 
-/// It has no words for what is wrong with it; that it gives up again and again is word enough.
-#[test]
-fn home_gives_up_again_and_again() {
-    let mut story = Story::serving();
-    story.install(HOME, Release::Before);
-    story.run(60 * SECOND);
-    story.witness(HOME, false);
-    story.run(3_600 * SECOND);
-    story.end("home_gives_up_again_and_again", Some(AWAY));
-}
-
 /// The order comes in the very moment in which the resources begin to move.
 #[test]
 fn order_comes_at_a_change_of_role() {

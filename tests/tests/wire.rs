@@ -5,10 +5,11 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 use std::{env, fs};
 
 use firmware_agnostic::frame::{
-    self, Deframer, FRAME_MAX, Frame, FrameError, Key, Keys, LINE_MAX, PairId, Version, Word,
+    self, Deframer, Echo, FRAME_MAX, Frame, FrameError, Key, Keys, LINE_MAX, PairId, Version, Word,
 };
 use firmware_agnostic::heartbeat::{
     Asks, Boot, Epoch, Fingerprint, Heartbeat, Links, Priority, Role, Term,
@@ -23,18 +24,30 @@ use tests::world::random::Random;
 
 #[test]
 fn the_bytes_of_every_version_are_fixed() {
-    assert_eq!(Version::NEWEST, Version::Two);
-    let mut one = golden();
-    one.retain(|(name, ..)| !["witness_lost", "shoots", "system"].contains(&name.as_str()));
-    for (.., heartbeat) in &mut one {
-        heartbeat.system = Fingerprint::default();
+    assert_eq!(Version::NEWEST, Version::Three);
+    for (name, number, heartbeat) in golden() {
+        let word = Word { version: Version::Two, number, heartbeat, echo: None };
+        its_bytes_are_fixed(&name, &word);
+        its_bytes_are_fixed(&name, &Word { version: Version::Three, ..word });
     }
-    let versions = [(Version::One, one), (Version::Two, golden())];
-    for (version, words) in versions {
-        for (name, number, heartbeat) in words {
-            its_bytes_are_fixed(&name, &Word { version, number, heartbeat });
-        }
+    let held = [0, 3, 250, 255].map(|held| Duration::from_millis(held * 4));
+    for (link, held) in (0..LINKS_MAX).filter_map(LinkId::new).zip(held) {
+        let echo = Some(Echo::new(link, u32::MAX - link.place() as u32, held));
+        let word = Word { version: Version::Three, number: 1, heartbeat: typical(), echo };
+        its_bytes_are_fixed(&format!("echo_{}", link.place()), &word);
     }
+}
+
+/// The first version is understood no more: two are enough to upgrade the boxes one after the other.
+#[test]
+fn the_first_version_is_refused_in_words() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("wire/v1");
+    let files = fs::read_dir(folder).expect("its bytes are kept");
+    let frames = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    let refused = frames.map(|text| decode(&unhex(text.trim())));
+    let refused: Vec<_> = refused.collect();
+    assert!(refused.len() > 10);
+    assert!(refused.iter().all(|read| *read == Err(FrameError::Version)), "{refused:?}");
 }
 
 fn its_bytes_are_fixed(name: &str, word: &Word) {
@@ -52,28 +65,26 @@ fn its_bytes_are_fixed(name: &str, word: &Word) {
 
 #[test]
 fn what_the_older_version_has_no_words_for_stays_unsaid() {
-    let heartbeat = Heartbeat { witness: false, shoots: true, ..largest() };
-    let word = Word { version: Version::One, number: 1, heartbeat };
-    let read = frame::decode(&frame::encode(&word, &keys(), pair()), &keys(), pair());
-    let left =
-        Heartbeat { witness: true, shoots: false, system: Fingerprint::default(), ..heartbeat };
-    assert_eq!(read.map(|word| word.heartbeat), Ok(left));
+    let echo = Some(Echo::new(ETHERNET, 7, Duration::ZERO));
+    let word = Word { version: Version::Two, number: 1, heartbeat: largest(), echo };
+    let read = decode(&frame::encode(&word, &keys(), pair()));
+    assert_eq!(read, Ok(Word { echo: None, ..word }));
 }
 
 #[test]
 fn boxes_of_two_versions_find_the_newer_one_that_both_speak() {
     let said = |version: Version, number| -> Vec<Version> { version.to_say(number).collect() };
-    assert_eq!(said(Version::Two, 16), [Version::Two]);
-    assert_eq!(said(Version::One, 17), [Version::One]);
-    assert_eq!(said(Version::One, 32), [Version::Two, Version::One]);
+    assert_eq!(said(Version::Three, 16), [Version::Three]);
+    assert_eq!(said(Version::Two, 17), [Version::Two]);
+    assert_eq!(said(Version::Two, 32), [Version::Three, Version::Two]);
     // Both have heard a word of the older version, and could speak the newer one.
     let mut boxes = [(); 2].map(|()| reception());
-    let old = Word { version: Version::One, number: 1, heartbeat: typical() };
+    let old = Word { version: Version::Two, number: 1, heartbeat: typical(), echo: None };
     for reception in &mut boxes {
-        assert_eq!(reception.speaks(), Version::Two);
+        assert_eq!(reception.speaks(), Version::Three);
         let heard = reception.receive(ETHERNET, &frame::encode(&old, &keys(), pair()), at(1));
         assert!(heard.is_ok());
-        assert_eq!(reception.speaks(), Version::One);
+        assert_eq!(reception.speaks(), Version::Two);
     }
     for number in 2..64 {
         for (speaker, listener) in [(0, 1), (1, 0)] {
@@ -84,7 +95,7 @@ fn boxes_of_two_versions_find_the_newer_one_that_both_speak() {
             }
         }
     }
-    assert_eq!(boxes.map(|reception| reception.speaks()), [Version::Two; 2]);
+    assert_eq!(boxes.map(|reception| reception.speaks()), [Version::Three; 2]);
 }
 
 #[test]
@@ -112,6 +123,8 @@ fn one_bit_makes_the_difference() {
         let mut flipped = frame.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
         let cause = match bit / 8 {
+            // The other version has another byte there, and another body behind it.
+            0 if bit == 0 => FrameError::WrongKey,
             0 => FrameError::Version,
             2 | 3 => FrameError::Foreign,
             _ => FrameError::WrongKey,
@@ -147,19 +160,20 @@ fn what_is_signed_and_no_sentence_is_malformed() {
     };
     assert!(decode(&sign(body)).is_ok());
     let too_long = [body, &[0]].concat();
-    // The number takes five bytes here; the bits follow: kind, role, request, flags, and what is to come.
-    let bits = |bits: u16| {
-        let (low, high) = (bits & 0x7f | 0x80, bits >> 7);
-        let mut body = body.to_vec();
-        body[5..7].copy_from_slice(&[low as u8, high as u8]);
-        body
+    // The number takes four bytes here; the bits follow: role, request, flags, link, and what is to come.
+    let bits = |change: fn(u32) -> u32| {
+        let [low, middle, high, _] =
+            change(u32::from_le_bytes([body[4], body[5], body[6], 0])).to_le_bytes();
+        [&body[..4], &[low, middle, high], &body[7..]].concat()
     };
-    let typical = u16::from(body[5] & 0x7f) | u16::from(body[6]) << 7;
-    assert_eq!(bits(typical), body);
-    let (kind, role, asks) = (bits(typical | 1), bits(typical | 7 << 3), bits(typical | 7 << 6));
-    let (silent, newer) = (bits(typical & !(1 << 13)), [&[0x81, 0x80, 1], &body[7..]].concat());
-    let newer = [&body[..5], &newer].concat();
-    for wrong in [&body[..body.len() - 1], &[], &too_long, &kind, &role, &asks, &silent, &newer] {
+    assert_eq!(bits(|bits| bits), body);
+    let (role, asks) = (bits(|bits| bits | 7), bits(|bits| bits | 7 << 3));
+    let (silent, link) = (bits(|bits| bits & !(1 << 10)), bits(|bits| bits | 7 << 12));
+    let (unknown, newer) = (bits(|bits| bits | 1 << 11 | 7 << 12), bits(|bits| bits | 1 << 15));
+    let echo = with(body.len() - 1, 1);
+    let short = &body[..body.len() - 1];
+    assert_eq!(decode(&sign(&too_long)), Err(FrameError::Oversized));
+    for wrong in [short, &[], &role, &asks, &silent, &link, &unknown, &newer, &echo] {
         assert_eq!(decode(&sign(wrong)), Err(FrameError::Malformed), "{}", hex(wrong));
     }
     let mut random = Random::new(2);
@@ -173,13 +187,65 @@ fn what_is_signed_and_no_sentence_is_malformed() {
     }
 }
 
+/// The proof that the peer lives: the time at which this box said what the peer names.
+#[test]
+fn what_the_peer_has_heard_is_known_by_its_time() {
+    let mut mine = reception();
+    for number in 1..=1_000 {
+        mine.send(number, None, at(u64::from(number) * 200));
+    }
+    let mut hears = |number, echo, now| {
+        let echo = Some(Echo::new(ETHERNET, echo, Duration::from_millis(40)));
+        let frame = encode_word(number, typical(), echo);
+        mine.receive(ETHERNET, &frame, at(now)).expect("it is new").proof
+    };
+    assert_eq!(hears(1, 1_000, 200_050), Some(at(200_000)));
+    assert_eq!(hears(2, 900, 200_060), Some(at(180_000)));
+    assert_eq!(hears(3, 1, 200_070), None, "too long ago to be remembered");
+    assert_eq!(hears(4, 1_001, 200_080), None, "it was never said");
+    let known = mine.statistics(ETHERNET);
+    let first = Duration::from_millis(10);
+    assert!(known.round_trip.is_some_and(|time| time > first), "smoothed: {known:?}");
+}
+
+/// Links are echoed in turn, and one that brings nothing new is left out.
+#[test]
+fn each_link_has_its_turn_to_be_echoed() {
+    let mut mine = reception();
+    let life = typical().epoch.boot;
+    let mut echoed = |number: u32, links: &[LinkId]| {
+        for link in links {
+            mine.receive(*link, &says(number, typical()), at(1_000)).expect("it is new");
+        }
+        let echo = mine.send(number, Some(life), at(1_020))?;
+        Some((echo.link, echo.number, echo.held))
+    };
+    assert_eq!(echoed(10, &[ETHERNET, SERIAL]), Some((ETHERNET, 10, 5)));
+    assert_eq!(echoed(11, &[ETHERNET, SERIAL]), Some((SERIAL, 11, 5)));
+    let dead: Vec<_> = (12..20).map(|number| echoed(number, &[ETHERNET])).collect();
+    assert!(dead[1..].iter().all(|echo| echo.is_some_and(|(link, ..)| link == ETHERNET)));
+    assert_eq!(mine.send(99, Some(Boot(*b"else")), at(1_030)), None);
+}
+
+/// A link that was held up may be behind, and one that somebody holds back for long may not.
+#[test]
+fn a_frame_that_others_have_left_far_behind_is_a_replay() {
+    let mut mine = reception();
+    for number in 1..=100 {
+        mine.receive(ETHERNET, &says(number, typical()), at(1)).expect("it is new");
+    }
+    let late = mine.receive(SERIAL, &says(83, typical()), at(2));
+    assert_eq!(late, Err(FrameError::Replayed));
+    assert!(mine.receive(SERIAL, &says(84, typical()), at(2)).is_ok());
+}
+
 #[test]
 fn a_key_is_changed_without_a_lost_word() {
     let (old, new) = (|| Key::new(1, b"old"), || Key::new(2, b"new"));
     let ring = |keys: Vec<Key>| Keys::new(keys).expect("the names differ");
     let (before, during, after) =
         (ring(vec![old(), new()]), ring(vec![new(), old()]), ring(vec![new()]));
-    let word = Word { version: Version::NEWEST, number: 1, heartbeat: typical() };
+    let word = Word { version: Version::NEWEST, number: 1, heartbeat: typical(), echo: None };
     let says = |keys: &Keys| frame::encode(&word, keys, pair());
     for (speaker, listener) in [(&before, &during), (&during, &before), (&during, &after)] {
         assert!(frame::decode(&says(speaker), listener, pair()).is_ok());
@@ -389,7 +455,11 @@ fn encode(heartbeat: &Heartbeat) -> Frame {
 }
 
 fn says(number: u32, heartbeat: Heartbeat) -> Frame {
-    frame::encode(&Word { version: Version::NEWEST, number, heartbeat }, &keys(), pair())
+    encode_word(number, heartbeat, None)
+}
+
+fn encode_word(number: u32, heartbeat: Heartbeat, echo: Option<Echo>) -> Frame {
+    frame::encode(&Word { version: Version::NEWEST, number, heartbeat, echo }, &keys(), pair())
 }
 
 fn at(millis: u64) -> Instant {

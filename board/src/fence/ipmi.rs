@@ -15,9 +15,10 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use firmware_agnostic::shot::LastLoss;
 use zeroize::Zeroizing;
 
-use self::command::{Control, Privilege};
+use self::command::{Control, Privilege, Restart};
 use self::error::Error;
 use self::exchange::{Exchange, Step, Way};
 use self::message::Request;
@@ -246,14 +247,9 @@ impl Fence for Ipmi {
         Ok(self.guid)
     }
 
-    fn was_cut(&mut self, patience: &Patience) -> io::Result<Option<bool>> {
+    fn last_loss(&mut self, patience: &Patience) -> io::Result<Option<LastLoss>> {
         let answer = self.ask(command::restart_cause(), patience)?;
-        Ok(match command::restart(&answer) {
-            Some(command::Restart::Ordered) => Some(true),
-            Some(command::Restart::PowerCame) => Some(false),
-            // A button, a reset: what was before that is not known.
-            _ => None,
-        })
+        Ok(command::restart(&answer).and_then(Restart::last_loss))
     }
 
     fn note_shot(&mut self, patience: &Patience) -> io::Result<()> {

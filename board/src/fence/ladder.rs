@@ -5,8 +5,10 @@ use std::mem;
 use std::time::Duration;
 
 use firmware_agnostic::heartbeat::Fingerprint;
+use firmware_agnostic::shot::LastLoss;
+use firmware_agnostic::time::Instant;
 
-use super::{Config, Fence, Fenced, Guid, Power, Whose, fence, is_silent};
+use super::{Config, Fence, Fenced, Guid, Power, Seen, Whose, fence_when_told, is_silent, look};
 use crate::patience::Patience;
 
 /// The devices of one box, in the order in which they are asked.
@@ -72,30 +74,48 @@ impl Ladder {
         }
     }
 
-    /// Whether the power of the box was last cut by an order. A yes of one device is enough; a no takes all of them,
+    /// How the power of the box was last lost. What one device has cut is enough; anything else takes all of them,
     /// because to a BMC whose feed was cut by another one that looks like any loss of power.
-    pub fn was_cut(&mut self, patience: &Patience) -> Option<bool> {
-        let cut = |device: &mut dyn Fence, left: &Patience| device.was_cut(left);
-        let told = self.rungs.iter_mut().map(|rung| rung.ask(patience, cut).ok().flatten());
+    pub fn last_loss(&mut self, patience: &Patience) -> Option<LastLoss> {
+        let loss = |device: &mut dyn Fence, left: &Patience| device.last_loss(left);
+        let told = self.rungs.iter_mut().map(|rung| rung.ask(patience, loss).ok().flatten());
         let told: Vec<_> = told.collect();
-        if told.contains(&Some(true)) {
-            return Some(true);
+        if told.contains(&Some(LastLoss::Ordered)) {
+            return Some(LastLoss::Ordered);
         }
-        let all = !told.is_empty() && told.iter().all(|cut| *cut == Some(false));
-        all.then_some(false)
+        let kept = !told.is_empty() && told.iter().all(|loss| *loss == Some(LastLoss::None));
+        let unclear = told.contains(&Some(LastLoss::Unclear)).then_some(LastLoss::Unclear);
+        if kept { Some(LastLoss::None) } else { unclear }
     }
 
-    /// Cuts the power by the first device that shows it off. Tells after what time it is to be put on again, if at all.
+    /// Cuts the power by the first device that shows it off. Tells when it was first read as off, and after what time it
+    /// is to be put on again, if at all.
     ///
     /// # Errors
     ///
     /// When none of them has, with the reasons of all: the box must then be taken for alive.
-    pub fn fence(&mut self, patience: &Patience) -> io::Result<Option<Duration>> {
-        self.first(patience, |rung, patience| match rung.ask(patience, fence)? {
-            Fenced::Already => Ok(None),
-            Fenced::Shot => {
-                rung.shot = true;
-                Ok(rung.on_after)
+    pub fn fence(&mut self, patience: &Patience) -> io::Result<(Instant, Option<Duration>)> {
+        self.fence_when_told(patience, &mut |_| Ok(()))
+    }
+
+    /// Does the same, but asks `told` before each device sends its order.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Ladder::fence`], and when it was called off.
+    pub fn fence_when_told(
+        &mut self,
+        patience: &Patience,
+        told: &mut dyn FnMut(&Patience) -> io::Result<()>,
+    ) -> io::Result<(Instant, Option<Duration>)> {
+        self.first(patience, |rung, patience| {
+            let cut = |device: &mut dyn Fence, left: &Patience| fence_when_told(device, left, told);
+            match rung.ask(patience, cut)? {
+                (Fenced::Already, at) => Ok((at, None)),
+                (Fenced::Shot, at) => {
+                    rung.shot = true;
+                    Ok((at, rung.on_after))
+                }
             }
         })
     }
@@ -115,13 +135,13 @@ impl Ladder {
         }
     }
 
-    /// The power as the first device that answers sees it.
+    /// The power as the first device that answers sees it. It is off only if that device has said so twice.
     ///
     /// # Errors
     ///
     /// When none of them answers, with the reasons of all.
-    pub fn power(&mut self, patience: &Patience) -> io::Result<Power> {
-        self.first(patience, |rung, patience| rung.ask(patience, |device, left| device.power(left)))
+    pub fn power(&mut self, patience: &Patience) -> io::Result<Seen> {
+        self.first(patience, |rung, patience| rung.ask(patience, look))
     }
 
     /// Orders the power on at every device, because any of them may have cut it.
@@ -152,7 +172,7 @@ impl Ladder {
     fn first<T>(
         &mut self,
         patience: &Patience,
-        verb: impl Fn(&mut Rung, &Patience) -> io::Result<T>,
+        mut verb: impl FnMut(&mut Rung, &Patience) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut reasons = Reasons::default();
         for rung in &mut self.rungs {
@@ -193,7 +213,7 @@ impl Rung {
     pub(super) fn ask<T>(
         &mut self,
         patience: &Patience,
-        verb: impl Fn(&mut dyn Fence, &Patience) -> io::Result<T>,
+        verb: impl FnOnce(&mut dyn Fence, &Patience) -> io::Result<T>,
     ) -> io::Result<T> {
         let patience = patience.at_most(self.timeout);
         self.check(&patience)?;
@@ -257,22 +277,21 @@ mod tests {
 
     #[test]
     fn a_box_was_not_shot_only_if_every_device_says_so() {
+        use LastLoss::{None as Kept, Ordered, Unclear};
         for (devices, told) in [
-            (vec![Some(false)], Some(false)),
-            (vec![Some(false), Some(false)], Some(false)),
+            (vec![Some(Kept)], Some(Kept)),
+            (vec![Some(Kept), Some(Kept)], Some(Kept)),
             // The switch in front of the BMC cannot tell, and may have cut both.
-            (vec![Some(false), None], None),
-            (vec![None, Some(true)], Some(true)),
-            (vec![Some(false), Some(true)], Some(true)),
+            (vec![Some(Kept), None], None),
+            (vec![Some(Kept), Some(Unclear)], Some(Unclear)),
+            (vec![None, Some(Ordered)], Some(Ordered)),
+            (vec![Some(Unclear), Some(Ordered)], Some(Ordered)),
             (vec![], None),
         ] {
-            let past = |cut: &Option<bool>| Box::new(Past(*cut)) as Box<dyn Fence>;
+            let past = |loss: &Option<LastLoss>| Box::new(Past(*loss)) as Box<dyn Fence>;
             let mut ladder = Ladder::of(devices.iter().map(past).collect());
-            assert_eq!(
-                ladder.was_cut(&Patience::new(Duration::from_secs(60))),
-                told,
-                "{devices:?}"
-            );
+            let patience = Patience::new(Duration::from_secs(60));
+            assert_eq!(ladder.last_loss(&patience), told, "{devices:?}");
         }
     }
 
@@ -292,7 +311,7 @@ mod tests {
     }
 
     /// A device that knows how the last life of its box ended.
-    struct Past(Option<bool>);
+    struct Past(Option<LastLoss>);
 
     impl Fence for Past {
         fn set_power(&mut self, _: Power, _: &Patience) -> io::Result<()> {
@@ -303,7 +322,7 @@ mod tests {
             Ok(Power::On)
         }
 
-        fn was_cut(&mut self, _: &Patience) -> io::Result<Option<bool>> {
+        fn last_loss(&mut self, _: &Patience) -> io::Result<Option<LastLoss>> {
             Ok(self.0)
         }
     }

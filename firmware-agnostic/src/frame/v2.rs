@@ -76,7 +76,7 @@ impl TryFrom<Body> for Word {
             heard,
             hears: body.hears,
         };
-        Ok(Self { version: Version::Two, number: body.number, heartbeat })
+        Ok(Self { version: Version::Two, number: body.number, heartbeat, echo: None })
     }
 }
 

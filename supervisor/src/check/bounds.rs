@@ -33,11 +33,11 @@ pub struct Bound {
 /// |---|---|---|
 /// | planned switch | the order or the claim is heard, stop, the word is heard, start | 2 keepalive + stop + start |
 /// | power gone | silence, the power is read as off, start | deadtime + fence time + start |
-/// | hung | silence, the other's turn to shoot passes, fence, start | deadtime + fence delay + fence time + start |
+/// | hung | silence, the other's slot passes, fence, start | deadtime + fence delay + fence time + start |
 /// | cables cut | silence, the active box shoots and serves on | none |
 /// | service fails | restarts up to the threshold, stop, the word is heard, start | see [`Policy`] |
-/// | boot alone | leftovers stopped, initdead, the power is read as off, start | stop + initdead + fence time + start |
-/// | the same, `at_boot = "fence"` | and the power is on: the other's turn passes, fence | and fence delay |
+/// | boot alone | leftovers stopped, silence, the power is read as off, start | stop + deadtime + fence time + start |
+/// | the same, `at_boot = "fence"` | initdead, the power is on, a slot of this box, fence | and initdead + 3 fence delays |
 /// | network lost | no witness answers, the service moves | witness + 2 keepalive + stop + start |
 /// | boot together | leftovers stopped, both heard and echoed, start | stop + 3 keepalive + start |
 pub fn bounds(config: &Config) -> impl Iterator<Item = Bound> {
@@ -53,8 +53,7 @@ pub fn bounds(config: &Config) -> impl Iterator<Item = Bound> {
         let parts = if silence { &[("deadtime", deadtime)] } else { seen };
         if blind { operator(what) } else { sum(what, parts, &[start]) }
     };
-    let looked: &[Part] = if silence { &[] } else { &[fence] };
-    let alone = [&[stop, ("initdead", initdead)], looked].concat();
+    let alone = [stop, ("initdead", initdead)];
     [
         sum("planned switch or failback", &[("2 * keepalive", keepalive * 2), stop], &[start]),
         lost("active box loses its power", &[("deadtime", deadtime), fence]),
@@ -70,12 +69,13 @@ pub fn bounds(config: &Config) -> impl Iterator<Item = Bound> {
         if blind {
             operator("boot alone, other box off")
         } else {
-            sum("boot alone, other box off", &alone, &[start])
+            sum("boot alone, other box off", &[stop, ("deadtime", deadtime), fence], &[start])
         },
         if silence {
             sum("boot alone, other box silent", &alone, &[start])
         } else if config.settings.at_boot == AtBoot::Fence && !blind {
-            let shot = [&alone[..], &[("fence delay", delay)]].concat();
+            let shot =
+                [&alone[..], &[("3 * fence delay", delay.saturating_mul(3)), fence]].concat();
             sum("boot alone, other box on and silent, this one not shot", &shot, &[start])
         } else {
             operator("boot alone, other box on and silent")

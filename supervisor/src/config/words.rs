@@ -29,7 +29,7 @@ impl Pair {
     pub(super) fn read(
         mut table: Table<'_>,
         timing: Option<Timing>,
-        require: Require,
+        (require, dark_time): (Require, Duration),
     ) -> Option<Self> {
         let name: Option<String> = table.need("name");
         if name.as_ref().is_some_and(String::is_empty) {
@@ -44,11 +44,11 @@ impl Pair {
         let failback_hold = table.or("failback_hold", FAILBACK_HOLD);
         let said: Option<Duration> = table.take("restart_time");
         if let (Some(timing), Some(said)) = (timing, said)
-            && let Some(broken) = timing.restart(said, require).filter(|it| !it.holds())
+            && let Some(broken) = timing.restart(said, require, dark_time).filter(|it| !it.holds())
         {
             table.complain(broken.word, broken.to_string());
         }
-        let restart_time = said.or(timing.map(|timing| timing.restart_time(require)));
+        let restart_time = said.or(timing.map(|it| it.restart_time(require, dark_time)));
         table.finish();
         Some(Self {
             name: name?,

@@ -9,14 +9,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use board::journal::Store;
 use board::patience::{Cord, Patience};
 use board::reserve::{self, Reserve};
 use board::resource::{Config, Place};
 use board::rights::Rights;
 use board::threads;
 use firmware_agnostic::identity::{BoxId, ResourceId};
-use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Answer, Event, Tag};
 use smol::channel::Sender;
 
@@ -64,7 +62,6 @@ impl Group {
         leftovers: Vec<Member>,
         me: BoxId,
         mut lease: Waiting,
-        store: Store,
         inputs: Sender<Input>,
     ) -> io::Result<Self> {
         let members = Member::open_all(configs, me)?;
@@ -82,7 +79,6 @@ impl Group {
             leftovers,
             position: Position::Standby,
             lease,
-            store,
             inputs,
             bell: bell.clone(),
             cord: cord.clone(),
@@ -118,11 +114,6 @@ impl Group {
     pub(crate) fn stop(&self, tag: Tag) {
         self.cord.pull();
         self.give(Job::Stop(tag));
-    }
-
-    /// Writes the journal, before whatever is given afterwards is done.
-    pub(crate) fn record(&self, journal: Journal) {
-        self.give(Job::Record(journal));
     }
 
     /// Tells the world outside again where the resources are.
@@ -190,7 +181,6 @@ enum Job {
     Stop(Tag),
     Reload(Vec<Member>, String),
     Restart(String),
-    Record(Journal),
     Announce,
     End,
 }
@@ -202,7 +192,6 @@ struct Hands {
     leftovers: Vec<Member>,
     position: Position,
     lease: Waiting,
-    store: Store,
     inputs: Sender<Input>,
     bell: Cord,
     cord: Cord,
@@ -224,7 +213,6 @@ impl Hands {
                     Job::Stop(tag) => self.stop(tag),
                     Job::Reload(members, config) => self.reload(members, config),
                     Job::Restart(name) => self.restart(&name),
-                    Job::Record(journal) => self.store.write(&journal),
                     Job::Announce => self.announce(),
                     Job::End => {
                         self.position = Position::Nowhere;
@@ -239,9 +227,6 @@ impl Hands {
             }
             self.settle();
             self.look();
-            self.store.try_again();
-            let failure = self.store.failure().map(str::to_owned);
-            self.states.note_journal(failure);
             self.reserve.restore();
         }
     }
@@ -256,7 +241,7 @@ impl Hands {
 
     /// Whether something is to be written that could not be.
     fn owes(&self) -> bool {
-        self.store.failure().is_some() || !self.lease.noted()
+        !self.lease.noted()
     }
 
     /// Waits until there is a job, an alarm, or a look that is due.
@@ -446,17 +431,10 @@ mod tests {
         let (slow, quick) = (config("stop_timeout = \"60s\""), config("name = \"y\""));
         let lease = Lease::open(&room.path().join("lease")).unwrap();
         let lease = Waiting::new(lease, vec!["slow".to_owned()]);
-        let store = Store::open(&room.path().join("journal")).0;
         let inputs = smol::channel::unbounded().0;
-        let mut group = Group::open(
-            std::slice::from_ref(&slow),
-            Vec::new(),
-            BoxId::First,
-            lease,
-            store,
-            inputs,
-        )
-        .unwrap();
+        let mut group =
+            Group::open(std::slice::from_ref(&slow), Vec::new(), BoxId::First, lease, inputs)
+                .unwrap();
         assert_eq!(group.stop_time(), slow.stop_timeout);
         let members = Member::open_all(std::slice::from_ref(&quick), BoxId::First).unwrap();
         group.reload(members, std::slice::from_ref(&quick), "quick");

@@ -1,16 +1,20 @@
-//! The devices that hold the peer's power, on a thread of their own.
+//! Works for the node with the devices that hold the peer's power, on a thread of its own.
 //!
-//! While nobody needs them they are asked for the power every now and then, so that a device that stopped answering is
+//! A shot has steps. The node orders it ([`Gun::fence`]); the thread reads the power and tells [`Event::Ready`]; the node
+//! says [`Gun::cut`], and the order goes out; or it says [`Gun::call_off`], and nothing more is sent. Each question gets one
+//! answer, whatever is said meanwhile.
+//!
+//! While nobody needs the devices they are asked for the power every now and then, so that a device that stopped answering is
 //! known while both boxes are well, and not at the first failover, and so that what it has open is kept open. Such a
 //! look is called off as soon as there is a real one.
 
 use std::io;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use board::clock::Clock;
-use board::fence::{self, Config, Ladder, Power};
+use board::fence::{self, Config, Ladder, Power, Seen};
 use board::patience::{Cord, Patience};
 use board::reserve::{self, Reserve};
 use board::threads;
@@ -24,11 +28,29 @@ use crate::run::Input;
 /// The other end of the devices' thread.
 pub(crate) struct Gun {
     jobs: mpsc::Sender<Job>,
-    cord: Cord,
-    devices: Arc<Mutex<Devices>>,
+    shared: Arc<Shared>,
     time: Duration,
+}
+
+/// What both ends of the thread know.
+struct Shared {
+    state: Mutex<State>,
+    /// Pulled when a look that nobody needs is to end.
+    idle: Cord,
+    /// Pulled when the shot under way may be fired.
+    cut: Cord,
+    /// Pulled when it is called off.
+    stop: Cord,
+}
+
+#[derive(Default)]
+struct State {
+    devices: Devices,
     /// What the peer has told of the machine that it is.
-    expected: Arc<Mutex<Option<Fingerprint>>>,
+    expected: Option<Fingerprint>,
+    /// The last shots that the node has let happen, and has called off.
+    cut: Option<Tag>,
+    called_off: Option<Tag>,
 }
 
 /// What the devices last said, for people.
@@ -52,12 +74,11 @@ struct Job {
     patience: Patience,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 enum Verb {
     Look,
     Fence,
-    /// As `Fence`, and then the power is to come back, whether it was seen off or not.
-    Drill,
+    PowerOn,
 }
 
 impl Gun {
@@ -69,24 +90,20 @@ impl Gun {
     pub(crate) fn open(configs: &[Config], inputs: Sender<Input>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel();
         let devices = Devices { count: configs.len(), ..Devices::default() };
-        let devices = Arc::new(Mutex::new(devices));
-        let cord = Cord::new()?;
-        let (ladder, devices_seen) = (Ladder::open(configs), devices.clone());
-        let expected = Arc::new(Mutex::new(None));
+        let state = Mutex::new(State { devices, ..State::default() });
+        let (idle, cut, stop) = (Cord::new()?, Cord::new()?, Cord::new()?);
+        let shared = Arc::new(Shared { state, idle, cut, stop });
         let hands = Hands {
-            ladder,
-            devices: devices_seen,
+            ladder: Ladder::open(configs),
+            shared: shared.clone(),
             inputs,
-            cord: cord.clone(),
-            on: None,
             said_off: false,
-            expected: expected.clone(),
             reserve: Reserve::new("fencing", reserve::START)?,
         };
         let rights = configs.iter().map(Config::rights).collect();
         threads::spawn("fence", rights, move || hands.work(&queue))?;
         let time = configs.iter().map(|config| config.timeout).sum();
-        Ok(Self { jobs, cord, devices, time, expected })
+        Ok(Self { jobs, shared, time })
     }
 
     /// Asks for the peer's power.
@@ -94,26 +111,37 @@ impl Gun {
         self.give(Verb::Look, tag);
     }
 
-    /// Orders the peer's power off.
+    /// Makes ready to cut the peer's power.
     pub(crate) fn fence(&self, tag: Tag) {
         self.give(Verb::Fence, tag);
     }
 
-    /// Orders the peer's power off, and on again as soon as that is answered.
-    pub(crate) fn drill(&self, tag: Tag) {
-        self.give(Verb::Drill, tag);
+    /// Orders the peer's power on.
+    pub(crate) fn power_on(&self, tag: Tag) {
+        self.give(Verb::PowerOn, tag);
+    }
+
+    /// Lets the shot happen that was ordered under `tag`.
+    pub(crate) fn cut(&self, tag: Tag) {
+        self.shared.state().cut = Some(tag);
+        self.shared.cut.pull();
+    }
+
+    /// Calls the shot off that was ordered under `tag`.
+    pub(crate) fn call_off(&self, tag: Tag) {
+        self.shared.state().called_off = Some(tag);
+        self.shared.stop.pull();
     }
 
     /// Notes what the peer has told of the machine that it is; no news if it is nothing but zeros.
     pub(crate) fn expect(&self, system: Fingerprint) {
-        let expected = Some(system).filter(|system| *system != Fingerprint::default());
-        *self.expected.lock().unwrap_or_else(PoisonError::into_inner) = expected;
+        self.shared.state().expected = Some(system).filter(|it| *it != Fingerprint::default());
     }
 
     /// Expects the machine that `other` does, whose place it takes.
     pub(crate) fn succeed(&self, other: &Self) {
-        let expected = *other.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        *self.expected.lock().unwrap_or_else(PoisonError::into_inner) = expected;
+        let expected = other.shared.state().expected;
+        self.shared.state().expected = expected;
     }
 
     /// The longest time that an answer may take.
@@ -123,32 +151,47 @@ impl Gun {
 
     /// What the devices last said.
     pub(crate) fn devices(&self) -> Devices {
-        self.devices.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.state().devices.clone()
     }
 
     fn give(&self, verb: Verb, tag: Tag) {
-        self.cord.pull();
+        self.shared.idle.pull();
+        let patience = match verb {
+            Verb::Look | Verb::PowerOn => Patience::new(self.time),
+            Verb::Fence => Patience::with_cord(self.time, &self.shared.stop),
+        };
         // The thread lives as long as this does.
-        let _ = self.jobs.send(Job { verb, tag, patience: Patience::new(self.time) });
+        let _ = self.jobs.send(Job { verb, tag, patience });
     }
 }
 
 impl Drop for Gun {
     fn drop(&mut self) {
-        self.cord.pull();
+        self.shared.idle.pull();
+        self.shared.stop.pull();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what was said of earlier shots, and tells whether the shot `tag` is wanted still.
+    fn begins(&self, tag: Tag) -> bool {
+        self.cut.reset();
+        self.stop.reset();
+        // Said before the cords were reset.
+        self.state().called_off != Some(tag)
     }
 }
 
 struct Hands {
     ladder: Ladder,
-    devices: Arc<Mutex<Devices>>,
+    shared: Arc<Shared>,
     inputs: Sender<Input>,
-    cord: Cord,
-    /// Until the box that was shot is powered on again.
-    on: Option<Patience>,
     /// The last look that nobody had asked for has seen the power off.
     said_off: bool,
-    expected: Arc<Mutex<Option<Fingerprint>>>,
     reserve: Reserve,
 }
 
@@ -158,58 +201,24 @@ impl Hands {
         loop {
             let job = queue.recv_timeout(pause);
             self.reserve.spend();
+            self.learn();
             match job {
                 Ok(job) => {
-                    self.cord.reset();
-                    self.learn();
+                    self.shared.idle.reset();
                     self.take(&job);
                 }
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    self.learn();
-                    self.idle();
-                }
-                // Others took their place. What was promised is kept all the same.
-                Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    if let Some(on) = self.on.take() {
-                        self.cord.reset();
-                        // Until its time is over.
-                        let _ = on.readable(&[]);
-                        self.power_on();
-                    }
-                    return;
-                }
+                Err(mpsc::RecvTimeoutError::Timeout) => self.look(),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
             }
             self.reserve.restore();
-            let until_on = self.on.as_ref().map_or(Duration::MAX, Patience::left);
-            pause = self.ladder.rest().min(until_on).min(LONGEST);
+            pause = self.ladder.rest().min(LONGEST);
         }
     }
 
     /// Takes over what the peer has told of itself.
     fn learn(&mut self) {
-        let told = *self.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        self.ladder.expect(told);
-    }
-
-    fn idle(&mut self) {
-        if self.on.take_if(|on| on.left().is_zero()).is_some() {
-            self.power_on();
-        }
-        self.look();
-    }
-
-    /// Gives the box that was shot its power back.
-    fn power_on(&mut self) {
-        match self.ladder.on(&Patience::with_cord(self.ladder.timeout(), &self.cord)) {
-            Ok(()) => log::info!("fence: the other box is powered on again"),
-            // By a job that comes first.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                self.on = Some(Patience::new(Duration::ZERO));
-            }
-            Err(error) => {
-                log::error!("fence: the other box is not powered on again: {error}; do it by hand");
-            }
-        }
+        let expected = self.shared.state().expected;
+        self.ladder.expect(expected);
     }
 
     /// Looks whether the devices would answer, for nobody but people.
@@ -217,8 +226,9 @@ impl Hands {
         if self.ladder.is_empty() {
             return;
         }
-        let seen = self.ladder.power(&Patience::with_cord(self.ladder.timeout(), &self.cord));
-        let known = self.devices.lock().unwrap_or_else(PoisonError::into_inner).failure.is_some();
+        let patience = Patience::with_cord(self.ladder.timeout(), &self.shared.idle);
+        let seen = self.ladder.power(&patience);
+        let known = self.shared.state().devices.failure.is_some();
         match &seen {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
             Err(error) if !known => log::error!(
@@ -227,26 +237,26 @@ impl Hands {
             Ok(_) if known => log::info!("fence: the device answers again"),
             _ => {}
         }
-        let off = matches!(seen, Ok(Power::Off));
-        self.note(seen);
-        // Once may be a slip of the device.
-        let again = Patience::with_cord(self.ladder.timeout(), &self.cord);
-        let twice = off
-            && again.sleep(BETWEEN_LOOKS).is_ok()
-            && matches!(self.ladder.power(&again), Ok(Power::Off));
-        let event = match (twice, std::mem::replace(&mut self.said_off, twice)) {
-            (true, _) => Event::SeenOff,
-            (false, true) if !off => Event::SeenOn,
-            _ => return,
+        let event = match &seen {
+            Ok(Seen::Off(at)) => Some(Event::SeenOff(*at)),
+            // Once is enough: it says on nearly always.
+            Ok(Seen::On) if self.said_off => Some(Event::SeenOn),
+            _ => None,
         };
-        let _ = self.inputs.send_blocking(Input::Event(event));
+        if let Ok(seen) = seen {
+            self.said_off = seen.power() == Power::Off;
+        }
+        self.note(seen);
+        if let Some(event) = event {
+            let _ = self.inputs.send_blocking(Input::Event(event));
+        }
     }
 
-    fn note(&self, seen: io::Result<Power>) {
-        let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
+    fn note(&self, seen: io::Result<Seen>) {
+        let devices = &mut self.shared.state().devices;
         match seen {
-            Ok(power) => {
-                devices.seen = Some((power, Clock.now()));
+            Ok(seen) => {
+                devices.seen = Some((seen.power(), Clock.now()));
                 (devices.failure, devices.failed_at) = (None, None);
             }
             Err(error) => {
@@ -257,46 +267,67 @@ impl Hands {
     }
 
     fn take(&mut self, job: &Job) {
-        let seen = self.ask(job);
+        let (seen, owes) = self.ask(job);
         let answer = match (job.verb, &seen) {
-            (Verb::Look, Ok(Power::Off)) => Answer::PowerOff,
-            (Verb::Look, Ok(Power::On)) => Answer::PowerOn,
+            (Verb::Look, Ok(Seen::Off(at))) => Answer::PowerOff(*at),
+            (Verb::Look, Ok(Seen::On)) => Answer::PowerOn,
             (Verb::Look, Err(error)) if fence::is_silent(error) => Answer::PowerSilent,
             (Verb::Look, Err(_)) => Answer::PowerUnknown,
-            (Verb::Fence | Verb::Drill, Ok(Power::Off)) => Answer::Fenced,
-            (Verb::Fence | Verb::Drill, _) => Answer::FenceFailed,
+            (Verb::Fence, Ok(Seen::Off(at))) => Answer::Fenced(*at),
+            (Verb::Fence, _) => Answer::FenceFailed,
+            (Verb::PowerOn, Ok(_)) => Answer::PoweredOn,
+            (Verb::PowerOn, Err(_)) => Answer::PowerOnFailed,
         };
         if let Err(error) = &seen {
             log::error!("fence: {error}");
         }
+        self.said_off |= matches!(seen, Ok(Seen::Off(_)));
         self.note(seen);
         // The loop has ended only when the box leaves, and then nobody listens.
+        if let Some(after) = owes {
+            let _ = self.inputs.send_blocking(Input::Event(Event::OwesPower(after)));
+        }
         let _ = self.inputs.send_blocking(Input::Event(Event::Answer(job.tag, answer)));
-        // Nobody waits for it any more, and whoever comes next calls it off.
-        self.ladder.note_shot(&Patience::with_cord(self.ladder.timeout(), &self.cord));
+        // Nobody waits for it any more, and the next job calls it off.
+        let patience = Patience::with_cord(self.ladder.timeout(), &self.shared.idle);
+        self.ladder.note_shot(&patience);
     }
 
-    fn ask(&mut self, Job { verb, patience, .. }: &Job) -> io::Result<Power> {
+    /// What the devices say, and after what time the peer is owed its power.
+    fn ask(&mut self, Job { verb, tag, patience }: &Job) -> (io::Result<Seen>, Option<Duration>) {
         if patience.left().is_zero() && !self.ladder.is_empty() {
-            return Err(io::Error::other("not asked: the question before took all the time"));
+            let late = io::Error::other("not asked: the question before took all the time");
+            return (Err(late), None);
         }
         match verb {
-            Verb::Look => self.ladder.power(patience),
-            Verb::Fence | Verb::Drill => {
-                let fenced = self.ladder.fence(patience);
-                let after = fenced.as_ref().ok().copied().flatten();
-                let after = after.or(matches!(verb, Verb::Drill).then_some(Duration::ZERO));
-                self.on = after.map(Patience::new).or(self.on.take());
-                fenced.map(|_| Power::Off)
+            Verb::Look => (self.ladder.power(patience), None),
+            Verb::PowerOn => (self.ladder.on(patience).map(|()| Seen::On), None),
+            Verb::Fence => {
+                let fenced = self.shoot(*tag, patience);
+                let after = fenced.as_ref().ok().and_then(|(_, after)| *after);
+                (fenced.map(|(at, _)| Seen::Off(at)), after)
             }
         }
+    }
+
+    fn shoot(&mut self, tag: Tag, patience: &Patience) -> io::Result<(Instant, Option<Duration>)> {
+        if !self.shared.begins(tag) {
+            return Err(io::Error::new(io::ErrorKind::Interrupted, "called off before it began"));
+        }
+        let (shared, inputs) = (&self.shared, &self.inputs);
+        self.ladder.fence_when_told(patience, &mut |patience| {
+            let _ = inputs.send_blocking(Input::Event(Event::Ready(tag)));
+            while shared.state().cut != Some(tag) {
+                patience.pulled(&shared.cut)?;
+                shared.cut.reset();
+            }
+            Ok(())
+        })
     }
 }
 
 /// Soon after the start, and yet not while everything begins.
 const FIRST_LOOK: Duration = Duration::from_millis(500);
-/// A power that is seen off twice, so long apart, was not off for a moment only.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 /// Some clocks cannot count to the end of time.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
@@ -325,27 +356,65 @@ mod tests {
     }
 
     #[test]
-    fn a_box_that_was_shot_is_powered_on_again_and_one_that_was_off_is_not() {
-        let bench = Bench::new("cat power", "timeout = \"60s\"\naction = \"cycle\"");
+    fn a_box_that_was_shot_is_owed_its_power_and_one_that_was_off_is_not() {
+        let bench = Bench::new("cat power", "timeout = \"60s\"\naction = \"off-then-on\"");
         bench.gun.fence(1);
-        assert_eq!(bench.answer(), Event::Answer(1, Answer::Fenced));
-        bench.until("orders", "off\non\n");
+        bench.is_ready(1);
+        assert_eq!(bench.read("orders"), "", "an order went out before the node had said so");
+        bench.gun.cut(1);
+        assert_eq!(bench.answer(), Event::OwesPower(Duration::from_secs(15)));
+        bench.is_fenced(1);
+        assert_eq!(bench.read("orders"), "off\n");
+        bench.gun.power_on(2);
+        assert_eq!(bench.answer(), Event::Answer(2, Answer::PoweredOn));
         bench.write("power", "off\n");
-        bench.gun.fence(2);
-        assert_eq!(bench.answer(), Event::Answer(2, Answer::Fenced));
-        thread::sleep(Duration::from_millis(300));
-        assert_eq!(bench.read("power"), "off\n", "somebody else had switched it off");
+        bench.gun.fence(3);
+        bench.is_fenced(3);
+        assert_eq!(bench.read("orders"), "off\non\n", "somebody else had switched it off");
     }
 
-    /// Nobody has to ask for it, and it need not have been seen off.
     #[test]
-    fn a_box_of_a_drill_gets_its_power_back() {
-        for (status, ends) in [("cat power", Answer::Fenced), ("exit 1", Answer::FenceFailed)] {
-            let bench = Bench::new(status, "timeout = \"2s\"");
-            bench.gun.drill(7);
-            assert_eq!(bench.answer(), Event::Answer(7, ends));
-            bench.until("orders", "off\non\n");
-        }
+    fn a_shot_that_is_called_off_is_not_fired_whatever_is_said_later() {
+        let bench = Bench::new("cat power", "timeout = \"60s\"");
+        bench.gun.fence(1);
+        bench.is_ready(1);
+        bench.gun.call_off(1);
+        bench.gun.cut(1);
+        assert_eq!(bench.answer(), Event::Answer(1, Answer::FenceFailed));
+        // What was said of one shot is nothing to the next.
+        bench.gun.fence(2);
+        bench.is_ready(2);
+        bench.gun.cut(1);
+        thread::sleep(Duration::from_millis(300));
+        assert_eq!(bench.read("orders"), "");
+        bench.gun.cut(2);
+        bench.is_fenced(2);
+    }
+
+    /// The thread is busy with a device that hangs.
+    #[test]
+    fn a_shot_that_is_called_off_before_it_begins_is_not_begun() {
+        let bench = Bench::new("exec sleep 60", "timeout = \"1s\"");
+        bench.gun.look(1);
+        bench.gun.fence(2);
+        bench.gun.call_off(2);
+        assert_eq!(bench.answer(), Event::Answer(1, Answer::PowerSilent));
+        assert_eq!(bench.answer(), Event::Answer(2, Answer::FenceFailed));
+        assert_eq!(bench.read("orders"), "");
+    }
+
+    #[test]
+    fn devices_that_are_replaced_fire_nothing_more() {
+        let Bench { gun, answers, room } = Bench::new("cat power", "timeout = \"60s\"");
+        gun.fence(1);
+        let ready = answers.recv_blocking();
+        assert!(matches!(ready, Ok(Input::Event(Event::Ready(1)))));
+        drop(gun);
+        let answer = answers.recv_blocking();
+        assert!(matches!(answer, Ok(Input::Event(Event::Answer(1, Answer::FenceFailed)))));
+        // The thread is gone when this is.
+        assert!(answers.recv_blocking().is_err());
+        assert!(!room.path().join("orders").exists());
     }
 
     /// A gun, and the switch that it holds: a script that keeps the power in a file, and the orders in another.
@@ -380,6 +449,18 @@ mod tests {
             }
         }
 
+        fn is_ready(&self, tag: Tag) {
+            assert_eq!(self.answer(), Event::Ready(tag));
+        }
+
+        fn is_fenced(&self, tag: Tag) {
+            let answer = self.answer();
+            assert!(
+                matches!(answer, Event::Answer(it, Answer::Fenced(_)) if it == tag),
+                "{answer:?}"
+            );
+        }
+
         fn write(&self, name: &str, text: &str) {
             fs::write(self.room.path().join(name), text).unwrap();
         }
@@ -387,47 +468,10 @@ mod tests {
         fn read(&self, name: &str) -> String {
             fs::read_to_string(self.room.path().join(name)).unwrap_or_default()
         }
-
-        fn until(&self, name: &str, text: &str) {
-            let begun = std::time::Instant::now();
-            while self.read(name) != text {
-                assert!(begun.elapsed() < Duration::from_secs(60), "{name}: {}", self.read(name));
-                thread::sleep(Duration::from_millis(10));
-            }
-        }
     }
 
     fn config(switch: &Path, words: &str) -> Config {
         let text = format!("kind = \"command\"\ncommand = [{switch:?}]\n{words}\n");
         Config::read(&mut Source::new(&text).parse()).unwrap()
-    }
-
-    #[test]
-    fn devices_that_are_replaced_keep_what_they_have_promised_and_answer() {
-        let directory = tempfile::tempdir().unwrap();
-        let (switch, power) = (directory.path().join("switch"), directory.path().join("power"));
-        let script = format!(
-            "#!/bin/sh\ncase $1 in status) cat {0};; *) echo $1 > {0};; esac\n",
-            power.display()
-        );
-        fs::write(&switch, script).unwrap();
-        fs::write(&power, "on\n").unwrap();
-        fs::set_permissions(&switch, fs::Permissions::from_mode(0o755)).unwrap();
-        let text = format!(
-            "kind = \"command\"\ncommand = [\"{}\"]\ntimeout = \"60s\"\n\
-             action = \"off-then-on\"\non_after = \"1s\"\n",
-            switch.display()
-        );
-        let config = Config::read(&mut Source::new(&text).parse()).unwrap();
-        let (inputs, answers) = smol::channel::bounded(8);
-        let gun = Gun::open(&[config], inputs).unwrap();
-        gun.fence(1);
-        drop(gun);
-        let answer = answers.recv_blocking();
-        assert!(matches!(answer, Ok(Input::Event(Event::Answer(1, Answer::Fenced)))));
-        assert_eq!(fs::read_to_string(&power).unwrap(), "off\n");
-        // The thread is gone when this is, and the power is back by then.
-        assert!(answers.recv_blocking().is_err());
-        assert_eq!(fs::read_to_string(&power).unwrap(), "on\n");
     }
 }

@@ -85,7 +85,10 @@ impl Effects {
             return Err(fixed.join("\n"));
         }
         let reloaded = reloaded(&self.config, &config);
-        node.may_reload(&reloaded, now).map_err(|refusal| refusal.to_string())?;
+        let theirs = self.reception.borrow().signed_with();
+        node.may_change_keys(&self.keys, &keys, theirs, now)
+            .and_then(|()| node.may_reload(&reloaded, now))
+            .map_err(|refusal| refusal.to_string())?;
         if let Some(keeper) = &self.keeper {
             keeper.expect(&config.settings).map_err(|error| error.to_string())?;
         }

@@ -64,9 +64,6 @@ impl Effects {
         if wish != Wish::Show {
             self.trial.as_ref().map_or(Ok(()), |trial| trial.may_be_replaced(now))?;
         }
-        let theirs = self.reception.borrow().signed_with();
-        node.may_change_keys(&self.keys, &candidate.keys, theirs, now)
-            .map_err(|it| it.to_string())?;
         let before = Candidate { config: self.config.as_ref().clone(), keys: self.keys.clone() };
         let fate = match wish {
             Wish::Show => None,

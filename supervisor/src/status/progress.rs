@@ -8,7 +8,6 @@ use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::identity::LinkId;
 use firmware_agnostic::news::Time;
 use firmware_agnostic::order::Refusal;
-use firmware_agnostic::shot::Shot;
 
 use super::Status;
 use crate::record::Record;
@@ -80,9 +79,12 @@ impl Status<'_> {
             .with("summary", self.summary())
             .with("redundant", self.redundant())
             .with("serves", node.role() == Role::Active)
-            .with("shoots", matches!(node.shot(), Shot::Ordered(_)))
+            .with("shoots", node.shot().is_under_way())
             .with("peer", name)
-            .with_some("peer_boot", node.peer().epoch().map(|epoch| super::hex(&epoch.boot.0)))
+            .with_some(
+                "peer_boot",
+                node.peer().epoch(self.now).map(|epoch| super::hex(&epoch.boot.0)),
+            )
             .with("heard", said.is_some())
             .with("fenced", node.peer().fenced())
             .with("power", power)

@@ -113,7 +113,7 @@ fn any_frame(keys: &Keys, pair: PairId) -> Option<[u8; HEADER]> {
         heard: None,
         hears: Links::default(),
     };
-    let word = Word { version: Version::NEWEST, number: 0, heartbeat };
+    let word = Word { version: Version::NEWEST, number: 0, heartbeat, echo: None };
     frame::encode(&word, keys, pair).first_chunk().copied()
 }
 

@@ -17,8 +17,10 @@ use firmware_agnostic::journal::{End, Journal, Standing};
 use firmware_agnostic::news::{Cause, News};
 use firmware_agnostic::node::{ACTIONS_MAX, Action, Answer, Event, Node, Tag};
 use firmware_agnostic::order::{Order, Until};
+use firmware_agnostic::reception::Heard;
 use firmware_agnostic::recovery::{OnFailure, Policy};
 use firmware_agnostic::settings::{AtBoot, Settings, Times, Timing};
+use firmware_agnostic::shot::LastLoss;
 use firmware_agnostic::time::Instant;
 
 /// A life of one box.
@@ -35,7 +37,7 @@ fn live(life: &mut Unstructured<'_>) -> Result<()> {
     // Where there are no bytes left, the same zero would be read for ever.
     while !life.is_empty() {
         now = later(life, now, node.next_deadline())?;
-        let event = event(life, &node, &questions)?;
+        let event = event(life, &node, &questions, now)?;
         let actions = node.step(event, now);
         assert!(actions.len() < ACTIONS_MAX, "no room is left: {actions:?}");
         assert!(node.next_deadline() > now, "it would be woken at once, again and again");
@@ -81,9 +83,9 @@ fn starts_on_evidence(
                 })
         }),
         Evidence::Fenced => match event {
-            Event::Answer(tag, Answer::PowerOff) => questions.look == Some(tag),
-            Event::Answer(tag, Answer::Fenced) => questions.shot == Some(tag),
-            Event::SeenOff => true,
+            Event::Answer(tag, Answer::PowerOff(_)) => questions.look == Some(tag),
+            Event::Answer(tag, Answer::Fenced(_)) => questions.shot == Some(tag),
+            Event::SeenOff(_) => true,
             _ => false,
         },
         Evidence::Dark => {
@@ -133,23 +135,30 @@ fn later(life: &mut Unstructured<'_>, now: Instant, deadline: Instant) -> Result
     })
 }
 
-fn event(life: &mut Unstructured<'_>, node: &Node, questions: &Questions) -> Result<Event> {
-    Ok(match life.int_in_range(0..=11)? {
-        0 | 1 => Event::Heartbeat(link(life)?, heartbeat(life, node)?),
+fn event(
+    life: &mut Unstructured<'_>,
+    node: &Node,
+    questions: &Questions,
+    now: Instant,
+) -> Result<Event> {
+    Ok(match life.int_in_range(0..=14)? {
+        0 | 1 => Event::Heartbeat(link(life)?, heard(life, node, now)?),
         2 => Event::Timeout,
         3 | 4 => {
-            let resource = resource(life)?;
+            let (resource, at) = (resource(life)?, before(life, now)?);
             let answer = *life.choose(&[
                 Answer::Started,
                 Answer::Adopted,
                 Answer::NotAdopted,
                 Answer::Stopped,
-                Answer::PowerOff,
+                Answer::PowerOff(at),
                 Answer::PowerOn,
                 Answer::PowerUnknown,
                 Answer::PowerSilent,
-                Answer::Fenced,
+                Answer::Fenced(at),
                 Answer::FenceFailed,
+                Answer::PoweredOn,
+                Answer::PowerOnFailed,
                 Answer::StartFailed(resource),
                 Answer::StopFailed(resource),
             ])?;
@@ -159,10 +168,39 @@ fn event(life: &mut Unstructured<'_>, node: &Node, questions: &Questions) -> Res
         6 => Event::Gate { closed: life.arbitrary()? },
         7 => Event::Line(link(life)?, life.arbitrary()?),
         8 => Event::Witness(life.arbitrary()?),
-        9 => Event::WasShot(life.arbitrary()?),
-        10 => Event::SeenOff,
+        9 => Event::LastLoss(*life.choose(&[
+            LastLoss::Ordered,
+            LastLoss::Unclear,
+            LastLoss::None,
+        ])?),
+        10 => Event::SeenOff(before(life, now)?),
+        11 => Event::SeenOn,
+        12 => Event::OwesPower(Duration::from_millis(life.arbitrary::<u16>()?.into())),
+        13 => {
+            if life.arbitrary()? {
+                Event::Ready(questions.tag(life)?)
+            } else {
+                Event::Startable(resource(life)?, life.arbitrary()?)
+            }
+        }
         _ => Event::Order(order(life)?),
     })
+}
+
+/// A time that is over, and seldom one that is to come.
+fn before(life: &mut Unstructured<'_>, now: Instant) -> Result<Instant> {
+    let time = Duration::from_millis(life.arbitrary::<u16>()?.into());
+    Ok(match life.int_in_range(0..=7)? {
+        0 => now + time,
+        1 | 2 => now,
+        _ => Instant::from_micros(now.as_micros().saturating_sub(time.as_micros() as u64)),
+    })
+}
+
+fn heard(life: &mut Unstructured<'_>, node: &Node, now: Instant) -> Result<Heard> {
+    let heartbeat = heartbeat(life, node)?;
+    let proof = if life.arbitrary()? { Some(before(life, now)?) } else { None };
+    Ok(Heard { heartbeat, proof })
 }
 
 fn heartbeat(life: &mut Unstructured<'_>, node: &Node) -> Result<Heartbeat> {
@@ -263,6 +301,16 @@ fn journal(life: &mut Unstructured<'_>) -> Result<Journal> {
         peer: if life.arbitrary()? { Some(role(life)?) } else { None },
         fenced: life.arbitrary()?,
         order: if life.arbitrary()? { Some(standing(life)?) } else { None },
+        life: *life.choose(&[EARLIER, ME, LATER])?,
+        peer_life: boot(life)?,
+        armed: life.arbitrary()?,
+        failed_stays: life.arbitrary()?,
+        power_on: if life.arbitrary()? {
+            Some(Instant::from_millis(life.arbitrary::<u16>()?.into()))
+        } else {
+            None
+        },
+        this_boot: life.arbitrary()?,
     })
 }
 
@@ -300,7 +348,13 @@ fn asks(life: &mut Unstructured<'_>) -> Result<Asks> {
 }
 
 fn boot(life: &mut Unstructured<'_>) -> Result<Boot> {
-    Ok(*life.choose(&[Boot(*b"peer"), Boot(*b"peer"), Boot(*b"twin"), ME])?)
+    Ok(*life.choose(&[
+        Boot([0, 5, 1, 1]),
+        Boot([0, 5, 1, 1]),
+        Boot([0, 6, 1, 1]),
+        Boot([0, 5, 2, 2]),
+        ME,
+    ])?)
 }
 
 fn link(life: &mut Unstructured<'_>) -> Result<LinkId> {
@@ -311,4 +365,6 @@ fn resource(life: &mut Unstructured<'_>) -> Result<ResourceId> {
     Ok(ResourceId::new(life.int_in_range(0..=RESOURCES_MAX - 1)?).expect("below the most"))
 }
 
-const ME: Boot = Boot(*b"mine");
+const EARLIER: Boot = Boot([0, 7, 7, 7]);
+const ME: Boot = Boot([0, 8, 8, 8]);
+const LATER: Boot = Boot([0, 9, 9, 9]);

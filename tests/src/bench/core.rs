@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use firmware_agnostic::frame::{self, Version, Word};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::{Actions, Event, Node};
+use firmware_agnostic::reception::Heard;
 
 use crate::allocations;
 use crate::conversation::Conversation;
@@ -30,7 +31,7 @@ pub fn run() -> Result<Vec<Row>, Failure> {
         rows.push(step.at_most(Some(2.0)));
     }
     let (heartbeat, keys, name) = (pair.word(BoxId::First), pair.keys(), pair.pair());
-    let word = Word { version: Version::NEWEST, number: 1, heartbeat };
+    let word = Word { version: Version::NEWEST, number: 1, heartbeat, echo: None };
     let frame = frame::encode(&word, keys, name);
     let encode = timed(|| {
         black_box(frame::encode(black_box(&word), keys, name));
@@ -63,7 +64,8 @@ fn steps(pair: &Conversation, id: BoxId) -> Result<Vec<f64>, Failure> {
             black_box(node.step(Event::Timeout, deadline));
         }
         if let Some(link) = links.next() {
-            black_box(node.step(black_box(Event::Heartbeat(link, word)), now));
+            let heard = Heard { heartbeat: word, proof: Some(now) };
+            black_box(node.step(black_box(Event::Heartbeat(link, heard)), now));
         }
     });
     expect(node.epoch() == pair.node(id).epoch(), "something happened while it was measured")?;

@@ -47,7 +47,7 @@ pub struct Choices {
 impl Default for Choices {
     fn default() -> Self {
         Self {
-            timing: "keepalive = \"200ms\"\nwarntime = \"500ms\"\ndeadtime = \"1s\"\ninitdead = \"4s\"\n"
+            timing: "keepalive = \"200ms\"\nwarntime = \"500ms\"\ndeadtime = \"1s\"\ninitdead = \"5s\"\n"
                 .to_owned(),
             auto_failback: "true".to_owned(),
             failback_hold: "2s".to_owned(),

@@ -642,7 +642,7 @@ fn shot_by_bmc(lab: &Lab) -> Result<String, Failure> {
 
 fn by_bmc() -> Choices {
     let timing =
-        "keepalive = \"200ms\"\nwarntime = \"500ms\"\ndeadtime = \"1s\"\ninitdead = \"10s\"\n";
+        "keepalive = \"200ms\"\nwarntime = \"500ms\"\ndeadtime = \"1s\"\ninitdead = \"12s\"\n";
     Choices { bmcs: true, timing: timing.to_owned(), ..Choices::default() }
 }
 

@@ -1,10 +1,12 @@
 //! What is one box? Power, a clock of its own, a supervisor that may die, and resources that outlive it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use firmware_agnostic::heartbeat::Role;
-use firmware_agnostic::node::{Event, Node, Tag};
+use firmware_agnostic::journal::Journal;
+use firmware_agnostic::node::{Action, Event, Node, Tag};
 use firmware_agnostic::settings::Settings;
+use firmware_agnostic::shot::LastLoss;
 use firmware_agnostic::time::Instant;
 
 use super::checks::Seen;
@@ -22,13 +24,13 @@ pub struct Appliance {
     pub holds: bool,
     /// All of it was started, and none of it was told to stop.
     pub whole: bool,
+    /// What of it has died since, by its place.
+    pub dead: BTreeSet<usize>,
     /// The supervisor, as long as it lives.
     pub supervisor: Option<Supervisor>,
     /// Rises with every birth and death; what was set going by an earlier life comes to nothing.
     pub life: u32,
-    /// The time of the world at which the clock here was `clock`.
-    clock_set_at: u64,
-    clock: u64,
+    clock: Clock,
     /// What its resources do not do at present.
     pub refuses: Option<Verb>,
     /// What it remembers.
@@ -37,10 +39,40 @@ pub struct Appliance {
     pub release: Release,
     /// Its witness answers.
     pub witness: bool,
-    /// How its power last went.
+    /// Whether it was shot.
     pub lost: Lost,
-    /// How much faster the clock here is, in millionths.
+    /// How its power last went since a supervisor ran here, as its device tells.
+    pub last_loss: LastLoss,
+}
+
+/// The clock of a box.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock {
+    /// The time of the world at which it showed `shown`.
+    set_at: u64,
+    shown: u64,
+    /// How much faster it is, in millionths.
     pub skew: i64,
+}
+
+impl Clock {
+    /// What it shows when it is `now` in the world.
+    pub fn local(&self, now: u64) -> Instant {
+        let passed = i128::from(now) - i128::from(self.set_at);
+        let clock = i128::from(self.shown) + passed + passed * i128::from(self.skew) / 1_000_000;
+        Instant::from_micros(u64::try_from(clock).unwrap_or(0))
+    }
+
+    /// The first time in the world at which it shows `local`.
+    fn world_time(&self, local: Instant) -> u64 {
+        let passed = i128::from(local.as_micros()) - i128::from(self.shown);
+        let passed = passed * 1_000_000 / (1_000_000 + i128::from(self.skew));
+        let mut time = self.set_at + u64::try_from(passed).unwrap_or(0);
+        while self.local(time) < local {
+            time += 1;
+        }
+        time
+    }
 }
 
 impl Appliance {
@@ -51,16 +83,16 @@ impl Appliance {
             power: Power::Off,
             holds: false,
             whole: false,
+            dead: BTreeSet::new(),
             supervisor: None,
             life: 0,
-            clock_set_at: 0,
-            clock: 0,
+            clock: Clock { set_at: 0, shown: 0, skew: 0 },
             refuses: None,
             disk: Disk::new(),
             release: Release::Present,
             witness: true,
             lost: Lost::ByItself,
-            skew: 0,
+            last_loss: LastLoss::Unclear,
         }
     }
 
@@ -69,39 +101,45 @@ impl Appliance {
         if self.life == life { self.supervisor.as_mut() } else { None }
     }
 
+    /// How long ago the newest word was said of each life that was heard here.
+    pub fn heard_ages(&self, now: u64) -> Vec<([u8; 4], u64)> {
+        self.supervisor.as_ref().map_or(Vec::new(), |it| it.mailbox.ages(now))
+    }
+
     /// Nothing runs here any more.
-    pub const fn let_go(&mut self) {
+    pub fn let_go(&mut self) {
         self.holds = false;
         self.whole = false;
+        self.dead.clear();
     }
 
     /// Sets the clock, as a boot does.
-    pub const fn set_clock(&mut self, clock: u64, now: u64) {
-        self.clock = clock;
-        self.clock_set_at = now;
+    pub const fn set_clock(&mut self, shown: u64, now: u64) {
+        (self.clock.shown, self.clock.set_at) = (shown, now);
+    }
+
+    /// The clock here.
+    pub const fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Sets how much faster the clock here is, in millionths.
+    pub const fn set_skew(&mut self, skew: i64) {
+        self.clock.skew = skew;
     }
 
     /// The time here when it is `now` in the world.
     pub fn local(&self, now: u64) -> Instant {
-        let passed = now - self.clock_set_at;
-        let gained = i128::from(passed) * i128::from(self.skew) / 1_000_000;
-        let clock = i128::from(self.clock + passed) + gained;
-        Instant::from_micros(u64::try_from(clock).unwrap_or(0))
+        self.clock.local(now)
     }
 
     /// The first time in the world at which it is `local` here.
     pub fn world_time(&self, local: Instant) -> u64 {
-        let passed = i128::from(local.as_micros()) - i128::from(self.clock);
-        let passed = passed * 1_000_000 / (1_000_000 + i128::from(self.skew));
-        let mut time = self.clock_set_at + u64::try_from(passed).unwrap_or(0);
-        while self.local(time) < local {
-            time += 1;
-        }
-        time
+        self.clock.world_time(local)
     }
 }
 
-/// How a box lost its power.
+/// How a box lost its power. What comes after a shot does not undo it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Lost {
     /// Nobody ordered it.
@@ -151,6 +189,10 @@ pub struct Supervisor {
     pub mailbox: Mailbox,
     /// It has told of a frame that it dropped.
     pub has_dropped: bool,
+    /// What is being written into its journal.
+    pub writing: Option<Journal>,
+    /// What waits for that.
+    pub held: VecDeque<Action>,
     /// What its journal says that it is.
     pub recorded: Option<Role>,
     /// What was seen of it, for the checks.
@@ -161,7 +203,7 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// A life that begins.
-    pub fn new(node: Node, mailbox: Mailbox) -> Self {
+    pub fn new(node: Node, mailbox: Mailbox, now: u64) -> Self {
         Self {
             node,
             wakes_at: u64::MAX,
@@ -170,8 +212,10 @@ impl Supervisor {
             jobs: VecDeque::new(),
             mailbox,
             has_dropped: false,
+            writing: None,
+            held: VecDeque::new(),
             recorded: None,
-            seen: Seen::default(),
+            seen: Seen::born(now),
             spoke: (0, 0),
         }
     }

@@ -4,6 +4,7 @@ use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::heartbeat::Heartbeat;
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::Event;
+use firmware_agnostic::reception::Heard;
 
 use super::misery::Mishap;
 use super::random::Random;
@@ -56,9 +57,10 @@ impl Shape {
 
 impl World {
     pub(super) fn say(&mut self, from: BoxId, heartbeat: Heartbeat) {
-        let bytes = self.bytes();
+        let (bytes, now) = (self.bytes(), self.now);
+        let local = self.boxes[from.place()].local(now);
         let Some(supervisor) = &mut self.boxes[from.place()].supervisor else { return };
-        let words = supervisor.mailbox.write(heartbeat, bytes);
+        let words = supervisor.mailbox.write(heartbeat, bytes, now, local);
         let to = from.other();
         let places = 0..self.cables.len();
         for (place, said) in places.flat_map(|place| words.iter().map(move |it| (place, *it))) {
@@ -92,19 +94,22 @@ impl World {
     }
 
     pub(super) fn arrive(&mut self, id: BoxId, link: LinkId, said: &Said) {
-        let local = self.boxes[id.place()].local(self.now);
+        let clock = self.boxes[id.place()].clock();
+        let now = self.now;
         let Some(supervisor) = &mut self.boxes[id.place()].supervisor else { return };
-        let read = supervisor.mailbox.read(link, said, local);
+        let read = supervisor.mailbox.read(link, said, |at| clock.local(at), now);
+        let mine = supervisor.node.epoch().boot;
+        supervisor.seen.hears(said, read, mine);
         self.check_reading(id, said, read);
         match read {
-            Ok(heartbeat) => self.hear(id, link, heartbeat),
+            Ok(heard) => self.hear(id, link, heard),
             Err(cause) => self.drop_frame(id, link, cause),
         }
     }
 
-    pub(super) fn hear(&mut self, id: BoxId, link: LinkId, heartbeat: Heartbeat) {
+    pub(super) fn hear(&mut self, id: BoxId, link: LinkId, heard: Heard) {
         let life = self.boxes[id.place()].life;
-        self.deliver(id, life, Event::Heartbeat(link, heartbeat));
+        self.deliver(id, life, Event::Heartbeat(link, heard));
     }
 
     /// Counts a frame that was dropped, and tells of the first one of each life that was not just a replay.

@@ -1,18 +1,20 @@
 //! Was a promise broken? Each promise has a name, and is checked from outside, by what really runs.
 
 use std::fmt;
+use std::time::Duration;
 
 use firmware_agnostic::evidence::{Evidence, Require};
 use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::heartbeat::{Asks, Heartbeat, Role};
 use firmware_agnostic::identity::BoxId;
-use firmware_agnostic::news::{Cause, Change};
+use firmware_agnostic::news::{Cause, Change, News, Weight};
 use firmware_agnostic::node::Action;
 use firmware_agnostic::order::Refusal;
+use firmware_agnostic::reception::Heard;
 use firmware_agnostic::settings::AtBoot;
 use firmware_agnostic::time::{Instant, Timer};
 
-use super::appliance::Lost;
+use super::appliance::{Lost, Power};
 use super::misery::SECOND;
 use super::simulation::Outcome;
 use super::wire::Said;
@@ -37,6 +39,21 @@ pub struct Checks {
     pub(super) outcome: Outcome,
     /// Since when both boxes serve and hear each other.
     dual_since: Option<u64>,
+    /// The last shot of each box.
+    shots: [Option<Shot>; 2],
+    /// Whether the last cut of each box came in time.
+    shot: [bool; 2],
+    /// What each box has told at the level of an error.
+    alarms: [u64; 2],
+}
+
+/// A shot that was ordered.
+#[derive(Clone, Copy, Debug)]
+struct Shot {
+    /// By an operator.
+    ordered: bool,
+    /// By a box that has heard its peer, when it had the turn.
+    in_turn: bool,
 }
 
 /// A broken promise.
@@ -58,12 +75,45 @@ impl fmt::Display for Broken {
 }
 
 impl World {
-    /// One holder: what really runs, runs on one box.
+    /// One holder: what really runs, runs on one box. Only a box may break that which is set up to believe silence, or
+    /// darkness; and nobody can tell a device that lies from a peer that is off, until the peer talks.
     pub(super) fn check_holders(&mut self, id: BoxId) {
         let both = self.boxes.iter().all(|appliance| appliance.holds);
-        let required = |it: &super::Appliance| it.settings.require == Require::Fenced;
-        if both && self.boxes.iter().all(required) {
+        let believes = self.boxes[id.place()].settings.require != Require::Fenced;
+        let lied_to = self.boxes[id.place()].supervisor.as_ref().is_some_and(|supervisor| {
+            supervisor.seen.has_read_off() && !supervisor.seen.was_true()
+        });
+        if both && !believes && !lied_to {
             self.broken("one holder", format!("{} starts, and the other holds", trace::name(id)));
+        }
+    }
+
+    /// One box is shot: two boxes that were silent to each other never cut each other's power, if their devices take no
+    /// longer than they may.
+    pub(super) fn check_cut_box(&mut self, id: BoxId, by: Option<BoxId>) {
+        self.checks.shot[id.place()] = by.is_some();
+        let Some(by) = by else { return };
+        let lost = &self.boxes[by.place()];
+        let off =
+            lost.power == Power::Off && lost.lost == Lost::Shot && self.checks.shot[by.place()];
+        // Who shoots first is a matter of times: where they differ, so may the outcome. Operators shoot when they like.
+        let alike = lost.settings.timing == self.boxes[id.place()].settings.timing;
+        let in_turn = self.checks.shots.iter().flatten().all(|shot| shot.in_turn);
+        if off && alike && in_turn {
+            let seen = format!("{} is shot, and {} was", trace::name(id), trace::name(by));
+            self.broken("one box is shot", seen);
+        }
+    }
+
+    /// What was called off or is not wanted any more is not cut.
+    pub(super) fn check_cut(&mut self, id: BoxId) {
+        let local = self.boxes[id.place()].local(self.now);
+        let Some(supervisor) = &self.boxes[id.place()].supervisor else { return };
+        let harmless = |word: &Heartbeat| word.asks != Asks::Fence;
+        let talks = supervisor.node.peer().word(local).is_some_and(harmless);
+        let ordered = self.checks.shots[id.place()].is_some_and(|shot| shot.ordered);
+        if talks && !ordered {
+            self.broken("no shot at a peer that talks", format!("{} cuts", trace::name(id)));
         }
     }
 
@@ -73,18 +123,20 @@ impl World {
         self.checks.stirrings += 1;
         self.checks.outcome.shots += 1;
         let local = self.boxes[id.place()].local(self.now);
-        let Some(supervisor) = &self.boxes[id.place()].supervisor else { return };
+        let appliance = &self.boxes[id.place()];
+        let Some(supervisor) = &appliance.supervisor else { return };
         let node = &supervisor.node;
-        let harmless = |word: &Heartbeat| word.asks != Asks::Fence && word.role != Role::Fencing;
+        let harmless = |word: &Heartbeat| word.asks != Asks::Fence;
         let talks = node.peer().word(local).is_some_and(harmless);
         let deaf = node.timer(Timer::Relisten).is_some_and(|until| until > local);
         let name = trace::name(id);
-        let appliance = &self.boxes[id.place()];
         let may_at_boot =
             appliance.settings.at_boot == AtBoot::Fence && appliance.lost != Lost::Shot;
-        if supervisor.seen.is_shot_by_order() {
+        let (ordered, heard) = (supervisor.seen.is_shot_by_order(), supervisor.seen.has_heard());
+        self.checks.shots[id.place()] = Some(Shot { ordered, in_turn: !ordered && heard });
+        if ordered {
             self.saw("a box is shot because an operator wants it");
-        } else if !supervisor.seen.has_heard() && !may_at_boot {
+        } else if !heard && !may_at_boot {
             self.broken("no death-match", format!("{name} shoots unheard"));
         } else if talks {
             self.broken("no shot at a peer that talks", format!("{name} shoots"));
@@ -119,21 +171,28 @@ impl World {
         let settings = &appliance.settings;
         let Some(supervisor) = &mut appliance.supervisor else { return };
         let (seen, mine) = (&mut supervisor.seen, supervisor.node.heartbeat(local));
-        seen.told = Some(change.to);
+        seen.tells(change.to);
         // Whoever speaks with an unknown boot, and does not know this one, may be a recording.
-        let epoch = supervisor.node.peer().epoch();
+        let epoch = supervisor.node.peer().last_word().map(|word| word.epoch);
         let believed = epoch.and_then(|epoch| seen.word_of(epoch.boot)).copied();
-        let silence = believed.map_or(now, |(_, at)| now - at);
+        let silence = now - seen.proven_at();
+        let serves = believed.is_some_and(|(word, at)| {
+            // The clocks of the boxes run at rates of their own.
+            let talks = Duration::from_micros(now - at) < settings.timing.deadtime() * 99 / 100;
+            let holds = word.role.holds_resources() && word.asks != Asks::Fence;
+            talks && holds && !seen.has_read_off()
+        });
         let deadtime = settings.timing.deadtime().as_micros() as u64;
         let wrong = match change.cause {
             Cause::Evidence(evidence) => {
                 let true_ = match evidence {
                     Evidence::Released => seen.is_released(&mine),
-                    Evidence::Fenced => seen.is_answered() && seen.read_off,
+                    Evidence::Fenced => seen.is_answered() && seen.has_read_off(),
                     Evidence::Dark => settings.require != Require::Fenced && seen.is_answered(),
                     Evidence::Operator => seen.is_confirmed(),
                     Evidence::Silence => {
-                        settings.require == Require::Silence && silence * 100 > deadtime * 99
+                        let silent = silence * 100 > deadtime * 99 && !serves;
+                        settings.require == Require::Silence && silent
                     }
                 };
                 // An operator wants the resources here, or not there: home has not failed.
@@ -174,18 +233,25 @@ impl World {
         }
     }
 
-    /// Nothing is lost silently: what a box is has been told, and stands in its journal, before it does anything as such.
+    /// Nothing is lost silently: what a box is has been told, and stands in its journal, before it says so or acts as such.
     pub(super) fn check_recorded(&mut self, id: BoxId, action: &Action) {
         let Some(supervisor) = &self.boxes[id.place()].supervisor else { return };
-        let role = supervisor.node.role();
-        // What the peer's word leads to at once comes before what this box becomes by it.
-        let at_once = matches!(action, Action::Announce | Action::Reset);
-        let silent =
-            at_once || matches!(action, Action::Record(_) | Action::Tell(_) | Action::Reply(_));
-        let recorded = supervisor.recorded == Some(role) && supervisor.seen.told == Some(role);
-        // Nobody becomes init: a box is that when it is born.
-        if !silent && !recorded && role != Role::Init {
-            let seen = format!("{} is {role}, unrecorded, and does {action:?}", trace::name(id));
+        let recorded = supervisor.recorded;
+        let right = match action {
+            // A box is init when it is born.
+            Action::Send(word) => {
+                word.role == Role::Init
+                    || recorded == Some(word.role) && supervisor.seen.has_told(word.role)
+            }
+            Action::Start(_) => recorded == Some(Role::Starting),
+            Action::Fence(_) | Action::Cut(_) => {
+                recorded.is_some_and(|role| role == Role::Fencing || role.holds_resources())
+            }
+            _ => true,
+        };
+        if !right {
+            let seen =
+                format!("{} is recorded as {recorded:?}, and does {action:?}", trace::name(id));
             self.broken("nothing is lost silently", seen);
         }
     }
@@ -195,12 +261,12 @@ impl World {
         &mut self,
         id: BoxId,
         said: &Said,
-        read: Result<Heartbeat, FrameError>,
+        read: Result<Heard, FrameError>,
     ) {
         let Some(supervisor) = &self.boxes[id.place()].supervisor else { return };
         let whole = !said.damaged && supervisor.mailbox.understands(said);
         let right = match read {
-            Ok(heartbeat) => whole && heartbeat == said.heartbeat,
+            Ok(heard) => whole && heard.heartbeat == said.heartbeat,
             Err(FrameError::Replayed) => true,
             Err(_) => !whole,
         };
@@ -247,6 +313,18 @@ impl World {
         if supervisor.spoke.1 > WORDS_MAX {
             self.broken("no hot loop", format!("{} never stops talking", trace::name(id)));
         }
+    }
+
+    /// A box that is kept from serving says so: see [`simulation`](super::simulation).
+    pub(super) fn check_alarm(&mut self, id: BoxId, news: &News) {
+        if news.weight() == Weight::Error {
+            self.checks.alarms[id.place()] += 1;
+        }
+    }
+
+    /// How often each box has told something that an operator must act on.
+    pub const fn alarms(&self) -> [u64; 2] {
+        self.checks.alarms
     }
 
     /// What has stirred so far: roles that changed, shots that were fired.

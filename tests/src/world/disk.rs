@@ -36,7 +36,8 @@ impl Disk {
         self.number = self.number.wrapping_add(1);
         let (at, bytes) = journal.encode(self.number, self.kernel());
         self.file[at..at + bytes.len()].copy_from_slice(&bytes);
-        Journal::decode(&self.file, self.kernel()) == Some((self.number, *journal))
+        let written = Journal { this_boot: true, ..*journal };
+        Journal::decode(&self.file, self.kernel()) == Some((self.number, written))
     }
 
     /// Writes the first `length` bytes of what was to be written, when the power goes.

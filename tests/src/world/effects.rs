@@ -4,12 +4,57 @@ use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::journal::{Journal, PLACE};
 use firmware_agnostic::news::News;
 use firmware_agnostic::node::{Action, Answer, Event};
+use firmware_agnostic::order::Refusal;
 
 use super::appliance::{Job, Verb};
 use super::misery::Mishap;
 use super::{What, World};
 
 impl World {
+    /// Does `action`, or holds it until the record that it rests on is on the disk. A shot is called off at once.
+    pub(super) fn do_or_hold(&mut self, id: BoxId, life: u32, action: Action) {
+        let Some(supervisor) = self.boxes[id.place()].alive(life) else {
+            // What comes after a reset or a farewell is not done.
+            return;
+        };
+        if supervisor.writing.is_none() || matches!(action, Action::Tell(_) | Action::Reply(_)) {
+            return self.perform(id, action);
+        }
+        if let Action::CallOff(tag) = action {
+            let ordered = supervisor.held.iter().position(|it| *it == Action::Fence(tag));
+            if let Some(ordered) = ordered {
+                supervisor.held.remove(ordered);
+                self.after(1, What::Answers(id, life, tag, Answer::FenceFailed));
+            } else {
+                supervisor.held.retain(|it| *it != Action::Cut(tag));
+                self.perform(id, action);
+            }
+            return;
+        }
+        supervisor.held.push_back(action);
+    }
+
+    /// The journal is on the disk: what was held is done.
+    pub(super) fn written(&mut self, id: BoxId, life: u32) {
+        let Some(supervisor) = self.boxes[id.place()].alive(life) else { return };
+        let Some(journal) = supervisor.writing.take() else { return };
+        let appliance = &mut self.boxes[id.place()];
+        let written = appliance.disk.write(&journal);
+        let refuses = appliance.disk.refuses;
+        if let Some(supervisor) = &mut appliance.supervisor {
+            supervisor.recorded = (written || refuses).then_some(journal.role);
+        }
+        if refuses {
+            self.saw("a journal is not written");
+        }
+        while let Some(supervisor) = self.boxes[id.place()].alive(life)
+            && supervisor.writing.is_none()
+            && let Some(action) = supervisor.held.pop_front()
+        {
+            self.perform(id, action);
+        }
+    }
+
     pub(super) fn perform(&mut self, id: BoxId, action: Action) {
         self.check_recorded(id, &action);
         match action {
@@ -27,6 +72,9 @@ impl World {
             }
             Action::LookAtPower(tag) => self.look(id, tag),
             Action::Fence(tag) => self.shoot(id, tag),
+            Action::Cut(tag) => self.cut(id, tag),
+            Action::CallOff(tag) => self.call_off(id, tag),
+            Action::PowerOn(tag) => self.order_power_on(id, tag),
             Action::Record(journal) => self.write_down(id, &journal),
             Action::Announce => {
                 self.saw("addresses are announced again");
@@ -35,27 +83,33 @@ impl World {
             Action::Reset => self.reset(id),
             Action::Leave => self.leave(id),
             Action::Upgrade => self.upgrade(id),
-            Action::Reply(reply) => {
-                if let Err(refusal) = reply {
-                    self.note(id, format_args!("refuses: {refusal}"));
-                }
-                if reply.is_ok() {
-                    self.checks.outcome.orders += 1;
-                    let supervisors = self.boxes.iter_mut().filter_map(|it| it.supervisor.as_mut());
-                    supervisors.for_each(|supervisor| supervisor.seen.stays.forget());
-                }
-                self.checks.reply = Some(reply);
-            }
+            Action::Reply(reply) => self.replied(id, reply),
             Action::Tell(news) => {
                 self.checks.told += 1;
+                if matches!(news, News::Shooting { .. }) {
+                    self.check_shot(id);
+                }
                 self.trace.news(self.now, id, &news);
                 if let News::Changed(change) = news {
                     self.checks.stirrings += 1;
                     self.check_change(id, &change);
                     self.spring_ambushes();
                 }
+                self.check_alarm(id, &news);
             }
         }
+    }
+
+    fn replied(&mut self, id: BoxId, reply: Result<(), Refusal>) {
+        if let Err(refusal) = reply {
+            self.note(id, format_args!("refuses: {refusal}"));
+        }
+        if reply.is_ok() {
+            self.checks.outcome.orders += 1;
+            let supervisors = self.boxes.iter_mut().filter_map(|it| it.supervisor.as_mut());
+            supervisors.for_each(|supervisor| supervisor.seen.stays.forget());
+        }
+        self.checks.reply = Some(reply);
     }
 
     fn write_down(&mut self, id: BoxId, journal: &Journal) {
@@ -65,14 +119,15 @@ impl World {
             self.power_off(id, "loses its power while it writes its journal");
             return;
         }
-        let appliance = &mut self.boxes[id.place()];
-        let written = appliance.disk.write(journal);
-        let refuses = appliance.disk.refuses;
-        if let Some(supervisor) = &mut appliance.supervisor {
-            supervisor.recorded = (written || refuses).then_some(journal.role);
+        let time = self.random.within(&self.misery.write);
+        let life = self.boxes[id.place()].life;
+        if let Some(supervisor) = self.boxes[id.place()].alive(life) {
+            supervisor.writing = Some(*journal);
         }
-        if refuses {
-            self.saw("a journal is not written");
+        if time == 0 {
+            self.written(id, life);
+        } else {
+            self.after(time, What::Written(id, life));
         }
     }
 
@@ -107,7 +162,8 @@ impl World {
         let refuses = self.boxes[id.place()].refuses;
         let start_fails = self.suffers(Mishap::StartFails) || refuses == Some(Verb::Start);
         let stop_fails = self.suffers(Mishap::StopFails) || refuses == Some(Verb::Stop);
-        let adopt_fails = self.suffers(Mishap::AdoptFails) || !self.boxes[id.place()].whole;
+        let there = self.boxes[id.place()].whole && self.boxes[id.place()].dead.is_empty();
+        let adopt_fails = self.suffers(Mishap::AdoptFails) || !there;
         let Some(supervisor) = self.boxes[id.place()].alive(life) else { return };
         let Some(job) = supervisor.jobs.pop_front() else { return };
         let next = supervisor.jobs.front().copied();
@@ -115,6 +171,7 @@ impl World {
             Verb::Start if start_fails => Answer::StartFailed(resource),
             Verb::Start => {
                 self.boxes[id.place()].whole = true;
+                self.boxes[id.place()].dead.clear();
                 Answer::Started
             }
             Verb::Adopt if adopt_fails => Answer::NotAdopted,
@@ -138,8 +195,11 @@ impl World {
     }
 
     pub(super) fn restarted(&mut self, id: BoxId, life: u32, resource: ResourceId) {
-        if self.suffers(Mishap::RestartFails) {
+        if self.suffers(Mishap::RestartFails) || self.boxes[id.place()].refuses == Some(Verb::Start)
+        {
             self.deliver(id, life, Event::ResourceFailed(resource));
+        } else {
+            self.boxes[id.place()].dead.remove(&resource.place());
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::journal::FILE;
-use firmware_agnostic::order::{Order, Until};
+use firmware_agnostic::order::{FenceMode, Order, Until};
 
 use super::World;
 use super::appliance::{Power, Verb};
@@ -193,6 +193,7 @@ impl World {
 fn any_order(id: BoxId, random: &mut Random) -> Order {
     let time = Until::Time(Duration::from_millis(random.within(&(100..100_000))));
     let until = random.one_of(&[Until::Reboot, time, Until::Resume]);
+    let mode = random.one_of(&[FenceMode::Plain, FenceMode::Forced, FenceMode::Drill]);
     random.one_of(&[
         Order::Standby(until),
         Order::Standby(until),
@@ -201,7 +202,7 @@ fn any_order(id: BoxId, random: &mut Random) -> Order {
         Order::Maintenance(until),
         Order::Failback,
         Order::Resume,
-        Order::Fence { id: id.other(), force: until == Until::Resume },
+        Order::Fence { id: id.other(), mode },
         Order::Clear,
         Order::Leave,
         Order::Upgrade,

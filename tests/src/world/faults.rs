@@ -1,11 +1,15 @@
 //! What can people and fate do? Cut, hang, kill, stall, reset, rescue; and give orders.
 
+use std::time::Duration;
+
 use firmware_agnostic::heartbeat::{Boot, Heartbeat};
 use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
+use firmware_agnostic::reception::Heard;
 use firmware_agnostic::settings::Settings;
+use firmware_agnostic::shot::LastLoss;
 
 use super::appliance::{Lost, Power, Supervisor, Verb};
 use super::fault::Fault;
@@ -32,25 +36,31 @@ impl World {
             return;
         }
         appliance.power = Power::Off;
-        appliance.lost = Lost::ByItself;
+        appliance.last_loss = LastLoss::Unclear;
+        if appliance.lost != Lost::Shot {
+            appliance.lost = Lost::ByItself;
+        }
         appliance.let_go();
         self.die(id);
         self.note(id, format_args!("* {why}"));
         if self.suffers(Mishap::JournalLost) {
             self.lose_journal(id);
         }
-        if !self.misery.poll.is_empty() {
-            let time = self.random.within(&self.misery.poll);
-            self.after(time, What::PowerIsPolled(id));
-        }
+        self.begin_polling(id.other());
         self.await_rescue(id);
     }
 
     /// Cuts the power of a box by an order.
-    pub(super) fn cut_power(&mut self, id: BoxId) {
+    pub(super) fn cut_power(&mut self, id: BoxId, by: Option<BoxId>) {
         if self.boxes[id.place()].power != Power::Off {
             self.power_off(id, "its power is cut");
             self.boxes[id.place()].lost = Lost::Shot;
+            self.boxes[id.place()].last_loss = LastLoss::Ordered;
+            self.check_cut_box(id, by);
+            if let (Some(by), Some(after)) = (by, self.misery.on_after) {
+                let life = self.boxes[by.place()].life;
+                self.deliver(by, life, Event::OwesPower(Duration::from_micros(after)));
+            }
         }
     }
 
@@ -107,6 +117,7 @@ impl World {
     pub fn fail(&mut self, id: BoxId, resource: ResourceId) {
         let life = self.boxes[id.place()].life;
         self.note(id, format_args!("* a resource dies"));
+        self.boxes[id.place()].dead.insert(resource.place());
         self.deliver(id, life, Event::ResourceFailed(resource));
     }
 
@@ -196,7 +207,7 @@ impl World {
 
     /// The clock of a box runs faster by so many millionths, from its next boot on.
     pub const fn clock_rate(&mut self, id: BoxId, skew: i64) {
-        self.boxes[id.place()].skew = skew;
+        self.boxes[id.place()].set_skew(skew);
     }
 
     /// A heartbeat of unknown origin comes by a cable.
@@ -205,7 +216,8 @@ impl World {
             to,
             format_args!("* is told: I am {}, epoch {}", heartbeat.role, heartbeat.epoch.change),
         );
-        self.hear(to, link, heartbeat);
+        let now = self.boxes[to.place()].local(self.now);
+        self.hear(to, link, Heard { heartbeat, proof: heartbeat.heard.map(|_| now) });
     }
 
     /// Ends all misery: mends every cable and device, and has every box that does not run switched on.
@@ -285,23 +297,23 @@ impl World {
     }
 
     pub(super) fn start_supervisor(&mut self, id: BoxId, life: u32) {
-        let boot = Boot((self.random.bits() as u32).to_be_bytes());
+        let random = (self.random.bits() as u16).to_be_bytes();
         let now = self.now;
         let appliance = &mut self.boxes[id.place()];
         if appliance.life != life {
             return;
         }
-        let node = Node::new(
-            appliance.settings.clone(),
-            boot,
-            appliance.disk.read(),
-            appliance.local(now),
-        );
+        let journal = appliance.disk.read();
+        let before = journal.map(|journal| journal.life).unwrap_or_default();
+        let (boot, local) = (Boot::after(before, random), appliance.local(now));
+        let node = Node::new(appliance.settings.clone(), boot, journal, local);
         let mailbox = Mailbox::new(appliance.release);
-        appliance.supervisor = Some(Supervisor::new(node, mailbox));
+        appliance.supervisor = Some(Supervisor::new(node, mailbox, now));
         self.note(id, format_args!("* its supervisor starts"));
         self.step(id, Event::Timeout);
         self.look_around(id);
+        self.boxes[id.place()].last_loss = LastLoss::None;
+        self.begin_polling(id);
     }
 
     pub(super) fn stall_ends(&mut self, id: BoxId, life: u32) {

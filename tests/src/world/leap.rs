@@ -56,7 +56,7 @@ impl World {
             let busy = supervisor.stalled || !supervisor.jobs.is_empty();
             let keepalive = appliance.settings.timing.keepalive().as_nanos().div_ceil(1_000);
             let keepalive = u64::try_from(keepalive).ok()?;
-            if busy || appliance.skew != 0 {
+            if busy || appliance.clock().skew != 0 {
                 return None;
             }
             round = Some(round.map_or(keepalive, |round| least_common_multiple(round, keepalive)));
@@ -83,7 +83,11 @@ impl World {
         Moment {
             nodes: self.nodes(),
             lives: [0, 1].map(|place: usize| (self.boxes[place].life, self.boxes[place].holds)),
-            moving: moving.into_iter().map(|entry| (entry.at - self.now, entry.what)).collect(),
+            moving: moving
+                .into_iter()
+                .map(|entry| (entry.at - self.now, entry.what.later(self.now.wrapping_neg())))
+                .collect(),
+            heard: self.boxes.iter().map(|it| it.heard_ages(self.now)).collect(),
             fixed: fixed.into_iter().map(|entry| entry.number).collect(),
             surroundings: (self.cables.clone(), self.devices),
             random: self.random.clone(),
@@ -124,12 +128,14 @@ impl World {
         for Reverse(entry) in &mut entries {
             if entry.what.moves() {
                 entry.at += micros;
+                entry.what = entry.what.later(micros);
             }
         }
         self.queue = entries.into();
         for (appliance, node) in self.boxes.iter_mut().zip(nodes) {
             if let (Some(supervisor), Some(node)) = (&mut appliance.supervisor, node) {
                 supervisor.node = node;
+                supervisor.mailbox.skip(micros);
                 supervisor.wakes_at = supervisor.wakes_at.saturating_add(micros);
             }
         }
@@ -139,6 +145,14 @@ impl World {
 }
 
 impl What {
+    /// The same, with what was said so much later.
+    fn later(self, micros: u64) -> Self {
+        match self {
+            Self::Arrives(id, link, said) => Self::Arrives(id, link, said.later(micros)),
+            other => other,
+        }
+    }
+
     /// Whether this happens again in every round.
     const fn moves(&self) -> bool {
         matches!(self, Self::Arrives(..) | Self::Wakes(..))
@@ -151,6 +165,8 @@ struct Moment {
     lives: [(u32, bool); 2],
     /// From now.
     moving: Vec<(u64, What)>,
+    /// How long ago each box has heard what.
+    heard: Vec<Vec<([u8; 4], u64)>>,
     fixed: Vec<u64>,
     surroundings: (Vec<Cable>, [Device; 2]),
     random: Random,
@@ -162,6 +178,7 @@ impl Moment {
     fn is_repeated_by(&self, later: &Self) -> bool {
         self.lives == later.lives
             && self.moving == later.moving
+            && self.heard == later.heard
             && self.fixed == later.fixed
             && self.surroundings == later.surroundings
             && self.random == later.random

@@ -31,6 +31,10 @@ pub struct Misery {
     pub stop: Range<u64>,
     /// The time in which it is seen whether all resources run.
     pub adopt: Range<u64>,
+    /// The time that a write of the journal takes.
+    pub write: Range<u64>,
+    /// The time after which a box that was shot is switched on again by its device, if at all.
+    pub on_after: Option<u64>,
     /// The time from the order to the moment the power goes off.
     pub cut: Range<u64>,
     /// The time from there, or from any question, to the device's answer.
@@ -76,11 +80,13 @@ pub enum Mishap {
     FenceMute,
     /// The fence device cannot be reached.
     Unreachable,
+    /// The fence device says off once, and the power is on.
+    Slip,
 }
 
 impl Mishap {
     /// Every one, in the order of its declaration.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Loss,
         Self::Duplicate,
         Self::Echo,
@@ -98,6 +104,7 @@ impl Mishap {
         Self::FenceLate,
         Self::FenceMute,
         Self::Unreachable,
+        Self::Slip,
     ];
 
     /// What happens to a heartbeat on its way.
@@ -124,6 +131,7 @@ impl Mishap {
             Self::FenceLate => "a fence device cuts late",
             Self::FenceMute => "a fence device cuts and is silent",
             Self::Unreachable => "a fence device is not reached",
+            Self::Slip => "a fence device slips",
         }
     }
 }
@@ -143,6 +151,8 @@ impl Misery {
             start: 2 * SECOND..2 * SECOND,
             stop: SECOND..SECOND,
             adopt: 20 * MILLI..20 * MILLI,
+            write: 0..0,
+            on_after: None,
             cut: SECOND..SECOND,
             reading: SECOND / 2..SECOND / 2,
             chances: [0; Mishap::ALL.len()],
@@ -184,6 +194,7 @@ impl Misery {
             start: 10 * MILLI..10 * SECOND,
             stop: 10 * MILLI..6 * SECOND,
             adopt: MILLI..2 * SECOND,
+            write: MILLI..40 * MILLI,
             cut: 10 * MILLI..4 * SECOND,
             ..Self::calm()
         };

@@ -109,7 +109,7 @@ fn any_timing(random: &mut Random) -> Timing {
     let warntime = more(keepalive * 2, 10..200);
     let deadtime = more(warntime + keepalive, 10..300);
     let fence_time = more(Duration::from_secs(4), 0..200);
-    let initdead = more(deadtime + keepalive * 3 + fence_time * 2, 1..100);
+    let initdead = more(deadtime + keepalive * 5 + fence_time * 2, 1..100);
     let times = Times { keepalive, warntime, deadtime, initdead, fence_time, baud: None };
     Timing::new(times).expect("each is longer than the one before")
 }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Priority, Role};
+use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Links, Priority, Role};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Action, Actions, Answer, Event, Node, Tag};
 use firmware_agnostic::order::{Order, Refusal};
+use firmware_agnostic::reception::Heard;
 use firmware_agnostic::settings::Settings;
+use firmware_agnostic::shot::Shot;
 use firmware_agnostic::time::Instant;
 
 use super::sample;
@@ -102,7 +104,26 @@ impl Scene {
             ..mine
         };
         but(&mut word);
-        self.happens(Event::Heartbeat(LINK, word))
+        // It has heard what this box says now, unless the word says otherwise.
+        self.happens(Event::Heartbeat(LINK, Heard { heartbeat: word, proof: Some(self.now) }))
+    }
+
+    /// The peer says the same again, or a recording does: it names nothing that this box has said of late.
+    pub fn says_unproven(&mut self, but: impl FnOnce(&mut Heartbeat)) -> Actions {
+        let mine = self.node.heartbeat(self.now);
+        let mut heartbeat = Heartbeat {
+            from: BoxId::Second,
+            epoch: self.epoch,
+            role: Role::Standby,
+            priority: Priority(1),
+            heard: None,
+            hears: Links::default(),
+            asks: Asks::Nothing,
+            shoots: false,
+            ..mine
+        };
+        but(&mut heartbeat);
+        self.happens(Event::Heartbeat(LINK, Heard { heartbeat, proof: None }))
     }
 
     /// An operator's word, and what becomes of it.
@@ -125,6 +146,23 @@ impl Scene {
         replies[0]
     }
 
+    /// The device that was told to fence is ready.
+    pub fn device_is_ready(&mut self) -> Actions {
+        self.happens(Event::Ready(self.asked))
+    }
+
+    /// The device shows the power as off, and the last question about it is answered so.
+    pub fn is_seen_off(&mut self) -> Actions {
+        let looks = matches!(self.node.shot(), Shot::Looking(_));
+        let answer = if looks { Answer::PowerOff(self.now) } else { Answer::Fenced(self.now) };
+        self.is_answered(answer)
+    }
+
+    /// The device is asked though nobody needs it, and shows the power as off.
+    pub fn is_polled_off(&mut self) -> Actions {
+        self.happens(Event::SeenOff(self.now))
+    }
+
     /// The last question is answered.
     pub fn is_answered(&mut self, answer: Answer) -> Actions {
         self.happens(Event::Answer(self.asked, answer))
@@ -138,6 +176,7 @@ impl Scene {
             | Action::Adopt(tag)
             | Action::Stop(tag)
             | Action::LookAtPower(tag)
+            | Action::PowerOn(tag)
             | Action::Fence(tag) = action
             {
                 self.asked = *tag;

@@ -4,7 +4,6 @@ use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::Event;
 
 use super::World;
-use super::appliance::Lost;
 use super::misery::Mishap;
 
 impl World {
@@ -31,19 +30,20 @@ impl World {
     /// A device tells a box that the power of the other one is off, be it so or not.
     pub fn see_off(&mut self, id: BoxId) {
         self.note(id, format_args!("* its fence device says off"));
-        self.sense(id, Event::SeenOff);
+        let at = self.boxes[id.place()].local(self.now);
+        self.sense(id, Event::SeenOff(at));
     }
 
     /// What a supervisor learns soon after its start.
     pub(super) fn look_around(&mut self, id: BoxId) {
         let appliance = &self.boxes[id.place()];
-        let (witness, shot) = (appliance.witness, appliance.lost != Lost::ByItself);
+        let (witness, loss) = (appliance.witness, appliance.last_loss);
         if !witness {
             self.sense(id, Event::Witness(false));
         }
         // Where the BMC cannot be asked, it is not known.
         if !self.suffers(Mishap::Unreachable) {
-            self.sense(id, Event::WasShot(shot));
+            self.sense(id, Event::LastLoss(loss));
         }
     }
 

@@ -3,14 +3,16 @@
 //! Where nothing damages a byte the heartbeat stands for its bytes, which saves time, and rounds that are like each other
 //! can be left out. Where bytes travel they are those of the product's own codec, numbered and signed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use firmware_agnostic::frame::{self, FRAME_MAX, FrameError, Key, Keys, PairId, Version, Word};
-use firmware_agnostic::heartbeat::Heartbeat;
+use firmware_agnostic::heartbeat::{Boot, Heartbeat};
 use firmware_agnostic::identity::LinkId;
-use firmware_agnostic::reception::Reception;
+use firmware_agnostic::reception::{Heard, Reception};
 use firmware_agnostic::time::Instant;
 
+use super::misery::SECOND;
 use super::random::Random;
 
 /// Which supervisor a box has.
@@ -33,10 +35,28 @@ pub struct Said {
     only: Option<Release>,
     /// It is not as it was said any more.
     pub damaged: bool,
+    /// When it was said, in microseconds of the world.
+    pub at: u64,
+    /// When the listener said the newest of what the speaker had heard of it.
+    pub echo: Option<u64>,
     bytes: Option<Bytes>,
 }
 
 impl Said {
+    /// The same, said and heard so much later.
+    #[must_use]
+    pub fn later(self, micros: u64) -> Self {
+        let echo = self.echo.map(|at| at.wrapping_add(micros));
+        Self { at: self.at.wrapping_add(micros), echo, ..self }
+    }
+
+    /// When the listener said the newest of what the speaker had heard of it, as far as these words can tell: the version
+    /// before tells only which links are heard.
+    pub fn proof(&self) -> Option<u64> {
+        let old = self.bytes.is_some_and(|bytes| bytes.text[0] == Version::Two as u8);
+        self.echo.filter(|_| !old || !self.heartbeat.hears.is_empty())
+    }
+
     /// Turns some bits over, or cuts the end off, or adds to it.
     pub fn damage(&mut self, random: &mut Random) {
         self.damaged = true;
@@ -53,6 +73,8 @@ pub struct Mailbox {
     pair: PairId,
     reception: Reception,
     number: u32,
+    /// When the newest word was said of each life that was heard of late.
+    newest: BTreeMap<[u8; 4], u64>,
 }
 
 impl Mailbox {
@@ -61,12 +83,23 @@ impl Mailbox {
         let key = Key::new(1, b"a secret of the simulated pair");
         let keys = Keys::new([key]).expect("one key is a ring");
         let pair = PairId::of("simulated");
-        Self { release, reception: Reception::new(keys.clone(), pair), keys, pair, number: 0 }
+        let (reception, newest) = (Reception::new(keys.clone(), pair), BTreeMap::new());
+        Self { release, reception, keys, pair, number: 0, newest }
+    }
+
+    /// How long ago the newest word of each life was said.
+    pub fn ages(&self, now: u64) -> Vec<([u8; 4], u64)> {
+        self.newest.iter().map(|(life, at)| (*life, now - at)).collect()
+    }
+
+    /// All that was heard was said so much later.
+    pub fn skip(&mut self, micros: u64) {
+        self.newest.values_mut().for_each(|at| *at += micros);
     }
 
     /// Whether `said` is of a version that is understood here.
     pub fn understands(&self, said: &Said) -> bool {
-        let old = said.bytes.is_none_or(|bytes| bytes.text[0] == Version::One as u8);
+        let old = said.bytes.is_none_or(|bytes| bytes.text[0] == Version::Two as u8);
         match self.release {
             Release::Present => said.only != Some(Release::Foreign),
             Release::Before => said.only != Some(Release::Foreign) && old,
@@ -74,26 +107,38 @@ impl Mailbox {
         }
     }
 
-    /// Puts `heartbeat` into words, in one version or two; `bytes` tells whether bytes travel.
-    pub fn write(&mut self, heartbeat: Heartbeat, bytes: bool) -> Vec<Said> {
+    /// Puts `heartbeat` into words, in one version or two; `bytes` tells whether bytes travel. It is `now` in the world, and
+    /// `local` here.
+    pub fn write(
+        &mut self,
+        heartbeat: Heartbeat,
+        bytes: bool,
+        now: u64,
+        local: Instant,
+    ) -> Vec<Said> {
         let only = Some(self.release).filter(|release| *release == Release::Foreign);
+        self.newest.retain(|_, at| *at + REMEMBERED > now);
+        let heard = heartbeat.heard.map(|epoch| epoch.boot);
+        let echo = heard.and_then(|Boot(life)| self.newest.get(&life)).copied();
+        let said = Said { heartbeat, only, damaged: false, at: now, echo, bytes: None };
         if !bytes {
-            return vec![Said { heartbeat, only, damaged: false, bytes: None }];
+            return vec![said];
         }
         // Only what has bytes has a number, so that rounds without bytes can be left out.
         self.number = self.number.wrapping_add(1);
         let versions: Vec<Version> = match self.release {
-            Release::Before => vec![Version::One],
+            Release::Before => vec![Version::Two],
             Release::Present => self.reception.speaks().to_say(self.number).collect(),
             Release::Foreign => vec![Version::NEWEST],
         };
+        let echo = self.reception.send(self.number, heard, local);
         let words = versions.into_iter().map(|version| {
-            let word = Word { version, number: self.number, heartbeat };
+            let word = Word { version, number: self.number, heartbeat, echo };
             let frame = frame::encode(&word, &self.keys, self.pair);
             // What a version has no words for is not heard.
             let heard = frame::decode(&frame, &self.keys, self.pair);
             let heartbeat = heard.expect("what is written can be read").heartbeat;
-            Said { heartbeat, only, damaged: false, bytes: Some(Bytes::of(&frame)) }
+            Said { heartbeat, bytes: Some(Bytes::of(&frame)), ..said }
         });
         words.collect()
     }
@@ -107,20 +152,31 @@ impl Mailbox {
         &mut self,
         link: LinkId,
         said: &Said,
-        now: Instant,
-    ) -> Result<Heartbeat, FrameError> {
+        local: impl Fn(u64) -> Instant,
+        now: u64,
+    ) -> Result<Heard, FrameError> {
         let understood = self.understands(said);
-        match said.bytes {
+        let read = match said.bytes {
             Some(mut bytes) => {
                 if !understood {
                     bytes.text[0] = u8::MAX;
                 }
-                self.reception.receive(link, bytes.get(), now)
+                self.reception.receive(link, bytes.get(), local(now))
             }
             None if !understood => Err(FrameError::Version),
             None if said.damaged => Err(FrameError::WrongKey),
-            None => Ok(said.heartbeat),
+            None => {
+                let remembered = |at: &u64| *at + REMEMBERED > now;
+                let proof = said.echo.filter(remembered).map(local);
+                Ok(Heard { heartbeat: said.heartbeat, proof })
+            }
+        };
+        if let Ok(heard) = &read {
+            let Boot(life) = heard.heartbeat.epoch.boot;
+            let newest = self.newest.entry(life).or_insert(said.at);
+            *newest = said.at.max(*newest);
         }
+        read
     }
 }
 
@@ -163,5 +219,7 @@ impl Bytes {
     }
 }
 
+/// A box remembers for so long what it said and heard: longer than any deadtime here.
+const REMEMBERED: u64 = 30 * SECOND;
 /// The longest frame, and what a damaged one has too many.
 const ROOM: usize = FRAME_MAX + 8;

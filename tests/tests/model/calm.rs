@@ -5,7 +5,7 @@ use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::order::Order;
 use firmware_agnostic::settings::Settings;
 
-use super::pair::{Budget, Pair};
+use super::pair::{Budget, NOW, Pair, Stage};
 use super::steps::Step;
 
 impl Pair {
@@ -50,8 +50,13 @@ impl Pair {
                     self.take(Step::Done(id, true), settings);
                 }
                 if let Some(question) = self.at(id).questions.first().copied() {
-                    let off = question.seen_off || !self.at(id.other()).powered;
-                    self.answer(id, question, off);
+                    let off = !self.at(id.other()).powered;
+                    let off = question.seen_off.or(off.then_some(NOW));
+                    if question.shot && question.stage == Stage::Asked && off.is_none() {
+                        self.take(Step::Ready(id, question), settings);
+                    } else if off.is_some() || !question.shot || question.stage != Stage::Ready {
+                        self.answer(id, question, off);
+                    }
                 }
                 if self.node(id).is_none() {
                     self.take(Step::Birth(id, true), settings);

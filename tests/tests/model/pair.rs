@@ -21,12 +21,24 @@ use firmware_agnostic::time::Instant;
 pub(crate) struct Pair {
     pub(crate) boxes: [Machine; 2],
     /// What each box has said, the newest last.
-    pub(crate) air: [Vec<Heartbeat>; 2],
+    pub(crate) air: [Vec<Word>; 2],
     /// The links by which nothing that this box says comes through.
     pub(crate) cut: [Links; 2],
     pub(crate) left: Budget,
     /// The first promise that was broken.
     pub(crate) broken: Option<&'static str>,
+}
+
+/// What a box has said.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Word {
+    pub(crate) heartbeat: Heartbeat,
+    /// When.
+    pub(crate) at: Instant,
+    /// When the listener said the newest of what the speaker had heard of it.
+    pub(crate) echo: Option<Instant>,
+    /// The listener has begun its life since.
+    pub(crate) stale: bool,
 }
 
 /// What may still happen, so that the states have an end.
@@ -93,8 +105,10 @@ pub(crate) struct Machine {
     pub(crate) holds: bool,
     /// All of it was started, and none of it told to stop.
     pub(crate) whole: bool,
-    /// The peer was heard in this life.
+    /// The peer was heard in this life, by a word that it said since.
     pub(crate) heard: bool,
+    /// The life of the peer that was heard last, and when its newest word was said that was heard.
+    pub(crate) newest: Option<(Boot, Instant)>,
     pub(crate) journal: Option<Journal>,
     /// What the resources are told, in order.
     pub(crate) jobs: Vec<(Verb, Tag)>,
@@ -118,8 +132,23 @@ pub(crate) struct Question {
     /// It is a shot, or else a look.
     pub(crate) shot: bool,
     pub(crate) tag: Tag,
-    /// The power was seen off, and the answer is under way.
-    pub(crate) seen_off: bool,
+    /// The power was seen off then, and the answer is under way.
+    pub(crate) seen_off: Option<Instant>,
+    /// How far a shot is.
+    pub(crate) stage: Stage,
+}
+
+/// How far a shot is.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Stage {
+    /// The device is being asked.
+    Asked,
+    /// It is ready, and waits.
+    Ready,
+    /// It was told to cut the power.
+    Cut,
+    /// It was called off before.
+    CalledOff,
 }
 
 impl Pair {
@@ -142,11 +171,31 @@ impl Pair {
     pub(crate) fn give_birth(&mut self, id: BoxId, settings: &[Settings; 2]) {
         let machine = &mut self.boxes[id.place()];
         machine.births += 1;
-        let boot = Boot([b'a' + id.place() as u8, 0, 0, machine.births]);
+        let before = machine.journal.map(|journal| journal.life).unwrap_or_default();
+        let boot = Boot::after(before, [b'a' + id.place() as u8, machine.births]);
         let settings = settings[id.place()].clone();
         machine.node = Some(Arc::new(Node::new(settings, boot, machine.journal, NOW)));
+        for word in &mut self.air[id.other().place()] {
+            word.stale = true;
+        }
+        let machine = &mut self.boxes[id.place()];
         machine.powered = true;
         self.step(id, Event::Timeout);
+    }
+
+    /// Moves all that was said and seen a round into the past.
+    pub(crate) fn age(&mut self) {
+        // What is older than a proof of life can be is told apart no more.
+        let before = |at: Instant| (at - ROUND).max(NOW - ROUND * 8);
+        for word in self.air.iter_mut().flatten() {
+            (word.at, word.echo) = (before(word.at), word.echo.map(before));
+        }
+        for machine in &mut self.boxes {
+            machine.newest = machine.newest.map(|(boot, at)| (boot, before(at)));
+            for question in &mut machine.questions {
+                question.seen_off = question.seen_off.map(before);
+            }
+        }
     }
 
     pub(crate) fn at(&self, id: BoxId) -> &Machine {
@@ -188,7 +237,7 @@ pub(crate) fn settings(links: usize, on_failure: OnFailure) -> [Settings; 2] {
         keepalive: ROUND,
         warntime: rounds(3),
         deadtime: rounds(5),
-        initdead: rounds(11),
+        initdead: rounds(13),
         fence_time: ROUND,
         baud: None,
     };
@@ -212,6 +261,8 @@ pub(crate) fn settings(links: usize, on_failure: OnFailure) -> [Settings; 2] {
 
 /// The time between two heartbeats, and between two moments of the model.
 pub(crate) const ROUND: Duration = Duration::from_millis(250);
-/// Longer than everything that is waited for, and than the longest stay that is told from a longer one.
-pub(crate) const NOW: Instant = Instant::from_millis(2_750);
+/// After the silence in which each box has had two slots, and two more slots.
+pub(crate) const NOW: Instant = Instant::from_millis(9_000);
+/// Fourteen rounds ago: longer than everything else that is waited for.
+pub(crate) const OLDEST: Instant = Instant::from_millis(5_500);
 pub(crate) const RESOURCE: ResourceId = ResourceId::new(0).expect("there is a first resource");

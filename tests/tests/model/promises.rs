@@ -17,8 +17,8 @@ impl Pair {
             Action::Start(_) if !is_evidence(event) && !released(node, before) => {
                 Some("silence is not evidence")
             }
-            Action::Fence(_) if !self.at(id).heard => Some("no death-match"),
-            Action::Fence(_) if node.peer().word(NOW).is_some_and(is_harmless) => {
+            Action::Fence(_) | Action::Cut(_) if !self.at(id).heard => Some("no death-match"),
+            Action::Fence(_) | Action::Cut(_) if node.peer().word(NOW).is_some_and(is_harmless) => {
                 Some("no shot at a peer that talks")
             }
             Action::Fence(_) if node.timer(Timer::Relisten).is_some_and(|until| until > NOW) => {
@@ -49,7 +49,7 @@ impl Pair {
 const fn is_evidence(event: Event) -> bool {
     matches!(
         event,
-        Event::Answer(_, Answer::PowerOff | Answer::Fenced) | Event::Order(Order::Confirm(_))
+        Event::Answer(_, Answer::PowerOff(_) | Answer::Fenced(_)) | Event::Order(Order::Confirm(_))
     )
 }
 
@@ -62,5 +62,5 @@ fn released(node: &Node, epoch: Epoch) -> bool {
 }
 
 fn is_harmless(word: &Heartbeat) -> bool {
-    word.asks != Asks::Fence && word.role != Role::Fencing
+    word.asks != Asks::Fence
 }

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use firmware_agnostic::heartbeat::{Epoch, Heartbeat};
+use firmware_agnostic::heartbeat::Epoch;
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::{Action, Actions, Answer, Event};
 use firmware_agnostic::order::Order;
+use firmware_agnostic::reception::Heard;
 use firmware_agnostic::settings::Settings;
+use firmware_agnostic::time::Instant;
 
 use tests::world::sample;
 
-use super::pair::{NOW, Pair, Question, RESOURCE, ROUND, Verb};
+use super::pair::{NOW, OLDEST, Pair, Question, RESOURCE, ROUND, Stage, Verb, Word};
 
 /// One step of the model.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,6 +29,8 @@ pub(crate) enum Step {
     Done(BoxId, bool),
     /// A resource dies.
     Fails(BoxId),
+    /// The device that was told to fence is ready.
+    Ready(BoxId, Question),
     /// The peer's power is off, and is seen so.
     See(BoxId, Question),
     /// The question is answered: off, or not.
@@ -106,10 +110,14 @@ impl Pair {
                 steps.push(Step::Fails(id));
             }
             for question in &machine.questions {
-                if !question.seen_off && !self.at(id.other()).powered {
+                let called_off = question.stage == Stage::CalledOff;
+                if question.shot && question.stage == Stage::Asked && question.seen_off.is_none() {
+                    steps.push(Step::Ready(id, *question));
+                }
+                if question.seen_off.is_none() && !self.at(id.other()).powered && !called_off {
                     steps.push(Step::See(id, *question));
                 }
-                if question.seen_off || left.denials > 0 {
+                if question.seen_off.is_some() || called_off || left.denials > 0 {
                     steps.push(Step::Answer(id, *question));
                 }
             }
@@ -145,10 +153,12 @@ impl Pair {
                 self.left.failures -= 1;
                 self.step(id, Event::ResourceFailed(RESOURCE));
             }
+            Step::Ready(id, question) => {
+                self.change_question(id, question, |it| it.stage = Stage::Ready);
+                self.step(id, Event::Ready(question.tag));
+            }
             Step::See(id, question) => {
-                for it in &mut self.boxes[id.place()].questions {
-                    it.seen_off |= *it == question;
-                }
+                self.change_question(id, question, |it| it.seen_off = Some(NOW));
             }
             Step::Answer(id, question) => self.answer(id, question, question.seen_off),
             Step::Cut(id) => {
@@ -197,18 +207,36 @@ impl Pair {
         }
     }
 
-    fn hear_word(&mut self, id: BoxId, link: LinkId, word: Heartbeat) {
-        self.boxes[id.place()].heard = true;
-        self.step(id, Event::Heartbeat(link, word));
+    fn hear_word(&mut self, id: BoxId, link: LinkId, word: Word) {
+        let machine = &mut self.boxes[id.place()];
+        machine.heard |= !word.stale;
+        let boot = word.heartbeat.epoch.boot;
+        let newest = machine.newest.filter(|(known, at)| *known == boot && *at > word.at);
+        machine.newest = newest.or(Some((boot, word.at)));
+        let heard = Heard { heartbeat: word.heartbeat, proof: word.echo };
+        self.step(id, Event::Heartbeat(link, heard));
+    }
+
+    fn change_question(
+        &mut self,
+        id: BoxId,
+        question: Question,
+        change: impl FnOnce(&mut Question),
+    ) {
+        let questions = &mut self.boxes[id.place()].questions;
+        if let Some(it) = questions.iter_mut().find(|it| **it == question) {
+            change(it);
+        }
     }
 
     /// A keepalive passes, and what is said then is heard where a cable carries it.
     fn pass(&mut self, stalled: Option<BoxId>, links: usize) {
         self.left.stalls -= u8::from(stalled.is_some());
         self.left.slow -= u8::from(self.is_busy());
+        self.age();
         for id in BoxId::BOTH {
             let Some(node) = self.node(id) else { continue };
-            let node = node.earlier(ROUND);
+            let node = node.earlier(ROUND, OLDEST);
             let due = node.next_deadline() <= NOW && stalled != Some(id);
             self.boxes[id.place()].node = Some(Arc::new(node));
             if due {
@@ -227,14 +255,16 @@ impl Pair {
     }
 
     /// Answers whether the power was seen off.
-    pub(crate) fn answer(&mut self, id: BoxId, question: Question, off: bool) {
+    pub(crate) fn answer(&mut self, id: BoxId, question: Question, off: Option<Instant>) {
         self.boxes[id.place()].questions.retain(|it| *it != question);
-        self.left.denials -= u8::from(!off);
+        if off.is_none() && question.stage != Stage::CalledOff {
+            self.left.denials -= 1;
+        }
         let answer = match (question.shot, off) {
-            (true, true) => Answer::Fenced,
-            (true, false) => Answer::FenceFailed,
-            (false, true) => Answer::PowerOff,
-            (false, false) => Answer::PowerOn,
+            (true, Some(at)) => Answer::Fenced(at),
+            (true, None) => Answer::FenceFailed,
+            (false, Some(at)) => Answer::PowerOff(at),
+            (false, None) => Answer::PowerOn,
         };
         self.step(id, Event::Answer(question.tag, answer));
     }
@@ -305,7 +335,13 @@ impl Pair {
         let peer = id.other().place();
         let machine = &mut self.boxes[id.place()];
         match action {
-            Action::Send(word) => say(&mut self.air[id.place()], word),
+            Action::Send(heartbeat) => {
+                let life = heartbeat.heard.map(|epoch| epoch.boot);
+                let newest = machine.newest.filter(|(boot, _)| Some(*boot) == life);
+                let echo = newest.map(|(_, at)| at);
+                let word = Word { heartbeat, at: NOW, echo, stale: false };
+                say(&mut self.air[id.place()], word);
+            }
             Action::Start(tag) => {
                 machine.holds = true;
                 machine.jobs.push((Verb::Start, tag));
@@ -316,16 +352,34 @@ impl Pair {
             }
             Action::Adopt(tag) => machine.jobs.push((Verb::Adopt, tag)),
             Action::LookAtPower(tag) => {
-                self.ask(id, Question { shot: false, tag, seen_off: false });
+                self.ask(id, Question { shot: false, tag, seen_off: None, stage: Stage::Asked });
             }
             Action::Fence(tag) => {
-                self.boxes[peer].cut_comes = true;
-                self.ask(id, Question { shot: true, tag, seen_off: false });
+                self.ask(id, Question { shot: true, tag, seen_off: None, stage: Stage::Asked });
+            }
+            Action::Cut(tag) => {
+                let ordered = machine.questions.iter_mut().find(|it| it.shot && it.tag == tag);
+                if let Some(it) = ordered {
+                    it.stage = Stage::Cut;
+                    self.boxes[peer].cut_comes = true;
+                }
+            }
+            Action::CallOff(tag) => {
+                let called_off = |it: &&mut Question| {
+                    it.shot && it.tag == tag && it.stage != Stage::Cut && it.seen_off.is_none()
+                };
+                for it in machine.questions.iter_mut().filter(called_off) {
+                    it.stage = Stage::CalledOff;
+                }
             }
             Action::Record(journal) => machine.journal = Some(journal),
             Action::Reset => machine.fall_silent(),
             Action::Leave | Action::Upgrade => machine.die(),
-            Action::Restart(_) | Action::Reply(_) | Action::Announce | Action::Tell(_) => {}
+            Action::Restart(_)
+            | Action::Reply(_)
+            | Action::Announce
+            | Action::PowerOn(_)
+            | Action::Tell(_) => {}
         }
     }
 
@@ -340,8 +394,8 @@ impl Pair {
 }
 
 /// The newest word that is in the air, and those that it has not pushed out.
-fn say(air: &mut Vec<Heartbeat>, word: Heartbeat) {
-    air.retain(|said| *said != word);
+fn say(air: &mut Vec<Word>, word: Word) {
+    air.retain(|said| said.heartbeat != word.heartbeat);
     air.push(word);
     if air.len() > WORDS_MAX {
         air.remove(0);

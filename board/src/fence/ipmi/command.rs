@@ -3,6 +3,8 @@
 //! A constructor per command, and a reader per answer; sections are those of the IPMI v2.0 specification. An answer that
 //! is too short is none.
 
+use firmware_agnostic::shot::LastLoss;
+
 use super::message::Request;
 use super::packet::number;
 use crate::fence::{Guid, Power};
@@ -64,25 +66,45 @@ pub fn restart_cause() -> Request {
 pub enum Restart {
     /// By Chassis Control: it was shot, or an operator did it.
     Ordered,
-    /// By its reset or power button.
-    Button,
+    /// By its reset button: it had power.
+    ResetButton,
+    /// By its power button: it had none.
+    PowerButton,
     /// By its watchdog.
     Watchdog,
-    /// Because power came back.
+    /// Because power came back, and it is always switched on then.
     PowerCame,
+    /// Because power came back, and it was on when that was lost.
+    Restored,
     /// By software of its own.
     Software,
     /// For another reason, or none that is known.
     Other(u8),
 }
 
+impl Restart {
+    /// What that says of how the power was lost, if it says anything.
+    pub const fn last_loss(self) -> Option<LastLoss> {
+        match self {
+            Self::Ordered => Some(LastLoss::Ordered),
+            Self::PowerButton | Self::PowerCame => Some(LastLoss::Unclear),
+            Self::ResetButton | Self::Watchdog | Self::Restored | Self::Software => {
+                Some(LastLoss::None)
+            }
+            Self::Other(_) => None,
+        }
+    }
+}
+
 /// The reason, by the answer to [`restart_cause`].
 pub fn restart(answer: &[u8]) -> Option<Restart> {
     Some(match answer.first()? & 0x0f {
         1 => Restart::Ordered,
-        2 | 3 => Restart::Button,
+        2 => Restart::ResetButton,
+        3 => Restart::PowerButton,
         4 => Restart::Watchdog,
-        6 | 7 => Restart::PowerCame,
+        6 => Restart::PowerCame,
+        7 => Restart::Restored,
         // Ctrl-Alt-Del and the like.
         10 => Restart::Software,
         other => Restart::Other(other),

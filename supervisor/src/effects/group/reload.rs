@@ -94,7 +94,6 @@ pub(super) fn stops(member: &mut Member) -> bool {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use board::journal::Store;
     use board::lease::Lease;
     use board::patience::{Cord, Patience};
     use board::reserve::Reserve;
@@ -194,7 +193,6 @@ mod tests {
                 leftovers: Vec::new(),
                 position: Position::Active,
                 lease: Waiting::new(lease, Vec::new()),
-                store: Store::open(&room.path().join("journal")).0,
                 inputs,
                 bell: Cord::new().unwrap(),
                 cord: Cord::new().unwrap(),

@@ -14,8 +14,6 @@ use super::Member;
 pub(crate) struct States {
     /// In the order of the configuration.
     pub(crate) resources: Vec<State>,
-    /// Why the journal is not on the disk, if it is not.
-    pub(crate) journal: Option<String>,
 }
 
 /// How one resource is doing.
@@ -60,11 +58,6 @@ impl Slate {
                 None => {}
             }
         }
-    }
-
-    /// Notes why the journal is not on the disk, if it is not.
-    pub(super) fn note_journal(&self, failure: Option<String>) {
-        self.states().journal = failure;
     }
 
     /// All that was noted.
