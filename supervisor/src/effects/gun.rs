@@ -403,6 +403,26 @@ mod tests {
         assert_eq!(bench.read("orders"), "");
     }
 
+    /// It says off once, whatever is so.
+    const SLIPS: &str = "if [ -e slipped ]; then cat power; else touch slipped; echo off; fi";
+
+    #[test]
+    fn a_slip_of_the_device_is_no_evidence() {
+        let bench = Bench::new(SLIPS, "timeout = \"2s\"");
+        bench.gun.look(1);
+        assert_eq!(bench.answer(), Event::Answer(1, Answer::PowerOn));
+    }
+
+    #[test]
+    fn a_slip_of_the_device_is_no_shot() {
+        let bench = Bench::new(SLIPS, "timeout = \"2s\"");
+        bench.gun.fence(1);
+        bench.is_ready(1);
+        bench.gun.cut(1);
+        bench.is_fenced(1);
+        assert_eq!(bench.read("orders"), "off\n", "it counts as fenced, and nothing was ordered");
+    }
+
     #[test]
     fn devices_that_are_replaced_fire_nothing_more() {
         let Bench { gun, answers, room } = Bench::new("cat power", "timeout = \"60s\"");
