@@ -140,6 +140,7 @@ pub struct Peer {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Stranger {
     word: Heartbeat,
+    /// Since when it tells its present role.
     since: Instant,
     at: Instant,
 }
@@ -262,8 +263,9 @@ impl Peer {
             .stranger
             .as_ref()
             .filter(|known| known.word.epoch.boot == word.epoch.boot && now - known.at < deadtime);
-        let since = known.map_or(now, |known| known.since);
         if known.is_none_or(|known| known.word.epoch.change <= word.epoch.change) {
+            let same = known.filter(|known| known.word.role == word.role);
+            let since = same.map_or(now, |known| known.since);
             self.stranger = Some(Stranger { word, since, at: now });
         }
     }
@@ -404,7 +406,7 @@ impl Peer {
         self.deaf_since.is_some_and(|since| now - since >= self.timing.deadtime())
     }
 
-    /// A life that talks, and says that it has never heard anybody; and since when it does.
+    /// A life that talks, and says that it has never heard anybody; and since when it has its role.
     pub(crate) fn newborn(&self, now: Instant) -> Option<(&Heartbeat, Instant)> {
         let stranger = self.stranger.as_ref()?;
         let talks = matches!(self.contact(now), Contact::Deaf(word) if *word == stranger.word);

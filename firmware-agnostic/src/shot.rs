@@ -15,7 +15,8 @@
 //!
 //! One box at most holds the resources. If both hold nothing, one of them released last, and the other has heard that or
 //! not: so at most one of them last heard the other hold. Slots 0 and 1 are therefore never shared, in whatever phase of
-//! a move the cables fall. A box whose witness does not answer has none of the first six slots.
+//! a move the cables fall. A box whose witness does not answer has none of the first six slots, nor has one that hears
+//! a newborn deaf peer, where such a peer may shoot at boot.
 //!
 //! - A box shoots only if the peer has echoed this life of it (*armed*). So a box that was shot never shoots back before
 //!   it has heard its peer (*no death-match*). The exceptions are named at `Node::may_shoot`.
@@ -432,7 +433,7 @@ impl Node {
     fn turn(&self, now: Instant) -> Instant {
         let wanted = self.peer.last_word().is_some_and(wants_to_be_shot);
         let slot = self.settings.timing.fence_delay();
-        let start = self.peer.silent_from().max(self.silent_since_birth());
+        let start = self.peer.silent_from().max(self.silent_since_birth(now));
         let passed = (now - start).as_micros() / slot.as_micros().max(1);
         let first = u32::try_from(passed).unwrap_or(u32::MAX - SLOTS);
         let begins = |number: u32| start + slot.saturating_mul(number);
@@ -442,7 +443,7 @@ impl Node {
         let other = self.peer.heard_from() + slot - self.settings.timing.keepalive() * 2;
         let holds = self.role.holds_resources();
         let mut mine = (first..first + SLOTS)
-            .filter(|number| self.owns(*number) && begins(*number) + grace > now)
+            .filter(|number| self.owns(*number, now) && begins(*number) + grace > now)
             .map(begins)
             .filter(|at| holds || *at >= other);
         match mine.next() {
@@ -453,16 +454,23 @@ impl Node {
     }
 
     /// A box that has not heard its peer since birth is as far as one that has been silent for `deadtime` by now.
-    fn silent_since_birth(&self) -> Instant {
-        if self.armed { Instant::default() } else { self.since }
+    fn silent_since_birth(&self, now: Instant) -> Instant {
+        let deaf = self.peer.newborn(now).map_or(Instant::default(), |(_, since)| since);
+        if self.armed { Instant::default() } else { self.since.max(deaf) }
+    }
+
+    /// Whether a deaf peer may be about to shoot this box after a boot of both. It counts its slots by a clock of its own.
+    fn may_be_shot_unheard(&self, now: Instant) -> bool {
+        let at_boot = self.settings.at_boot == AtBoot::Fence;
+        at_boot && !self.armed && self.peer.newborn(now).is_some()
     }
 
     /// Whether a slot belongs to this box.
-    fn owns(&self, slot: u32) -> bool {
+    fn owns(&self, slot: u32, now: Instant) -> bool {
         let holds = self.role.holds_resources();
         let heard_hold = self.peer.last_word().is_some_and(|word| word.role.holds_resources());
         match slot {
-            _ if !self.witness && slot < WITNESSED => false,
+            _ if (!self.witness || self.may_be_shot_unheard(now)) && slot < WITNESSED => false,
             0 => holds,
             1 => !holds && heard_hold,
             _ => slot.is_multiple_of(2) == (self.settings.me == BoxId::First),

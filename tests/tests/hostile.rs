@@ -206,7 +206,9 @@ fn one_deaf_box_at_a_cold_boot_leaves_somebody_to_serve() {
     for deaf in BoxId::BOTH {
         let mut world = World::new(sample::pair(), Misery::none(), 1, Trace::Kept(Vec::new()));
         (0..3).for_each(|link| world.plug_one_way(link, deaf.other(), false));
-        BoxId::BOTH.into_iter().for_each(|id| world.power_on(id));
+        for id in BoxId::BOTH {
+            world.power_on(id);
+        }
         world.run(3_600 * SECOND).unwrap();
         let lines = || world.lines().join("\n");
         assert!(world.serving().is_some(), "nobody serves beside {deaf:?}\n{}", lines());
@@ -219,7 +221,9 @@ fn a_short_hold_is_no_ping_pong() {
     for (hold, start) in [(0, 2), (2, 30)] {
         let misery = Misery { start: start * SECOND..start * SECOND, ..Misery::none() };
         let mut pair = sample::pair();
-        pair.iter_mut().for_each(|it| it.failback_hold = Duration::from_secs(hold));
+        for it in &mut pair {
+            it.failback_hold = Duration::from_secs(hold);
+        }
         let mut world = World::new(pair, misery, 1, Trace::Off);
         world.power_on(HOME);
         world.power_on(AWAY);

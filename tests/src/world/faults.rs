@@ -18,6 +18,15 @@ use super::random::Random;
 use super::wire::{Mailbox, Release};
 use super::{What, World, sample};
 
+/// What one fault was.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum OneFault {
+    CutOneWay,
+    CutBothWays,
+    Hang,
+    Other,
+}
+
 impl World {
     /// Switches a box on: its supervisor starts when it has booted.
     pub fn power_on(&mut self, id: BoxId) {
@@ -263,12 +272,15 @@ impl World {
         }
     }
 
-    /// Brings one fault about, and tells whether it is a cut of all cables.
-    pub(super) fn one_fault(&mut self, random: &mut Random) -> bool {
+    /// Brings one fault about.
+    pub(super) fn one_fault(&mut self, random: &mut Random) -> OneFault {
         let id = random.one_of(&BoxId::BOTH);
         match random.within(&(0..8)) {
             0 => self.power_off(id, "loses its power"),
-            1 => self.hang(id),
+            1 => {
+                self.hang(id);
+                return OneFault::Hang;
+            }
             2 => self.kill(id),
             3 => self.reset(id),
             4..6 => self.stall(id, random.within(&(100 * MILLI..30 * SECOND))),
@@ -278,10 +290,10 @@ impl World {
                     self.plug_one_way(link, id, false);
                     self.cables[link].cut[id.other().place()] = way == 6;
                 }
-                return true;
+                return if way == 6 { OneFault::CutBothWays } else { OneFault::CutOneWay };
             }
         }
-        false
+        OneFault::Other
     }
 
     pub(super) fn leave(&mut self, id: BoxId) {

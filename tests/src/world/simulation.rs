@@ -8,12 +8,14 @@ use std::time::Duration;
 use std::{iter, panic, thread};
 
 use firmware_agnostic::evidence::Require;
+use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::identity::BoxId;
-use firmware_agnostic::order::Order;
+use firmware_agnostic::order::{Order, Until};
 use firmware_agnostic::settings::Settings;
 
 use super::checks::Broken;
-use super::misery::{Misery, SECOND};
+use super::faults::OneFault;
+use super::misery::{MILLI, Misery, SECOND};
 use super::plan::{Calm, Plan};
 use super::random::Random;
 use super::trace::Trace;
@@ -149,8 +151,56 @@ impl Calm {
     }
 }
 
-/// One fault among all that is well, and nobody comes to help: it never costs both boxes, and a cut costs
-/// only the one that does not serve.
+/// What is under way when a fault comes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    /// Nothing.
+    Rest,
+    /// The box that served lost its power, and comes back.
+    Return,
+    /// An operator sends the resources to the other box.
+    HandOver,
+    /// An operator has the other box take them.
+    Claim,
+    /// Both boxes boot.
+    Boot,
+}
+
+impl Phase {
+    /// Has it begin, and runs into the midst of it.
+    fn begin(self, world: &mut World, random: &mut Random, bound: u64) -> Result<(), Broken> {
+        let Some(serving) = world.serving() else { return Ok(()) };
+        match self {
+            Self::Rest => return Ok(()),
+            Self::Return => {
+                world.power_off(serving, "loses its power");
+                world.run(bound)?;
+                world.power_on(serving);
+                let moves = |world: &World| {
+                    BoxId::BOTH
+                        .into_iter()
+                        .any(|id| matches!(world.role(id), Some(Role::Starting | Role::Stopping)))
+                };
+                let end = world.now() + bound;
+                while !moves(world) && world.now() < end {
+                    world.run(50 * MILLI)?;
+                }
+            }
+            Self::HandOver => {
+                world.order(serving, Order::Standby(Until::Resume));
+            }
+            Self::Claim => {
+                world.order(serving.other(), Order::Takeover(Until::Resume));
+            }
+            Self::Boot => BoxId::BOTH.into_iter().for_each(|id| world.reset(id)),
+        }
+        let most = if self == Self::Boot { bound } else { 7 * SECOND };
+        world.run(random.within(&(0..most)))
+    }
+}
+
+/// One fault among all that is well, at rest or while something is under way, and nobody comes to help: it never costs
+/// both boxes, and at rest a cut costs only the one that does not serve.
 ///
 /// # Errors
 ///
@@ -158,27 +208,48 @@ impl Calm {
 pub fn one_fault(seed: u64, trace: Trace) -> Result<Outcome, Broken> {
     let mut random = Random::new(seed);
     let mut settings = sample::any_pair(&mut random);
-    let timing = settings[0].timing;
+    let (timing, own) = (settings[0].timing, random.within(&(1..20)));
+    let hold = random.one_of(&[0, own, own, 3_600]);
     for it in &mut settings {
         it.require = Require::Fenced;
         // Who shoots first is a matter of times: where they differ, so may the outcome.
         it.timing = timing;
-        it.failback_hold = Duration::from_secs(3_600);
+        it.failback_hold = Duration::from_secs(hold);
     }
     let bound = settings.iter().map(bound).max().unwrap_or_default();
-    let misery = Misery { rescue: 0..0, ..Misery::calm() };
+    let mut misery = Misery { rescue: 0..0, ..Misery::calm() };
+    if random.happens(500_000) {
+        // Devices that take their time to the last moment.
+        let most = timing.fence_time().as_micros() as u64;
+        let reading = random.within(&(10 * MILLI..SECOND));
+        let cut = most.saturating_sub(4 * reading + SECOND / 10).max(SECOND);
+        (misery.reading, misery.cut) = (reading..reading + 1, cut..cut + 1);
+    }
     let mut world = World::new(settings, misery, random.bits(), trace);
     for id in BoxId::BOTH {
         world.clock_rate(id, random.within(&(0..2_001)).cast_signed() - 1_000);
         world.power_on(id);
     }
     world.run(bound + random.within(&(0..2 * SECOND)))?;
+    let phases = [Phase::Rest, Phase::Return, Phase::HandOver, Phase::Claim, Phase::Boot];
+    let phase = random.one_of(&phases);
+    phase.begin(&mut world, &mut random, bound)?;
     let before = world.serving();
-    let cut = world.one_fault(&mut random);
+    let fault = world.one_fault(&mut random);
+    world.run(30 * SECOND)?;
+    for id in BoxId::BOTH {
+        // Where the box that an operator wants to serve is the one that is lost.
+        world.order(id, Order::Resume);
+    }
     world.run(bound)?;
     let after = world.serving();
-    if before.is_none() || after.is_none() || cut && after != before {
-        let what = format!("{before:?} served before, and {after:?} after");
+    let rests = phase == Phase::Rest;
+    let cut = matches!(fault, OneFault::CutOneWay | OneFault::CutBothWays);
+    // A box that boots and never hears its peer waits for a person, who confirms that the other one is off.
+    let unheard = matches!(fault, OneFault::Hang | OneFault::CutBothWays);
+    let lost = after.is_none() && !(phase == Phase::Boot && unheard);
+    if rests && before.is_none() || lost || rests && cut && after != before {
+        let what = format!("{phase:?}: {before:?} served before, and {after:?} after");
         return Err(Broken { promise: "one fault costs one box", at: world.now(), seen: what });
     }
     Ok(world.outcome())
