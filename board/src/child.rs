@@ -27,7 +27,11 @@ use crate::secret::Secret;
 
 pub mod account;
 pub mod census;
+pub mod cgroup;
+pub mod descent;
 mod end;
+mod entrance;
+pub mod orphans;
 pub mod output;
 pub mod own;
 pub mod privileges;
@@ -35,7 +39,10 @@ pub mod run;
 pub mod signals;
 
 use account::Account;
+use census::Id;
 pub use end::End;
+pub use entrance::Entrance;
+use orphans::Starting;
 use privileges::Privileges;
 
 /// A program, and what it finds when it starts. Its environment is what stands here and nothing else.
@@ -68,6 +75,20 @@ impl Program {
     ///
     /// When the program cannot be executed as this account in this directory; nothing runs then.
     pub fn spawn(&self, output: Stdio, errors: Stdio) -> io::Result<Child> {
+        self.spawn_through(Entrance::default(), output, errors)
+    }
+
+    /// The same, through `entrance`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Program::spawn`].
+    pub fn spawn_through(
+        &self,
+        entrance: Entrance,
+        output: Stdio,
+        errors: Stdio,
+    ) -> io::Result<Child> {
         let [program, arguments @ ..] = self.command.as_slice() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"));
         };
@@ -81,12 +102,13 @@ impl Program {
             .stdout(output)
             .stderr(errors)
             .process_group(0);
-        self.prepare(&mut command)?;
+        self.prepare(&mut command, entrance)?;
+        let _starting = Starting::begin();
         let spawned = command.spawn().map_err(|error| self.not_started(&error))?;
         // Nobody but this module waits for children, so the number is the child's, be it dead already.
         let pid = Pid::from_child(&spawned);
         match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Child { pid, pidfd, reaped: false, found: None }),
+            Ok(pidfd) => Ok(Child::own(pid, pidfd)),
             Err(error) => {
                 let _ = rustix::process::kill_process_group(pid, Signal::KILL);
                 let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
@@ -111,7 +133,7 @@ impl Program {
 
     /// Arranges what the child does between fork and exec, in the order in which the rights for it are lost.
     #[allow(unsafe_code)]
-    fn prepare(&self, command: &mut Command) -> io::Result<()> {
+    fn prepare(&self, command: &mut Command, entrance: Entrance) -> io::Result<()> {
         let (account, limits) = (self.account.clone(), self.limits.clone());
         let (umask, privileges) = (self.umask.map(Mode::from_raw_mode), self.privileges);
         let umask = umask.or_else(privacy::umask_before);
@@ -120,6 +142,7 @@ impl Program {
         let parent = (!self.outlives).then(rustix::process::getpid);
         let in_child = move || {
             Privileges::take_back()?;
+            entrance.enter()?;
             rustix::process::chdir(&directory)?;
             for &(resource, most) in &limits {
                 let limit = Rlimit { current: most, maximum: most };
@@ -181,20 +204,43 @@ pub struct Child {
 }
 
 impl Child {
-    /// The leader of a group that an earlier life of the supervisor has started.
+    fn own(pid: Pid, pidfd: OwnedFd) -> Self {
+        orphans::note(pid);
+        Self { pid, pidfd, reaped: false, found: None }
+    }
+
+    /// The leader of a group that an earlier life of the supervisor has started; none if it is dead.
     ///
     /// # Errors
     ///
-    /// When it is dead.
-    pub fn found(entry: &census::Entry) -> io::Result<Self> {
-        let pid = Pid::from_raw(entry.pid).ok_or(io::ErrorKind::NotFound)?;
-        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+    /// When that cannot be told.
+    pub fn found(id: Id) -> io::Result<Option<Self>> {
+        let Some(pid) = Pid::from_raw(id.pid) else { return Ok(None) };
+        let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Err(Errno::SRCH) => return Ok(None),
+            pidfd => pidfd?,
+        };
         // Looked at when the descriptor holds it: the number may have been another's before.
-        let now = census::Entry::of(entry.pid).filter(|now| now.started == entry.started);
-        let now = now.filter(census::Entry::alive).ok_or(io::ErrorKind::NotFound)?;
+        let now = census::Entry::read(id.pid)?.filter(|now| now.id() == id && now.alive());
+        let Some(now) = now else { return Ok(None) };
         // One life of the supervisor that becomes another by exec(3) has the same children.
-        let own = now.parent == rustix::process::getpid().as_raw_pid();
-        Ok(Self { pid, pidfd, reaped: false, found: (!own).then_some(now.started) })
+        if now.parent == rustix::process::getpid().as_raw_pid() {
+            return Ok(Some(Self::own(pid, pidfd)));
+        }
+        Ok(Some(Self { pid, pidfd, reaped: false, found: Some(now.started) }))
+    }
+
+    /// The same, where nothing can be seen of it but that its number is in use, and something else tells that it is it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be watched.
+    pub fn hidden(id: Id) -> io::Result<Option<Self>> {
+        let Some(pid) = Pid::from_raw(id.pid) else { return Ok(None) };
+        match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Err(Errno::SRCH) => Ok(None),
+            pidfd => Ok(Some(Self { pid, pidfd: pidfd?, reaped: false, found: Some(id.started) })),
+        }
     }
 
     /// The number of the process, and of its group.
@@ -211,41 +257,35 @@ impl Child {
         self.wait(WaitIdOptions::NOWAIT)
     }
 
-    /// Sends `signal` to the whole group.
+    /// Whether it was started by an earlier life of the supervisor, so that somebody else buries it.
+    pub const fn is_found(&self) -> bool {
+        self.found.is_some()
+    }
+
+    /// Sends `signal` to the process itself.
+    pub fn signal_leader(&self, signal: Signal) {
+        if !self.reaped {
+            // Fails only for one that is dead.
+            let _ = rustix::process::pidfd_send_signal(&self.pidfd, signal);
+        }
+    }
+
+    /// Sends `signal` to the whole group. The number of the group cannot be a stranger's while its leader is ours to bury;
+    /// of one that was found each member is signalled for itself.
     pub fn signal(&self, signal: Signal) {
         if self.reaped {
             return;
         }
-        if self.found.is_some() && self.end().is_some() {
-            // Its number may be another's by now, so whoever is left of the group is signalled one by one.
-            self.members().iter().for_each(|member| member.signal(signal));
+        if self.is_found() {
+            self.signal_leader(signal);
+            self.members()
+                .iter()
+                .filter(|it| it.id().pid != self.pid.as_raw_pid())
+                .for_each(|it| it.signal(signal));
             return;
         }
         // Fails only when the group has no member that could take it.
         let _ = rustix::process::kill_process_group(self.pid, signal);
-    }
-
-    /// Ends the whole group: by `signal`, and by `SIGKILL` after `kill_after`, or as soon as `patience` is over or
-    /// called off.
-    ///
-    /// # Errors
-    ///
-    /// When a member of the group is still there: it hangs in the kernel.
-    pub fn stop(
-        &mut self,
-        signal: Signal,
-        kill_after: Duration,
-        patience: &Patience,
-    ) -> io::Result<()> {
-        self.signal(signal);
-        // One that was stopped takes the signal only when it goes on.
-        self.signal(Signal::CONT);
-        if self.gone(&patience.at_most(kill_after)).is_ok() {
-            self.reap();
-            return Ok(());
-        }
-        log::warn!("process group {} does not end by {}: killed", self.pid, signals::name(signal));
-        self.kill()
     }
 
     /// Kills the whole group, and waits until it is gone.
@@ -256,17 +296,9 @@ impl Child {
     pub fn kill(&mut self) -> io::Result<()> {
         self.signal(Signal::KILL);
         self.gone(&Patience::new(KILL_TIME)).map_err(|_| {
-            let left: Vec<_> = self
-                .members()
-                .iter()
-                .map(|member| format!("{member}, state {}", member.state))
-                .collect();
-            io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("killed, and still there: {}: it hangs in the kernel", left.join("; ")),
-            )
+            io::Error::new(io::ErrorKind::TimedOut, descent::still_there(&self.members()))
         })?;
-        self.reap();
+        self.bury();
         Ok(())
     }
 
@@ -284,10 +316,11 @@ impl Child {
         Ok(())
     }
 
-    /// The members of the group that are alive: a zombie holds nothing, and is its parent's to take.
+    /// The members of the group that are alive: a zombie holds nothing, and is its parent's to take. None where `/proc`
+    /// cannot tell.
     fn members(&self) -> Vec<census::Entry> {
         let group = self.pid.as_raw_pid();
-        let mut members = census::take();
+        let mut members = census::take().unwrap_or_default();
         // A number is nobody's pid while it names a group, so a new leader leads another group.
         let gone = |found| members.iter().any(|it| it.pid == group && it.started != found);
         if self.found.is_some_and(gone) {
@@ -297,12 +330,16 @@ impl Child {
         members
     }
 
-    fn reap(&mut self) {
+    /// Buries the leader: nothing of it is left.
+    pub fn bury(&mut self) {
+        if self.reaped || self.is_found() {
+            self.reaped = true;
+            return;
+        }
         // The last moment at which the number is ours, for members that a missing /proc has not shown.
         self.signal(Signal::KILL);
-        if self.found.is_none() {
-            self.wait(WaitIdOptions::empty());
-        }
+        self.wait(WaitIdOptions::empty());
+        orphans::forget(self.pid);
         self.reaped = true;
     }
 

@@ -92,6 +92,11 @@ impl Lease {
     }
 }
 
+/// The folder beside the lease at `path` in which each service is noted that runs: its processes, for the next holder.
+pub fn notes(path: &Path) -> PathBuf {
+    beside(path, NOTES)
+}
+
 /// Names the boot of the kernel (`random(4)`).
 pub(crate) fn boot() -> io::Result<String> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id")
@@ -101,6 +106,8 @@ pub(crate) fn boot() -> io::Result<String> {
 const PAUSE: Duration = Duration::from_millis(10);
 /// What the note is called, after the lease.
 const NOTE: &str = ".note";
+/// What the folder of notes is called, after the lease.
+const NOTES: &str = ".services";
 /// In no file that is read as a configuration.
 const BETWEEN: &str = "\0";
 

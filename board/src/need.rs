@@ -41,6 +41,16 @@ pub enum Right {
     Addresses,
     /// `CAP_NET_RAW`: to ask and tell the neighbours.
     Neighbours,
+    /// `CAP_SETUID` and `CAP_SETGID`: to run programs as another user.
+    Users,
+    /// `CAP_KILL`: to stop programs of other users.
+    Signals,
+    /// `CAP_SETPCAP`: to give a program fewer rights.
+    Bounds,
+    /// `CAP_SYS_PTRACE`: to look into programs of other users.
+    Looks,
+    /// `CAP_CHOWN`: to give a program of another user its output.
+    Outputs,
 }
 
 impl Need {
@@ -111,17 +121,33 @@ impl Need {
 
 impl Right {
     fn missing(self) -> Option<String> {
-        let (bit, name, purpose) = match self {
-            Self::Addresses => {
-                (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN", "add and remove addresses")
+        let (all, purpose) = match self {
+            Self::Addresses => (CapabilitySet::NET_ADMIN, "add and remove addresses"),
+            Self::Neighbours => (CapabilitySet::NET_RAW, "ask and tell the neighbours"),
+            Self::Users => {
+                (CapabilitySet::SETUID | CapabilitySet::SETGID, "run programs as another user")
             }
-            Self::Neighbours => {
-                (CapabilitySet::NET_RAW, "CAP_NET_RAW", "ask and tell the neighbours")
-            }
+            Self::Signals => (CapabilitySet::KILL, "stop programs of other users"),
+            Self::Bounds => (CapabilitySet::SETPCAP, "take rights from a program"),
+            Self::Looks => (
+                CapabilitySet::SYS_PTRACE,
+                "look into programs of other users, whose output is not logged after a restart of twobox",
+            ),
+            Self::Outputs => (
+                CapabilitySet::CHOWN,
+                "let programs of other users open /dev/stdout and /dev/stderr",
+            ),
         };
         // What this thread has dropped others may have still.
-        let has = capabilities(None).is_ok_and(|sets| sets.permitted.contains(bit));
-        (!has).then(|| format!("this process may not {purpose}: start it as root or with {name}"))
+        let has = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
+        let missing = all.difference(has);
+        let names: Vec<_> = missing.iter_names().map(|(name, _)| format!("CAP_{name}")).collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "this process may not {purpose}: start it as root or with {}",
+                names.join(" and ")
+            )
+        })
     }
 }
 

@@ -75,5 +75,6 @@ impl Reserve {
 const QUIET: Duration = Duration::from_secs(60);
 
 /// What the start of a program takes for a moment: its input, its output twice, the pipe by which it tells that it could
-/// not be executed, the socket at which it tells that it is ready, its pidfd, two folders of `/proc`; and a few more.
-pub const START: usize = 16;
+/// not be executed, the socket at which it tells that it is ready, its pidfd, its note, its cgroup and the root of that, two
+/// folders of `/proc`; and a few more.
+pub const START: usize = 20;

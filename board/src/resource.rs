@@ -9,6 +9,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 use std::time::Duration;
 
 use firmware_agnostic::identity::BoxId;
@@ -18,7 +19,7 @@ use crate::check;
 use crate::need::Need;
 use crate::patience::Patience;
 use crate::rights::Rights;
-use crate::table::{Source, Table, Value};
+use crate::table::{Never, Table};
 
 pub mod address;
 pub mod process;
@@ -83,7 +84,7 @@ impl Config {
         let read: Read = table.kind(&KINDS)?;
         let kind = read(table)?;
         if let Kind::Process(process) = &kind
-            && process.kill_after >= stop_timeout
+            && process.kill_after.is_some_and(|time| time >= stop_timeout)
         {
             table.complain("kill_after", "must be shorter than stop_timeout, which includes it");
         }
@@ -141,15 +142,24 @@ impl Config {
         }
     }
 
-    /// The resource that this configuration speaks of, on the box `me`. Nothing is started.
+    /// What a box should have to run it, and can do without.
+    pub fn wishes(&self) -> Vec<Need> {
+        match &self.kind {
+            Kind::Address(_) => Vec::new(),
+            Kind::Process(config) => config.wishes(),
+        }
+    }
+
+    /// The resource that this configuration speaks of, on the box `me`. Nothing is started. What is noted for the next life
+    /// is in the folder `notes` ([`crate::lease::notes`]).
     ///
     /// # Errors
     ///
     /// When this box cannot have it at all: better known when the supervisor starts than at the first takeover.
-    pub fn open(&self, me: BoxId) -> io::Result<Box<dyn Resource>> {
+    pub fn open(&self, me: BoxId, notes: &Path) -> io::Result<Box<dyn Resource>> {
         Ok(match &self.kind {
             Kind::Address(config) => Box::new(config.open(me)),
-            Kind::Process(config) => Box::new(config.open(&self.name)),
+            Kind::Process(config) => Box::new(config.open(&self.name, notes)),
         })
     }
 }
@@ -160,7 +170,7 @@ fn read_policy(table: &mut Table<'_>) -> Policy {
     if threshold == 0 {
         table.complain("threshold", "is 0: say how many failures are too many, 1 for the first");
     }
-    let Forget(forget_after) = table.or("forget_after", Forget(Some(FORGET_AFTER)));
+    let Never(forget_after) = table.or("forget_after", Never(Some(FORGET_AFTER)));
     Policy { on_failure, threshold, forget_after }
 }
 
@@ -170,22 +180,6 @@ impl Kind {
         match self {
             Self::Address(config) => config.address().to_string(),
             Self::Process(config) => config.program().to_owned(),
-        }
-    }
-}
-
-/// `"90s"`, or `"never"`.
-struct Forget(Option<Duration>);
-
-impl Value for Forget {
-    const EXAMPLE: &'static str = "a time such as \"90s\", or \"never\"";
-
-    fn read(value: &toml::de::DeValue<'_>, source: &Source<'_>) -> Result<Self, String> {
-        match value.as_str() {
-            Some("never") => Ok(Self(None)),
-            _ => Duration::read(value, source)
-                .map(|time| Self(Some(time)))
-                .map_err(|reason| format!("{reason}, or \"never\"")),
         }
     }
 }
@@ -274,6 +268,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(90);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::Source;
 
     #[test]
     fn a_resource_is_called_after_what_it_is() {
@@ -310,6 +305,8 @@ mod tests {
             (&process("kill_after = \"15s\""), "shorter than stop_timeout"),
             (&process("environment = { \"A=B\" = \"c\" }"), "no name"),
             (&process("where = \"here\""), "active, both, standby"),
+            (&process("kill_after = \"nevr\""), "never"),
+            (&process("stop_exit = [256]"), "between 0 and 255"),
             (&process("threshold = 0"), "1 for the first"),
             (&process("forget_after = \"always\""), "never"),
             (&process("comand = 1"), "did you mean command?"),

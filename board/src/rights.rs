@@ -50,13 +50,18 @@ impl Rights {
     pub const REAL_TIME: Self = Self::to_use(CapabilitySet::SYS_NICE);
     /// To start programs, with all the rights that init gave, and to signal them whoever they have become.
     pub const PROGRAMS: Self = Self { uses: CapabilitySet::KILL, starts: true };
-    /// The same, and to find those of an earlier life, and to see that they are ready, whoever they have become.
+    /// The same, and to find those of an earlier life, to see that they are ready, and to give them their output, whoever
+    /// they have become.
     pub const SERVICES: Self = Self {
         uses: CapabilitySet::KILL
             .union(CapabilitySet::SYS_PTRACE)
-            .union(CapabilitySet::DAC_READ_SEARCH),
+            .union(CapabilitySet::DAC_READ_SEARCH)
+            .union(CapabilitySet::CHOWN),
         starts: true,
     };
+    /// To mount the cgroups, and to make one below the root, which nobody may write.
+    pub const CGROUPS: Self =
+        Self::to_use(CapabilitySet::SYS_ADMIN.union(CapabilitySet::DAC_OVERRIDE));
 
     const fn to_use(set: CapabilitySet) -> Self {
         Self { uses: set, starts: false }
@@ -65,6 +70,21 @@ impl Rights {
     /// Makes the calling thread do with these from now on. Another call may widen that again.
     pub fn narrow(self) {
         self.set(|has| has.permitted);
+    }
+
+    /// Does `work` with these too, as far as the calling thread may take them, and gives them back.
+    pub fn lend<T>(self, work: impl FnOnce() -> T) -> T {
+        let before = capabilities(None).ok().filter(|_| geteuid().is_root());
+        if let Some(has) = before {
+            let effective = has.effective.union(self.of(&has));
+            // Without them the work fails, and says so.
+            let _ = set_capabilities(None, CapabilitySets { effective, ..has });
+        }
+        let done = work();
+        if let Some(has) = before {
+            let _ = set_capabilities(None, has);
+        }
+        done
     }
 
     /// Drops all others from the calling thread, for good; but where nobody can gain rights any more, by executing a

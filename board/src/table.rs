@@ -322,6 +322,23 @@ impl Value for Duration {
     }
 }
 
+/// A time, or `"never"`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Never(pub Option<Duration>);
+
+impl Value for Never {
+    const EXAMPLE: &'static str = "a time such as \"90s\", or \"never\"";
+
+    fn read(value: &DeValue<'_>, source: &Source<'_>) -> Result<Self, String> {
+        match value.as_str() {
+            Some("never") => Ok(Self(None)),
+            _ => Duration::read(value, source)
+                .map(|time| Self(Some(time)))
+                .map_err(|reason| format!("{reason}, or \"never\"")),
+        }
+    }
+}
+
 impl Value for PathBuf {
     const EXAMPLE: &'static str = "a full path, such as \"/etc/twobox.key\"";
 

@@ -88,7 +88,8 @@ fn a_start_that_never_becomes_ready_leaves_nothing() {
         "ready = { command = [\"/bin/false\"] }".to_owned(),
         "ready = { command = [\"/bin/sleep\", \"600\"] }".to_owned(),
     ] {
-        let mut process = room.process("trap '' TERM; sleep 601 & echo $$ > pid; wait", &ready);
+        let words = format!("{ready}\nkill_after = \"100ms\"");
+        let mut process = room.process("trap '' TERM; sleep 601 & echo $$ > pid; wait", &words);
         let error = process.start(&Patience::new(Duration::from_millis(300))).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
         assert!(process.alarm().is_none() && process.monitor().is_err());
@@ -255,7 +256,7 @@ fn grandchildren_are_gone_where_proc_shows_other_processes() {
 
 /// The same test once more, in a PID namespace whose /proc is not its own.
 fn without_proc() {
-    assert_eq!(census::take(), []);
+    assert!(census::take().is_err());
     let room = Room::new();
     let script =
         "(trap '' TERM; while :; do echo >> beats; sleep 0.01; done) & echo $$ > pid; wait";
@@ -277,7 +278,8 @@ fn what_a_killed_supervisor_left_is_stopped_and_what_a_living_one_has_is_not() {
     let (room, other) = another_supervisor(test, script, "", &["worker", "stray", "pid"]);
     let [worker, stray] = ["worker", "stray"].map(|file| room.read(file).trim().parse().unwrap());
 
-    room.resource("command = [\"/bin/true\"]").stop(&seconds(10)).unwrap();
+    let error = room.resource("command = [\"/bin/true\"]").stop(&seconds(10)).unwrap_err();
+    assert!(error.to_string().contains("runs it"), "{error}");
     assert!(alive(worker) && alive(stray), "those are another supervisor's");
     drop(other);
     assert!(alive(worker) && alive(stray), "what is to be found must be there");
@@ -295,7 +297,7 @@ fn a_service_that_talks_all_the_time_is_adopted_from_a_killed_supervisor() {
     let (room, other) = another_supervisor(test, script, "", &["pid", "said"]);
     let pid = room.group();
     let mut process = room.process(script, "");
-    assert!(!process.adopt().unwrap(), "one whose supervisor lives is not adopted");
+    assert!(process.adopt().is_err(), "one whose supervisor lives is not adopted");
     drop(other);
     let said = room.read("said");
     until(|| room.read("said") != said, "a word while nobody listens");
@@ -324,7 +326,8 @@ fn the_death_of_an_adopted_service_is_seen_and_its_group_is_cleared() {
     room.kill(Signal::KILL);
     assert!(rings(process.alarm(), Duration::from_secs(60)));
     let error = process.monitor().unwrap_err().to_string();
-    assert!(error.contains("nobody knows how"), "{error}");
+    // How, only its parent learns, which may be this process if orphans come to it.
+    assert!(error.contains("nobody knows how") || error.contains("SIGKILL"), "{error}");
     process.start(&seconds(10)).unwrap();
     assert_eq!(members(first), [] as [String; 0]);
     process.stop(&seconds(10)).unwrap();
@@ -553,7 +556,7 @@ impl Room {
         table.finish();
         let complaints = source.into_complaints();
         assert!(complaints.is_empty(), "{complaints:?}");
-        config.unwrap().open(BoxId::First).unwrap()
+        config.unwrap().open(BoxId::First, &self.path("notes")).unwrap()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -600,7 +603,7 @@ impl Drop for Killed {
 }
 
 fn members(group: i32) -> Vec<String> {
-    let census = census::take().into_iter();
+    let census = census::take().unwrap().into_iter();
     census
         .filter(|entry| entry.group == group && entry.alive())
         .map(|entry| entry.to_string())

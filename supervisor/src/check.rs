@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use board::need::Need;
 use board::table::Complaint;
-use board::{fence, link};
+use board::{fence, link, resource};
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::frame::LINE_MAX;
 use firmware_agnostic::identity::BoxId;
@@ -181,7 +181,8 @@ fn write_report(text: &mut String, path: &Path, config: &Config, here: bool) -> 
     }
     let of_this_box = config.watchdog.device.as_ref().filter(|_| here);
     let risk = of_this_box.and_then(board::watchdog::device::Config::risk);
-    for warning in warnings(config).into_iter().chain(risk) {
+    let wishes = if here { wishes(config) } else { Vec::new() };
+    for warning in warnings(config).into_iter().chain(risk).chain(wishes) {
         writeln!(text, "warning: {warning}")?;
     }
     Ok(())
@@ -207,6 +208,13 @@ fn write_restart(text: &mut String, config: &Config) -> fmt::Result {
         text,
         "  services of a supervisor that died run on for {time:?}, and are stopped then unless another came"
     )
+}
+
+/// What this machine does not have and the resources can do without, but are the better for.
+pub fn wishes(config: &Config) -> Vec<String> {
+    let named = |it: &resource::Config| named(&it.name, it.wishes()).collect::<Vec<_>>();
+    let missing = config.resources.iter().flat_map(named);
+    missing.map(|(name, reason)| format!("{name}: {reason}")).collect()
 }
 
 /// What is right, and yet a risk that the integrator should have weighed.

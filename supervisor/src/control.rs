@@ -15,6 +15,7 @@ use std::time::Duration;
 use std::{fs, str};
 
 use board::caller::Caller;
+use board::patience::Patience;
 use board::reserve::Reserve;
 use firmware_agnostic::news::Time;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -154,14 +155,17 @@ impl Place {
         name.push(".lock");
         let lock =
             File::options().write(true).create(true).truncate(false).mode(0o600).open(name)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                return Err(io::Error::other(
-                    "another supervisor has it: this box runs already, see twobox status",
-                ));
+        // One that was killed just now has it until the kernel has cleared it away.
+        let patience = Patience::new(DYING);
+        while let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            if error != Errno::WOULDBLOCK {
+                return Err(error.into());
             }
-            Err(error) => return Err(error.into()),
+            patience.sleep(PAUSE).map_err(|_| {
+                io::Error::other(
+                    "another supervisor has it: this box runs already, see twobox status",
+                )
+            })?;
         }
         match fs::symlink_metadata(path) {
             Err(_) => {}
@@ -280,6 +284,9 @@ const ALONE_MAX: Duration = Duration::from_secs(60);
 const HANG_UP_LOOK: Duration = Duration::from_secs(1);
 /// The longest request names a box.
 const LINE_MAX: usize = 256;
+/// A process that was killed is gone within that, also on a busy machine.
+const DYING: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {

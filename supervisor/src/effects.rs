@@ -44,7 +44,7 @@ use crate::senses::Watch;
 use crate::status::{Files, Status};
 use crate::upgrade::Itself;
 
-pub(crate) use group::{Group, State, States, Waiting};
+pub(crate) use group::{Group, Member, State, States, Waiting};
 pub(crate) use guarded::Guarded;
 pub(crate) use gun::{Devices, Gun};
 pub(crate) use keeper::Keeper;

@@ -8,11 +8,11 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use board::lease::Lease;
+use board::lease::{self, Lease};
 use board::patience::Patience;
 use board::resource;
 use board::rights::Rights;
@@ -97,7 +97,7 @@ pub(crate) fn run() -> io::Result<()> {
         "the supervisor has died, and no other came within {:?}: stopping its services, and removing its addresses",
         config.restart_time
     );
-    while let Err(error) = stop(&all) {
+    while let Err(error) = stop(&all, &lease::notes(&brief.lease)) {
         log::error!("the guard cannot clear this box: {error}: it is reset");
         logging::flush();
         let Err(error) = board::power::reset();
@@ -111,10 +111,10 @@ pub(crate) fn run() -> io::Result<()> {
 }
 
 /// Stops every resource of `all` in reverse order, whoever started it; first what is no resource any more.
-fn stop(all: &[Config]) -> io::Result<()> {
+fn stop(all: &[Config], notes: &Path) -> io::Result<()> {
     let stop = |(config, resource): (&Config, &resource::Config)| {
         let me = config.settings.me;
-        let stopped = resource.open(me)?.stop(&Patience::new(resource.stop_timeout));
+        let stopped = resource.open(me, notes)?.stop(&Patience::new(resource.stop_timeout));
         stopped.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", resource.name)))
     };
     // All of them are tried, whatever became of the others.

@@ -1,10 +1,22 @@
-//! What may run on this box? What the configurations say that whoever answers for it has noted.
+//! Reads back the configurations noted beside the lease: everything that may still be running here.
 
 use std::io;
+use std::path::PathBuf;
 
-use board::lease::Lease;
+use board::beside::beside;
+use board::lease::{self, Lease};
 
 use crate::config::{Config, Identity};
+
+/// Where the lease of this box is.
+pub(crate) fn lease(config: &Config) -> PathBuf {
+    beside(&config.control.socket, ".lease")
+}
+
+/// The folder in which each service that runs is noted.
+pub(crate) fn notes(config: &Config) -> PathBuf {
+    lease::notes(&lease(config))
+}
 
 /// The configurations of the box called `name` by which something may run here; the newest is the last.
 ///

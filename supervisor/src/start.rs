@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use async_signal::{Signal, Signals};
 use board::alarm::Alarm;
-use board::beside::beside;
 use board::clock::Clock;
 use board::fence::Guid;
 use board::journal::Store;
@@ -27,11 +26,12 @@ use smol::channel::{Sender, bounded};
 use smol::stream::StreamExt;
 
 use crate::black_box::BlackBox;
+use crate::check::wishes;
 use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::control::Socket;
 use crate::effects::{
-    Effects, Group, Guarded, Gun, Keeper, Ordered, Overdue, Paper, Waiting, gates,
+    Effects, Group, Guarded, Gun, Keeper, Member, Ordered, Overdue, Paper, Waiting, gates,
 };
 use crate::guard::Brief;
 use crate::history::History;
@@ -46,7 +46,7 @@ use crate::reload::reload_on;
 use crate::run::{Input, run};
 use crate::senses::{Watch, ask_how_it_ended};
 use crate::upgrade::Itself;
-use crate::{logging, metrics, trial_file};
+use crate::{left, logging, metrics, trial_file};
 
 /// Runs the supervisor that `config` describes until it has left. `before` is what stands before the words of its
 /// command line.
@@ -57,6 +57,8 @@ use crate::{logging, metrics, trial_file};
 pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()> {
     config.settings.system = Guid::of_this_box().map(Guid::fingerprint).unwrap_or_default();
     let keys = config.keys()?;
+    // Before any right is dropped.
+    let wishes = wishes(&config);
     expect_files()?;
     let executor = Rc::new(LocalExecutor::new());
     // Before the first thread. The reactor's own begins here, and not in the middle of a takeover.
@@ -76,10 +78,14 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     logging::start(config.log.to, config.log.level, hooks.clone())?;
     trial_file::tell_left(&config.path);
     realtime.missing.iter().for_each(|missing| log::info!("{missing}"));
+    for wish in wishes {
+        log::warn!("{wish}");
+    }
     let (store, journal) = Store::open(&config.journal);
-    let lease = beside(&config.control.socket, ".lease");
+    let lease = left::lease(&config);
     let (waiting, leftovers) = Waiting::open(&lease, &config)?;
-    let group = Group::open(&config.resources, leftovers, me, waiting, inputs.clone())?;
+    let members = Member::open_all(&config.resources, me, &left::notes(&config))?;
+    let group = Group::open(members, leftovers, waiting, inputs.clone())?;
     let paper = Paper::open(store, inputs.clone())?;
     let gun = Gun::open(config.fence_of(me.other()), inputs.clone())?;
     let pair = config.pair_id();

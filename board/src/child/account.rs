@@ -43,6 +43,11 @@ impl Account {
         self.uid
     }
 
+    /// The number of the user's own group.
+    pub const fn gid(&self) -> Gid {
+        self.gid
+    }
+
     /// Makes the calling thread this account. Allocates nothing, so that it may run between fork and exec.
     pub(super) fn become_it(&self) -> rustix::io::Result<()> {
         rustix::thread::set_thread_groups(&self.groups)?;

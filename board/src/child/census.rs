@@ -1,13 +1,15 @@
-//! Which processes are on this box? One line of `/proc/PID/stat` each (`proc_pid_stat(5)`).
+//! The processes of this box, as `/proc` shows them: one line of `/proc/PID/stat` each (`proc_pid_stat(5)`).
 //!
 //! Only `stat` is read for all of them: it takes no lock of the process, so that one that hangs in the kernel does not
-//! hang us.
+//! hang us. A process that is hidden from us (`hidepid` of `proc(5)`) is an error, and never one that is not there.
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::Path;
 
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 /// One process, as it was when it was looked at.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -30,9 +32,43 @@ pub struct Entry {
 
 impl Entry {
     /// The process of this number, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When there is one, and it cannot be looked into.
+    pub fn read(pid: i32) -> io::Result<Option<Self>> {
+        let hidden = match fs::read(format!("/proc/{pid}/stat")) {
+            Ok(stat) => {
+                let entry = Self::parse(&String::from_utf8_lossy(&stat));
+                return entry.map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into());
+            }
+            // It has died meanwhile.
+            Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {
+                return Ok(None);
+            }
+            Err(error) => error,
+        };
+        // The number itself says whether it is in use, whatever is mounted, and however.
+        let pidfd = Pid::from_raw(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        match pidfd {
+            None | Some(Err(Errno::SRCH)) => Ok(None),
+            Some(_) => Err(io::Error::new(
+                hidden.kind(),
+                format!(
+                    "process {pid} cannot be looked into ({hidden}): give CAP_SYS_PTRACE, or mount /proc without hidepid"
+                ),
+            )),
+        }
+    }
+
+    /// The process of this number, if there is one that can be looked into.
     pub fn of(pid: i32) -> Option<Self> {
-        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        Self::parse(&String::from_utf8_lossy(&stat))
+        Self::read(pid).ok().flatten()
+    }
+
+    /// What tells it from every other.
+    pub const fn id(&self) -> Id {
+        Id { pid: self.pid, started: self.started }
     }
 
     /// Whether it can still do something.
@@ -42,8 +78,8 @@ impl Entry {
 
     /// Signals exactly this process, and nobody who was given its number since.
     pub fn signal(&self, signal: Signal) {
-        let pidfd = Pid::from_raw(self.pid)
-            .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+        let pidfd =
+            Pid::from_raw(self.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         if let Some(pidfd) = pidfd
             && Self::of(self.pid).is_some_and(|now| now.started == self.started)
         {
@@ -53,7 +89,7 @@ impl Entry {
     }
 
     /// Reads `PID (NAME) STATE PPID PGRP ...`; the name may hold blanks and brackets, the rest does not.
-    fn parse(stat: &str) -> Option<Self> {
+    pub(crate) fn parse(stat: &str) -> Option<Self> {
         let (pid, rest) = stat.split_once(" (")?;
         let (name, rest) = rest.rsplit_once(") ")?;
         let mut words = rest.split_ascii_whitespace();
@@ -76,19 +112,87 @@ impl fmt::Display for Entry {
     }
 }
 
-/// All processes that can be seen; none where `/proc` is not mounted, or shows another PID namespace
-/// (`pid_namespaces(7)`), whose numbers mean nothing here.
-pub fn take() -> Vec<Entry> {
-    let me = std::process::id().to_string();
-    if fs::read_link("/proc/self").is_ok_and(|shown| shown != Path::new(&me)) {
-        return Vec::new();
+/// What names one process for as long as the box is up: a number is given again, but not with the same start.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Id {
+    /// Its number.
+    pub pid: i32,
+    /// When it was started, in ticks since boot.
+    pub started: u64,
+}
+
+/// All processes that can be seen.
+///
+/// # Errors
+///
+/// When `/proc` cannot tell: see [`usable`].
+pub fn take() -> io::Result<Vec<Entry>> {
+    usable()?;
+    let numbers = fs::read_dir("/proc")?.flatten();
+    let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    Ok(numbers.filter_map(Entry::of).collect())
+}
+
+/// Whether `/proc` tells of the processes that this one can see.
+///
+/// # Errors
+///
+/// When it is not mounted, or shows another PID namespace (`pid_namespaces(7)`), whose numbers mean nothing here.
+pub fn usable() -> io::Result<()> {
+    let shown = fs::read_link("/proc/self").ok();
+    if shown.is_some_and(|shown| shown == Path::new(&std::process::id().to_string())) {
+        return Ok(());
     }
-    let Ok(directory) = fs::read_dir("/proc") else { return Vec::new() };
-    directory
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(Entry::of)
-        .collect()
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "/proc is not mounted, or is that of another PID namespace: mount it",
+    ))
+}
+
+/// The children of each process.
+pub(crate) struct Children {
+    /// All processes, where the kernel keeps no lists of children (`CONFIG_PROC_CHILDREN`).
+    census: Option<Vec<Entry>>,
+}
+
+impl Children {
+    /// What is known of them now.
+    ///
+    /// # Errors
+    ///
+    /// When `/proc` cannot tell.
+    pub(crate) fn look() -> io::Result<Self> {
+        usable()?;
+        let lists = Path::new("/proc/thread-self/children").exists();
+        Ok(Self { census: if lists { None } else { Some(take()?) } })
+    }
+
+    /// The numbers of the children of `pid`, dead ones too; none if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// When it is there, and its list cannot be read.
+    pub(crate) fn of(&self, pid: i32) -> io::Result<Vec<i32>> {
+        if let Some(census) = &self.census {
+            return Ok(census.iter().filter(|it| it.parent == pid).map(|it| it.pid).collect());
+        }
+        let threads = match fs::read_dir(format!("/proc/{pid}/task")) {
+            Ok(threads) => threads,
+            // It is dead, or hidden.
+            Err(error) => {
+                return Entry::read(pid)?.map_or(Ok(Vec::new()), |_| Err(error));
+            }
+        };
+        // A thread that has ended meanwhile has left its children to another.
+        let lists = threads
+            .flatten()
+            .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+        Ok(lists
+            .flat_map(|list| {
+                list.split_whitespace().filter_map(|it| it.parse().ok()).collect::<Vec<_>>()
+            })
+            .collect())
+    }
 }
 
 #[cfg(test)]
@@ -107,7 +211,22 @@ mod tests {
     #[test]
     fn a_process_finds_itself() {
         let me = std::process::id().cast_signed();
-        assert!(take().iter().any(|entry| entry.pid == me && entry.alive()));
+        assert!(take().unwrap().iter().any(|entry| entry.pid == me && entry.alive()));
         assert_eq!(Entry::of(me).unwrap().pid, me);
+    }
+
+    #[test]
+    fn children_are_found_by_their_lists_and_without_them() {
+        let mut child = std::process::Command::new("/bin/sleep").arg("600").spawn().unwrap();
+        let (me, its) = (std::process::id().cast_signed(), child.id().cast_signed());
+        for census in [None, Some(take().unwrap())] {
+            let children = Children { census };
+            assert!(children.of(me).unwrap().contains(&its));
+            assert_eq!(children.of(its).unwrap(), [0; 0]);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(Entry::read(its).unwrap(), None);
+        assert_eq!(Children::look().unwrap().of(its).unwrap(), [0; 0]);
     }
 }

@@ -1,82 +1,112 @@
-//! Where does a child's output go? Line by line to the log, under the child's name.
+//! What a child writes, line by line to the log, under the child's name.
 //!
 //! A thread reads it for as long as anybody can write it, so a child never waits for us; what comes faster than
 //! `LINES_MAX` a second is counted instead of logged, so a flood does not drown the log.
 //!
 //! When the supervisor dies, nobody reads. That must not kill the child (`SIGPIPE`), so the end that it gets can be read
 //! as well (`fifo(7)`), and while it has that the pipe is not broken. Meanwhile the pipe takes what the child says; the next
-//! life of the supervisor opens it again through the child ([`Output::read_on`]).
+//! life of the supervisor opens it again through the child ([`reopen`]).
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::mem;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use super::{NO_MORE, census};
+use super::NO_MORE;
+use super::account::Account;
 use crate::patience::Patience;
 use crate::rights::Rights;
 
-/// A pipe whose other end is the log.
+/// A pipe whose other end is to be read.
 pub struct Output {
     /// What the child writes to.
     pub writer: OwnedFd,
     /// What the kernel calls the pipe.
     pub inode: u64,
+    /// What is to be [`read`].
+    pub reader: File,
 }
 
 impl Output {
-    /// A new pipe to the log.
+    /// A new pipe for a child that runs as `account`, so that it may open `/dev/stdout` (`proc_pid_fd(5)`: that opens the
+    /// pipe once more, and asks who owns it).
     ///
     /// # Errors
     ///
-    /// When the kernel has no descriptor or thread left.
-    pub fn new(name: &str) -> io::Result<Self> {
+    /// When the kernel has no descriptor left.
+    pub fn new(account: Option<&Account>, name: &str) -> io::Result<Self> {
         let (reader, writer) = io::pipe()?;
         // Its usual size will do as well.
         let _ = rustix::pipe::fcntl_setpipe_size(&writer, SIZE);
         let again = format!("/proc/self/fd/{}", writer.as_raw_fd());
         let writer = match File::options().read(true).write(true).open(again) {
             Ok(both) => both.into(),
-            // Without /proc nothing of an earlier life is found either.
+            // Without /proc the next life cannot open it again either.
             Err(_) => writer.into(),
         };
-        let inode = rustix::fs::fstat(&writer)?.st_ino;
-        spawn(OwnedFd::from(reader).into(), name)?;
-        Ok(Self { writer, inode })
-    }
-
-    /// Reads on in the pipe `inode` that a process of `group` has.
-    ///
-    /// # Errors
-    ///
-    /// When none of them has it, or it cannot be opened.
-    pub fn read_on(inode: u64, group: i32, name: &str) -> io::Result<()> {
-        let members = census::take().into_iter().filter(|entry| entry.group == group);
-        let folders = members.map(|entry| format!("/proc/{}/fd", entry.pid));
-        let mut open = folders.filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
-        let pipe = PathBuf::from(format!("pipe:[{inode}]"));
-        let there = open
-            .find(|entry| fs::read_link(entry.path()).is_ok_and(|link| link == pipe))
-            .ok_or(io::ErrorKind::NotFound)?;
-        let reader = File::open(there.path())?;
-        if rustix::fs::fstat(&reader)?.st_ino != inode {
-            return Err(io::ErrorKind::NotFound.into());
+        if let Some(account) = account
+            && let Err(error) =
+                rustix::fs::fchown(&writer, Some(account.uid()), Some(account.gid()))
+        {
+            log::warn!("{name} cannot open /dev/stdout and /dev/stderr ({error}): give CAP_CHOWN");
         }
-        spawn(reader, name)
+        let inode = rustix::fs::fstat(&writer)?.st_ino;
+        Ok(Self { writer, inode, reader: OwnedFd::from(reader).into() })
     }
 }
 
-fn spawn(reader: File, name: &str) -> io::Result<()> {
+/// The reading end of the pipe `inode`, by way of one of `processes`, which has it open.
+///
+/// # Errors
+///
+/// When none of them has it, or it cannot be opened.
+pub fn reopen(inode: u64, processes: &[i32]) -> io::Result<File> {
+    let folders = processes.iter().map(|pid| format!("/proc/{pid}/fd"));
+    let mut open = folders.filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+    let pipe = PathBuf::from(format!("pipe:[{inode}]"));
+    let there = open
+        .find(|entry| fs::read_link(entry.path()).is_ok_and(|link| link == pipe))
+        .ok_or(io::ErrorKind::NotFound)?;
+    let reader = File::open(there.path())?;
+    if rustix::fs::fstat(&reader)?.st_ino != inode {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok(reader)
+}
+
+/// Something else that is heard on the thread of an output.
+pub trait Ear: AsFd + Send {
+    /// Takes in what is there.
+    fn hear(&mut self) -> Hearing;
+}
+
+/// How an [`Ear`] goes on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Hearing {
+    /// It waits for more.
+    More,
+    /// It wants rest for a while.
+    Pause(Duration),
+    /// There is nothing to be heard any more.
+    End,
+}
+
+/// Reads `output` to the log of `name`, and has `ear` hear, on a thread of their own, until both have come to their end.
+///
+/// # Errors
+///
+/// When the kernel has no thread left.
+pub fn read(output: Option<File>, ear: Option<Box<dyn Ear>>, name: &str) -> io::Result<()> {
     let name = name.to_owned();
     thread::Builder::new()
         .name(format!("log {name}"))
         .stack_size(STACK)
         .spawn(move || {
             Rights::NONE.keep_only();
-            copy(reader, &name);
+            attend(output, ear, &name);
         })
         .map(drop)
         .map_err(|error| {
@@ -84,25 +114,64 @@ fn spawn(reader: File, name: &str) -> io::Result<()> {
         })
 }
 
-fn copy(mut reader: File, name: &str) {
-    let mut lines = Lines::default();
-    let mut second = Second::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let read = match reader.read(&mut buffer) {
-            Ok(0) => break,
+fn attend(mut output: Option<File>, mut ear: Option<Box<dyn Ear>>, name: &str) {
+    let mut copy = Copy::new();
+    let mut rest = Patience::new(Duration::ZERO);
+    while output.is_some() || ear.is_some() {
+        let rests = !rest.left().is_zero();
+        // The ear first: it takes its rest by itself, and an output may come without end.
+        let listens = ear.as_deref().filter(|_| !rests);
+        let heard = listens.is_some();
+        let open: Vec<_> =
+            listens.map(AsFd::as_fd).into_iter().chain(output.iter().map(AsFd::as_fd)).collect();
+        let ready = Patience::new(if rests { rest.left() } else { LONG }).readable(&open);
+        // Or else its rest is over.
+        let Ok(place) = ready else { continue };
+        if heard && place == 0 {
+            match ear.as_deref_mut().map(Ear::hear) {
+                Some(Hearing::Pause(time)) => rest = Patience::new(time),
+                Some(Hearing::End) => ear = None,
+                Some(Hearing::More) | None => {}
+            }
+        } else if output.as_mut().is_some_and(|pipe| copy.read(pipe, name)) {
+            copy.end(name);
+            output = None;
+        }
+    }
+}
+
+/// What has come of an output so far.
+struct Copy {
+    lines: Lines,
+    second: Second,
+}
+
+impl Copy {
+    fn new() -> Self {
+        Self { lines: Lines::default(), second: Second::new() }
+    }
+
+    /// Reads on, and tells whether it has come to its end.
+    fn read(&mut self, pipe: &mut File, name: &str) -> bool {
+        let mut buffer = [0; 4096];
+        let read = match pipe.read(&mut buffer) {
+            Ok(0) => return true,
             Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => break,
+            Err(error) => return error.kind() != io::ErrorKind::Interrupted,
         };
+        let (lines, second) = (&mut self.lines, &mut self.second);
         lines.feed(buffer.get(..read).unwrap_or_default(), |line| {
             if second.has_room(name) {
                 log::info!(target: name, "{line}");
             }
         });
+        false
     }
-    lines.finish(|line| log::info!(target: name, "{line}"));
-    second.tell(name);
+
+    fn end(&mut self, name: &str) {
+        self.lines.finish(|line| log::info!(target: name, "{line}"));
+        self.second.tell(name);
+    }
 }
 
 /// Bytes on their way to become lines.
@@ -179,7 +248,10 @@ const LINES_MAX: u32 = 200;
 /// What a talkative service says while the supervisor is away: four times what a pipe holds anyway.
 const SIZE: usize = 256 * 1024;
 
-/// The thread has one buffer and formats one line. The supervisor locks its memory, so a stack is paid in full.
+/// Nothing is due by itself.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// The thread has a few buffers and formats one line. The supervisor locks its memory, so a stack is paid in full.
 const STACK: usize = 128 * 1024;
 
 #[cfg(test)]

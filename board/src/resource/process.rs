@@ -1,38 +1,44 @@
 //! A service of the appliance: a program in the foreground, started, watched and stopped as a direct child.
 //!
-//! It is ready when it says so ([`Ready`]), dead in the moment it dies ([`Process::alarm`]), and gone when its whole
-//! process group is gone. Whether it is started again is not decided here.
+//! It is ready when it says so ([`Ready`]), dead in the moment it dies ([`Process::alarm`]), and gone when all that it has
+//! started is gone. Whether it is started again is not decided here.
 //!
-//! It lives on when the supervisor dies, and the next life watches it on if it is still to be run the same way
-//! ([`Process::adopt`]). It is found by a mark in the environment (`process/remains.rs`).
+//! What belongs to it is known by what a user cannot forge and the service cannot wipe ([`members`]), and noted beside the
+//! lease ([`note`]): it lives on when the supervisor dies, and the next life watches it on if it is still to be run the same
+//! way ([`Process::adopt`]). What cannot be looked into is unknown, and unknown is an error, never *stopped*.
+//!
+//! How it ends when it is told to is its own word about its stop ([`Process::answered`]).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Resource as Limited;
-use rustix::process::Signal;
+use rustix::process::{Signal, geteuid};
 
 use super::Resource;
 use crate::child::account::Account;
 use crate::child::output::Output;
 use crate::child::own::Own;
 use crate::child::privileges::Privileges;
-use crate::child::{Child, Program, signals};
-use crate::need::Need;
-use crate::patience::Patience;
-use crate::table::{Map, Table};
+use crate::child::{End, Program, signals};
+use crate::need::{Need, Right};
+use crate::patience::{Cord, Patience};
+use crate::table::{Map, Never, Table};
 
 mod mark;
+mod members;
+mod note;
 mod notify;
 mod ready;
-mod remains;
+mod service;
 mod words;
 
 use mark::Mark;
+use members::Owner;
 pub use ready::Ready;
+use service::Service;
 use words::{Amount, Mask};
 
 /// `kind = "process"`
@@ -48,8 +54,10 @@ pub struct Config {
     umask: Option<u32>,
     privileges: Privileges,
     stop_signal: Signal,
-    /// How long it may take to end by `stop_signal`.
-    pub kill_after: Duration,
+    /// With what else than 0 it ends when all is well.
+    stop_exit: Vec<u8>,
+    /// How long it may take to end by `stop_signal`; as long as the stop may take, if it is never to be killed.
+    pub kill_after: Option<Duration>,
 }
 
 impl Config {
@@ -65,7 +73,8 @@ impl Config {
         let umask = table.take("umask").map(|Mask(mask)| mask);
         let privileges = Privileges::read_all(table);
         let stop_signal = table.choose("stop_signal", &signals::NAMES).unwrap_or(Signal::TERM);
-        let kill_after = table.or("kill_after", Duration::from_secs(5));
+        let stop_exit = table.or("stop_exit", Vec::new());
+        let Never(kill_after) = table.or("kill_after", Never(Some(KILL_AFTER)));
         Some(Self {
             command: command?,
             ready,
@@ -77,6 +86,7 @@ impl Config {
             umask,
             privileges,
             stop_signal,
+            stop_exit,
             kill_after,
         })
     }
@@ -87,24 +97,42 @@ impl Config {
         path.rsplit('/').next().unwrap_or(path)
     }
 
-    /// What must be there: the program, the account, and the folder that it runs in.
+    /// What must be there: the program, the account, the folder that it runs in, and the rights to make it what it is.
     pub fn needs(&self) -> Vec<Need> {
         let mut needs = self.command.needs();
-        if self.user.is_some() || self.groups.is_some() {
+        if self.changes_account() {
             needs.push(Need::Account(self.user.clone(), self.groups.clone()));
+            needs.extend([Right::Users, Right::Signals].map(Need::Right));
+        }
+        if self.privileges.numbers().1.is_some() {
+            needs.push(Need::Right(Right::Bounds));
         }
         needs.extend(self.directory.clone().map(Need::Folder));
         needs
     }
 
-    /// The process called `name`; nothing is started.
-    pub fn open(&self, name: &str) -> Process {
+    /// What it can do without, and is better for.
+    pub fn wishes(&self) -> Vec<Need> {
+        let rights: &[_] =
+            if self.changes_account() { &[Right::Looks, Right::Outputs] } else { &[] };
+        rights.iter().copied().map(Need::Right).collect()
+    }
+
+    const fn changes_account(&self) -> bool {
+        self.user.is_some() || self.groups.is_some()
+    }
+
+    /// The process called `name`, which is noted in the folder `notes`; nothing is started.
+    pub fn open(&self, name: &str, notes: &Path) -> Process {
         Process {
             config: self.clone(),
             name: name.to_owned(),
-            child: None,
-            swept: false,
+            note: note::path(notes, name),
+            service: None,
+            recalled: false,
+            watched: false,
             told: false,
+            looks: 0,
         }
     }
 }
@@ -141,102 +169,190 @@ fn read_limits(table: &mut Table<'_>) -> Vec<(Limited, Option<u64>)> {
 pub struct Process {
     config: Config,
     name: String,
-    child: Option<Child>,
-    /// Whether the remains of an earlier life of the supervisor were looked for.
-    swept: bool,
+    /// Where it is noted.
+    note: PathBuf,
+    /// What was started, in this life or an earlier one, until nothing of it is left.
+    service: Option<Service>,
+    /// Whether it was asked what an earlier life has left.
+    recalled: bool,
+    /// Whether it was started or adopted in this life.
+    watched: bool,
     /// Whether `monitor` has told that the child is dead.
     told: bool,
+    /// How often it was looked at since the start.
+    looks: u32,
 }
 
 impl Resource for Process {
     fn start(&mut self, patience: &Patience) -> io::Result<()> {
-        if self.child.as_ref().is_some_and(|child| child.end().is_none()) {
+        if self.watched && self.service.as_ref().is_some_and(Service::lives) {
             return Ok(());
         }
-        self.clear()?;
-        self.told = false;
-        let Output { writer, inode } = Output::new(&self.name)?;
-        let mut program = self.program()?;
-        program.environment.extend(self.mark(inode).words());
-        let witness = self.config.ready.prepare(&mut program)?;
-        let child = program.spawn(Stdio::from(writer.try_clone()?), Stdio::from(writer))?;
-        let ready = witness.wait(&child, &program, patience);
-        self.child = Some(child);
-        ready.map_err(|error| match self.clear() {
-            Ok(()) => error,
-            Err(left) => io::Error::new(error.kind(), format!("{error}; {left}")),
+        // What an earlier life has left and was not adopted, or what a dead one has.
+        self.stop(patience)?;
+        (self.watched, self.told, self.looks) = (true, false, 0);
+        let program = self.program()?;
+        let output = Output::new(program.account.as_ref(), &self.name)?;
+        let mark = self.mark(output.inode);
+        let notify = if self.config.ready == Ready::Notify {
+            Some((notify::Socket::new()?, Cord::new()?))
+        } else {
+            None
+        };
+        let witness = self.config.ready.prepare(notify.as_ref().map(|(_, cord)| cord.clone()))?;
+        let mut marked = program.clone();
+        marked.environment.extend(mark.words());
+        let address = notify.as_ref().map(|(socket, _)| socket.address());
+        marked.environment.extend(address.map(|it| ("NOTIFY_SOCKET".to_owned(), it)));
+        let owner = self.owner()?;
+        let started = Service::start(&marked, output, &mark, notify, owner, self.note.clone())?;
+        let service = self.service.insert(started);
+        let Some(child) = &service.child else { return Err(io::ErrorKind::NotFound.into()) };
+        witness.wait(child, &program, patience).map_err(|error| {
+            let time = self.config.kill_after.unwrap_or(KILL_AFTER);
+            match self.stop(&Patience::new(time)) {
+                Ok(()) => error,
+                Err(left) => io::Error::new(error.kind(), format!("{error}; {left}")),
+            }
         })
     }
 
     fn adopt(&mut self) -> io::Result<bool> {
-        let Some((entry, mark)) = remains::leader(&self.name) else { return Ok(false) };
-        if mark != self.mark(mark.output) {
+        self.recall()?;
+        let print = self.mark(0).print;
+        let Some(service) = self.service.as_mut().filter(|it| it.lives()) else { return Ok(false) };
+        if service.note.print != print {
             let name = &self.name;
-            log::info!("{name}: {entry} was started in another way than the configuration says");
+            log::info!("{name}: it was started in another way than the configuration says");
             return Ok(false);
         }
-        self.child = Some(Child::found(&entry)?);
-        if let Err(error) = Output::read_on(mark.output, entry.group, &self.name) {
-            log::warn!("{}: what {entry} says is not logged: {error}", self.name);
-        }
+        service.hear_again();
+        service.look();
+        self.watched = true;
         Ok(true)
     }
 
     fn stop(&mut self, patience: &Patience) -> io::Result<()> {
-        if self.child.is_none() && !self.swept {
-            // One that an earlier life has started may end in order too.
-            self.child = remains::leader(&self.name).and_then(|(it, _)| Child::found(&it).ok());
+        self.recall()?;
+        let Some(service) = &mut self.service else { return Ok(()) };
+        if service.note.failure.is_some() {
+            if let Some((reason, note)) = service.failure() {
+                let note = note.display();
+                return Err(io::Error::other(format!(
+                    "{reason}; reset this box, or see that nothing of it is left here and remove {note}"
+                )));
+            }
+            self.service = None;
+            return Ok(());
         }
-        if let Some(child) = &mut self.child {
-            child.stop(self.config.stop_signal, self.config.kill_after, patience)?;
+        let Config { stop_signal, kill_after, .. } = self.config;
+        let end = service.end(stop_signal, kill_after, patience)?;
+        service.kill(patience)?;
+        if let Some(end) = end
+            && let Err(reason) = self.config.answered(end)
+        {
+            service.fail(&reason);
+            return Err(io::Error::other(reason));
         }
-        self.clear()
+        service.forget();
+        self.service = None;
+        Ok(())
     }
 
     fn monitor(&mut self) -> io::Result<()> {
         let program = self.config.program();
-        let child = self
-            .child
-            .as_ref()
-            .ok_or_else(|| io::Error::other(format!("{program} does not run")))?;
-        let Some(end) = child.end() else { return Ok(()) };
-        self.told = true;
-        Err(io::Error::other(format!("{program} {end}")))
+        self.looks = self.looks.saturating_add(1);
+        let child = self.service.as_ref().and_then(|it| it.child.as_ref());
+        let child = child.ok_or_else(|| io::Error::other(format!("{program} does not run")))?;
+        if let Some(end) = child.end() {
+            self.told = true;
+            return Err(io::Error::other(format!("{program} {end}")));
+        }
+        self.service.iter_mut().for_each(Service::look);
+        Ok(())
+    }
+
+    /// Often in the beginning, where nothing but looks tells who belongs to it: daemons leave their parents when they start.
+    fn rhythm(&self) -> Duration {
+        if self.service.as_ref().is_some_and(Service::wants_looks) {
+            let soon = FIRST_LOOK.saturating_mul(1 << self.looks.min(10));
+            return soon.min(LOOK);
+        }
+        LOOK
     }
 
     /// The pidfd, until [`Process::monitor`] has told the death.
     fn alarm(&self) -> Option<BorrowedFd<'_>> {
-        self.child.as_ref().filter(|_| !self.told).map(AsFd::as_fd)
+        let child = self.service.as_ref().and_then(|it| it.child.as_ref());
+        child.filter(|_| !self.told).map(AsFd::as_fd)
+    }
+}
+
+impl Config {
+    /// Whether a leader that ends in this way when it is told to has stopped well; else why not.
+    ///
+    /// Its status is its own word, and all that tells of what is not a process: a script whose `umount` has failed says 1.
+    /// By a signal it says nothing. What counts then is that none of its processes is left, unless it is never to be killed:
+    /// then only its word does.
+    fn answered(&self, end: End) -> Result<(), String> {
+        let number = self.stop_signal.as_raw();
+        let well = match end {
+            End::Exited(status) => {
+                status == 0
+                    || status == 128 + number
+                    || self.stop_exit.iter().any(|it| i32::from(*it) == status)
+            }
+            End::Killed(signal) => signal == number || self.kill_after.is_some(),
+            End::Unknown => self.kill_after.is_some(),
+        };
+        let told = format!(
+            "{} {end} when {} told it to end",
+            self.program(),
+            signals::name(self.stop_signal)
+        );
+        match end {
+            End::Killed(other) if well && other != number => log::warn!("{told}"),
+            _ if well => {}
+            End::Exited(status) => {
+                return Err(format!(
+                    "{told}: it may hold something still; if it always ends so, say stop_exit = [{status}]"
+                ));
+            }
+            _ => return Err(format!("{told}: it may hold something still")),
+        }
+        Ok(())
     }
 }
 
 impl Process {
-    /// Kills what is there of this life and of earlier ones.
-    fn clear(&mut self) -> io::Result<()> {
-        let had_child = self.child.is_some();
-        if let Some(child) = &mut self.child {
-            child.kill()?;
-        }
-        self.child = None;
-        if had_child || !self.swept {
-            remains::clear(&self.name)?;
-            self.swept = true;
+    /// Finds out what an earlier life has left, once.
+    fn recall(&mut self) -> io::Result<()> {
+        if !self.recalled {
+            self.service = Service::recall(self.owner()?, self.note.clone())?;
+            self.recalled = true;
         }
         Ok(())
     }
 
-    fn program(&self) -> io::Result<Program> {
+    fn owner(&self) -> io::Result<Owner> {
+        let user = self.account()?.map_or_else(geteuid, |it| it.uid());
+        Ok(Owner { name: self.name.clone(), user })
+    }
+
+    fn account(&self) -> io::Result<Option<Account>> {
         let Config { user, groups, .. } = &self.config;
-        let account = if user.is_some() || groups.is_some() {
-            Some(Account::find(user.as_deref(), groups.as_deref())?)
-        } else {
-            None
-        };
+        if !self.config.changes_account() {
+            return Ok(None);
+        }
+        Account::find(user.as_deref(), groups.as_deref()).map(Some)
+    }
+
+    fn program(&self) -> io::Result<Program> {
         Ok(Program {
             command: self.config.command.words().to_vec(),
             environment: self.config.environment.clone(),
             directory: self.config.directory.clone(),
-            account,
+            account: self.account()?,
             limits: self.config.limits.clone(),
             umask: self.config.umask,
             privileges: self.config.privileges,
@@ -270,10 +386,43 @@ const LIMITS: [(&str, Limited); 8] = [
     ("realtime_priority", Limited::Rtprio),
 ];
 
+/// How long a service may take to end.
+const KILL_AFTER: Duration = Duration::from_secs(5);
+
+/// Between two looks at one that runs.
+const LOOK: Duration = Duration::from_secs(10);
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::table::Source;
+
+    /// Of nginx, slapd, redis, `PostgreSQL`, dhcpd, named, dnsmasq and apache2 each answers with 0, the signal or 128 + 15.
+    #[test]
+    fn a_status_is_the_word_of_the_service_about_its_stop() {
+        let config = |words: &str| {
+            let text = format!("command = [\"/x\"]\n{words}");
+            Config::read(&mut Source::new(&text).parse()).unwrap()
+        };
+        let (usual, strict) = (config("stop_exit = [1]"), config("kill_after = \"never\""));
+        let both = [End::Exited(0), End::Exited(143), End::Killed(15)];
+        assert!(
+            both.iter().all(|end| usual.answered(*end).is_ok() && strict.answered(*end).is_ok())
+        );
+        for end in [End::Exited(1), End::Killed(9), End::Killed(11), End::Unknown] {
+            assert!(usual.answered(end).is_ok(), "{end}");
+            assert!(strict.answered(end).is_err(), "{end}");
+        }
+        for status in [2, 32, 130, 255] {
+            let error = usual.answered(End::Exited(status)).unwrap_err();
+            assert!(error.contains(&format!("say stop_exit = [{status}]")), "{error}");
+        }
+        let quits = config("stop_signal = \"QUIT\"");
+        assert!(
+            quits.answered(End::Exited(131)).is_ok() && quits.answered(End::Exited(143)).is_err()
+        );
+    }
 
     /// Or else a next version would take what this one has started for something else, and start it again.
     #[test]
@@ -282,7 +431,7 @@ mod tests {
             let text = format!("command = [\"/x\", \"-y\"]\n{words}");
             let source = Source::new(&text);
             let config = Config::read(&mut source.parse()).unwrap();
-            config.open("x").mark(1).print
+            config.open("x", "/nowhere".as_ref()).mark(1).print
         };
         let all = "user = \"7\"\ngroups = [\"8\"]\ndirectory = \"/tmp\"\numask = \"027\"\n\
                    environment = { A = \"b\" }\nlimits = { open_files = 9, core = \"unlimited\" }\n\

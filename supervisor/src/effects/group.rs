@@ -9,12 +9,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use board::child::orphans;
 use board::patience::{Cord, Patience};
 use board::reserve::{self, Reserve};
 use board::resource::{Config, Place};
 use board::rights::Rights;
 use board::threads;
-use firmware_agnostic::identity::{BoxId, ResourceId};
+use firmware_agnostic::identity::ResourceId;
 use firmware_agnostic::node::{Answer, Event, Tag};
 use smol::channel::Sender;
 
@@ -51,26 +52,25 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Opens the resources of the box `me`, and starts their thread. Nothing else is started. What is in `leftovers` is
-    /// none of them, and may run all the same.
+    /// Starts the thread of the resources `members`. Nothing else is started. What is in `leftovers` is none of them, and may
+    /// run all the same.
     ///
     /// # Errors
     ///
-    /// When a resource cannot exist here, by its name, or the thread cannot.
+    /// When there can be no thread.
     pub(crate) fn open(
-        configs: &[Config],
+        members: Vec<Member>,
         leftovers: Vec<Member>,
-        me: BoxId,
         mut lease: Waiting,
         inputs: Sender<Input>,
     ) -> io::Result<Self> {
-        let members = Member::open_all(configs, me)?;
+        let configs: Vec<_> = members.iter().map(|member| member.config.clone()).collect();
         let (jobs, queue) = mpsc::channel();
         let (finished, done) = mpsc::channel();
         let (bell, cord) = (Cord::new()?, Cord::new()?);
         let states = Slate::default();
-        states.reload(configs);
-        let (start_time, mut stop_time) = times(configs);
+        states.reload(&configs);
+        let (start_time, mut stop_time) = times(&configs);
         stop_time += leftovers.iter().map(|it| it.config.stop_timeout).sum::<Duration>();
         lease.patience = stop_time;
         let reserve = Reserve::new("resources", files(&members) + files(&leftovers))?;
@@ -84,6 +84,7 @@ impl Group {
             cord: cord.clone(),
             states: states.clone(),
             reserve,
+            orphans: 0,
         };
         threads::spawn("resources", Rights::PROGRAMS, move || hands.work(&queue, &finished))?;
         let reloads = Instant::now();
@@ -197,6 +198,8 @@ struct Hands {
     cord: Cord,
     states: Slate,
     reserve: Reserve,
+    /// How many were buried that others had left to us.
+    orphans: usize,
 }
 
 impl Hands {
@@ -228,6 +231,7 @@ impl Hands {
             self.settle();
             self.look();
             self.reserve.restore();
+            self.orphans = orphans::bury();
         }
     }
 
@@ -248,7 +252,13 @@ impl Hands {
     fn wait(&self) {
         let running = self.members.iter().filter(|member| member.runs);
         let next = running.clone().map(|member| member.next_look).min();
-        let idle = Instant::now() + if self.owes() { AGAIN } else { IDLE };
+        let idle = match self.orphans {
+            _ if self.owes() => AGAIN,
+            MANY.. => SOON,
+            _ if orphans::come_here() => BURIAL,
+            _ => IDLE,
+        };
+        let idle = Instant::now() + idle;
         let patience =
             Patience::new(next.unwrap_or(idle).min(idle).saturating_duration_since(Instant::now()));
         let mut descriptors: Vec<BorrowedFd<'_>> = vec![self.bell.as_fd()];
@@ -408,15 +418,20 @@ impl Hands {
 
 /// Between two attempts to write the journal.
 const AGAIN: Duration = Duration::from_secs(1);
+/// A dead orphan costs a number and nothing else; many come again soon.
+const BURIAL: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_millis(100);
+const MANY: usize = 16;
 /// With nothing to look at, any time will do.
 const IDLE: Duration = Duration::from_secs(3_600);
-/// A resource that runs has so many open: its pidfd and its output, or a socket for its neighbours.
+/// A resource that runs has so many open: its pidfd, its output and its notify socket, or a socket for its neighbours.
 const FILES: usize = 3;
 
 #[cfg(test)]
 mod tests {
     use board::lease::Lease;
     use board::table::Source;
+    use firmware_agnostic::identity::BoxId;
 
     use super::*;
 
@@ -432,12 +447,12 @@ mod tests {
         let lease = Lease::open(&room.path().join("lease")).unwrap();
         let lease = Waiting::new(lease, vec!["slow".to_owned()]);
         let inputs = smol::channel::unbounded().0;
-        let mut group =
-            Group::open(std::slice::from_ref(&slow), Vec::new(), BoxId::First, lease, inputs)
-                .unwrap();
+        let open = |config| {
+            Member::open_all(std::slice::from_ref(config), BoxId::First, room.path()).unwrap()
+        };
+        let mut group = Group::open(open(&slow), Vec::new(), lease, inputs).unwrap();
         assert_eq!(group.stop_time(), slow.stop_timeout);
-        let members = Member::open_all(std::slice::from_ref(&quick), BoxId::First).unwrap();
-        group.reload(members, std::slice::from_ref(&quick), "quick");
+        group.reload(open(&quick), std::slice::from_ref(&quick), "quick");
         let both = slow.stop_timeout + quick.stop_timeout;
         assert!(group.stop_time() >= both, "{:?}", group.stop_time());
         assert!(group.start_time() >= both + quick.start_timeout, "{:?}", group.start_time());

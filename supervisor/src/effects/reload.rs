@@ -21,6 +21,7 @@ use crate::fate::Fate;
 use crate::history::History;
 use crate::hooks::Hooks;
 use crate::labels::Labels;
+use crate::left;
 use crate::metrics::{self, Published};
 use crate::reload::{Candidate, NOTHING, refused};
 use crate::run::Input;
@@ -119,7 +120,7 @@ impl Effects {
         let peer = format!("box.{}.fence", config.name(me.other()));
         let gates = gates(config);
         Ok(Opened {
-            members: Member::open_all(&config.resources, me)?,
+            members: Member::open_all(&config.resources, me, &left::notes(old))?,
             gun: difference
                 .touches(&peer)
                 .then(|| Gun::open(config.fence_of(me.other()), self.inputs.clone()))

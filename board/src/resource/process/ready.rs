@@ -20,11 +20,9 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::notify;
-use crate::child::account::Account;
 use crate::child::own::Own;
 use crate::child::{Child, End, Program};
-use crate::patience::Patience;
+use crate::patience::{Cord, Patience};
 use crate::table::{Source, Value};
 
 /// How a process says that it serves.
@@ -46,15 +44,11 @@ pub enum Ready {
 }
 
 impl Ready {
-    /// Gets ready to see it: called before the start, so that nothing is missed.
-    pub(super) fn prepare(&self, program: &mut Program) -> io::Result<Witness<'_>> {
+    /// Gets ready to see it: called before the start, so that nothing is missed. `said` is pulled when it says so.
+    pub(super) fn prepare(&self, said: Option<Cord>) -> io::Result<Witness<'_>> {
         Ok(match self {
             Self::Running => Witness::Running,
-            Self::Notify => {
-                let socket = notify::Socket::new()?;
-                program.environment.push(("NOTIFY_SOCKET".to_owned(), socket.name().to_owned()));
-                Witness::Notify(socket)
-            }
+            Self::Notify => Witness::Notify(said.ok_or(io::ErrorKind::NotConnected)?),
             Self::File(path) => Witness::File { path, before: Stamp::of(path) },
             Self::Command { command, every } => {
                 Witness::Command { command: command.words(), every: *every }
@@ -66,7 +60,7 @@ impl Ready {
 /// What is looked at until the service serves.
 pub(super) enum Witness<'a> {
     Running,
-    Notify(notify::Socket),
+    Notify(Cord),
     File { path: &'a Path, before: Option<Stamp> },
     Command { command: &'a [String], every: Duration },
 }
@@ -85,7 +79,7 @@ impl Witness<'_> {
     ) -> io::Result<()> {
         let served = match self {
             Self::Running => Ok(true),
-            Self::Notify(socket) => notified(socket, child, program, patience),
+            Self::Notify(said) => notified(said, child, patience),
             Self::File { path, before } => appeared(path, before.as_ref(), child, patience),
             Self::Command { command, every } => {
                 succeeded(command, *every, child, program, patience)
@@ -135,20 +129,9 @@ fn died(name: &str, child: &Child) -> String {
 
 // These return false when the child is dead.
 
-fn notified(
-    socket: &notify::Socket,
-    child: &Child,
-    program: &Program,
-    patience: &Patience,
-) -> io::Result<bool> {
-    let user = program.account.as_ref().map(Account::uid);
-    loop {
-        match patience.readable(&[child.as_fd(), socket.as_fd()])? {
-            0 => return Ok(false),
-            _ if socket.ready(user)? => return Ok(true),
-            _ => {}
-        }
-    }
+fn notified(said: &Cord, child: &Child, patience: &Patience) -> io::Result<bool> {
+    // Its word counts although it is dead by now.
+    Ok(patience.readable(&[said.as_fd(), child.as_fd()])? == 0)
 }
 
 fn appeared(

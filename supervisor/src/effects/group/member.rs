@@ -1,6 +1,7 @@
 //! One resource of the group, and where the group has its place.
 
 use std::io;
+use std::path::Path;
 use std::time::Instant;
 
 use board::patience::{Cord, Patience};
@@ -36,17 +37,17 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// The resources of the box `me`. Nothing is started.
+    /// The resources of the box `me`, noted in the folder `notes` when they run. Nothing is started.
     ///
     /// # Errors
     ///
     /// When one of them cannot exist here, by its name.
-    pub(crate) fn open_all(configs: &[Config], me: BoxId) -> io::Result<Vec<Self>> {
-        configs.iter().map(|config| Self::open(config, me)).collect()
+    pub(crate) fn open_all(configs: &[Config], me: BoxId, notes: &Path) -> io::Result<Vec<Self>> {
+        configs.iter().map(|config| Self::open(config, me, notes)).collect()
     }
 
-    pub(super) fn open(config: &Config, me: BoxId) -> io::Result<Self> {
-        let resource = config.open(me).map_err(|error| {
+    pub(super) fn open(config: &Config, me: BoxId, notes: &Path) -> io::Result<Self> {
+        let resource = config.open(me, notes).map_err(|error| {
             io::Error::new(error.kind(), format!("resource {}: {error}", config.name))
         })?;
         Ok(Self {

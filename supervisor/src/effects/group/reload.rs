@@ -198,6 +198,7 @@ mod tests {
                 cord: Cord::new().unwrap(),
                 states: Slate::default(),
                 reserve: Reserve::new("a test", 0).unwrap(),
+                orphans: 0,
             };
             let mut stage = Self { hands, done: Arc::default(), told, room };
             stage.reload(resources);
@@ -211,7 +212,8 @@ mod tests {
                     "kind = \"process\"\nname = \"{name}\"\ncommand = [\"/x\", \"{version}\"]\n"
                 );
                 let config = Config::read(&mut Source::new(&text).parse()).unwrap();
-                let mut member = Member::open_all(&[config], BoxId::First).unwrap().remove(0);
+                let mut member =
+                    Member::open_all(&[config], BoxId::First, self.room.path()).unwrap().remove(0);
                 let done = self.done.clone();
                 member.resource = Box::new(Fake { name: format!("{name}{version}"), done });
                 member

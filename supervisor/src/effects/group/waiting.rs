@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use board::lease::Lease;
+use board::lease::{self, Lease};
 use board::patience::Patience;
 
 use super::Member;
@@ -51,7 +51,7 @@ impl Waiting {
                 continue;
             }
             known.push(subject);
-            match Member::open(resource, me) {
+            match Member::open(resource, me, &lease::notes(path)) {
                 Ok(member) => gone.push(member),
                 // What the file does not have any more keeps nobody from starting.
                 Err(error) => log::error!(

@@ -1,0 +1,211 @@
+//! All processes that belong to a service: by its cgroup where one can be made, else by descent.
+//!
+//! What a process says of itself, in its environment, never makes it one: anybody can write that. It only tells one
+//! service of ours from another where an orphan has become our child.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, Uid, getpgid, getpid};
+
+use super::mark;
+use crate::child::census::{Entry, Id};
+use crate::child::cgroup::{Cgroup, Folder};
+use crate::child::descent::{self, Descent};
+use crate::child::{Child, orphans};
+use crate::patience::Patience;
+
+/// How the processes of a service are known.
+#[derive(Clone, Debug)]
+pub(super) enum Members {
+    /// The kernel keeps the list.
+    Cgroup(Cgroup),
+    /// By their parents.
+    Descent(Descent),
+}
+
+/// Whose they are.
+#[derive(Clone, Debug)]
+pub(super) struct Owner {
+    /// The name of the resource.
+    pub(super) name: String,
+    /// As whom it is started.
+    pub(super) user: Uid,
+}
+
+impl Members {
+    /// A place for the processes of a service that is to be started. Where there can be no cgroup, orphans are to come to
+    /// us.
+    pub(super) fn make(name: &str) -> Self {
+        match Cgroup::make(name) {
+            Ok(cgroup) => Self::Cgroup(cgroup),
+            Err(error) => {
+                log::debug!(
+                    "{name}: no cgroup ({error}): its processes are known by their descent"
+                );
+                Self::descent()
+            }
+        }
+    }
+
+    /// The same, without a cgroup.
+    pub(super) fn descent() -> Self {
+        if let Err(error) = orphans::take() {
+            log::warn!("orphans do not come to this process: {error}");
+        }
+        Self::Descent(Descent::default())
+    }
+
+    /// Those that descend from `leader`, some of which are `known`.
+    pub(super) fn of(leader: Id, known: &[Id]) -> Self {
+        // For those that lose their parents from now on.
+        let _ = orphans::take();
+        Self::Descent(Descent::of(leader.pid, known.iter().copied().chain([leader])))
+    }
+
+    /// Its processes are those that descend from `leader`, or are in the cgroup.
+    pub(super) fn follow(&mut self, leader: Id) {
+        if let Self::Descent(descent) = self {
+            *descent = Descent::of(leader.pid, [leader]);
+        }
+    }
+
+    /// The cgroup, if there is one.
+    pub(super) const fn cgroup(&self) -> Option<&Cgroup> {
+        match self {
+            Self::Cgroup(cgroup) => Some(cgroup),
+            Self::Descent(_) => None,
+        }
+    }
+
+    /// Those that descend from the leader, where there is no cgroup.
+    pub(super) fn known(&self) -> Vec<Id> {
+        match self {
+            Self::Cgroup(_) => Vec::new(),
+            Self::Descent(descent) => descent.known().collect(),
+        }
+    }
+
+    /// Looks for those that have come, where there is no cgroup, and tells whether any has come or gone.
+    pub(super) fn look(&mut self, owner: &Owner) -> io::Result<bool> {
+        let Self::Descent(descent) = self else { return Ok(false) };
+        let before: Vec<_> = descent.known().collect();
+        descent.look(&|orphan| owner.says(orphan))?;
+        Ok(!before.into_iter().eq(descent.known()))
+    }
+
+    /// Signals those that are in the group of `leader`, which is one that an earlier life has started.
+    pub(super) fn signal_group(
+        &mut self,
+        leader: Pid,
+        signal: Signal,
+        owner: &Owner,
+    ) -> io::Result<()> {
+        match self {
+            Self::Cgroup(cgroup) => cgroup
+                .open()?
+                .map_or(Ok(()), |folder| folder.signal(signal, |pid| in_group(pid, leader))),
+            Self::Descent(descent) => {
+                let living = descent.look(&|orphan| owner.says(orphan))?;
+                living
+                    .iter()
+                    .filter(|it| it.group == leader.as_raw_pid())
+                    .for_each(|it| it.signal(signal));
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until `leader` is dead, and nobody lives in its group.
+    pub(super) fn group_gone(
+        &mut self,
+        leader: &Child,
+        owner: &Owner,
+        patience: &Patience,
+    ) -> io::Result<()> {
+        patience.readable(&[rustix::fd::AsFd::as_fd(leader)])?;
+        let mut pause = Duration::from_millis(1);
+        while self.group_lives(leader.pid(), owner)? {
+            patience.sleep(pause)?;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        Ok(())
+    }
+
+    fn group_lives(&mut self, leader: Pid, owner: &Owner) -> io::Result<bool> {
+        match self {
+            Self::Cgroup(cgroup) => {
+                let Some(folder) = cgroup.open()? else { return Ok(false) };
+                Ok(folder.processes()?.into_iter().any(|pid| in_group(pid, leader)))
+            }
+            Self::Descent(descent) => {
+                let living = descent.look(&|orphan| owner.says(orphan))?;
+                Ok(living.iter().any(|it| it.group == leader.as_raw_pid()))
+            }
+        }
+    }
+
+    /// Kills all of them, and waits until they are gone.
+    ///
+    /// # Errors
+    ///
+    /// When one is still there, or that cannot be told.
+    pub(super) fn kill(&mut self, owner: &Owner, patience: &Patience) -> io::Result<()> {
+        match self {
+            Self::Cgroup(cgroup) => cgroup.open()?.map_or(Ok(()), |folder| kill(&folder, patience)),
+            Self::Descent(descent) => descent.kill(&|orphan| owner.says(orphan), patience),
+        }
+    }
+
+    /// They are gone, and the place is not needed any more.
+    pub(super) fn remove(&self) {
+        if let Self::Cgroup(cgroup) = self {
+            cgroup.remove();
+        }
+    }
+}
+
+fn kill(folder: &Folder, patience: &Patience) -> io::Result<()> {
+    let mut pause = Duration::from_millis(1);
+    while folder.populated()? {
+        folder.kill()?;
+        if patience.sleep(pause).is_err() && folder.populated()? {
+            let living: Vec<_> = folder
+                .processes()?
+                .into_iter()
+                .filter_map(|pid| Entry::of(pid.as_raw_pid()))
+                .collect();
+            return Err(io::Error::new(io::ErrorKind::TimedOut, descent::still_there(&living)));
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+    Ok(())
+}
+
+fn in_group(pid: Pid, leader: Pid) -> bool {
+    getpgid(Some(pid)) == Ok(leader)
+}
+
+impl Owner {
+    /// Whether an orphan that has become our child is of this service. One of the same user that says nothing may be; one
+    /// of another user is believed only where nobody but our descendants comes to us.
+    fn says(&self, orphan: &Entry) -> Option<bool> {
+        let same = user(orphan.pid) == Some(self.user);
+        match mark::resource(orphan.pid) {
+            Some(name) => Some(name == self.name && (same || !getpid().is_init())),
+            None if same => None,
+            None => Some(false),
+        }
+    }
+}
+
+/// As whom the process `pid` runs.
+fn user(pid: i32) -> Option<Uid> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().next()?.parse().ok().map(Uid::from_raw)
+}
+
+/// Between two looks: seldom enough to cost nothing.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
