@@ -15,6 +15,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use crate::child::orphans::Starting;
 use crate::privacy;
 
 /// Whether this process was started as a guard.
@@ -56,6 +57,7 @@ pub fn start() -> io::Result<UnixStream> {
             }
         });
     }
+    let _starting = Starting::begin();
     command.spawn()?.wait()?;
     Ok(ours)
 }

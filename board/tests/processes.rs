@@ -3,21 +3,20 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, Once};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use board::child::account::Account;
 use board::child::{Program, census};
 use board::patience::{Cord, Patience};
-use board::resource::{self, Resource};
-use board::table::Source;
-use firmware_agnostic::identity::BoxId;
-use rustix::process::{Pid, Signal};
-use tempfile::TempDir;
+use rustix::process::Signal;
+
+use room::{AGAIN, Room, alive, another_supervisor, members, seconds, until};
+
+mod room;
 
 // How it becomes ready.
 
@@ -345,31 +344,6 @@ fn what_is_to_be_run_in_another_way_now_is_not_adopted_but_stopped_in_order() {
     assert!(room.has("saved") && !alive(room.group()));
 }
 
-/// A supervisor that has started `script`, which has written `files`: the same test once more, to be killed.
-fn another_supervisor(test: &str, script: &str, words: &str, files: &[&str]) -> (Room, Killed) {
-    if std::env::var_os(AGAIN).is_some() {
-        let room = Room::at(PathBuf::from(std::env::var_os("ROOM").unwrap()), None);
-        let mut process = room.process(script, words);
-        process.start(&seconds(10)).unwrap();
-        for file in files {
-            room.wait_for(file);
-        }
-        fs::write(room.path("started"), "yes").unwrap();
-        thread::sleep(Duration::from_secs(600));
-        unreachable!("nobody came to kill this process");
-    }
-    let room = Room::new();
-    let other = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test])
-        .env(AGAIN, "yes")
-        .env("ROOM", &room.path)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    room.wait_for("started");
-    (room, Killed(other))
-}
-
 #[test]
 fn a_process_that_was_dropped_is_killed() {
     let room = Room::new();
@@ -518,116 +492,8 @@ fn a_flood_of_output_stops_neither_the_process_nor_us() {
     assert!(log.count(&room.name) < 100_000);
 }
 
-/// A directory for one test, and a resource name that no other test has.
-struct Room {
-    path: PathBuf,
-    name: String,
-    _directory: Option<TempDir>,
-}
-
-impl Room {
-    fn new() -> Self {
-        let directory = TempDir::new().unwrap();
-        // For those who run as somebody else.
-        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        Self::at(directory.path().canonicalize().unwrap(), Some(directory))
-    }
-
-    fn at(path: PathBuf, directory: Option<TempDir>) -> Self {
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        Self { path, name, _directory: directory }
-    }
-
-    /// A process that is a shell script, in this room.
-    fn process(&self, script: &str, words: &str) -> Box<dyn Resource> {
-        let path = self.path("script");
-        fs::write(&path, script).unwrap();
-        let (path, room) = (path.display(), self.path.display());
-        self.resource(&format!(
-            "command = [\"/bin/sh\", \"{path}\"]\ndirectory = \"{room}\"\n{words}"
-        ))
-    }
-
-    fn resource(&self, words: &str) -> Box<dyn Resource> {
-        let text = format!("kind = \"process\"\nname = {:?}\n{words}\n", self.name);
-        let source = Source::new(&text);
-        let mut table = source.parse();
-        let config = resource::Config::read(&mut table);
-        table.finish();
-        let complaints = source.into_complaints();
-        assert!(complaints.is_empty(), "{complaints:?}");
-        config.unwrap().open(BoxId::First, &self.path("notes")).unwrap()
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.path.join(name)
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.path(name).exists()
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap()
-    }
-
-    fn wait_for(&self, name: &str) {
-        // A shell makes the file before it writes the number into it.
-        let number = ["pid", "stray", "worker"].contains(&name);
-        until(|| fs::metadata(self.path(name)).is_ok_and(|it| it.len() > 0 || !number), name);
-    }
-
-    /// The group of the process, which has written its number to `pid`.
-    fn group(&self) -> i32 {
-        self.read("pid").trim().parse().unwrap()
-    }
-
-    fn members(&self) -> Vec<String> {
-        members(self.group())
-    }
-
-    fn kill(&self, signal: Signal) {
-        self.wait_for("pid");
-        rustix::process::kill_process(Pid::from_raw(self.group()).unwrap(), signal).unwrap();
-    }
-}
-
-/// A program that is killed when the test is over, however it ends.
-struct Killed(std::process::Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-fn members(group: i32) -> Vec<String> {
-    let census = census::take().unwrap().into_iter();
-    census
-        .filter(|entry| entry.group == group && entry.alive())
-        .map(|entry| entry.to_string())
-        .collect()
-}
-
-fn alive(pid: i32) -> bool {
-    census::Entry::of(pid).is_some_and(|entry| entry.alive())
-}
-
 fn rings(alarm: Option<BorrowedFd<'_>>, within: Duration) -> bool {
     Patience::new(within).readable(&[alarm.expect("there is an alarm")]).is_ok()
-}
-
-fn seconds(seconds: u64) -> Patience {
-    Patience::new(Duration::from_secs(seconds))
-}
-
-fn until(done: impl Fn() -> bool, what: &str) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what} did not come");
-        thread::sleep(Duration::from_millis(2));
-    }
 }
 
 /// Keeps what is logged, for the tests to look at.
@@ -669,6 +535,3 @@ impl log::Log for Log {
 
     fn flush(&self) {}
 }
-
-/// Set where a test runs once more in a process of its own.
-const AGAIN: &str = "TWOBOX_TEST_AGAIN";

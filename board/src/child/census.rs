@@ -35,8 +35,9 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// When there is one, and it cannot be looked into.
+    /// When there is one, and it cannot be looked into, or `/proc` cannot tell ([`usable`]).
     pub fn read(pid: i32) -> io::Result<Option<Self>> {
+        usable()?;
         let hidden = match fs::read(format!("/proc/{pid}/stat")) {
             Ok(stat) => {
                 let entry = Self::parse(&String::from_utf8_lossy(&stat));

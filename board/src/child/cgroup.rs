@@ -18,6 +18,7 @@ use rustix::mount::{
 };
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use super::census;
 use crate::rights::Rights;
 
 /// A cgroup, by its path below the root of the hierarchy, and by the number that tells it from every other of this boot.
@@ -71,6 +72,7 @@ impl Cgroup {
 
     /// Whether the process `pid` is in it, or below; `None` where that cannot be told.
     pub fn has(&self, pid: i32) -> Option<bool> {
+        census::usable().ok()?;
         let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
         let path = unified(&text)?;
         let rest = path.strip_prefix(self.path.as_str());

@@ -26,8 +26,8 @@ pub struct Descent {
     groups: BTreeSet<i32>,
 }
 
-/// What an orphan that is in no group of theirs says of itself: that it is one of them, or not; nothing at all may mean
-/// either.
+/// Whether an orphan that is in no group of theirs is one of them; nothing where only that tells which is no child that is
+/// just being started.
 pub type Says<'a> = &'a dyn Fn(&Entry) -> Option<bool>;
 
 impl Descent {

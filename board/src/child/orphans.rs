@@ -43,6 +43,7 @@ pub(crate) fn all(children: &Children) -> io::Result<(Vec<Entry>, bool)> {
             orphans.push(entry);
         }
     }
+    // Asked after they were seen: what was being started then is noted by now.
     let certain = STARTING.load(Ordering::SeqCst) == 0;
     let started = started();
     orphans.retain(|entry| !started.contains(&entry.pid));
@@ -51,9 +52,9 @@ pub(crate) fn all(children: &Children) -> io::Result<(Vec<Entry>, bool)> {
 
 /// Buries those that are dead, and tells how many.
 pub fn bury() -> usize {
-    let orphans = Children::look().and_then(|children| all(&children));
-    let orphans =
-        orphans.map_or(Vec::new(), |(all, certain)| if certain { all } else { Vec::new() });
+    let Ok((orphans, true)) = Children::look().and_then(|children| all(&children)) else {
+        return 0;
+    };
     orphans.iter().filter(|entry| !entry.alive() && buried(entry)).count()
 }
 

@@ -205,7 +205,7 @@ impl Resource for Process {
         let address = notify.as_ref().map(|(socket, _)| socket.address());
         marked.environment.extend(address.map(|it| ("NOTIFY_SOCKET".to_owned(), it)));
         let owner = self.owner()?;
-        let started = Service::start(&marked, output, &mark, notify, owner, self.note.clone())?;
+        let started = Service::start(&marked, output, &mark, notify, owner)?;
         let service = self.service.insert(started);
         let Some(child) = &service.child else { return Err(io::ErrorKind::NotFound.into()) };
         witness.wait(child, &program, patience).map_err(|error| {
@@ -328,7 +328,7 @@ impl Process {
     /// Finds out what an earlier life has left, once.
     fn recall(&mut self) -> io::Result<()> {
         if !self.recalled {
-            self.service = Service::recall(self.owner()?, self.note.clone())?;
+            self.service = Service::recall(self.owner()?)?;
             self.recalled = true;
         }
         Ok(())
@@ -336,7 +336,7 @@ impl Process {
 
     fn owner(&self) -> io::Result<Owner> {
         let user = self.account()?.map_or_else(geteuid, |it| it.uid());
-        Ok(Owner { name: self.name.clone(), user })
+        Ok(Owner { name: self.name.clone(), user, note: self.note.clone() })
     }
 
     fn account(&self) -> io::Result<Option<Account>> {

@@ -59,11 +59,6 @@ impl Mark {
     }
 }
 
-/// The resource that the process `pid` says it is of.
-pub(super) fn resource(pid: i32) -> Option<String> {
-    Mark::of(pid).map(|mark| mark.resource)
-}
-
 const RESOURCE: &str = "TWOBOX_RESOURCE";
 const SUPERVISOR: &str = "TWOBOX_SUPERVISOR";
 const PRINT: &str = "TWOBOX_PRINT";

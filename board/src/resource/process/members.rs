@@ -5,11 +5,13 @@
 
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, Uid, getpgid, getpid};
 
-use super::mark;
+use super::mark::Mark;
+use super::note::Note;
 use crate::child::census::{Entry, Id};
 use crate::child::cgroup::{Cgroup, Folder};
 use crate::child::descent::{self, Descent};
@@ -32,6 +34,8 @@ pub(super) struct Owner {
     pub(super) name: String,
     /// As whom it is started.
     pub(super) user: Uid,
+    /// Where it is noted, beside the others.
+    pub(super) note: PathBuf,
 }
 
 impl Members {
@@ -188,15 +192,26 @@ fn in_group(pid: Pid, leader: Pid) -> bool {
 }
 
 impl Owner {
-    /// Whether an orphan that has become our child is of this service. One of the same user that says nothing may be; one
-    /// of another user is believed only where nobody but our descendants comes to us.
+    /// Whether an orphan that has become our child is of this service. One that says nothing is, where there is no other
+    /// service that it could be of. Where others than our descendants come to us, it must be of the same user too.
     fn says(&self, orphan: &Entry) -> Option<bool> {
-        let same = user(orphan.pid) == Some(self.user);
-        match mark::resource(orphan.pid) {
-            Some(name) => Some(name == self.name && (same || !getpid().is_init())),
-            None if same => None,
+        if getpid().is_init() && user(orphan.pid) != Some(self.user) {
+            return Some(false);
+        }
+        match Mark::of(orphan.pid) {
+            Some(mark) => Some(mark.resource == self.name),
+            None if self.is_alone() => None,
             None => Some(false),
         }
+    }
+
+    /// Whether every other service that is noted is in a cgroup.
+    fn is_alone(&self) -> bool {
+        let Some(Ok(notes)) = self.note.parent().map(fs::read_dir) else { return true };
+        let others = notes.flatten().map(|it| it.path()).filter(|path| *path != self.note);
+        others
+            .map(|path| Note::read(&path))
+            .all(|it| matches!(it, Ok(None | Some(Note { cgroup: Some(_), .. }))))
     }
 }
 

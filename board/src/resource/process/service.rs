@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +28,6 @@ pub(super) struct Service {
     pub(super) note: Note,
     members: Members,
     owner: Owner,
-    /// Where the note lies.
-    path: PathBuf,
     /// Whether it is not there as it should be.
     owes: bool,
     socket: Option<Arc<Socket>>,
@@ -47,7 +45,6 @@ impl Service {
         mark: &Mark,
         notify: Option<(Socket, Cord)>,
         owner: Owner,
-        path: PathBuf,
     ) -> io::Result<Self> {
         let (socket, ready) =
             notify.map_or((None, None), |(socket, cord)| (Some(Arc::new(socket)), Some(cord)));
@@ -58,7 +55,7 @@ impl Service {
             socket: socket.as_ref().map(|it| it.name().to_owned()),
             ..Note::default()
         };
-        let mut service = Self { child: None, note, members, owner, path, owes: false, socket };
+        let mut service = Self { child: None, note, members, owner, owes: false, socket };
         let Output { writer, reader, .. } = output;
         let started = service.spawn(program, &writer).or_else(|error| {
             if service.members.cgroup().is_none() || error.kind() == io::ErrorKind::NotFound {
@@ -85,7 +82,7 @@ impl Service {
             Some(cgroup) => Some(cgroup.open()?.ok_or(io::ErrorKind::NotFound)?.entrance()?),
             None => None,
         };
-        let entrance = Entrance { cgroup, note: Note::open(&self.path).ok() };
+        let entrance = Entrance { cgroup, note: Note::open(&self.owner.note).ok() };
         let outputs = (Stdio::from(writer.try_clone()?), Stdio::from(writer.try_clone()?));
         let child = program.spawn_through(entrance, outputs.0, outputs.1)?;
         self.note.leader = Entry::of(child.pid().as_raw_pid()).map(|it| it.id());
@@ -96,14 +93,14 @@ impl Service {
         Ok(())
     }
 
-    /// What an earlier life has left of the resource of `owner`: what is noted at `path`, or, where the supervisor before
+    /// What an earlier life has left of the resource of `owner`: what is noted, or, where the supervisor before
     /// this one was of a version that noted nothing, and has become this one by exec(3), a child that carries its mark.
     ///
     /// # Errors
     ///
     /// When that cannot be told. It must not be taken for nothing.
-    pub(super) fn recall(owner: Owner, path: PathBuf) -> io::Result<Option<Self>> {
-        let Some(note) = Note::read(&path)? else { return Self::inherited(owner, path) };
+    pub(super) fn recall(owner: Owner) -> io::Result<Option<Self>> {
+        let Some(note) = Note::read(&owner.note)? else { return Self::inherited(owner) };
         let lives = |id: &Id| Entry::of(id.pid).is_some_and(|it| it.id() == *id && it.alive());
         if let Some(other) = note.supervisor.filter(|it| Some(*it) != me() && lives(it)) {
             return Err(io::Error::other(format!("process {} runs it", other.pid)));
@@ -115,7 +112,7 @@ impl Service {
             None if folder.is_some() || note.failure.is_some() => None,
             // It was started, and could not note itself.
             None => {
-                let note = path.display();
+                let note = owner.note.display();
                 return Err(io::Error::other(format!(
                     "what runs of it is not known: {note} names no process"
                 )));
@@ -126,10 +123,10 @@ impl Service {
             (None, Some(leader)) => Members::of(leader, &note.known),
             (None, None) => Members::descent(),
         };
-        Ok(Some(Self { child, note, members, owner, path, owes: false, socket: None }))
+        Ok(Some(Self { child, note, members, owner, owes: false, socket: None }))
     }
 
-    fn inherited(owner: Owner, path: PathBuf) -> io::Result<Option<Self>> {
+    fn inherited(owner: Owner) -> io::Result<Option<Self>> {
         // The orphans of anybody come to process 1.
         if getpid().is_init() {
             return Ok(None);
@@ -151,7 +148,7 @@ impl Service {
         };
         let members = Members::of(leader, &[]);
         let child = Child::found(leader)?;
-        Ok(Some(Self { child, note, members, owner, path, owes: true, socket: None }))
+        Ok(Some(Self { child, note, members, owner, owes: true, socket: None }))
     }
 
     /// Whether its leader lives.
@@ -210,7 +207,7 @@ impl Service {
             Ok(changed) => self.owes |= changed,
             Err(error) => log::debug!("{}: {error}", self.owner.name),
         }
-        if self.owes || !self.path.exists() {
+        if self.owes || !self.owner.note.exists() {
             self.write();
         }
     }
@@ -292,9 +289,9 @@ impl Service {
     pub(super) fn forget(&self) {
         self.hush();
         self.members.remove();
-        match fs::remove_file(&self.path) {
+        match fs::remove_file(&self.owner.note) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                log::warn!("cannot remove {}: {error}", self.path.display());
+                log::warn!("cannot remove {}: {error}", self.owner.note.display());
             }
             _ => {}
         }
@@ -312,7 +309,7 @@ impl Service {
     /// Why it counts as not stopped although none of its processes is left; not once a person has removed the note.
     pub(super) fn failure(&self) -> Option<(&str, &Path)> {
         let reason = self.note.failure.as_deref()?;
-        (self.owes || self.path.exists()).then_some((reason, &self.path))
+        (self.owes || self.owner.note.exists()).then_some((reason, &self.owner.note))
     }
 
     fn hush(&self) {
@@ -323,14 +320,14 @@ impl Service {
         self.note.supervisor = me();
         self.note.known = self.members.known();
         self.note.known.retain(|it| Some(*it) != self.note.leader);
-        let written = self.note.write(&self.path);
+        let written = self.note.write(&self.owner.note);
         if let Err(error) = &written
             && !self.owes
         {
             log::error!(
                 "{}: cannot write {}: {error}: if the supervisor dies now, nobody may know of it; trying again",
                 self.owner.name,
-                self.path.display()
+                self.owner.note.display()
             );
         }
         self.owes = written.is_err();
