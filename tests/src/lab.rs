@@ -26,6 +26,7 @@
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
 //! | `reloads`, `trials`, `races` | what if the configuration changes while the pair serves, on one box, on both together, or twice at once? |
+//! | `descent` | are the processes of a service found again, and is one of them that is killed started again? |
 //! | `removed` | what if a supervisor dies before what was removed is gone? |
 //! | `by_hand`, `kept`, `letters` | what if a person cuts the power, what can be read afterwards, what can one box ask of the other? |
 //! | [`stories`], [`storm`], [`cuts`], [`soak`] | which promises are tried out, one by one, all at once, many times, for long? |
@@ -65,6 +66,7 @@ pub mod client;
 pub mod config;
 pub(crate) mod crowd;
 pub mod cuts;
+mod descent;
 mod ethernet;
 pub(crate) mod expectations;
 pub mod failure;

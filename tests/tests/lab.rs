@@ -24,6 +24,8 @@ stories! {
     switch_slow: "switch-slow",
     supervisor_dies: "supervisor-dies",
     supervisor_upgraded: "supervisor-upgraded",
+    found_by_descent: "found-by-descent",
+    one_service_killed: "one-service-killed",
     an_order_stands: "an-order-stands",
     supervisor_stays_away: "supervisor-stays-away",
     unwatched_address_goes: "unwatched-address-goes",

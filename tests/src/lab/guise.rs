@@ -26,6 +26,7 @@ use super::machine::name;
 pub(super) fn put_on(word: &str) -> Option<io::Result<()>> {
     Some(match word {
         "unarmed" => disarm(),
+        "no-cgroups" => hide_cgroups().and_then(|()| give_up(CapabilitySet::SYS_ADMIN)),
         "commoner" => become_commoner().and_then(|()| be_alone_on_demand()),
         "stuck-console" => {
             if is_first() {
@@ -54,6 +55,14 @@ pub(super) fn put_on(word: &str) -> Option<io::Result<()>> {
 /// Takes the right away from this process to reset its box.
 fn disarm() -> io::Result<()> {
     give_up(CapabilitySet::SYS_BOOT)
+}
+
+/// Puts something else where the cgroups are, in this box.
+fn hide_cgroups() -> io::Result<()> {
+    if !Path::new(CGROUPS).exists() {
+        return Ok(());
+    }
+    Ok(mount("tmpfs", CGROUPS, "tmpfs", MountFlags::NOSUID, None)?)
 }
 
 /// Becomes a user for whom the limit of processes counts: root, and whoever has these rights, is above it
@@ -214,6 +223,8 @@ fn is_first() -> bool {
 
 /// Where the small disk is.
 pub(super) const DISK: &str = "/run/state";
+
+const CGROUPS: &str = "/sys/fs/cgroup";
 
 const SYSLOG: &str = "/dev/log";
 

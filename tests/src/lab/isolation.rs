@@ -4,12 +4,14 @@
 //! panic, `kill -9`, Ctrl-C), the kernel kills everything that lives in it, and its interfaces and mounts are gone.
 //! An ordinary user gets a user namespace around it all, in which they are root.
 
+use std::env;
 use std::ffi::OsString;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use board::child::cgroup::Cgroup;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::process::{Signal, getegid, geteuid, set_parent_process_death_signal};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
@@ -25,13 +27,19 @@ use super::kernel;
 pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<ExitCode, String> {
     leave().map_err(|error| refused(&error))?;
     let terminal = tcgetattr(io::stdin()).ok();
+    let cgroup = Cgroup::make("lab").ok();
     let mut command = Command::new("/proc/self/exe");
+    if let Some(Cgroup { path, id }) = &cgroup {
+        command.env(CGROUP, format!("{id} {path}"));
+    }
     let mut child = command
         .arg(INSIDE)
         .args(arguments)
         .spawn()
         .map_err(|error| format!("cannot start the lab: {error}"))?;
     let status = child.wait().map_err(|error| format!("cannot wait for the lab: {error}"))?;
+    // With those that the boxes have made in it.
+    cgroup.iter().for_each(Cgroup::remove);
     if let Some(settings) = terminal {
         // However it ended, the terminal is as it was.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &settings);
@@ -69,6 +77,7 @@ fn leave() -> io::Result<()> {
 
 fn furnish() -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
+    enter_cgroup()?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     mount_proc()?;
     mount("tmpfs", "/run", "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=0755")?;
@@ -76,6 +85,16 @@ fn furnish() -> io::Result<()> {
     // The original is out of reach where mounts are private, and may be built anew while the lab runs.
     fs::copy("/proc/self/exe", PROGRAM)?;
     Ok(())
+}
+
+/// Joins the cgroup that was made for the lab, if one could be: the boxes share a kernel, and nothing of them is to stay.
+fn enter_cgroup() -> io::Result<()> {
+    let Some(word) = env::var_os(CGROUP) else { return Ok(()) };
+    let word = word.to_string_lossy().into_owned();
+    let Some((id, path)) = word.split_once(' ') else { return Ok(()) };
+    let cgroup = Cgroup { path: path.to_owned(), id: id.parse().map_err(io::Error::other)? };
+    let Some(folder) = cgroup.open()? else { return Ok(()) };
+    File::from(folder.entrance()?).write_all(b"0")
 }
 
 /// Mounts the view of the processes of this pid namespace, without the handles by which root in a namespace could
@@ -118,6 +137,9 @@ fn remedy(error: &io::Error) -> &'static str {
         _ => "load the driver: sudo modprobe tun",
     }
 }
+
+/// In the environment of the program inside the new world, its cgroup.
+const CGROUP: &str = "LAB_CGROUP";
 
 /// The first argument of the program inside the new world.
 pub const INSIDE: &str = "inside";

@@ -95,7 +95,10 @@ pub(super) fn few(lab: &Lab) -> Result<String, Failure> {
 
 /// What a thread uses, and whether it starts programs.
 fn allowed(thread: &str) -> (CapabilitySet, bool) {
-    let services = CapabilitySet::KILL | CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH;
+    let services = CapabilitySet::KILL
+        | CapabilitySet::SYS_PTRACE
+        | CapabilitySet::DAC_READ_SEARCH
+        | CapabilitySet::CHOWN;
     match thread {
         "demo" => {
             let sockets = CapabilitySet::NET_BIND_SERVICE | CapabilitySet::NET_RAW;

@@ -16,8 +16,8 @@ use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
 use super::{
-    Cable, Lab, Way, by_hand, kept, letters, limits, loop_calls, name, races, reloads, removed,
-    rights, trials,
+    Cable, Lab, Way, by_hand, descent, kept, letters, limits, loop_calls, name, races, reloads,
+    removed, rights, trials,
 };
 
 /// Tells one story, and prints how it ended.
@@ -73,7 +73,7 @@ const fn removal(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) 
     Story { name, choices: removed::choices, play }
 }
 
-const STORIES: [Story; 68] = [
+const STORIES: [Story; 70] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -90,6 +90,8 @@ const STORIES: [Story; 68] = [
     story("switch-slow", switch_slow),
     story("supervisor-dies", supervisor_dies),
     story("supervisor-upgraded", supervisor_upgraded),
+    Story { choices: descent::wiped, ..story("found-by-descent", descent::found) },
+    Story { choices: descent::beside, ..story("one-service-killed", descent::one_killed) },
     story("an-order-stands", an_order_stands),
     story("supervisor-stays-away", supervisor_stays_away),
     story("unwatched-address-goes", supervisor_stays_away_and_cannot_be_shot),
