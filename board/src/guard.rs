@@ -23,6 +23,14 @@ pub fn is_this() -> bool {
     env::var_os(WORD).is_some()
 }
 
+/// Whether the process `pid` was.
+pub(crate) fn is(pid: i32) -> bool {
+    let words = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    words
+        .split(|byte| *byte == 0)
+        .any(|word| word.strip_prefix(WORD.as_bytes()).is_some_and(|it| it.starts_with(b"=")))
+}
+
 /// Starts a guard, and gives our end of its line.
 ///
 /// # Errors

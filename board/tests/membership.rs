@@ -1,5 +1,6 @@
 //! Which processes belong to a service: real ones, with strangers that say they do, in cgroups and without. Wants root.
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -7,7 +8,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use board::child::{Child, census};
+use board::child::{Child, census, orphans};
 use board::patience::Patience;
 
 use room::{AGAIN, Room, alive, another_supervisor, child, seconds, until};
@@ -296,7 +297,7 @@ fn the_same_where_no_cgroup_can_be_made() {
     let again = Command::new("unshare")
         .args(["--mount", "sh", "-ec", hidden, "sh"])
         .arg(std::env::current_exe().unwrap())
-        .args(["--skip", "cgroup", "--skip", "proc_is_missing"])
+        .args(["--skip", "cgroup", "--skip", "proc_is_missing", "--skip", "process_1"])
         .env_remove(AGAIN)
         .output()
         .expect("this test must run as root, with unshare(1) and setpriv(1)");
@@ -337,6 +338,42 @@ fn a_stop_where_proc_is_missing_as_well_is_no_stop() {
         .expect("this test must run as root, with unshare(1) and setpriv(1)");
     let said = String::from_utf8_lossy(&again.stdout);
     assert!(again.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// In a container that has no other init.
+#[test]
+fn process_1_buries_orphans_and_no_children_of_its_own() {
+    if std::env::var_os(AGAIN).is_none() {
+        let again = Command::new("unshare")
+            .args(["--pid", "--fork", "--mount-proc", "--kill-child"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "process_1_buries_orphans_and_no_children_of_its_own"])
+            .env(AGAIN, "yes")
+            .output()
+            .expect("this test must run as root, with unshare(1)");
+        let said = String::from_utf8_lossy(&again.stdout);
+        assert!(again.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    assert!(orphans::come_here());
+    let room = Room::new();
+    let mut process =
+        room.process("(sleep 0.01 &); (sleep 0.01 &); echo $$ > pid; sleep 0.3; exit 3", "");
+    process.start(&seconds(60)).unwrap();
+    let buried = Cell::new(0);
+    until(
+        || {
+            buried.set(buried.get() + orphans::bury());
+            buried.get() == 2
+        },
+        "two dead orphans",
+    );
+    let alarm = process.alarm().unwrap();
+    seconds(60).readable(&[alarm]).unwrap();
+    assert_eq!(orphans::bury(), 0);
+    let error = process.monitor().unwrap_err().to_string();
+    assert!(error.contains("ended with status 3"), "{error}");
+    process.stop(&seconds(60)).unwrap();
 }
 
 /// Says its words, and waits until they were taken.

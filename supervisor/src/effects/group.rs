@@ -84,7 +84,7 @@ impl Group {
             cord: cord.clone(),
             states: states.clone(),
             reserve,
-            orphans: 0,
+            burial: BURIAL_MAX,
         };
         threads::spawn("resources", Rights::PROGRAMS, move || hands.work(&queue, &finished))?;
         let reloads = Instant::now();
@@ -198,8 +198,8 @@ struct Hands {
     cord: Cord,
     states: Slate,
     reserve: Reserve,
-    /// How many were buried that others had left to us.
-    orphans: usize,
+    /// How long those that others have left to us wait for their burial.
+    burial: Duration,
 }
 
 impl Hands {
@@ -231,7 +231,11 @@ impl Hands {
             self.settle();
             self.look();
             self.reserve.restore();
-            self.orphans = orphans::bury();
+            self.burial = match orphans::bury() {
+                0 => self.burial.saturating_mul(2).min(BURIAL_MAX),
+                MANY.. => (self.burial / 4).max(BURIAL_MIN),
+                _ => self.burial,
+            };
         }
     }
 
@@ -252,11 +256,10 @@ impl Hands {
     fn wait(&self) {
         let running = self.members.iter().filter(|member| member.runs);
         let next = running.clone().map(|member| member.next_look).min();
-        let idle = match self.orphans {
-            _ if self.owes() => AGAIN,
-            MANY.. => SOON,
-            _ if orphans::come_here() => BURIAL,
-            _ => IDLE,
+        let idle = match self.owes() {
+            true => AGAIN.min(self.burial),
+            false if orphans::come_here() => self.burial,
+            false => IDLE,
         };
         let idle = Instant::now() + idle;
         let patience =
@@ -418,9 +421,9 @@ impl Hands {
 
 /// Between two attempts to write the journal.
 const AGAIN: Duration = Duration::from_secs(1);
-/// A dead orphan costs a number and nothing else; many come again soon.
-const BURIAL: Duration = Duration::from_secs(10);
-const SOON: Duration = Duration::from_millis(100);
+/// A dead orphan costs a number and nothing else. Where so many are found at once they are looked for more often.
+const BURIAL_MAX: Duration = Duration::from_secs(10);
+const BURIAL_MIN: Duration = Duration::from_millis(100);
 const MANY: usize = 16;
 /// With nothing to look at, any time will do.
 const IDLE: Duration = Duration::from_secs(3_600);

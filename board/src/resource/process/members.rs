@@ -16,6 +16,7 @@ use crate::child::census::{Entry, Id};
 use crate::child::cgroup::{Cgroup, Folder};
 use crate::child::descent::{self, Descent};
 use crate::child::{Child, orphans};
+use crate::guard;
 use crate::patience::Patience;
 
 /// How the processes of a service are known.
@@ -193,15 +194,17 @@ fn in_group(pid: Pid, leader: Pid) -> bool {
 
 impl Owner {
     /// Whether an orphan that has become our child is of this service. One that says nothing is, where there is no other
-    /// service that it could be of. Where others than our descendants come to us, it must be of the same user too.
+    /// service that it could be of. To process 1 come the orphans of others as well: there it must say so, and be of the
+    /// same user.
     fn says(&self, orphan: &Entry) -> Option<bool> {
-        if getpid().is_init() && user(orphan.pid) != Some(self.user) {
-            return Some(false);
-        }
+        let first = getpid().is_init();
         match Mark::of(orphan.pid) {
-            Some(mark) => Some(mark.resource == self.name),
-            None if self.is_alone() => None,
-            None => Some(false),
+            Some(mark) => {
+                let ours = mark.resource == self.name;
+                Some(ours && (!first || user(orphan.pid) == Some(self.user)))
+            }
+            None if first || guard::is(orphan.pid) || !self.is_alone() => Some(false),
+            None => None,
         }
     }
 

@@ -198,7 +198,7 @@ mod tests {
                 cord: Cord::new().unwrap(),
                 states: Slate::default(),
                 reserve: Reserve::new("a test", 0).unwrap(),
-                orphans: 0,
+                burial: super::super::BURIAL_MAX,
             };
             let mut stage = Self { hands, done: Arc::default(), told, room };
             stage.reload(resources);
