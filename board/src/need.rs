@@ -8,6 +8,8 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::child::account::Account;
+use crate::child::census;
+use crate::child::cgroup::Cgroup;
 use crate::secret::Secret;
 use rustix::net::netdevice::name_to_index;
 use rustix::net::{AddressFamily, SocketType, socket};
@@ -32,6 +34,8 @@ pub enum Need {
     Folder(PathBuf),
     /// What only root may do, or who has the capability (capabilities(7)).
     Right(Right),
+    /// A way to know which processes belong to a service.
+    Members,
 }
 
 /// A right that a device needs of this process.
@@ -103,6 +107,7 @@ impl Need {
                 )),
             },
             Self::Right(right) => right.missing(),
+            Self::Members => members_unknown(),
             Self::Secret(path) => {
                 let error = Secret::read(path).err()?;
                 Some(format!("the secret in {}: {error}", path.display()))
@@ -119,6 +124,21 @@ impl Need {
     }
 }
 
+/// Why nobody can tell which processes belong to a service, if that is so.
+fn members_unknown() -> Option<String> {
+    let cgroup = Cgroup::make("check").map(|cgroup| cgroup.remove()).err()?;
+    let hidden = match census::usable() {
+        Err(error) => error.to_string(),
+        Ok(()) if census::hides() && Right::Looks.missing().is_some() => {
+            "/proc hides processes of other users: give CAP_SYS_PTRACE".to_owned()
+        }
+        Ok(()) => return None,
+    };
+    Some(format!(
+        "nobody knows what belongs to it, and its stop fails: no cgroup can be made ({cgroup}), and {hidden}"
+    ))
+}
+
 impl Right {
     fn missing(self) -> Option<String> {
         let (all, purpose) = match self {
@@ -131,7 +151,7 @@ impl Right {
             Self::Bounds => (CapabilitySet::SETPCAP, "take rights from a program"),
             Self::Looks => (
                 CapabilitySet::SYS_PTRACE,
-                "look into programs of other users, whose output is not logged after a restart of twobox",
+                "look into programs of other users, to log them after a restart",
             ),
             Self::Outputs => (
                 CapabilitySet::CHOWN,

@@ -8,9 +8,12 @@ use std::time::Duration;
 use board::child::account::Account;
 use board::child::privileges::Privileges;
 use board::child::{Child, Program};
+use board::need::{Need, Right};
 use board::patience::Patience;
+use board::resource;
 use board::rights::Rights;
 use board::table::Source;
+use firmware_agnostic::identity::BoxId;
 use rustix::thread::{CapabilitySet, capabilities, set_no_new_privs};
 
 #[test]
@@ -84,6 +87,53 @@ fn where_nobody_gains_rights_a_successor_has_what_this_life_was_given() {
         scope.spawn(work).join().unwrap()
     });
     assert_eq!(set(&status, "CapEff"), own);
+}
+
+/// By the name that a person gives it by.
+#[test]
+fn each_right_that_is_missing_is_named() {
+    for (right, names) in [
+        (Right::Addresses, &["CAP_NET_ADMIN"][..]),
+        (Right::Neighbours, &["CAP_NET_RAW"]),
+        (Right::Users, &["CAP_SETUID", "CAP_SETGID"]),
+        (Right::Signals, &["CAP_KILL"]),
+        (Right::Bounds, &["CAP_SETPCAP"]),
+        (Right::Looks, &["CAP_SYS_PTRACE"]),
+        (Right::Outputs, &["CAP_CHOWN"]),
+    ] {
+        let need = Need::Right(right);
+        assert_eq!(need.missing(), None, "this test wants root, to have rights");
+        let told = of_thread(Rights::NONE, || need.missing()).expect("it is missing");
+        assert!(names.iter().all(|name| told.contains(name)), "{told}");
+    }
+}
+
+/// A process with a user takes those; one without does not.
+#[test]
+fn a_process_with_a_user_needs_more_rights() {
+    let rights = |words: &str| {
+        let text = format!("kind = \"process\"\ncommand = [\"/bin/true\"]\n{words}");
+        let config = resource::Config::read(&mut Source::new(&text).parse()).unwrap();
+        let all = config.needs(BoxId::First).into_iter().chain(config.wishes());
+        all.filter(|need| matches!(need, Need::Right(_))).collect::<Vec<_>>()
+    };
+    let all = [Right::Users, Right::Signals, Right::Looks, Right::Outputs].map(Need::Right);
+    assert_eq!(rights("user = \"nobody\""), all);
+    assert_eq!(rights("capabilities = []"), [Need::Right(Right::Bounds)]);
+    assert_eq!(rights(""), []);
+}
+
+/// For as long as its work takes.
+#[test]
+fn what_is_lent_is_given_back() {
+    let seen = of_thread(Rights::PROGRAMS, || {
+        Rights::NONE.narrow();
+        let effective = || capabilities(None).unwrap().effective;
+        (effective(), Rights::CGROUPS.lend(effective), effective())
+    });
+    assert_eq!(seen.0, KEPT);
+    assert_eq!(seen.1, KEPT | CapabilitySet::SYS_ADMIN | CapabilitySet::DAC_OVERRIDE);
+    assert_eq!(seen.2, KEPT);
 }
 
 /// What `work` gives on a thread that keeps `rights` only.

@@ -150,6 +150,18 @@ pub fn usable() -> io::Result<()> {
     ))
 }
 
+/// Whether `/proc` hides processes of other users from whoever may not look into them (`hidepid` of `proc(5)`).
+pub(crate) fn hides() -> bool {
+    fs::read_to_string("/proc/self/mountinfo").unwrap_or_default().lines().any(hides_here)
+}
+
+fn hides_here(line: &str) -> bool {
+    let Some((mount, kind)) = line.split_once(" - ") else { return false };
+    let options = kind.rsplit(' ').next().unwrap_or_default().split(',');
+    let mut hidden = options.filter_map(|option| option.strip_prefix("hidepid="));
+    mount.split(' ').nth(4) == Some("/proc") && hidden.any(|how| !["0", "off"].contains(&how))
+}
+
 /// The children of each process.
 pub(crate) struct Children {
     /// All processes, where the kernel keeps no lists of children (`CONFIG_PROC_CHILDREN`).
@@ -207,6 +219,16 @@ mod tests {
         assert_eq!((entry.pid, entry.name.as_str()), (42, "a) S (b"));
         assert_eq!((entry.parent, entry.group, entry.session, entry.started), (1, 41, 40, 9999));
         assert!(!entry.alive());
+    }
+
+    #[test]
+    fn what_hides_processes_is_known() {
+        let line = "22 27 0:21 / /proc rw,relatime shared:13 - proc proc rw,hidepid=invisible";
+        assert!(hides_here(line));
+        assert!(hides_here(&line.replace("invisible", "2")));
+        assert!(!hides_here(&line.replace("invisible", "off")));
+        assert!(!hides_here(&line.replace(",hidepid=invisible", "")));
+        assert!(!hides_here(&line.replace("/proc", "/mnt/proc")));
     }
 
     #[test]

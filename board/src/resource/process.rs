@@ -113,9 +113,8 @@ impl Config {
 
     /// What it can do without, and is better for.
     pub fn wishes(&self) -> Vec<Need> {
-        let rights: &[_] =
-            if self.changes_account() { &[Right::Looks, Right::Outputs] } else { &[] };
-        rights.iter().copied().map(Need::Right).collect()
+        let rights = [Right::Looks, Right::Outputs].into_iter().filter(|_| self.changes_account());
+        rights.map(Need::Right).chain([Need::Members]).collect()
     }
 
     const fn changes_account(&self) -> bool {

@@ -46,9 +46,7 @@ impl Members {
         match Cgroup::make(name) {
             Ok(cgroup) => Self::Cgroup(cgroup),
             Err(error) => {
-                log::debug!(
-                    "{name}: no cgroup ({error}): its processes are known by their descent"
-                );
+                log::info!("{name}: no cgroup ({error}): its processes are known by their descent");
                 Self::descent()
             }
         }
