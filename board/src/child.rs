@@ -252,7 +252,7 @@ impl Child {
     pub fn end(&self) -> Option<End> {
         if self.found.is_some() {
             let dead = Patience::new(Duration::ZERO).readable(&[self.as_fd()]).is_ok();
-            return dead.then_some(End::Unknown);
+            return dead.then(|| End::of(self.as_fd()));
         }
         self.wait(WaitIdOptions::NOWAIT)
     }
