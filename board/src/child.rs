@@ -280,7 +280,7 @@ impl Child {
             self.signal_leader(signal);
             self.members()
                 .iter()
-                .filter(|it| it.id().pid != self.pid.as_raw_pid())
+                .filter(|it| it.pid != self.pid.as_raw_pid())
                 .for_each(|it| it.signal(signal));
             return;
         }

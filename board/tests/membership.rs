@@ -180,6 +180,16 @@ fn a_status_that_says_so_fails_the_stop_of_the_next_life() {
     assert!(!alive(room.group()));
 }
 
+/// Or else a box on which an account is missing would reset itself.
+#[test]
+fn one_whose_user_is_not_known_has_nothing_to_stop() {
+    let room = Room::new();
+    let mut process = room.process("exec sleep 657", "user = \"nobody-of-this-name\"");
+    process.start(&seconds(60)).unwrap_err();
+    process.stop(&seconds(60)).unwrap();
+    assert!(!process.adopt().unwrap());
+}
+
 #[test]
 fn a_status_that_is_its_way_to_end_is_none() {
     for (ends, words) in
@@ -340,7 +350,7 @@ fn the_same_where_no_cgroup_can_be_made() {
         .output()
         .expect("this test must run as root, with unshare(1) and setpriv(1)");
     let said = String::from_utf8_lossy(&again.stdout);
-    assert!(again.status.success() && said.contains("15 passed"), "{said}");
+    assert!(again.status.success() && said.contains("16 passed"), "{said}");
 }
 
 #[test]

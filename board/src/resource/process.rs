@@ -3,11 +3,12 @@
 //! It is ready when it says so ([`Ready`]), dead in the moment it dies ([`Process::alarm`]), and gone when all that it has
 //! started is gone. Whether it is started again is not decided here.
 //!
-//! What belongs to it is known by what a user cannot forge and the service cannot wipe ([`members`]), and noted beside the
-//! lease ([`note`]): it lives on when the supervisor dies, and the next life watches it on if it is still to be run the same
-//! way ([`Process::adopt`]). What cannot be looked into is unknown, and unknown is an error, never *stopped*.
+//! What belongs to it is known by what a user cannot forge and the service cannot wipe (`process/members.rs`), and noted
+//! beside the lease (`process/note.rs`): it lives on when the supervisor dies, and the next life watches it on if it is
+//! still to be run the same way ([`Process::adopt`]). What cannot be looked into is unknown, and unknown is an error,
+//! never *stopped*.
 //!
-//! How it ends when it is told to is its own word about its stop ([`Process::answered`]).
+//! How it ends when it is told to is its own word about its stop (`Config::answered`).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -203,8 +204,7 @@ impl Resource for Process {
         marked.environment.extend(mark.words());
         let address = notify.as_ref().map(|(socket, _)| socket.address());
         marked.environment.extend(address.map(|it| ("NOTIFY_SOCKET".to_owned(), it)));
-        let owner = self.owner()?;
-        let started = Service::start(&marked, output, &mark, notify, owner)?;
+        let started = Service::start(&marked, output, &mark, notify, self.owner())?;
         let service = self.service.insert(started);
         let Some(child) = &service.child else { return Err(io::ErrorKind::NotFound.into()) };
         witness.wait(child, &program, patience).map_err(|error| {
@@ -327,15 +327,17 @@ impl Process {
     /// Finds out what an earlier life has left, once.
     fn recall(&mut self) -> io::Result<()> {
         if !self.recalled {
-            self.service = Service::recall(self.owner()?)?;
+            self.service = Service::recall(self.owner())?;
             self.recalled = true;
         }
         Ok(())
     }
 
-    fn owner(&self) -> io::Result<Owner> {
-        let user = self.account()?.map_or_else(geteuid, |it| it.uid());
-        Ok(Owner { name: self.name.clone(), user, note: self.note.clone() })
+    /// Whose processes it knows. A user who is not known any more owns none: the others are stopped all the same.
+    fn owner(&self) -> Owner {
+        let account = self.account().ok();
+        let user = account.map(|account| account.map_or_else(geteuid, |it| it.uid()));
+        Owner { name: self.name.clone(), user, note: self.note.clone() }
     }
 
     fn account(&self) -> io::Result<Option<Account>> {

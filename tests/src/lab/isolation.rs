@@ -120,7 +120,7 @@ pub(super) fn mount_proc() -> io::Result<()> {
 }
 
 fn refused(error: &io::Error) -> String {
-    let program = std::env::current_exe().unwrap_or_default();
+    let program = env::current_exe().unwrap_or_default();
     format!(
         "this kernel does not let you make namespaces ({error}).\n\
          As an ordinary user: allow it (sysctl kernel.unprivileged_userns_clone,\n\

@@ -33,8 +33,8 @@ pub(super) enum Members {
 pub(super) struct Owner {
     /// The name of the resource.
     pub(super) name: String,
-    /// As whom it is started.
-    pub(super) user: Uid,
+    /// As whom it is started, if that is known.
+    pub(super) user: Option<Uid>,
     /// Where it is noted, beside the others.
     pub(super) note: PathBuf,
 }
@@ -87,6 +87,18 @@ impl Members {
         match self {
             Self::Cgroup(_) => Vec::new(),
             Self::Descent(descent) => descent.known().collect(),
+        }
+    }
+
+    /// The numbers of those that are known to live, as far as that can be told.
+    pub(super) fn pids(&self) -> Vec<i32> {
+        match self {
+            Self::Cgroup(cgroup) => {
+                let folder = cgroup.open().ok().flatten();
+                let processes = folder.and_then(|it| it.processes().ok()).unwrap_or_default();
+                processes.into_iter().map(Pid::as_raw_pid).collect()
+            }
+            Self::Descent(descent) => descent.known().map(|it| it.pid).collect(),
         }
     }
 
@@ -199,11 +211,16 @@ impl Owner {
         match Mark::of(orphan.pid) {
             Some(mark) => {
                 let ours = mark.resource == self.name;
-                Some(ours && (!first || user(orphan.pid) == Some(self.user)))
+                Some(ours && (!first || self.owns(orphan.pid)))
             }
             None if first || guard::is(orphan.pid) || !self.is_alone() => Some(false),
             None => None,
         }
+    }
+
+    /// Whether the process `pid` runs as whom it is started.
+    pub(super) fn owns(&self, pid: i32) -> bool {
+        self.user.is_some() && user(pid) == self.user
     }
 
     /// Whether every other service that is noted is in a cgroup.

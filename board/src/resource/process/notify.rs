@@ -119,7 +119,7 @@ pub(super) struct Trust {
     /// What tells its processes; nothing where `/proc` does not.
     pub(super) kin: Option<Kin>,
     /// As whom the service is started; believed of one that cannot be looked at any more.
-    pub(super) user: Uid,
+    pub(super) user: Option<Uid>,
 }
 
 /// What tells whether a process is of the service.
@@ -142,7 +142,7 @@ impl Trust {
             Some(Kin::Descent(leader)) => descends(pid, *leader),
             None => None,
         };
-        known.unwrap_or_else(|| sender.uid.is_root() || sender.uid == self.user)
+        known.unwrap_or_else(|| sender.uid.is_root() || Some(sender.uid) == self.user)
     }
 }
 
@@ -318,7 +318,8 @@ mod tests {
 
     fn ear(leader: Id) -> (Ear, Cord) {
         let ready = Cord::new().unwrap();
-        let trust = Trust { kin: Some(Kin::Descent(leader)), user: rustix::process::geteuid() };
+        let trust =
+            Trust { kin: Some(Kin::Descent(leader)), user: Some(rustix::process::geteuid()) };
         let ear = Ear {
             socket: Arc::new(Socket::new().unwrap()),
             trust,

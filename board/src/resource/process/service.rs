@@ -135,7 +135,7 @@ impl Service {
             return Ok(None);
         };
         let leads = |it: &&Entry| it.alive() && it.group == it.pid && it.session != it.pid;
-        let known = |it: &Entry| Some((it.id(), Mark::of(it.pid)?));
+        let known = |it: &Entry| Some((it.id(), Mark::of(it.pid).filter(|_| owner.owns(it.pid))?));
         let mut found = children.iter().filter(leads).filter_map(known);
         let Some((leader, mark)) = found.find(|(_, mark)| mark.resource == owner.name) else {
             return Ok(None);
@@ -159,14 +159,7 @@ impl Service {
     /// Hears again what it says, after an earlier life.
     pub(super) fn hear_again(&mut self) {
         let name = &self.owner.name;
-        let pids = self
-            .note
-            .leader
-            .iter()
-            .chain(&self.members.known())
-            .map(|it| it.pid)
-            .collect::<Vec<_>>();
-        let output = output::reopen(self.note.output, &pids);
+        let output = output::reopen(self.note.output, &self.members.pids());
         if let Err(error) = &output {
             log::warn!(
                 "{name}: what it writes is not logged: {error}: give CAP_SYS_PTRACE, or start it again"
