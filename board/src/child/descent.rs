@@ -6,7 +6,6 @@
 //!
 //! What cannot be found: a process whose parents died while no supervisor ran, or between two looks of the life after it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
 
@@ -21,9 +20,9 @@ use crate::patience::Patience;
 pub struct Descent {
     /// The one that all descend from, which leads a group.
     leader: i32,
-    known: BTreeSet<Id>,
+    known: Vec<Id>,
     /// Their groups; one that has made a session leads a group of the same number.
-    groups: BTreeSet<i32>,
+    groups: Vec<i32>,
 }
 
 /// Whether an orphan that is in no group of theirs is one of them; nothing where only that tells which is no child that is
@@ -33,7 +32,7 @@ pub type Says<'a> = &'a dyn Fn(&Entry) -> Option<bool>;
 impl Descent {
     /// Those that descend from the process of the number `leader`, some of which are `known` already.
     pub fn of(leader: i32, known: impl IntoIterator<Item = Id>) -> Self {
-        Self { leader, known: known.into_iter().collect(), groups: [leader].into() }
+        Self { leader, known: known.into_iter().collect(), groups: vec![leader] }
     }
 
     /// Those that are known.
@@ -57,9 +56,9 @@ impl Descent {
             [it.group, it.session].iter().any(|it| self.groups.contains(it))
                 || says(it).unwrap_or(certain)
         }));
-        let mut found = BTreeMap::new();
+        let mut found: Vec<Entry> = Vec::new();
         while let Some(entry) = next.pop() {
-            if found.contains_key(&entry.pid) {
+            if found.iter().any(|it| it.pid == entry.pid) {
                 continue;
             }
             let mut its = Vec::new();
@@ -69,13 +68,14 @@ impl Descent {
             // Looked at once more: the number may have become a stranger's before its children were asked for.
             if Entry::read(entry.pid)?.is_some_and(|now| now.id() == entry.id()) {
                 next.extend(its);
-                found.insert(entry.pid, entry);
+                found.push(entry);
             }
         }
-        let living: Vec<_> = found.into_values().filter(Entry::alive).collect();
-        self.known = living.iter().map(Entry::id).collect();
-        self.groups = living.iter().map(|it| it.group).chain([self.leader]).collect();
-        Ok(living)
+        found.retain(Entry::alive);
+        found.sort_unstable_by_key(|it| it.pid);
+        self.known = found.iter().map(Entry::id).collect();
+        self.groups = found.iter().map(|it| it.group).chain([self.leader]).collect();
+        Ok(found)
     }
 
     /// Kills all of them. They are stopped first, so that none starts another while it is looked for.
@@ -84,16 +84,18 @@ impl Descent {
     ///
     /// When one is still there, or that cannot be told.
     pub fn kill(&mut self, says: Says<'_>, patience: &Patience) -> io::Result<()> {
-        let mut stopped = BTreeSet::new();
-        let (mut pause, mut empty) = (Duration::from_millis(1), false);
+        let mut stopped: Vec<Id> = Vec::new();
+        let (mut pause, mut empty) = (Duration::from_millis(1), 0);
         loop {
             let living = self.look(says)?;
             orphans::bury();
+            empty = if living.is_empty() { empty + 1 } else { 0 };
             // A list of children that changes while it is read may lack one (proc_pid_task(5)).
-            if living.is_empty() && std::mem::replace(&mut empty, true) {
+            if empty == 2 {
                 return Ok(());
             }
-            let fresh = living.iter().any(|it| stopped.insert(it.id()));
+            let fresh = living.iter().any(|it| !stopped.contains(&it.id()));
+            stopped = living.iter().map(Entry::id).collect();
             let late = patience.sleep(if fresh { Duration::ZERO } else { pause }).is_err();
             let signal = if fresh && !late { Signal::STOP } else { Signal::KILL };
             for it in &living {
