@@ -50,8 +50,8 @@ impl Rights {
     pub const REAL_TIME: Self = Self::to_use(CapabilitySet::SYS_NICE);
     /// To start programs, with all the rights that init gave, and to signal them whoever they have become.
     pub const PROGRAMS: Self = Self { uses: CapabilitySet::KILL, starts: true };
-    /// The same, and to find those of an earlier life, to see that they are ready, and to give them their output, whoever
-    /// they have become.
+    /// The same, and to find those of an earlier life, to see that they are ready, and to give them their output, if they run
+    /// as another user.
     pub const SERVICES: Self = Self {
         uses: CapabilitySet::KILL
             .union(CapabilitySet::SYS_PTRACE)

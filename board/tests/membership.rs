@@ -252,7 +252,7 @@ fn what_is_not_known_is_not_absent() {
         assert!(error.to_string().contains("what runs of it is not known"), "{error}");
     }
     assert!(alive(room.group()));
-    // The life that has started it knows it without, and writes it anew.
+    // The life that has started it knows it without, and writes it again.
     fs::remove_file(&note).unwrap();
     process.monitor().unwrap();
     assert!(note.exists());

@@ -49,7 +49,7 @@ impl Entry {
             }
             Err(error) => error,
         };
-        // The number itself says whether it is in use, whatever is mounted, and however.
+        // Whether the number is in use can be told however /proc is mounted.
         let pidfd = Pid::from_raw(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
         match pidfd {
             None | Some(Err(Errno::SRCH)) => Ok(None),
@@ -150,7 +150,7 @@ pub fn usable() -> io::Result<()> {
     ))
 }
 
-/// Whether `/proc` hides processes of other users from whoever may not look into them (`hidepid` of `proc(5)`).
+/// Whether `/proc` hides processes of other users from those who may not look into them (`hidepid` of `proc(5)`).
 pub(crate) fn hides() -> bool {
     fs::read_to_string("/proc/self/mountinfo").unwrap_or_default().lines().any(hides_here)
 }

@@ -1,8 +1,7 @@
 //! A cgroup for the processes of one service (`cgroups(7)`, version 2).
 //!
-//! The kernel itself keeps the list: what a member starts is a member, whatever it does to its environment, its group or
-//! its parents, and only root puts a process into it or takes one out. So nothing has to be looked for, and nobody else's
-//! process is ever in it.
+//! The kernel keeps the list. A process that a member starts is a member, even if it changes its environment, its group or
+//! its parents. Only root puts a process into it or takes one out. So nothing has to be searched, and no stranger is in it.
 //!
 //! It is made below the cgroup that the supervisor itself is in, where that is allowed: to root, or where init has
 //! delegated it (`Delegate=` of systemd).
@@ -21,7 +20,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use super::census;
 use crate::rights::Rights;
 
-/// A cgroup, by its path below the root of the hierarchy, and by the number that tells it from every other of this boot.
+/// A cgroup: its path below the root of the hierarchy, and the number that no other has in this boot.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Cgroup {
     /// As `/proc/PID/cgroup` has it.
@@ -175,7 +174,7 @@ impl Folder {
 
     /// Kills them one by one, frozen, so that none starts another meanwhile.
     fn kill_each(&self) -> io::Result<()> {
-        // Without it whoever was started meanwhile is killed at the next look.
+        // Without it a process that was started meanwhile is killed at the next look.
         let _ = write(&self.0, "cgroup.freeze", "1");
         let killed = self.signal(Signal::KILL, |_| true);
         let _ = write(&self.0, "cgroup.freeze", "0");

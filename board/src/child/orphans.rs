@@ -1,8 +1,8 @@
 //! Children of this process that it has not started.
 //!
 //! A process whose parent dies becomes a child of the nearest ancestor that takes orphans (`PR_SET_CHILD_SUBREAPER`,
-//! `prctl(2)`), or of process 1. Where we are that one they come to us, and nobody else can bury them when they are dead.
-//! Those that we have started ourselves are not touched: how they ended is for whoever started them.
+//! `prctl(2)`), or of process 1. If this process is that ancestor, only it can reap them. It does not reap the children that
+//! it has started itself: their exit status belongs to the code that started them.
 
 use std::io;
 use std::os::fd::AsFd;

@@ -242,7 +242,7 @@ fn says<'t>(text: &'t [u8], word: &[u8]) -> Option<&'t [u8]> {
 /// Services add a sentence about their state.
 const TEXT_MAX: usize = 4096;
 
-/// More than a service says at once. Who says more for longer is heard 1,600 times a second at the most, which costs a
+/// More than a service says at once. Who says more for longer is heard 1,600 times a second at most, which costs a
 /// twentieth of a processor; the kernel keeps others waiting meanwhile.
 const BURST_MAX: usize = 32;
 const BURST_PAUSE: Duration = Duration::from_millis(20);
