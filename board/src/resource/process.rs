@@ -245,11 +245,11 @@ impl Resource for Process {
             return Ok(());
         }
         let Config { stop_signal, kill_after, .. } = self.config;
-        let end = service.end(stop_signal, kill_after, patience)?;
+        if let Some(end) = service.end(stop_signal, kill_after, patience)? {
+            service.complaint = self.config.answered(end).err();
+        }
         service.kill(patience)?;
-        if let Some(end) = end
-            && let Err(reason) = self.config.answered(end)
-        {
+        if let Some(reason) = service.complaint.take() {
             service.fail(&reason);
             return Err(io::Error::other(reason));
         }

@@ -26,6 +26,8 @@ pub(super) struct Service {
     /// The process that was started, while it is not buried.
     pub(super) child: Option<Child>,
     pub(super) note: Note,
+    /// Why its stop has failed, by the status of the leader.
+    pub(super) complaint: Option<String>,
     members: Members,
     owner: Owner,
     /// Whether it is not there as it should be.
@@ -55,7 +57,8 @@ impl Service {
             socket: socket.as_ref().map(|it| it.name().to_owned()),
             ..Note::default()
         };
-        let mut service = Self { child: None, note, members, owner, owes: false, socket };
+        let mut service = Self::of(None, note, members, owner);
+        service.socket = socket;
         let Output { writer, reader, .. } = output;
         let started = service.spawn(program, &writer).or_else(|error| {
             if service.members.cgroup().is_none() || error.kind() == io::ErrorKind::NotFound {
@@ -73,6 +76,10 @@ impl Service {
         drop(writer);
         service.listen(Some(reader), ready)?;
         Ok(service)
+    }
+
+    const fn of(child: Option<Child>, note: Note, members: Members, owner: Owner) -> Self {
+        Self { child, note, complaint: None, members, owner, owes: false, socket: None }
     }
 
     fn spawn(&mut self, program: &Program, writer: &OwnedFd) -> io::Result<()> {
@@ -123,7 +130,7 @@ impl Service {
             (None, Some(leader)) => Members::of(leader, &note.known),
             (None, None) => Members::descent(),
         };
-        Ok(Some(Self { child, note, members, owner, owes: false, socket: None }))
+        Ok(Some(Self::of(child, note, members, owner)))
     }
 
     fn inherited(owner: Owner) -> io::Result<Option<Self>> {
@@ -148,7 +155,9 @@ impl Service {
         };
         let members = Members::of(leader, &[]);
         let child = Child::found(leader)?;
-        Ok(Some(Self { child, note, members, owner, owes: true, socket: None }))
+        let mut service = Self::of(child, note, members, owner);
+        service.owes = true;
+        Ok(Some(service))
     }
 
     /// Whether its leader lives.
