@@ -180,6 +180,20 @@ fn a_status_that_says_so_fails_the_stop_of_the_next_life() {
     assert!(!alive(room.group()));
 }
 
+/// Its status is about the start that it did not finish.
+#[test]
+fn one_that_was_not_ready_may_end_as_it_likes() {
+    let room = Room::new();
+    let script = "trap 'exit 1' TERM; echo $$ > pid; while :; do sleep 0.02; done";
+    for (words, stops) in [("", true), ("\nkill_after = \"never\"", false)] {
+        let mut process = room.process(script, &format!("ready = \"notify\"{words}"));
+        let error = process.start(&Patience::new(Duration::from_millis(500))).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+        assert!(!alive(room.group()));
+        assert_eq!(process.stop(&seconds(60)).is_ok(), stops, "{error}");
+    }
+}
+
 /// Or else a box on which an account is missing would reset itself.
 #[test]
 fn one_whose_user_is_not_known_has_nothing_to_stop() {
@@ -350,7 +364,7 @@ fn the_same_where_no_cgroup_can_be_made() {
         .output()
         .expect("this test must run as root, with unshare(1) and setpriv(1)");
     let said = String::from_utf8_lossy(&again.stdout);
-    assert!(again.status.success() && said.contains("16 passed"), "{said}");
+    assert!(again.status.success() && said.contains("17 passed"), "{said}");
 }
 
 #[test]

@@ -129,8 +129,7 @@ impl Config {
             name: name.to_owned(),
             note: note::path(notes, name),
             service: None,
-            recalled: false,
-            watched: false,
+            stage: Stage::Unasked,
             told: false,
             looks: 0,
         }
@@ -173,24 +172,40 @@ pub struct Process {
     note: PathBuf,
     /// What was started, in this life or an earlier one, until nothing of it is left.
     service: Option<Service>,
-    /// Whether it was asked what an earlier life has left.
-    recalled: bool,
-    /// Whether it was started or adopted in this life.
-    watched: bool,
+    stage: Stage,
     /// Whether `monitor` has told that the child is dead.
     told: bool,
     /// How often it was looked at since the start.
     looks: u32,
 }
 
+/// How far this life has come with a service.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    /// It has not asked what an earlier life has left.
+    Unasked,
+    /// What runs of it, if anything, is what an earlier life has left.
+    Left,
+    /// It was started, and has not been ready.
+    Starting,
+    /// It was ready, or was adopted.
+    Ready,
+}
+
+impl Stage {
+    const fn is_watched(self) -> bool {
+        matches!(self, Self::Starting | Self::Ready)
+    }
+}
+
 impl Resource for Process {
     fn start(&mut self, patience: &Patience) -> io::Result<()> {
-        if self.watched && self.service.as_ref().is_some_and(Service::lives) {
+        if self.stage.is_watched() && self.service.as_ref().is_some_and(Service::lives) {
             return Ok(());
         }
         // What an earlier life has left and was not adopted, or what a dead one has.
         self.stop(patience)?;
-        (self.watched, self.told, self.looks) = (true, false, 0);
+        (self.stage, self.told, self.looks) = (Stage::Starting, false, 0);
         let program = self.program()?;
         let output = Output::new(program.account.as_ref(), &self.name)?;
         let mark = self.mark(output.inode);
@@ -207,7 +222,11 @@ impl Resource for Process {
         let started = Service::start(&marked, output, &mark, notify, self.owner())?;
         let service = self.service.insert(started);
         let Some(child) = &service.child else { return Err(io::ErrorKind::NotFound.into()) };
-        witness.wait(child, &program, patience).map_err(|error| {
+        let waited = witness.wait(child, &program, patience);
+        if waited.is_ok() {
+            self.stage = Stage::Ready;
+        }
+        waited.map_err(|error| {
             let time = self.config.kill_after.unwrap_or(KILL_AFTER);
             match self.stop(&Patience::new(time)) {
                 Ok(()) => error,
@@ -227,7 +246,7 @@ impl Resource for Process {
         }
         service.hear_again();
         service.look();
-        self.watched = true;
+        self.stage = Stage::Ready;
         Ok(true)
     }
 
@@ -246,7 +265,9 @@ impl Resource for Process {
         }
         let Config { stop_signal, kill_after, .. } = self.config;
         if let Some(end) = service.end(stop_signal, kill_after, patience)? {
-            service.complaint = self.config.answered(end).err();
+            // Before it is ready its status is about the start that was called off: slapd says 1 then.
+            let counts = self.stage != Stage::Starting || kill_after.is_none();
+            service.complaint = self.config.answered(end).err().filter(|_| counts);
         }
         service.kill(patience)?;
         if let Some(reason) = service.complaint.take() {
@@ -326,9 +347,9 @@ impl Config {
 impl Process {
     /// Finds out what an earlier life has left, once.
     fn recall(&mut self) -> io::Result<()> {
-        if !self.recalled {
+        if self.stage == Stage::Unasked {
             self.service = Service::recall(self.owner())?;
-            self.recalled = true;
+            self.stage = Stage::Left;
         }
         Ok(())
     }
