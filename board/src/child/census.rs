@@ -150,16 +150,26 @@ pub fn usable() -> io::Result<()> {
     ))
 }
 
-/// Whether `/proc` hides processes of other users from those who may not look into them (`hidepid` of `proc(5)`).
+/// Whether `/proc` hides processes of other users from this one, if it may not look into them (`hidepid` of `proc(5)`).
 pub(crate) fn hides() -> bool {
-    fs::read_to_string("/proc/self/mountinfo").unwrap_or_default().lines().any(hides_here)
+    let group = rustix::process::getegid().as_raw();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounts.lines().any(|line| hides_from(line, group))
 }
 
-fn hides_here(line: &str) -> bool {
+fn hides_from(line: &str, group: u32) -> bool {
     let Some((mount, kind)) = line.split_once(" - ") else { return false };
-    let options = kind.rsplit(' ').next().unwrap_or_default().split(',');
-    let mut hidden = options.filter_map(|option| option.strip_prefix("hidepid="));
-    mount.split(' ').nth(4) == Some("/proc") && hidden.any(|how| !["0", "off"].contains(&how))
+    let options = kind.rsplit(' ').next().unwrap_or_default();
+    let option =
+        |name: &str| options.split(',').find_map(|it| it.strip_prefix(name)?.strip_prefix('='));
+    let sees = option("gid").and_then(|it| it.parse().ok()).unwrap_or(0) == group;
+    mount.split(' ').nth(4) == Some("/proc")
+        && match option("hidepid") {
+            None | Some("0" | "off") => false,
+            // Only these are for the members of a group to see.
+            Some("1" | "2" | "noaccess" | "invisible") => !sees,
+            Some(_) => true,
+        }
 }
 
 /// The children of each process.
@@ -223,12 +233,15 @@ mod tests {
 
     #[test]
     fn what_hides_processes_is_known() {
-        let line = "22 27 0:21 / /proc rw,relatime shared:13 - proc proc rw,hidepid=invisible";
-        assert!(hides_here(line));
-        assert!(hides_here(&line.replace("invisible", "2")));
-        assert!(!hides_here(&line.replace("invisible", "off")));
-        assert!(!hides_here(&line.replace(",hidepid=invisible", "")));
-        assert!(!hides_here(&line.replace("/proc", "/mnt/proc")));
+        let line =
+            "22 27 0:21 / /proc rw,relatime shared:13 - proc proc rw,gid=7,hidepid=invisible";
+        assert!(hides_from(line, 0) && !hides_from(line, 7));
+        let line = &line.replace("gid=7,", "");
+        assert!(hides_from(line, 7) && !hides_from(line, 0));
+        assert!(hides_from(&line.replace("invisible", "ptraceable"), 0));
+        assert!(!hides_from(&line.replace("invisible", "off"), 7));
+        assert!(!hides_from(&line.replace(",hidepid=invisible", ""), 7));
+        assert!(!hides_from(&line.replace("/proc", "/mnt/proc"), 7));
     }
 
     #[test]
