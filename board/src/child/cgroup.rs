@@ -48,11 +48,18 @@ impl Cgroup {
                     let id = rustix::fs::fstat(root.folder(&path)?)?.st_ino;
                     return Ok(Self { path, id });
                 }
+                // Where there are so many, boxes that died on this kernel have left them: an empty one may go.
+                Err(Errno::EXIST) if number > CROWD => Self::remove_empty(&root, &path),
                 Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Err(io::Error::other(format!("there are {NUMBER_MAX} cgroups of {name} already")))
+    }
+
+    /// Fails where it has members, or others below it.
+    fn remove_empty(root: &Root, path: &str) {
+        let _ = Rights::CGROUPS.lend(|| unlinkat(&root.0, below(path), AtFlags::REMOVEDIR));
     }
 
     /// Its folder; none if it is not there any more.
@@ -308,6 +315,7 @@ const NAME_MAX: usize = 40;
 
 /// Each box has one for each of its services; only laboratories have several boxes on one kernel.
 const NUMBER_MAX: u32 = 1000;
+const CROWD: u32 = 100;
 
 #[cfg(test)]
 mod tests {
@@ -341,6 +349,19 @@ mod tests {
             cgroup.remove();
             assert!(cgroup.open().unwrap().is_none());
         }
+    }
+
+    /// A laboratory whose boxes lose their power leaves one for each service that ran.
+    #[test]
+    fn those_that_the_dead_have_left_are_taken_away() {
+        let name = format!("left {}", std::process::id());
+        let make = || Cgroup::make(&name).expect("this test wants root, to make a cgroup");
+        let all: Vec<_> = (0..=CROWD).map(|_| make()).collect();
+        // One more takes the place of the last that is empty, and is made at the next number all the same.
+        let more = make();
+        assert!(all.last().unwrap().open().unwrap().is_none());
+        more.remove();
+        all.iter().for_each(Cgroup::remove);
     }
 
     #[test]
