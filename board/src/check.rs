@@ -59,7 +59,7 @@ impl Config {
     /// What the box that asks must have.
     pub fn needs(&self) -> Vec<Need> {
         match &self.kind {
-            Kind::Ping(_) => ping::Config::needs(),
+            Kind::Ping(config) => config.needs(),
             Kind::Tcp(_) => Vec::new(),
             Kind::Command(config) => config.needs(),
         }

@@ -18,6 +18,7 @@ use crate::need::Need;
 use crate::table::Table;
 
 pub use port::{Port, Seen};
+pub(crate) use serial::conflict_on;
 
 mod port;
 mod serial;

@@ -1,4 +1,4 @@
-//! What must a box have, so that a device can be used on it?
+//! Looks for what a box must have, so that a device can be used on it.
 //!
 //! A device says it before it is opened, so that a person learns of what is missing from `twobox check`, and not from
 //! the first failover.
@@ -6,13 +6,16 @@
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::child::account::Account;
 use crate::child::census;
 use crate::child::cgroup::Cgroup;
+use crate::link::conflict_on;
+use crate::netlink::Netlink;
+use crate::prefix::Prefix;
+use crate::resource::address::proxy;
 use crate::secret::Secret;
-use rustix::net::netdevice::name_to_index;
-use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::thread::{CapabilitySet, capabilities};
 
 /// Something that a device is made of.
@@ -22,6 +25,11 @@ pub enum Need {
     Program(PathBuf),
     /// A network interface.
     Interface(String),
+    /// A network on this interface in which an address that nobody has is answered for by nobody, for as long as it is
+    /// asked for.
+    FreeAddresses(String, Prefix, Duration),
+    /// A tty that is nobody else's.
+    Tty(PathBuf),
     /// A device such as a tty.
     Device(PathBuf),
     /// A file with a secret, which nobody else can read.
@@ -71,7 +79,17 @@ impl Need {
 
     /// Whether it may still come after the start, or a supervisor without it is better than none.
     pub const fn can_wait(&self) -> bool {
-        matches!(self, Self::Account(..) | Self::Group(_) | Self::Folder(_))
+        match self {
+            Self::Interface(_)
+            | Self::FreeAddresses(..)
+            | Self::Tty(_)
+            | Self::Device(_)
+            | Self::Account(..)
+            | Self::Group(_)
+            | Self::Folder(_)
+            | Self::Members => true,
+            Self::Program(_) | Self::Secret(_) | Self::Right(_) => false,
+        }
     }
 
     /// What is wrong with it on this machine, and what to do about it; `None` when it is there.
@@ -89,11 +107,18 @@ impl Need {
                 )),
             },
             Self::Interface(name) => {
-                let asked = socket(AddressFamily::UNIX, SocketType::DGRAM, None)
-                    .and_then(|socket| name_to_index(&socket, name));
-                let error = asked.err()?;
-                Some(format!("there is no interface {name} here: {error}; `ip link` lists them"))
+                match Netlink::open().and_then(|mut netlink| netlink.interface(name)) {
+                    Ok(Some(_)) => None,
+                    Ok(None) => {
+                        Some(format!("there is no interface {name} here; `ip link` lists them"))
+                    }
+                    Err(error) => Some(error.to_string()),
+                }
             }
+            Self::FreeAddresses(interface, prefix, probe) => {
+                proxy::complaint(interface, *prefix, *probe)
+            }
+            Self::Tty(path) => Some(conflict_on(path).err()?.to_string()),
             Self::Account(user, groups) => {
                 Some(Account::find(user.as_deref(), groups.as_deref()).err()?.to_string())
             }

@@ -1,4 +1,4 @@
-//! Who has this address? The question to the neighbours on the wire, and the news for them.
+//! Asks the neighbours on the wire who has an address, and tells them where it is.
 //!
 //! Every neighbour remembers which network card an address belongs to. Before this box takes an address it
 //! asks the wire whether somebody has it (*probe*); afterwards it tells everybody that it is here now
@@ -10,10 +10,11 @@
 //! | announce | request and reply from it to itself (RFC 5944, 4.6) | overriding advertisement (RFC 4861, 7.2.6) |
 //! | claim | any packet from the address | advertisement of the address |
 //!
-//! A probe by another box is no claim: two boxes that ask at the same time would both give up. Nothing here
-//! waits; the caller waits on the descriptor.
+//! A probe by another box is no claim: two boxes that ask at the same time would both give up. Only a question waits
+//! ([`Neighbours::ask`], [`proxy`]).
 
 mod frame;
+mod question;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -29,6 +30,7 @@ use socket2::{SockFilter, SockRef};
 pub use self::frame::claim;
 use self::frame::{ADVERTISED, ARP, ARP_SENDER, IPV6, NOBODY, REPLY, REQUEST};
 use self::frame::{advertisement, arp, solicitation};
+pub use self::question::{Proxy, proxy};
 use crate::netlink::Mac;
 
 /// An ear and a mouth on one Ethernet, for one address.

@@ -4,7 +4,7 @@
 //! one is refused where it is read.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use toml::de::DeValue;
@@ -51,6 +51,24 @@ impl Prefix {
             _ => return false,
         };
         differs.leading_zeros() >= u32::from(self.length)
+    }
+
+    /// An address of one box in the network, chosen by `number`; `None` where the network has too few for a choice.
+    pub fn pick(self, number: u128) -> Option<IpAddr> {
+        let bits = if self.address.is_ipv4() { 32 } else { 128 } - self.length;
+        // Neither the network itself nor its broadcast address.
+        let hosts = u128::MAX.checked_shr(u32::from(128 - bits))?.checked_sub(1)?;
+        let host = number % Some(hosts).filter(|_| bits >= CHOICE)? + 1;
+        Some(match self.address {
+            IpAddr::V4(v4) => {
+                let network = v4.to_bits() & u32::MAX.checked_shl(bits.into()).unwrap_or(0);
+                Ipv4Addr::from_bits(network | host as u32).into()
+            }
+            IpAddr::V6(v6) => {
+                let network = v6.to_bits() & u128::MAX.checked_shl(bits.into()).unwrap_or(0);
+                Ipv6Addr::from_bits(network | host).into()
+            }
+        })
     }
 
     /// Why no box can have this address, if none can.
@@ -106,6 +124,9 @@ impl Value for Prefix {
     }
 }
 
+/// With so many bits for its boxes a network has room for fourteen.
+const CHOICE: u8 = 4;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +152,30 @@ mod tests {
             "",
         ] {
             assert!(wrong.parse::<Prefix>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_picked_is_the_address_of_one_box_in_the_network() {
+        for text in [
+            "203.0.113.10/24",
+            "203.0.113.10/28",
+            "10.0.0.1/8",
+            "2001:db8::10/64",
+            "2001:db8::10/16",
+        ] {
+            let (address, length) = text.split_once('/').unwrap();
+            let network = Prefix::new(address.parse().unwrap(), length.parse().unwrap()).unwrap();
+            for number in [0, 1, 13, 253, 254, u128::MAX - 1, u128::MAX] {
+                let picked = network.pick(number).unwrap();
+                assert!(network.neighbours(picked), "{picked} in {text}");
+                let picked = Prefix::new(picked, network.length()).unwrap();
+                assert_eq!(picked.fault(), None, "{picked}");
+            }
+        }
+        for small in ["203.0.113.10/29", "203.0.113.10/32", "2001:db8::10/127", "2001:db8::10/128"]
+        {
+            assert_eq!(small.parse::<Prefix>().unwrap().pick(7), None, "{small}");
         }
     }
 

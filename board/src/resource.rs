@@ -1,7 +1,8 @@
 //! What moves between the boxes: addresses, processes.
 //!
-//! A resource has three verbs: start, stop, monitor; and one more if it outlives the supervisor: adopt. They block, each with a [`Patience`]; the group that runs
-//! them has a thread of its own.
+//! A resource has three verbs: start, stop, monitor; one more if it outlives the supervisor: adopt; and one if it can be
+//! seen before a start that it would fail: ready. They block, each with a [`Patience`]; the group that runs them has a
+//! thread of its own.
 //!
 //! To add a kind: write `resource/NAME.rs` after the model of [`address`], then name it in three places below
 //! (`mod`, [`Config`] with its word, [`Config::open`]). The compiler asks for the last when the second is there.
@@ -200,6 +201,15 @@ pub trait Resource: Send {
     ///
     /// When it may still be there: the box is then not to be trusted with having released it.
     fn stop(&mut self, patience: &Patience) -> io::Result<()>;
+
+    /// Looks, while it does not run, whether it could be started here. Does not wait.
+    ///
+    /// # Errors
+    ///
+    /// When a start would fail, with the reason.
+    fn ready(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Takes over what an earlier life of the supervisor has started and this configuration still means: from now on it
     /// is watched as if it had been started here. Tells whether it is there and well. Nothing is started or stopped, so

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZero;
 use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::Check;
 use crate::need::{Need, Right};
+use crate::netlink::Netlink;
 use crate::patience::Patience;
 use crate::table::Table;
 
@@ -25,9 +27,10 @@ impl Config {
         Some(Self { address: table.need("address")?, interface })
     }
 
-    /// What must be there: the right to send ICMP.
-    pub fn needs() -> Vec<Need> {
-        vec![Need::Right(Right::Neighbours)]
+    /// What must be there: the right to send ICMP, and the interface.
+    pub fn needs(&self) -> Vec<Need> {
+        let interface = self.interface.clone().map(Need::Interface);
+        interface.into_iter().chain([Need::Right(Right::Neighbours)]).collect()
     }
 
     /// The check; nothing is sent yet.
@@ -40,7 +43,7 @@ impl Config {
 pub struct Ping {
     address: IpAddr,
     interface: Option<String>,
-    /// Kept, and made anew after an error: its interface may have been made anew too.
+    /// Kept for as long as it is answered: else its interface may have been made anew, or another one have its name.
     socket: Option<Socket>,
     sequence: u16,
 }
@@ -56,11 +59,11 @@ impl Check for Ping {
         rustix::rand::getrandom(&mut token, rustix::rand::GetRandomFlags::empty())?;
         let request = Echo { sequence: self.sequence, token };
         let asked = self.exchange(&socket, &request, patience);
-        let silent = matches!(&asked, Err(error) if error.kind() == io::ErrorKind::TimedOut);
-        if asked.is_ok() || silent {
+        if asked.is_ok() {
             self.socket = Some(socket);
         }
         asked.map_err(|error| {
+            let silent = error.kind() == io::ErrorKind::TimedOut;
             let why = if silent { "no answer".to_owned() } else { error.to_string() };
             io::Error::new(error.kind(), format!("{}: {why}", self.address))
         })
@@ -73,7 +76,12 @@ impl Ping {
         let domain = Domain::for_address(SocketAddr::new(self.address, 0));
         let socket = Socket::new(domain, Type::RAW, Some(protocol))?;
         socket.set_nonblocking(true)?;
-        socket.bind_device(self.interface.as_ref().map(String::as_bytes))?;
+        if let Some(name) = &self.interface {
+            let gone = || io::Error::new(io::ErrorKind::NotFound, format!("there is no {name}"));
+            let index = Netlink::open()?.interface(name)?.ok_or_else(gone)?.index;
+            // By its index: the name may be one of several. On Linux this is one option for IPv4 and IPv6.
+            socket.bind_device_by_index_v4(NonZero::new(index))?;
+        }
         Ok(socket)
     }
 

@@ -34,6 +34,7 @@ mod lines;
 mod talker;
 
 use lines::Watch;
+pub(crate) use talker::refuse as conflict_on;
 
 /// `kind = "serial"`
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -63,7 +64,7 @@ impl Config {
     }
 
     pub(super) fn needs(&self, me: BoxId) -> Vec<Need> {
-        vec![Need::Device(self.device.of(me).clone())]
+        vec![Need::Tty(self.device.of(me).clone())]
     }
 
     pub(super) fn open(&self, me: BoxId) -> io::Result<Serial> {

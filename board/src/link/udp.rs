@@ -8,25 +8,28 @@
 //!
 //! | event | why it does not matter |
 //! |---|---|
-//! | routes change | the socket is tied to its interface (`SO_BINDTODEVICE`, socket(7)): two links are never one cable, and a link-local address needs no scope |
-//! | the interface goes down | the tie is to its index, which stays; until it is up again, sending says so |
+//! | routes change | the socket is tied to its interface (`SO_BINDTOIFINDEX`): two links are never one cable, and a link-local address needs no scope |
+//! | the interface goes down, or is renamed | the tie is to its index, which stays; until it is up again, sending says so |
 //! | this box's address goes | the socket is bound to it all the same (`IP_FREEBIND`, ip(7)); until it is back, sending says so |
 //! | another address comes | bound means that datagrams are sent from the right one, which the peer insists on |
 //! | the peer reboots | "port unreachable" is told to connected sockets only (udp(7)), and this is none |
-//! | the interface is made anew | its index is another one: `look` notices, and the link is opened again |
+//! | the interface is made anew, or another one has its name | its index is another one: `look` notices, and the link is opened again |
 
+use std::cell::Cell;
 use std::ffi::{c_int, c_short};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use firmware_agnostic::identity::BoxId;
 use rustix::ioctl::{Opcode, Updater, ioctl};
-use rustix::net::netdevice::name_to_index;
+use rustix::net::netdevice::{index_to_name, name_to_index};
 use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
 
 use super::{Link, while_trying};
 use crate::need::Need;
+use crate::netlink::{Netlink, is_name};
 use crate::table::{PerBox, Table};
 
 /// `kind = "udp"`
@@ -53,7 +56,7 @@ impl Config {
     pub(super) fn read(table: &mut Table<'_>) -> Option<Self> {
         let interface = table.need::<PerBox<String>>("interface");
         if let Some(names) = &interface
-            && BoxId::BOTH.iter().any(|id| !is_interface_name(names.of(*id)))
+            && BoxId::BOTH.iter().any(|id| !is_name(names.of(*id)))
         {
             table.complain("interface", "is no name of an interface, such as \"eth1\"");
         }
@@ -87,12 +90,13 @@ impl Config {
         let interface = self.interface.of(me);
         let (near, far) = self.to.ends(me);
         let to = SocketAddr::new(far, self.port);
+        let card = Netlink::open()?.interface(interface)?.ok_or_else(|| absent(interface))?;
         let socket = Socket::new(Domain::for_address(to), Type::DGRAM, None)?;
-        let index =
-            name_to_index(&socket, interface).map_err(|error| absent(interface, error.into()))?;
-        socket.bind_device(Some(interface.as_bytes())).map_err(while_trying(format!(
+        // By its index: the name may be one of several. On Linux this is one option for IPv4 and IPv6.
+        socket.bind_device_by_index_v4(NonZero::new(card.index)).map_err(while_trying(format!(
             "cannot bind to {interface} alone, which wants root or CAP_NET_RAW"
         )))?;
+        let index = card.index;
         self.to.prepare(&socket, index).map_err(while_trying(format!(
             "cannot prepare a socket for {interface}, which may lack this kind of address"
         )))?;
@@ -102,7 +106,7 @@ impl Config {
             .bind(&SocketAddr::new(near, self.port).into())
             .map_err(|error| self.not_bound(interface, error))?;
         let (socket, interface, direct) = (socket.into(), interface.clone(), self.direct);
-        Ok(Udp { socket, interface, index, near, to, direct })
+        Ok(Udp { socket, interface, index, renamed: Cell::default(), near, to, direct })
     }
 
     fn not_bound(&self, interface: &str, error: io::Error) -> io::Error {
@@ -208,6 +212,8 @@ pub(super) struct Udp {
     socket: UdpSocket,
     interface: String,
     index: u32,
+    /// The interface has lost its name, which was told.
+    renamed: Cell<bool>,
     /// This box's address, where the peer's is known too.
     near: IpAddr,
     to: SocketAddr,
@@ -236,17 +242,30 @@ impl Link for Udp {
         Err(io::ErrorKind::Interrupted.into())
     }
 
-    /// Looks whether the interface is still the one that the socket is tied to.
+    /// Looks whether the interface that the socket is tied to is still there, and no other one has its name.
     fn look(&self) -> io::Result<()> {
         let interface = &self.interface;
         match name_to_index(&self.socket, interface) {
-            Ok(index) if index == self.index => Ok(()),
-            Ok(_) => Err(io::Error::new(
-                io::ErrorKind::NotConnected,
-                format!("{interface} was made anew: opening it again"),
-            )),
-            Err(error) => Err(absent(interface, error.into())),
+            Ok(index) if index == self.index => self.renamed.set(false),
+            Ok(_) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::NotConnected,
+                    format!("{interface} was made anew: opening it again"),
+                ));
+            }
+            // Nothing has the name. One longer than `IFNAMSIZ` is never found so.
+            Err(_) => {
+                let name =
+                    index_to_name(&self.socket, self.index).map_err(|_| absent(interface))?;
+                if interface.len() < libc::IFNAMSIZ && !self.renamed.replace(true) {
+                    log::warn!(
+                        "link {interface}: it is called {name} now, and works: call it {interface} again, or write \
+                         interface = \"{name}\", or it is missing after the next start"
+                    );
+                }
+            }
         }
+        Ok(())
     }
 
     fn line(&self) -> Option<bool> {
@@ -262,7 +281,8 @@ impl Udp {
     #[allow(unsafe_code)]
     fn flags(&self) -> io::Result<c_int> {
         let mut request = Request { name: [0; libc::IFNAMSIZ], flags: 0, rest: [0; 22] };
-        request.name.iter_mut().zip(self.interface.bytes()).for_each(|(to, from)| *to = from);
+        let name = index_to_name(&self.socket, self.index)?;
+        request.name.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
         // SAFETY: SIOCGIFFLAGS reads the name and writes the flags of a `struct ifreq`, and `Request` is as large.
         unsafe { ioctl(&self.socket, Updater::<GIFFLAGS, Request>::new(&mut request))? };
         Ok(request.flags.into())
@@ -314,15 +334,9 @@ fn hurry(socket: &Socket, is_ipv4: bool) -> io::Result<()> {
     socket.set_priority(PRIORITY)
 }
 
-fn absent(interface: &str, error: io::Error) -> io::Error {
-    while_trying(format!("there is no interface {interface}: plug it in, or load its driver"))(
-        error,
-    )
-}
-
-fn is_interface_name(name: &str) -> bool {
-    (1..libc::IFNAMSIZ).contains(&name.len())
-        && !name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace())
+fn absent(interface: &str) -> io::Error {
+    let text = format!("there is no interface {interface}: plug it in, or load its driver");
+    io::Error::new(io::ErrorKind::NotFound, text)
 }
 
 /// The words that say where to send.

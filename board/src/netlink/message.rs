@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use rustix::io::Errno;
 
-use super::{Interface, Mac};
+use super::{Assigned, Interface, Mac, Manner};
 use crate::prefix::Prefix;
 
 /// What is sent to the kernel: the header without its length and number, which are not known before.
@@ -30,13 +30,11 @@ impl Request {
         Self::new(libc::RTM_GETROUTE, 0, &body).attribute(libc::RTA_DST, &octets)
     }
 
-    /// A request about one address of an interface.
-    pub(super) fn about(kind: u16, flags: i32, interface: &Interface, prefix: Prefix) -> Self {
+    /// A request about one address of the interface numbered `index`.
+    pub(super) fn about(kind: u16, flags: i32, index: u32, prefix: Prefix) -> Self {
         let (family, octets) = parts(prefix.address());
-        // The pair has asked the wire itself; a second question by the kernel would cost a second of service.
-        let flag = if prefix.address().is_ipv6() { libc::IFA_F_NODAD } else { 0 };
-        let head = [family, prefix.length(), flag as u8, libc::RT_SCOPE_UNIVERSE];
-        let body = [head, interface.index.to_ne_bytes()].concat();
+        let head = [family, prefix.length(), 0, libc::RT_SCOPE_UNIVERSE];
+        let body = [head, index.to_ne_bytes()].concat();
         let request = Self::new(kind, flags, &body)
             .attribute(libc::IFA_LOCAL, &octets)
             .attribute(libc::IFA_ADDRESS, &octets);
@@ -44,6 +42,33 @@ impl Request {
             Some(broadcast) => request.attribute(libc::IFA_BROADCAST, &broadcast.octets()),
             None => request,
         }
+    }
+
+    /// A request to put an address on the interface numbered `index`, or to change the manner in which it is there.
+    pub(super) fn put(index: u32, prefix: Prefix, manner: Manner) -> Self {
+        let flags = libc::NLM_F_CREATE | libc::NLM_F_REPLACE;
+        let preferred = if manner.preferred { FOREVER } else { 0 };
+        let times = [preferred, FOREVER, 0, 0].map(u32::to_ne_bytes).concat();
+        // The pair has asked the wire itself; a second question by the kernel would cost a second of service.
+        let nodad = if prefix.address().is_ipv6() { libc::IFA_F_NODAD } else { 0 };
+        let noroute = if manner.route { 0 } else { libc::IFA_F_NOPREFIXROUTE };
+        Self::about(libc::RTM_NEWADDR, flags, index, prefix)
+            .attribute(libc::IFA_FLAGS, &(nodad | noroute).to_ne_bytes())
+            .attribute(libc::IFA_CACHEINFO, &times)
+            .attribute(IFA_PROTO, &[manner.origin])
+    }
+
+    /// A request that sets one of the IPv4 settings of the interface numbered `index`, by its number in `linux/ip.h`.
+    pub(super) fn setting(index: u32, setting: u16, value: u32) -> Self {
+        let mut body = [0; IFINFO];
+        body[4..8].copy_from_slice(&index.to_ne_bytes());
+        // Each is an attribute in another: settings in a family in all families.
+        let nest = |kind: u16, inner: &[u8]| {
+            Self { kind: 0, flags: 0, payload: Vec::new() }.attribute(kind, inner).payload
+        };
+        let setting = nest(IFLA_INET_CONF, &nest(setting, &value.to_ne_bytes()));
+        let family = nest(libc::AF_INET as u16, &setting);
+        Self::new(libc::RTM_SETLINK, 0, &body).attribute(libc::IFLA_AF_SPEC, &family)
     }
 
     pub(super) fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
@@ -88,34 +113,47 @@ impl Message {
     pub(super) fn interface(&self) -> Option<Interface> {
         let ethernet = u16_at(&self.payload, 2)? == libc::ARPHRD_ETHER;
         let flags = u32_at(&self.payload, 8)?.cast_signed();
-        let name = self.attribute(IFINFO, libc::IFLA_IFNAME)?;
-        let mac = self.attribute(IFINFO, libc::IFLA_ADDRESS).and_then(|mac| mac.try_into().ok());
+        let attributes = self.payload.get(IFINFO..)?;
+        let mac = |mac: &[u8]| mac.try_into().ok().filter(|_| ethernet).map(Mac);
+        let address = attribute(attributes, libc::IFLA_ADDRESS);
+        let permanent =
+            attribute(attributes, libc::IFLA_PERM_ADDRESS).or_else(|| bonded(attributes));
         Some(Interface {
             index: u32_at(&self.payload, 4)?,
-            name: String::from_utf8_lossy(name.strip_suffix(&[0]).unwrap_or(name)).into_owned(),
-            mac: mac.filter(|_| ethernet).map(Mac),
+            name: text(attribute(attributes, libc::IFLA_IFNAME)?),
+            mac: address.and_then(mac),
+            permanent: permanent.and_then(mac),
             up: flags & libc::IFF_UP != 0,
             carrier: flags & libc::IFF_LOWER_UP != 0,
+            loopback: flags & libc::IFF_LOOPBACK != 0,
+            forwards: forwards(attributes),
         })
     }
 
-    /// The address that this tells of, with the number of its interface.
-    pub(super) fn address(&self) -> Option<(u32, Prefix)> {
+    /// The address that this tells of.
+    pub(super) fn address(&self) -> Option<Assigned> {
+        let attributes = self.payload.get(IFADDR..)?;
         // Where the two differ, IFA_ADDRESS is the other end of a point-to-point line.
-        let octets = self
-            .attribute(IFADDR, libc::IFA_LOCAL)
-            .or_else(|| self.attribute(IFADDR, libc::IFA_ADDRESS))?;
+        let octets = attribute(attributes, libc::IFA_LOCAL)
+            .or_else(|| attribute(attributes, libc::IFA_ADDRESS))?;
         let address = match i32::from(*self.payload.first()?) {
             libc::AF_INET => IpAddr::from(<[u8; 4]>::try_from(octets).ok()?),
             libc::AF_INET6 => IpAddr::from(<[u8; 16]>::try_from(octets).ok()?),
             _ => return None,
         };
-        Some((u32_at(&self.payload, 4)?, Prefix::new(address, *self.payload.get(1)?)?))
+        let flags = attribute(attributes, libc::IFA_FLAGS).and_then(|flags| u32_at(flags, 0));
+        let origin = attribute(attributes, IFA_PROTO).and_then(|origin| origin.first());
+        Some(Assigned {
+            index: u32_at(&self.payload, 4)?,
+            prefix: Prefix::new(address, *self.payload.get(1)?)?,
+            origin: origin.copied().unwrap_or_default(),
+            route: flags.unwrap_or_default() & libc::IFA_F_NOPREFIXROUTE == 0,
+        })
     }
 
     /// The number of the interface that a way begins with.
     pub(super) fn out(&self) -> Option<u32> {
-        self.attribute(RTMSG, libc::RTA_OIF).and_then(|number| u32_at(number, 0))
+        attribute(self.payload.get(RTMSG..)?, libc::RTA_OIF).and_then(|number| u32_at(number, 0))
     }
 
     /// What the kernel has decided: the number 0, or a refusal and perhaps its reason.
@@ -132,26 +170,46 @@ impl Message {
         let start = 4 + aligned(length.min(self.payload.len()));
         let reason = match i32::from(self.flags) & NLM_F_ACK_TLVS {
             0 => None,
-            _ => self.attribute(start, NLMSGERR_ATTR_MSG),
+            _ => self.payload.get(start..).and_then(|rest| attribute(rest, NLMSGERR_ATTR_MSG)),
         };
-        let reason = reason.map(|text| {
-            String::from_utf8_lossy(text.strip_suffix(&[0]).unwrap_or(text)).into_owned()
-        });
-        Err(Refusal { errno, reason })
+        Err(Refusal { errno, reason: reason.map(text) })
     }
+}
 
-    /// The value of the attribute `kind`, the attributes beginning at `start` of the payload.
-    fn attribute(&self, start: usize, kind: u16) -> Option<&[u8]> {
-        let mut rest = self.payload.get(start..)?;
-        loop {
-            let length = usize::from(u16_at(rest, 0)?);
-            let value = rest.get(4..length)?;
-            if u16_at(rest, 2)? == kind {
-                return Some(value);
-            }
-            rest = rest.get(aligned(length)..)?;
+/// The value of the attribute `kind`, which may itself be made of attributes.
+fn attribute(mut attributes: &[u8], kind: u16) -> Option<&[u8]> {
+    loop {
+        let length = usize::from(u16_at(attributes, 0)?);
+        let value = attributes.get(4..length)?;
+        if u16_at(attributes, 2)? & NLA_TYPE_MASK == kind {
+            return Some(value);
         }
+        attributes = attributes.get(aligned(length)..)?;
     }
+}
+
+/// The value at the end of a way through attributes in attributes.
+fn nested<'a>(attributes: &'a [u8], way: &[u16]) -> Option<&'a [u8]> {
+    way.iter().try_fold(attributes, |attributes, kind| attribute(attributes, *kind))
+}
+
+/// The hardware address that a port of a bond had before it took that of the bond.
+fn bonded(attributes: &[u8]) -> Option<&[u8]> {
+    let kind = nested(attributes, &[libc::IFLA_LINKINFO, IFLA_INFO_SLAVE_KIND])?;
+    let way = [libc::IFLA_LINKINFO, IFLA_INFO_SLAVE_DATA, IFLA_BOND_SLAVE_PERM_HWADDR];
+    nested(attributes, &way).filter(|_| text(kind) == "bond")
+}
+
+/// Whether IPv6 is forwarded that comes in by this interface.
+fn forwards(attributes: &[u8]) -> bool {
+    let way = [libc::IFLA_AF_SPEC, libc::AF_INET6 as u16, IFLA_INET6_CONF];
+    let settings = nested(attributes, &way);
+    settings.and_then(|all| u32_at(all, DEVCONF_FORWARDING)).is_some_and(|value| value != 0)
+}
+
+/// The text that ends with a zero.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes.strip_suffix(&[0]).unwrap_or(bytes)).into_owned()
 }
 
 /// Why the kernel did not do it.
@@ -215,10 +273,21 @@ pub(super) const IFINFO: usize = 16;
 const RTMSG: usize = 12;
 /// Size of `struct ifaddrmsg`.
 pub(super) const IFADDR: usize = 8;
-// linux/netlink.h; the libc crate lacks them.
+/// `INFINITY_LIFE_TIME` of the kernel.
+const FOREVER: u32 = u32::MAX;
+// linux/netlink.h, if_addr.h, if_link.h, ipv6.h; the libc crate lacks them.
 const NLM_F_CAPPED: i32 = 0x100;
 const NLM_F_ACK_TLVS: i32 = 0x200;
 const NLMSGERR_ATTR_MSG: u16 = 1;
+/// Without the two flags that say how a value is written.
+const NLA_TYPE_MASK: u16 = 0x3fff;
+const IFA_PROTO: u16 = 11;
+const IFLA_INET_CONF: u16 = 1;
+const IFLA_INET6_CONF: u16 = 2;
+const DEVCONF_FORWARDING: usize = 0;
+const IFLA_INFO_SLAVE_KIND: u16 = 4;
+const IFLA_INFO_SLAVE_DATA: u16 = 5;
+const IFLA_BOND_SLAVE_PERM_HWADDR: u16 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -226,11 +295,11 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_or_senseless_is_absent() {
-        let interface =
-            Interface { index: 7, name: "eth0".to_owned(), mac: None, up: true, carrier: true };
         let prefix: Prefix = "203.0.113.10/24".parse().unwrap();
-        let whole = Request::about(libc::RTM_NEWADDR, 0, &interface, prefix).bytes(1);
-        assert_eq!(Message::take(&mut &*whole).unwrap().address(), Some((7, prefix)));
+        let manner = Manner { preferred: false, route: false, origin: 0x81 };
+        let whole = Request::put(7, prefix, manner).bytes(1);
+        let told = Message::take(&mut &*whole).unwrap().address();
+        assert_eq!(told, Some(Assigned { index: 7, prefix, origin: 0x81, route: false }));
         for cut in 0..whole.len() {
             assert!(Message::take(&mut &whole[..cut]).is_none());
             let message =
@@ -246,6 +315,30 @@ mod tests {
                     let _ = (message.interface(), message.address(), message.verdict());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_port_of_a_bond_tells_the_address_that_it_was_made_with() {
+        let nest = |kind: u16, inner: &[u8]| {
+            Request { kind: 0, flags: 0, payload: Vec::new() }.attribute(kind, inner).payload
+        };
+        for (kind, permanent) in [(&b"bond\0"[..], Some(Mac([2; 6]))), (b"team\0", None)] {
+            let info = [
+                nest(IFLA_INFO_SLAVE_KIND, kind),
+                nest(IFLA_INFO_SLAVE_DATA, &nest(IFLA_BOND_SLAVE_PERM_HWADDR, &[2; 6])),
+            ];
+            let mut body = [0; IFINFO];
+            body[2..4].copy_from_slice(&libc::ARPHRD_ETHER.to_ne_bytes());
+            let request = Request::new(libc::RTM_NEWLINK, 0, &body)
+                .attribute(libc::IFLA_IFNAME, b"eth0\0")
+                .attribute(libc::IFLA_ADDRESS, &[1; 6])
+                .attribute(libc::IFLA_LINKINFO, &info.concat());
+            let told = |request: Request| {
+                let interface = Message::take(&mut &*request.bytes(1)).unwrap().interface();
+                interface.map(|it| (it.mac, it.permanent)).unwrap()
+            };
+            assert_eq!(told(request), (Some(Mac([1; 6])), permanent));
         }
     }
 

@@ -10,6 +10,7 @@ use firmware_agnostic::identity::BoxId;
 use smol::Timer;
 use smol::future::or;
 
+mod interfaces;
 mod serial;
 mod udp;
 

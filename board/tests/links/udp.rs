@@ -163,6 +163,13 @@ fn a_direct_cable_shows_whether_the_peer_has_power() {
     assert_eq!(line(), Some(false));
     cable.far("ip link set eth1 up");
     assert_eq!(line(), Some(true));
+    // Whatever the interface is called by now.
+    cable.near("ip link set eth1 name wan0");
+    cable.far("ip link set eth1 down");
+    assert_eq!(line(), Some(false));
+    cable.near("ip link set wan0 name eth1");
+    cable.far("ip link set eth1 up");
+    assert_eq!(line(), Some(true));
     // This box's own end says nothing of the peer.
     cable.near("ip link set eth1 down");
     assert_eq!(block_on(or(self::line(&port), after(A_LOOK * 2, None))), None);
@@ -222,26 +229,26 @@ fn a_port_that_is_taken_is_told_with_the_remedy() {
 }
 
 /// A cable between two network namespaces: `eth1` on both boxes.
-struct Cable {
+pub(crate) struct Cable {
     near: File,
     far: File,
 }
 
 impl Cable {
     /// A cable with addresses at both ends.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let cable = Self::bare();
         cable.give_addresses();
         cable
     }
 
-    fn bare() -> Self {
+    pub(crate) fn bare() -> Self {
         let cable = Self { near: namespace(), far: namespace() };
         cable.connect();
         cable
     }
 
-    fn connect(&self) {
+    pub(crate) fn connect(&self) {
         let far = format!("/proc/{}/fd/{}", std::process::id(), self.far.as_raw_fd());
         self.near(&format!("ip link add eth1 type veth peer name eth1 netns {far}"));
         for end in [&self.near, &self.far] {
@@ -250,18 +257,18 @@ impl Cable {
         }
     }
 
-    fn give_addresses(&self) {
+    pub(crate) fn give_addresses(&self) {
         self.near("ip addr add 192.0.2.1/24 dev eth1");
         self.near("ip addr add 2001:db8::1/64 dev eth1 nodad");
         self.far("ip addr add 192.0.2.2/24 dev eth1");
         self.far("ip addr add 2001:db8::2/64 dev eth1 nodad");
     }
 
-    fn near(&self, command: &str) {
+    pub(crate) fn near(&self, command: &str) {
         in_namespace(&self.near, || ip(command));
     }
 
-    fn far(&self, command: &str) {
+    pub(crate) fn far(&self, command: &str) {
         in_namespace(&self.far, || ip(command));
     }
 
@@ -270,12 +277,16 @@ impl Cable {
     }
 
     /// The near end, on the thread of the test.
-    fn port(&self, words: &str) -> Port {
-        enter(&self.near);
-        plugged(udp(words), BoxId::First)
+    pub(crate) fn port(&self, words: &str) -> Port {
+        self.port_on("eth1", words)
     }
 
-    fn echo(&self, words: &str) -> Echo {
+    pub(crate) fn port_on(&self, interface: &str, words: &str) -> Port {
+        enter(&self.near);
+        plugged(udp_on(interface, words), BoxId::First)
+    }
+
+    pub(crate) fn echo(&self, words: &str) -> Echo {
         let far = self.far.try_clone().unwrap();
         let config = udp(words);
         Echo::new(move || {
@@ -286,7 +297,7 @@ impl Cable {
 }
 
 /// The other box: `?1234` it answers with `!1234`.
-struct Echo {
+pub(crate) struct Echo {
     stop: Sender<()>,
     thread: Option<JoinHandle<()>>,
 }
@@ -322,12 +333,12 @@ impl Drop for Echo {
 }
 
 /// Whether the other box answers, if it is asked for as long as it takes.
-fn talks(port: &Port) -> bool {
+pub(crate) fn talks(port: &Port) -> bool {
     is_answered(port, PATIENCE)
 }
 
 /// Whether the other box answers soon.
-fn hears(port: &Port) -> bool {
+pub(crate) fn hears(port: &Port) -> bool {
     is_answered(port, PAUSE)
 }
 
@@ -356,7 +367,11 @@ fn is_answered(port: &Port, patience: Duration) -> bool {
 }
 
 fn udp(words: &str) -> Config {
-    config(&format!("[[link]]\nkind = \"udp\"\ninterface = \"eth1\"\n{words}\n"))
+    udp_on("eth1", words)
+}
+
+fn udp_on(interface: &str, words: &str) -> Config {
+    config(&format!("[[link]]\nkind = \"udp\"\ninterface = \"{interface}\"\n{words}\n"))
 }
 
 fn namespace() -> File {
@@ -392,8 +407,8 @@ fn ip(command: &str) {
     assert!(status.success(), "{command}");
 }
 
-const V4: &str = "address = { a = \"192.0.2.1\", b = \"192.0.2.2\" }";
+pub(crate) const V4: &str = "address = { a = \"192.0.2.1\", b = \"192.0.2.2\" }";
 const V6: &str = "address = { a = \"2001:db8::1\", b = \"2001:db8::2\" }";
-const BROADCAST: &str = "broadcast = true";
+pub(crate) const BROADCAST: &str = "broadcast = true";
 /// More than the second after which a link looks after itself.
-const A_LOOK: Duration = Duration::from_millis(1500);
+pub(crate) const A_LOOK: Duration = Duration::from_millis(1500);

@@ -1,12 +1,16 @@
-//! Which machine is this?
+//! Finds out which machine this is.
 //!
 //! The file is the same on both boxes, so something outside of it must tell them apart: the name of the host, the
 //! serial number of its board, the address of a network card, or a file that the factory has written.
+//!
+//! A network card is known by the address that it was made with, where the kernel tells it: the ports of a bond or a team
+//! all have one address, and some networks want that of another machine.
 
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use board::netlink::{Interface, Netlink};
 use board::table::Table;
 
 /// What this machine is known by.
@@ -25,14 +29,9 @@ pub struct Identity {
 impl Identity {
     /// What the machine is known by that this program runs on.
     pub fn of_this_machine() -> Self {
-        let cards = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-        let mut macs: Vec<_> =
-            cards.filter_map(|card| line(&card.path().join("address"))).collect();
-        macs.retain(|mac| {
-            is_mac(mac) && mac.bytes().any(|byte| byte.is_ascii_hexdigit() && byte != b'0')
-        });
-        macs.sort();
-        macs.dedup();
+        // What cannot be asked fits no mark, and the message says which marks were found.
+        let cards = Netlink::open().and_then(|mut netlink| netlink.interfaces());
+        let macs = macs(&cards.unwrap_or_default());
         Self {
             told: None,
             hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
@@ -80,6 +79,15 @@ impl fmt::Display for Identity {
         }
         Ok(())
     }
+}
+
+/// What the network cards are known by.
+fn macs(cards: &[Interface]) -> Vec<String> {
+    let macs = cards.iter().filter_map(|card| card.permanent.or(card.mac));
+    let mut macs: Vec<_> = macs.filter(|mac| mac.0 != [0; 6]).map(|mac| mac.to_string()).collect();
+    macs.sort();
+    macs.dedup();
+    macs
 }
 
 /// What the file says a box is known by.
@@ -159,6 +167,8 @@ const SERIALS: [&str; 2] = ["/sys/class/dmi/id/product_serial", "/proc/device-tr
 
 #[cfg(test)]
 mod tests {
+    use board::netlink::Mac;
+
     use super::*;
 
     #[test]
@@ -179,6 +189,25 @@ mod tests {
         let mac = Some("52:54:00:12:34:5A".to_owned());
         assert!(!me.is("server1", &Marks { mac, ..Marks::default() }));
         assert!(Identity { told: Some("left".to_owned()), ..me }.is("left", &serial("4712")));
+    }
+
+    #[test]
+    fn a_card_is_known_by_the_address_that_it_was_made_with() {
+        let card = |mac, permanent: Option<u8>| Interface {
+            index: 1,
+            name: "eth0".to_owned(),
+            mac: Some(Mac([2, 0, 0, 0, 0, mac])),
+            permanent: permanent.map(|permanent| Mac([2, 0, 0, 0, 0, permanent])),
+            up: true,
+            carrier: true,
+            loopback: false,
+            forwards: false,
+        };
+        // Two ports of a bond, the bond, and a card that tells nothing.
+        let cards = [card(1, Some(1)), card(1, Some(2)), card(1, None), card(9, None)];
+        assert_eq!(macs(&cards), ["02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:09"]);
+        // A card that was given the address of another box does not make it that box.
+        assert_eq!(macs(&[card(7, Some(3))]), ["02:00:00:00:00:03"]);
     }
 
     #[test]

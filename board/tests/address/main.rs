@@ -2,10 +2,8 @@
 
 use std::io;
 use std::net::{IpAddr, TcpListener, TcpStream};
-use std::process::Command;
-use std::sync::mpsc::{self, Sender};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use board::neighbour::Neighbours;
 use board::netlink::Netlink;
@@ -15,7 +13,12 @@ use board::resource::address::{Address, Config};
 use board::table::Source;
 use firmware_agnostic::identity::BoxId;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
-use rustix::thread::{UnshareFlags, gettid, unshare_unsafe};
+
+mod interfaces;
+mod lab;
+mod network;
+
+use lab::{Lab, Namespace};
 
 const V4: &str = "203.0.113.10/24";
 const V6: &str = "2001:db8::10/64";
@@ -279,7 +282,11 @@ fn open(prefix: &str) -> Address {
 }
 
 fn open_with(prefix: &str, words: &str) -> Address {
-    let text = format!("address = \"{prefix}\"\ninterface = \"near0\"\n{words}\n");
+    open_on("near0", prefix, words)
+}
+
+fn open_on(interface: &str, prefix: &str, words: &str) -> Address {
+    let text = format!("address = \"{prefix}\"\ninterface = \"{interface}\"\n{words}\n");
     let source = Source::new(&text);
     let mut table = source.parse();
     let address = Config::read(&mut table).expect("a whole table").open(BoxId::First);
@@ -301,8 +308,8 @@ fn patience() -> Patience {
 fn addresses() -> Vec<String> {
     let mut netlink = Netlink::open().unwrap();
     let near = netlink.interface("near0").unwrap().unwrap();
-    let mut all: Vec<_> =
-        netlink.addresses(&near).unwrap().iter().map(ToString::to_string).collect();
+    let all = netlink.addresses().unwrap().into_iter().filter(|it| it.index == near.index);
+    let mut all: Vec<_> = all.map(|it| it.prefix.to_string()).collect();
     all.retain(|prefix| !prefix.starts_with("fe80"));
     all.sort();
     all
@@ -310,88 +317,4 @@ fn addresses() -> Vec<String> {
 
 fn nodad(prefix: &str) -> &'static str {
     if prefix.contains(':') { "nodad" } else { "" }
-}
-
-/// Two namespaces, and `near0` in the one cabled to `far0` in the other.
-struct Lab {
-    near: Namespace,
-    far: Namespace,
-}
-
-impl Lab {
-    fn new() -> Self {
-        let lab = Self { near: Namespace::new(), far: Namespace::new() };
-        lab.cable();
-        lab
-    }
-
-    /// Plugs the cable in, and lays one if there is none.
-    fn cable(&self) {
-        if self.near.run(|| Netlink::open()?.interface("near0")).unwrap().is_none() {
-            let far = format!("/proc/{}/ns/net", self.far.thread);
-            self.near.ip(&format!("link add near0 type veth peer name far0 netns {far}"));
-        }
-        self.near.ip("link set near0 up");
-        self.far.ip("link set far0 up");
-        self.near.wait_for("link show near0", "LOWER_UP");
-    }
-}
-
-/// A network namespace: a thread that lives in it, and does there what it is told.
-struct Namespace {
-    thread: i32,
-    jobs: Sender<Box<dyn FnOnce() + Send>>,
-}
-
-impl Namespace {
-    fn new() -> Self {
-        let (jobs, work) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
-        let (told, thread) = mpsc::channel();
-        thread::spawn(move || {
-            // SAFETY: only the network namespace is left; the descriptors stay shared.
-            #[allow(unsafe_code)]
-            unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
-                .expect("needs root, for a network namespace");
-            told.send(gettid().as_raw_nonzero().get()).unwrap();
-            for job in work {
-                job();
-            }
-        });
-        Self { thread: thread.recv().expect("needs root, for a network namespace"), jobs }
-    }
-
-    /// Runs `job` in the namespace, and fails where it fails.
-    fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
-        let (answer, answered) = mpsc::channel();
-        let job = move || drop(answer.send(job()));
-        self.jobs.send(Box::new(job)).expect("the namespace lives as long as its jobs succeed");
-        answered.recv().expect("a job has failed; it says why above")
-    }
-
-    /// Runs `ip` with these words in the namespace.
-    fn ip(&self, words: &str) -> String {
-        let words: Vec<_> = words.split_whitespace().map(str::to_owned).collect();
-        self.run(move || {
-            let output = Command::new("ip").args(&words).output().expect("needs iproute2");
-            assert!(
-                output.status.success(),
-                "ip {words:?}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-            String::from_utf8(output.stdout).unwrap()
-        })
-    }
-
-    /// Waits until what `ip` says with these words contains `part`.
-    fn wait_for(&self, words: &str, part: &str) {
-        let end = Instant::now() + Duration::from_secs(5);
-        loop {
-            let said = self.ip(words);
-            if said.contains(part) {
-                return;
-            }
-            assert!(Instant::now() < end, "ip {words}: no {part} in {said:?}");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
 }
