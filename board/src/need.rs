@@ -77,7 +77,7 @@ impl Need {
         Self::Folder(folder.unwrap_or(Path::new(".")).to_owned())
     }
 
-    /// Whether it may still come after the start, or a supervisor without it is better than none.
+    /// Whether it may still come after the start, as cards and adapters do, or a supervisor without it is better than none.
     pub const fn can_wait(&self) -> bool {
         match self {
             Self::Interface(_)
@@ -118,7 +118,10 @@ impl Need {
             Self::FreeAddresses(interface, prefix, probe) => {
                 proxy::complaint(interface, *prefix, *probe)
             }
-            Self::Tty(path) => Some(conflict_on(path).err()?.to_string()),
+            Self::Tty(path) => {
+                let absent = Self::Device(path.clone()).missing();
+                absent.or_else(|| Some(conflict_on(path).err()?.to_string()))
+            }
             Self::Account(user, groups) => {
                 Some(Account::find(user.as_deref(), groups.as_deref()).err()?.to_string())
             }

@@ -202,13 +202,14 @@ pub trait Resource: Send {
     /// When it may still be there: the box is then not to be trusted with having released it.
     fn stop(&mut self, patience: &Patience) -> io::Result<()>;
 
-    /// Looks, while it does not run, whether it could be started here. Does not wait.
+    /// Looks, while it does not run, whether it could be started here, and tells how long from now until that may be looked
+    /// at again, if that is ever seen before a start. Does not wait.
     ///
     /// # Errors
     ///
     /// When a start would fail, with the reason.
-    fn ready(&mut self) -> io::Result<()> {
-        Ok(())
+    fn ready(&mut self) -> io::Result<Option<Duration>> {
+        Ok(None)
     }
 
     /// Takes over what an earlier life of the supervisor has started and this configuration still means: from now on it

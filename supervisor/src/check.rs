@@ -1,4 +1,4 @@
-//! Is the configuration right, and what does it promise? `twobox check`
+//! Tells whether the configuration is right, and what it promises: `twobox check`.
 //!
 //! What is wrong goes to standard error, in the form that editors jump by. What is right is worth a few lines as well:
 //! the inequalities with their numbers, and how long the service can be gone.
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use board::need::Need;
 use board::table::Complaint;
-use board::{fence, link, resource};
+use board::{link, resource};
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::frame::LINE_MAX;
 use firmware_agnostic::identity::BoxId;
@@ -25,10 +25,24 @@ pub use bounds::{Bound, bounds};
 pub enum Look {
     /// The key file, and what cuts the power of the other box.
     Least,
-    /// What there is no start without too: interfaces, devices, programs, rights.
+    /// What there is no start without: the key file, programs, secrets, rights, the watchdog. One card or adapter that is
+    /// late, or dead, keeps no box from its part: a link is down then, and a resource that needs it cannot be started.
     Start,
-    /// All: accounts and folders too.
+    /// The same, and what only the start itself would find: the groups of the control socket.
+    DryRun,
+    /// All.
     Here,
+}
+
+impl Look {
+    /// Whether it is a fault that this is missing.
+    const fn counts(self, need: &Need) -> bool {
+        match self {
+            Self::Least | Self::Here => true,
+            Self::Start => !need.can_wait(),
+            Self::DryRun => !need.can_wait() || matches!(need, Need::Group(_)),
+        }
+    }
 }
 
 /// Reads the file at `path` as [`load`] does, and tells what it promises.
@@ -82,39 +96,41 @@ pub fn missing(config: &Config, look: Look) -> Vec<Complaint> {
     if let Err(error) = config.keys() {
         complain(places.key_file, "pair.key_file".to_owned(), error.to_string());
     }
+    let lacks = |needs: Vec<Need>| {
+        let needs = needs.into_iter().filter(move |need| look.counts(need));
+        needs.filter_map(|need| need.missing())
+    };
     // A box is fenced by the other one.
     let peer = me.other();
-    let needs = config.fence_of(peer).iter().flat_map(fence::Config::needs);
-    for reason in needs.filter_map(|need| need.missing()) {
+    for reason in config.fence_of(peer).iter().flat_map(|it| lacks(it.needs())) {
         complain(places.fence[peer.place()], format!("box.{}.fence", config.name(peer)), reason);
     }
     if look != Look::Least {
-        let needs = config.witnesses.iter().flat_map(board::check::Config::needs);
-        for reason in needs.filter_map(|need| need.missing()) {
+        for reason in config.witnesses.iter().flat_map(|it| lacks(it.needs())) {
             complain(places.witnesses, "witness".to_owned(), reason);
         }
-        let links = config.links.iter().flat_map(|link| named(&link.name, link.needs(me)));
-        for (name, reason) in links {
-            complain(places.links, "link".to_owned(), format!("{name}: {reason}"));
-        }
-        for (resource, place) in config.resources.iter().zip(&places.resources) {
-            let mut needs = resource.needs(me);
-            needs.retain(|need| look == Look::Here || !need.can_wait());
-            for (name, reason) in named(&resource.name, needs) {
-                complain(*place, "resource".to_owned(), format!("{name}: {reason}"));
+        for link in &config.links {
+            for reason in lacks(link.needs(me)) {
+                complain(places.links, "link".to_owned(), format!("{}: {reason}", link.name));
             }
         }
-        let needs = config.hooks.iter().flat_map(|hook| hook.command.needs());
-        for reason in needs.filter_map(|need| need.missing()) {
+        for (resource, place) in config.resources.iter().zip(&places.resources) {
+            for reason in lacks(resource.needs(me)) {
+                let reason = format!("{}: {reason}", resource.name);
+                complain(*place, "resource".to_owned(), reason);
+            }
+        }
+        for reason in config.hooks.iter().flat_map(|hook| lacks(hook.command.needs())) {
             complain(places.hooks, "hook".to_owned(), reason);
         }
+        // A box that is to be watched and is not may be stuck unseen.
         for reason in config.watchdog.needs().iter().filter_map(Need::missing) {
             complain(places.watchdog, "watchdog.device".to_owned(), reason);
         }
     }
-    if look == Look::Here {
+    if matches!(look, Look::DryRun | Look::Here) {
         for (word, place, need) in surroundings(config) {
-            if let Some(reason) = need.missing() {
+            for reason in lacks(vec![need]) {
                 complain(place, word.to_owned(), reason);
             }
         }
@@ -143,10 +159,6 @@ fn surroundings(config: &Config) -> Vec<(&'static str, (usize, usize), Need)> {
         .into_iter()
         .filter_map(|(word, place, file)| Some((word, place, Need::folder_of(file?))));
     groups.chain(files).collect()
-}
-
-fn named(name: &str, needs: Vec<Need>) -> impl Iterator<Item = (String, String)> {
-    needs.into_iter().filter_map(move |need| Some((name.to_owned(), need.missing()?)))
 }
 
 fn report(path: &Path, config: &Config, here: bool) -> String {
@@ -212,9 +224,11 @@ fn write_restart(text: &mut String, config: &Config) -> fmt::Result {
 
 /// What this machine does not have and the resources can do without, but are the better for.
 pub fn wishes(config: &Config) -> Vec<String> {
-    let named = |it: &resource::Config| named(&it.name, it.wishes()).collect::<Vec<_>>();
-    let missing = config.resources.iter().flat_map(named);
-    missing.map(|(name, reason)| format!("{name}: {reason}")).collect()
+    let missing = |it: &resource::Config| {
+        let reasons = it.wishes().into_iter().filter_map(|need| need.missing());
+        reasons.map(|reason| format!("{}: {reason}", it.name)).collect::<Vec<_>>()
+    };
+    config.resources.iter().flat_map(missing).collect()
 }
 
 /// What is right, and yet a risk that the integrator should have weighed.

@@ -38,6 +38,11 @@ pub enum Command {
         /// The name of this box, if the machine is not to be asked.
         who: Option<String>,
     },
+    /// Tell what would keep this box from its part.
+    TryRun {
+        /// The name of this box, if the machine is not to be asked.
+        who: Option<String>,
+    },
     /// Tell what is wrong with the configuration, or what it promises.
     Check {
         /// The name of this box, if the machine is not to be asked.
@@ -220,7 +225,7 @@ impl Said {
         let misplaced = [
             ("--box", who.is_some() && !["run", "check", "fence"].contains(&topic.word)),
             ("--metrics", self.metrics && topic.word != "status"),
-            ("--dry-run", self.dry_run && !["fence", "reload"].contains(&topic.word)),
+            ("--dry-run", self.dry_run && !["run", "fence", "reload"].contains(&topic.word)),
             ("--yes", self.yes && topic.word != "fence"),
             ("--here", here && topic.word != "check"),
             ("--peer", self.peer && topic.word != "check"),
@@ -241,6 +246,7 @@ impl Said {
             return Err(UsageError(format!("{option} is no option of {}", topic.word)));
         }
         match (topic.word, operands) {
+            ("run", []) if self.dry_run => Ok(Command::TryRun { who }),
             ("run", []) => Ok(Command::Run { who }),
             ("check", []) if self.peer && !here && who.is_none() => {
                 Ok(Command::AskPeer("peer check".to_owned()))
@@ -352,6 +358,8 @@ mod tests {
             let check = Command::Check { who: Some("a".to_owned()), here: false };
             assert_eq!(invocation.command, check);
         }
+        let run = say("run --dry-run --box a").unwrap().command;
+        assert_eq!(run, Command::TryRun { who: Some("a".to_owned()) });
         for (line, asked) in [
             ("status --json", "status json"),
             ("status --metrics", "status metrics"),

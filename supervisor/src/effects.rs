@@ -236,6 +236,7 @@ impl Effects {
             Input::Event(event) => event,
             // One that is no resource any more cannot have failed.
             Input::ResourceFailed(name) => Event::ResourceFailed(self.labels.resource(&name)?),
+            Input::Startable(name, can) => Event::Startable(self.labels.resource(&name)?, can),
             Input::Recorded(number) => {
                 self.queue.recorded(number);
                 return None;

@@ -23,6 +23,8 @@ pub(crate) enum Input {
     Event(Event),
     /// The resource that is called so should run, and does not.
     ResourceFailed(String),
+    /// The resource that is called so could not be started here now, or could again.
+    Startable(String, bool),
     /// The record of this number is on the disk, or cannot be.
     Recorded(u32),
     /// That takes longer than it may.

@@ -1,8 +1,8 @@
 //! How does this supervisor become the one that lies on the disk now? By exec(3), in place.
 //!
 //! The new program keeps the number of the old one, so init notices nothing, and the services run on: it adopts them as
-//! after a death. It is tried first, on the configuration as it is now and all that it takes here, so that a program that
-//! cannot run here, or a file that is wrong, ends nothing.
+//! after a death. It is tried first, on the configuration as it is now and all that there is no start without, so that a
+//! program that cannot run here, or a file that is wrong, ends nothing.
 
 use std::convert::Infallible;
 use std::env;
@@ -65,7 +65,7 @@ impl Itself {
     }
 
     fn check(&self) -> io::Result<()> {
-        let words = ["check", "--here", "--box", &self.name, "--config"].map(OsStr::new);
+        let words = ["run", "--dry-run", "--box", &self.name, "--config"].map(OsStr::new);
         let before = self.before.iter().skip(1).map(OsString::as_os_str);
         let all = before.chain(words).chain([self.config.as_os_str()]);
         let program = program()?;

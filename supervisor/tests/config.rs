@@ -462,6 +462,37 @@ fn accounts_and_folders_are_looked_for_here_and_not_at_a_start() {
     assert_eq!(wrong.lines().count(), 8, "{wrong}");
     // A service that cannot start here may start on the other box: a supervisor is needed for that.
     load(&path, Some("a"), Look::Start).unwrap();
+    // But without its groups the control socket cannot be opened.
+    let Err(wrong) = load(&path, Some("a"), Look::DryRun) else { panic!("nothing is missed") };
+    let wrong = wrong.to_string();
+    assert!(wrong.contains("wheel-here") && wrong.contains("adm-here"), "{wrong}");
+    assert_eq!(wrong.lines().count(), 2, "{wrong}");
+}
+
+#[test]
+fn cards_and_adapters_may_come_late() {
+    let directory = tempfile::tempdir().unwrap();
+    let [path, key] = ["twobox.toml", "twobox.key"].map(|name| directory.path().join(name));
+    fs::write(&key, "1 0123456789abcdef\n").unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let text = format!(
+        "[pair]\nname = \"p\"\nkey_file = {key:?}\n[box.a]\npriority = 2\nfence = []\n\
+         [box.b]\npriority = 1\nfence = [{{ kind = \"serial-reset\", device = \"/dev/ttyUSB76\", \
+         line = \"rts\", sense = \"dcd\", pulse = \"1s\" }}]\n\
+         [[link]]\nkind = \"serial\"\ndevice = \"/dev/ttyUSB77\"\n\
+         [[link]]\nkind = \"udp\"\ninterface = \"eth77\"\nbroadcast = true\n\
+         [[resource]]\nkind = \"address\"\naddress = \"203.0.113.10/24\"\ninterface = \"eth78\"\n\
+         [[witness]]\nkind = \"ping\"\naddress = \"203.0.113.1\"\ninterface = \"eth79\"\n"
+    );
+    fs::write(&path, text).unwrap();
+    let Err(wrong) = load(&path, Some("a"), Look::Here) else { panic!("nothing is missed") };
+    let wrong = wrong.to_string();
+    for said in ["/dev/ttyUSB76", "/dev/ttyUSB77", "eth77", "eth78", "eth79"] {
+        assert!(wrong.contains(said), "{said}\n{wrong}");
+    }
+    for look in [Look::Start, Look::DryRun] {
+        load(&path, Some("a"), look).unwrap();
+    }
 }
 
 #[test]

@@ -161,8 +161,8 @@ impl Resource for Address {
         Ok(())
     }
 
-    fn ready(&mut self) -> io::Result<()> {
-        self.find(&mut Netlink::open()?).map(drop)
+    fn ready(&mut self) -> io::Result<Option<Duration>> {
+        self.find(&mut Netlink::open()?).map(|_| Some(LOOK_ANYWAY))
     }
 
     fn adopt(&mut self) -> io::Result<bool> {
@@ -311,7 +311,7 @@ const PROBE: Duration = Duration::from_millis(10);
 const REFRESH: Duration = Duration::from_secs(60);
 /// How long an address that somebody has removed can be missing before we know.
 const LOOK: Duration = Duration::from_secs(1);
-/// Should the kernel have forgotten to tell.
+/// Should the kernel have forgotten to tell; and how long an interface that is not needed now can be missing before we know.
 const LOOK_ANYWAY: Duration = Duration::from_secs(10);
 /// `DEFEND_INTERVAL` of RFC 5227: two machines that both answer each claim at once would never stop.
 const TRUCE: Duration = Duration::from_secs(10);

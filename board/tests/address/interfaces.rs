@@ -123,7 +123,7 @@ fn a_start_waits_a_moment_for_its_interface() {
 fn an_address_without_its_interface_is_not_ready() {
     let lab = Lab::new();
     let ready = || lab.near.run(|| open(V4).ready().map_err(|error| error.to_string()));
-    assert_eq!(ready(), Ok(()));
+    assert!(ready().unwrap().is_some());
     lab.near.ip("link set near0 down");
     assert!(ready().unwrap_err().contains("needs near0, which is down"));
     lab.near.ip("link delete near0");

@@ -74,14 +74,16 @@ pub const COMMANDS: [Topic; 17] = [
     Topic {
         word: "run",
         operands: "",
-        options: "[--box NAME]",
+        options: "[--box NAME] [--dry-run]",
         line: "do this box's part: what init starts",
         text: "\
 Reads the configuration, listens for the other box, and starts, watches and
 stops the resources. Stays in the foreground; SIGTERM hands the resources over
 to the other box and ends. --box says which box this is, where the machine
 itself cannot tell. As root it takes what it needs (real-time priority, locked
-memory) and drops all other rights; `status` says what was refused.",
+memory) and drops all other rights; `status` says what was refused. Waits for
+the interface or device of a link or an address that is missing. --dry-run says
+what would keep it from starting, and starts nothing.",
     },
     Topic {
         word: "check",
@@ -93,7 +95,8 @@ Reads the configuration as `run` does, and prints all that is wrong with it,
 one mistake in each line: FILE:LINE:COLUMN: WORD: REASON. If nothing is wrong,
 prints every inequality between the times and the worst time without service
 for each kind of failure. Looks at the key file and the fence programs too;
-with --here also at the interfaces, devices, programs, accounts and folders.
+with --here also at the interfaces, devices, programs, accounts and folders,
+for a login on the tty, and for a router that answers for every address.
 --peer asks the other box over the links between them: which twobox runs there,
 whether with this configuration, where it differs, and whether it could run
 with the file of this box. Ends with 5 if there is no answer.",
@@ -254,9 +257,9 @@ one out.",
         line: "go on as the twobox that is installed now",
         text: "\
 The supervisor becomes the program that lies where it was started from, and
-the services run on. Refused if that program finds something wrong with the
-configuration (check --here), while something moves, and while a takeover was
-ordered that stands: the next twobox would not know of it.",
+the services run on. Refused if that program would not start with the
+configuration as it is now (run --dry-run), while something moves, and while a
+takeover was ordered that stands: the next twobox would not know of it.",
     },
     Topic {
         word: "log",

@@ -28,6 +28,10 @@ pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit
             }),
             Err(error) => complain(Exit::Refused, &error.to_string()),
         },
+        Command::TryRun { who } => match load(&path, who.as_deref(), Look::DryRun) {
+            Ok(config) => show(&format!("it would start as {}\n", config.name(config.settings.me))),
+            Err(error) => complain(Exit::Refused, &error.to_string()),
+        },
         Command::History { with, count, json } => {
             match history::show(&config::history(&path), with.as_deref(), count, json) {
                 Ok(text) => show(&text),

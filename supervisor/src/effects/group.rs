@@ -21,6 +21,7 @@ use smol::channel::Sender;
 
 use crate::run::Input;
 
+mod ahead;
 mod member;
 mod reload;
 mod state;
@@ -77,7 +78,7 @@ impl Group {
         let hands = Hands {
             members,
             leftovers,
-            position: Position::Standby,
+            position: Position::Unsettled,
             lease,
             inputs,
             bell: bell.clone(),
@@ -230,6 +231,7 @@ impl Hands {
             }
             self.settle();
             self.look();
+            self.look_ahead(Instant::now());
             self.reserve.restore();
             self.burial = match orphans::bury() {
                 0 => self.burial.saturating_mul(2).min(BURIAL_MAX),
@@ -255,7 +257,8 @@ impl Hands {
     /// Waits until there is a job, an alarm, or a look that is due.
     fn wait(&self) {
         let running = self.members.iter().filter(|member| member.runs);
-        let next = running.clone().map(|member| member.next_look).min();
+        let ahead = self.members.iter().filter_map(|member| member.next_ahead(self.position));
+        let next = running.clone().map(|member| member.next_look).chain(ahead).min();
         let idle = match self.owes() {
             true => AGAIN.min(self.burial),
             false if orphans::come_here() => self.burial,

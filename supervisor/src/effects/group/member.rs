@@ -11,6 +11,8 @@ use firmware_agnostic::identity::BoxId;
 /// What the group is settled for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Position {
+    /// Nothing was ordered yet: what an earlier life has left may run, and is not known.
+    Unsettled,
     Active,
     Standby,
     Nowhere,
@@ -20,7 +22,7 @@ impl Position {
     pub(super) const fn has(self, place: Place) -> bool {
         match self {
             Self::Active => matches!(place, Place::Active | Place::Both),
-            Self::Standby => matches!(place, Place::Standby | Place::Both),
+            Self::Unsettled | Self::Standby => matches!(place, Place::Standby | Place::Both),
             Self::Nowhere => false,
         }
     }
@@ -34,6 +36,10 @@ pub(crate) struct Member {
     /// Nothing was done with it yet in this life.
     fresh: bool,
     pub(super) next_look: Instant,
+    /// When to look whether it could be started here, if that can be seen before.
+    pub(super) ahead: Option<Instant>,
+    /// The node was told that it could not be.
+    pub(super) blocked: bool,
 }
 
 impl Member {
@@ -56,6 +62,8 @@ impl Member {
             runs: false,
             fresh: true,
             next_look: Instant::now(),
+            ahead: Some(Instant::now()),
+            blocked: false,
         })
     }
 
@@ -94,6 +102,7 @@ impl Member {
 
     pub(super) fn stop(&mut self) -> io::Result<()> {
         (self.runs, self.fresh) = (false, false);
+        self.ahead = Some(Instant::now());
         self.resource.stop(&Patience::new(self.config.stop_timeout))
     }
 

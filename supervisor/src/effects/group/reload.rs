@@ -36,6 +36,10 @@ impl Hands {
                     known.push(other.config.name.clone());
                 }
                 member.succeed(other);
+            } else if let Some(other) = gone.iter().find(|it| it.config.name == member.config.name)
+            {
+                // The node knows it by its name.
+                member.blocked = other.blocked;
             }
         }
         for mut member in gone.into_iter().rev() {
@@ -91,8 +95,9 @@ pub(super) fn stops(member: &mut Member) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::{Arc, Mutex};
+    use std::time::Duration;
 
     use board::lease::Lease;
     use board::patience::{Cord, Patience};
@@ -176,15 +181,15 @@ mod tests {
     }
 
     /// The hands of a box that serves, and what they did.
-    struct Stage {
-        hands: Hands,
+    pub(in super::super) struct Stage {
+        pub(in super::super) hands: Hands,
         done: Arc<Mutex<Vec<String>>>,
-        told: Receiver<Input>,
+        pub(in super::super) told: Receiver<Input>,
         room: TempDir,
     }
 
     impl Stage {
-        fn active(resources: &[(&str, u32)]) -> Self {
+        pub(in super::super) fn active(resources: &[(&str, u32)]) -> Self {
             let room = tempfile::tempdir().unwrap();
             let (inputs, told) = smol::channel::unbounded();
             let lease = Lease::open(&room.path().join("lease")).unwrap();
@@ -206,7 +211,19 @@ mod tests {
             stage
         }
 
-        fn reload(&mut self, resources: &[(&str, u32)]) {
+        /// Stops it all.
+        pub(in super::super) fn stands_by(&mut self) {
+            self.hands.stop(0);
+            self.done();
+        }
+
+        /// Puts a resource that is called so at this place of the list; of one called `missing` a start would fail.
+        pub(in super::super) fn becomes(&mut self, place: usize, name: &str) {
+            let done = self.done.clone();
+            self.hands.members[place].resource = Box::new(Fake { name: name.to_owned(), done });
+        }
+
+        pub(in super::super) fn reload(&mut self, resources: &[(&str, u32)]) {
             let members = resources.iter().map(|(name, version)| {
                 let text = format!(
                     "kind = \"process\"\nname = \"{name}\"\ncommand = [\"/x\", \"{version}\"]\n"
@@ -255,8 +272,16 @@ mod tests {
             self.does("stop", "stuck")
         }
 
+        fn ready(&mut self) -> io::Result<Option<Duration>> {
+            let missing = self.name.starts_with("missing");
+            if missing { Err(io::ErrorKind::NotFound.into()) } else { Ok(Some(LOOK)) }
+        }
+
         fn monitor(&mut self) -> io::Result<()> {
             Ok(())
         }
     }
+
+    /// Between two looks whether a start would succeed.
+    const LOOK: Duration = Duration::from_secs(10);
 }

@@ -60,6 +60,15 @@ impl Slate {
         }
     }
 
+    /// Notes whether `member`, which does not run, could be started here, and why not.
+    pub(super) fn note_ready(&self, member: &Member, error: Option<&io::Error>) {
+        let mut states = self.states();
+        let known = states.resources.iter_mut().find(|state| state.name == member.config.name);
+        if let Some(state) = known {
+            state.failure = error.map(io::Error::to_string);
+        }
+    }
+
     /// All that was noted.
     pub(super) fn all(&self) -> States {
         self.states().clone()
