@@ -61,81 +61,116 @@ pub fn check(path: &Path, who: Option<&str>, here: bool) -> Result<String, Error
 ///
 /// All that is wrong.
 pub fn load(path: &Path, who: Option<&str>, look: Look) -> Result<Config, Error> {
-    let config = Config::load(path, who)?;
-    let complaints = missing(&config, look);
+    sound(Config::load(path, who)?, path, look, &[])
+}
+
+/// Reads the file at `path` for the box called `who`, which runs already and may lack all of `known`: what it lacks with one
+/// configuration is no fault of another.
+///
+/// # Errors
+///
+/// All that is wrong.
+pub(crate) fn load_again(path: &Path, who: &str, known: &[Need]) -> Result<Config, Error> {
+    sound(Config::load(path, Some(who))?, path, Look::Here, known)
+}
+
+/// The same of `text`, which is to stand in the file at `path`.
+///
+/// # Errors
+///
+/// All that is wrong.
+pub(crate) fn read(text: &str, path: &Path, who: &str, known: &[Need]) -> Result<Config, Error> {
+    let identity = Identity { told: Some(who.to_owned()), ..Identity::of_this_machine() };
+    let wrong = |complaints| Error::Wrong { path: path.to_owned(), complaints };
+    let config = Config::read(text, &identity).map_err(wrong)?;
+    sound(Config { path: path.to_owned(), ..config }, path, Look::Here, known)
+}
+
+/// `config`, unless this machine lacks something that it takes and that is not `known`.
+fn sound(config: Config, path: &Path, look: Look, known: &[Need]) -> Result<Config, Error> {
+    let complaints = missing(&config, look, known);
     if complaints.is_empty() {
         return Ok(config);
     }
     Err(Error::Wrong { path: path.to_owned(), complaints })
 }
 
-/// Reads `text`, which is to stand in the file at `path`, for the box called `who`, and looks for all that it takes.
-///
-/// # Errors
-///
-/// All that is wrong.
-pub(crate) fn read(text: &str, path: &Path, who: &str) -> Result<Config, Error> {
-    let identity = Identity { told: Some(who.to_owned()), ..Identity::of_this_machine() };
-    let wrong = |complaints| Error::Wrong { path: path.to_owned(), complaints };
-    let config = Config::read(text, &identity).map_err(wrong)?;
-    let complaints = missing(&config, Look::Here);
-    if complaints.is_empty() {
-        return Ok(Config { path: path.to_owned(), ..config });
-    }
-    Err(wrong(complaints))
+/// What the file speaks of and this machine does not have, but for what is `known`.
+fn missing(config: &Config, look: Look, known: &[Need]) -> Vec<Complaint> {
+    let key = config.keys().err().map(|error| {
+        let (line, column) = config.places.key_file;
+        Complaint { line, column, word: "pair.key_file".to_owned(), reason: error.to_string() }
+    });
+    let wants = wants(config, look).into_iter().filter(|want| !known.contains(&want.need));
+    key.into_iter().chain(wants.filter_map(Want::complaint)).collect()
 }
 
-/// What the file speaks of and this machine does not have.
-pub fn missing(config: &Config, look: Look) -> Vec<Complaint> {
-    let me = config.settings.me;
-    let mut complaints = Vec::new();
-    let mut complain = |(line, column), word: String, reason: String| {
-        complaints.push(Complaint { line, column, word, reason });
-    };
-    let places = &config.places;
-    if let Err(error) = config.keys() {
-        complain(places.key_file, "pair.key_file".to_owned(), error.to_string());
+/// All that the file speaks of and a machine may lack.
+pub(crate) fn needs(config: &Config) -> Vec<Need> {
+    wants(config, Look::Here).into_iter().map(|want| want.need).collect()
+}
+
+/// Something that the file speaks of, and where.
+struct Want {
+    need: Need,
+    place: (usize, usize),
+    word: String,
+    /// What people call that which needs it.
+    name: Option<String>,
+}
+
+impl Want {
+    /// What is wrong with it on this machine, if anything is.
+    fn complaint(self) -> Option<Complaint> {
+        let reason = self.need.missing()?;
+        let reason = self.name.map(|name| format!("{name}: {reason}")).unwrap_or(reason);
+        let (line, column) = self.place;
+        Some(Complaint { line, column, word: self.word, reason })
     }
-    let lacks = |needs: Vec<Need>| {
-        let needs = needs.into_iter().filter(move |need| look.counts(need));
-        needs.filter_map(|need| need.missing())
+}
+
+/// What `look` is for.
+fn wants(config: &Config, look: Look) -> Vec<Want> {
+    let (me, places) = (config.settings.me, &config.places);
+    let mut wants = Vec::new();
+    let mut want = |place, word: &str, name: Option<&str>, needs: Vec<Need>| {
+        for need in needs.into_iter().filter(|need| look.counts(need)) {
+            let (word, name) = (word.to_owned(), name.map(str::to_owned));
+            wants.push(Want { need, place, word, name });
+        }
     };
     // A box is fenced by the other one.
     let peer = me.other();
-    for reason in config.fence_of(peer).iter().flat_map(|it| lacks(it.needs())) {
-        complain(places.fence[peer.place()], format!("box.{}.fence", config.name(peer)), reason);
+    let fence = format!("box.{}.fence", config.name(peer));
+    for device in config.fence_of(peer) {
+        want(places.fence[peer.place()], &fence, None, device.needs());
     }
     if look != Look::Least {
-        for reason in config.witnesses.iter().flat_map(|it| lacks(it.needs())) {
-            complain(places.witnesses, "witness".to_owned(), reason);
+        for witness in &config.witnesses {
+            want(places.witnesses, "witness", None, witness.needs());
         }
         for link in &config.links {
-            for reason in lacks(link.needs(me)) {
-                complain(places.links, "link".to_owned(), format!("{}: {reason}", link.name));
-            }
+            want(places.links, "link", Some(&link.name), link.needs(me));
         }
         for (resource, place) in config.resources.iter().zip(&places.resources) {
-            for reason in lacks(resource.needs(me)) {
-                let reason = format!("{}: {reason}", resource.name);
-                complain(*place, "resource".to_owned(), reason);
-            }
+            want(*place, "resource", Some(&resource.name), resource.needs(me));
         }
-        for reason in config.hooks.iter().flat_map(|hook| lacks(hook.command.needs())) {
-            complain(places.hooks, "hook".to_owned(), reason);
-        }
-        // A box that is to be watched and is not may be stuck unseen.
-        for reason in config.watchdog.needs().iter().filter_map(Need::missing) {
-            complain(places.watchdog, "watchdog.device".to_owned(), reason);
+        for hook in &config.hooks {
+            want(places.hooks, "hook", None, hook.command.needs());
         }
     }
     if matches!(look, Look::DryRun | Look::Here) {
         for (word, place, need) in surroundings(config) {
-            for reason in lacks(vec![need]) {
-                complain(place, word.to_owned(), reason);
-            }
+            want(place, word, None, vec![need]);
         }
     }
-    complaints
+    if look != Look::Least {
+        // This one does not wait: a box that is to be watched and is not may be stuck unseen.
+        let (place, word) = (places.watchdog, "watchdog.device".to_owned());
+        let want = |need| Want { need, place, word: word.clone(), name: None };
+        wants.extend(config.watchdog.needs().into_iter().map(want));
+    }
+    wants
 }
 
 /// What the supervisor itself is used by and writes to, with the word and the place of each.
@@ -272,4 +307,41 @@ pub fn warnings(config: &Config) -> Vec<String> {
         warnings.push(text.to_owned());
     }
     warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_missing_already_is_no_fault_of_another_configuration() {
+        let room = tempfile::tempdir().unwrap();
+        let key = room.path().join("key");
+        fs::write(&key, "1 0123456789abcdef\n").unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        let text = |interface: &str, hold: &str| {
+            format!(
+                "[pair]\nname = \"p\"\nkey_file = {key:?}\nfailback_hold = \"{hold}\"\n\
+                 [box.a]\npriority = 2\nfence = []\n[box.b]\npriority = 1\nfence = []\n\
+                 [[link]]\nkind = \"udp\"\ninterface = \"{interface}\"\nbroadcast = true\n\
+                 [[resource]]\nkind = \"process\"\ncommand = [\"/nowhere/x\"]\n\
+                 [journal]\nfile = {key:?}\n[history]\nfile = {key:?}\n"
+            )
+        };
+        let path = Path::new("/nowhere/twobox.toml");
+        let told = |text: &str, known: &[Need]| read(text, path, "a", known).err();
+        let running = text("eth77", "2s");
+        let known = {
+            let identity = Identity { told: Some("a".to_owned()), ..Identity::default() };
+            needs(&Config::read(&running, &identity).unwrap())
+        };
+        let first = told(&running, &[]).unwrap().to_string();
+        assert!(first.contains("eth77") && first.contains("/nowhere/x"), "{first}");
+        assert!(told(&text("eth77", "3s"), &known).is_none());
+        let other = told(&text("eth78", "3s"), &known).unwrap().to_string();
+        assert!(other.contains("eth78") && !other.contains("/nowhere/x"), "{other}");
+    }
 }

@@ -28,6 +28,7 @@ use firmware_agnostic::time::Instant;
 use smol::channel::Sender;
 use smol::{LocalExecutor, Task, Timer};
 
+use crate::check;
 use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::labels::Labels;
@@ -291,7 +292,8 @@ impl Effects {
             },
             Request::Progress => ("ok", self.status(node, now).progress()),
             Request::Reload(wish) => {
-                self.itself.read_again(wish, self.inputs.clone(), reply);
+                let known = check::needs(&self.config);
+                self.itself.read_again(known, wish, self.inputs.clone(), reply);
                 return None;
             }
             Request::Upgrade => {

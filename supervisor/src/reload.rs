@@ -1,15 +1,17 @@
-//! What does the file say now, and could this supervisor go on with it?
+//! Reads what the file says now, and whether this supervisor could go on with it.
 //!
 //! It is read and checked on a thread of its own, as `twobox check --here` would, because a disk may take its time. What is
 //! right comes before the loop as a [`Candidate`], and is compared there with what the supervisor runs with
-//! (`effects/reload.rs`); what is not changes nothing.
+//! (`effects/reload.rs`); what is not changes nothing. A card or a program that is missing already, and that the
+//! configuration in force names too, is no reason to refuse another one.
 
+use board::need::Need;
 use board::rights::Rights;
 use board::threads;
 use firmware_agnostic::frame::Keys;
 use smol::channel::{Receiver, Sender, bounded};
 
-use crate::check::{self, Look, load};
+use crate::check;
 use crate::config::Config;
 use crate::request::{Request, Wish};
 use crate::run::Input;
@@ -23,24 +25,23 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    /// What the file says now.
+    /// What the file says now, for a box that may lack all of `known`.
     ///
     /// # Errors
     ///
     /// All that is wrong with it.
-    pub(crate) fn read(itself: &Itself) -> Result<Self, String> {
-        let config = load(&itself.config, Some(&itself.name), Look::Here)
-            .map_err(|error| error.to_string())?;
-        Self::with_keys(config)
+    pub(crate) fn read(itself: &Itself, known: &[Need]) -> Result<Self, String> {
+        let config = check::load_again(&itself.config, &itself.name, known);
+        Self::with_keys(config.map_err(|error| error.to_string())?)
     }
 
-    /// What `text` says, which is to stand in the file.
+    /// What `text` says, which is to stand in the file, for a box that may lack all of `known`.
     ///
     /// # Errors
     ///
     /// All that is wrong with it.
-    pub(crate) fn of(itself: &Itself, text: &str) -> Result<Self, String> {
-        let config = check::read(text, &itself.config, &itself.name);
+    pub(crate) fn of(itself: &Itself, text: &str, known: &[Need]) -> Result<Self, String> {
+        let config = check::read(text, &itself.config, &itself.name, known);
         Self::with_keys(config.map_err(|error| error.to_string())?)
     }
 
@@ -58,12 +59,19 @@ impl Candidate {
 }
 
 impl Itself {
-    /// Reads the configuration again, and puts it before the loop; or tells all that is wrong with it.
-    pub(crate) fn read_again(&self, wish: Wish, inputs: Sender<Input>, reply: Sender<String>) {
+    /// Reads the configuration again, and puts it before the loop; or tells all that is wrong with it. `known` is what the
+    /// one in force takes.
+    pub(crate) fn read_again(
+        &self,
+        known: Vec<Need>,
+        wish: Wish,
+        inputs: Sender<Input>,
+        reply: Sender<String>,
+    ) {
         let (itself, refuse) = (self.clone(), reply.clone());
         let work = move || {
             let _turn = itself.turn();
-            match Candidate::read(&itself) {
+            match Candidate::read(&itself, &known) {
                 Ok(candidate) => drop(reply.try_send(candidate.put(wish, &inputs))),
                 Err(reasons) => refused(&reply, &reasons),
             }

@@ -75,6 +75,7 @@ pub(crate) mod figures;
 mod flood;
 mod guise;
 pub mod init;
+mod interfaces;
 pub mod isolation;
 mod kept;
 mod kernel;

@@ -78,6 +78,9 @@ stories! {
     gate_closed: "gate-closed",
     peer_goes_dark: "peer-goes-dark",
     shot_by_bmc: "shot-by-bmc",
+    interface_renamed: "interface-renamed",
+    card_dies: "card-dies",
+    address_without_interface: "address-without-interface",
 }
 
 #[test]

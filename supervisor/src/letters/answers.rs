@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use board::clock::Clock;
+use board::need::Need;
 use smol::channel::Sender;
 
 use super::trial;
@@ -74,6 +75,11 @@ impl Answers {
         self.config.as_ref().map_or("", |config| &config.text)
     }
 
+    /// What that takes.
+    pub(super) fn needs(&self) -> Vec<Need> {
+        self.config.as_ref().map(check::needs).unwrap_or_default()
+    }
+
     /// This supervisor.
     pub(super) const fn supervisor(&self) -> &Itself {
         &self.itself
@@ -82,7 +88,7 @@ impl Answers {
     fn check(&self, text: &str) -> Result<String, String> {
         let (mut said, name, path) = (self.itself(), &self.itself.name, &self.itself.config);
         let wrong = |wrong| format!("{name} cannot run with the file of the other box:\n{wrong}");
-        let config = check::read(text, path, name)
+        let config = check::read(text, path, name, &self.needs())
             .map_err(|error| said.clone() + &wrong(error.to_string()))?;
         let difference = self.config.as_ref().map(|own| Difference::between(own, &config));
         let difference = difference.unwrap_or_default();

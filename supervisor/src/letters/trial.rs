@@ -90,7 +90,7 @@ pub(super) fn keep(
 impl Answers {
     /// What the file says, and what would change with it.
     fn look(&self) -> Result<(String, String), String> {
-        let candidate = Candidate::read(&self.itself)?;
+        let candidate = Candidate::read(&self.itself, &self.needs())?;
         let text = candidate.config.text.clone();
         said(&candidate.put(Wish::Show, &self.inputs)).map(|shown| (text, shown))
     }
@@ -103,7 +103,7 @@ impl Answers {
         if runs.trim() != mark(self.running()) {
             return Err("another configuration was taken meanwhile: say it once more".to_owned());
         }
-        let candidate = Candidate::of(itself, text)?;
+        let candidate = Candidate::of(itself, text, &self.needs())?;
         let (path, running) = (&itself.config, self.running());
         let stood = trial_file::begin(path, running, text).map_err(|error| error.to_string())?;
         let taken = said(&candidate.put(Wish::Try(time), inputs));

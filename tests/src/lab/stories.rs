@@ -16,8 +16,8 @@ use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
 use super::{
-    Cable, Lab, Way, by_hand, descent, kept, letters, limits, loop_calls, name, races, reloads,
-    removed, rights, trials,
+    Cable, Lab, Way, by_hand, descent, interfaces, kept, letters, limits, loop_calls, name, races,
+    reloads, removed, rights, trials,
 };
 
 /// Tells one story, and prints how it ended.
@@ -51,7 +51,7 @@ pub fn list() {
 }
 
 fn all() -> impl Iterator<Item = &'static Story> {
-    STORIES.iter().chain(&limits::STORIES)
+    STORIES.iter().chain(&limits::STORIES).chain(&interfaces::STORIES)
 }
 
 /// Something that happens to the pair, and what must come of it.
