@@ -6,7 +6,7 @@ use std::rc::Rc;
 use board::clock::Clock;
 use board::link::{Config, Port, Seen};
 use board::lookout::Lookout;
-use firmware_agnostic::frame::FRAME_MAX;
+use firmware_agnostic::frame::{FRAME_MAX, FrameError};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::Event;
 use firmware_agnostic::reception::Reception;
@@ -86,6 +86,7 @@ async fn listen(
     link: Rc<Cell<LinkId>>,
     (reception, letters, inputs): Heard,
 ) {
+    let mut noise = Noise::default();
     // A little more than a frame has, so that a longer one is seen to be longer.
     let mut buffer = [0; FRAME_MAX + 2];
     loop {
@@ -100,11 +101,13 @@ async fn listen(
         };
         let frame = buffer.get(..length).unwrap_or(&buffer);
         if letters.hear(link, frame) {
+            noise.ends();
             continue;
         }
         let received = reception.borrow_mut().receive(link, frame, Clock.now());
         match received {
             Ok(heard) => {
+                noise.ends();
                 if heard.heartbeat.from != me {
                     port.copies_follow();
                 }
@@ -113,12 +116,70 @@ async fn listen(
                 let _ = inputs.try_send(Input::Event(Event::Heartbeat(link, heard)));
             }
             Err(cause) => {
+                let name = port.name();
+                if let Some(baud) = port.baud().filter(|_| may_be_noise(cause)) {
+                    noise.comes().into_iter().for_each(|why| {
+                        log::warn!("link {name}: what comes at {baud} baud is no frame: {why}");
+                    });
+                    continue;
+                }
                 let count = reception.borrow().statistics(link).dropped[cause as usize];
                 // The first, the tenth, the hundredth: a flood makes no flood of lines.
                 if count.checked_ilog10().is_some_and(|zeros| count == 10_u32.pow(zeros)) {
-                    log::warn!("link {}: dropped a frame: {cause} ({count} so far)", port.name());
+                    log::warn!("link {name}: dropped a frame: {cause} ({count} so far)");
                 }
             }
         }
+    }
+}
+
+/// Whether noise is dropped for this cause.
+const fn may_be_noise(cause: FrameError) -> bool {
+    matches!(cause, FrameError::Truncated | FrameError::Oversized | FrameError::Version)
+}
+
+/// What comes by a cable that knows no frames, and is none. One in between is a frame that was cut off, when the other end
+/// lost its power or was opened anew.
+#[derive(Default)]
+struct Noise {
+    in_a_row: u32,
+    /// There was a frame, at any time.
+    heard: bool,
+}
+
+impl Noise {
+    fn ends(&mut self) {
+        *self = Self { in_a_row: 0, heard: true };
+    }
+
+    /// What a person should look at, if that is to be told now: once for as long as it lasts.
+    fn comes(&mut self) -> Option<&'static str> {
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        let why = if self.heard {
+            "look at the cable"
+        } else {
+            "give both ends the same `baud`, and see that the peer is at the other end"
+        };
+        (self.in_a_row == NOISE).then_some(why)
+    }
+}
+
+/// So many in a row are no chance.
+const NOISE: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_that_lasts_is_told_once_and_one_that_does_not_is_not() {
+        let mut noise = Noise::default();
+        let told = |noise: &mut Noise| (0..9).filter_map(|_| noise.comes()).collect::<Vec<_>>();
+        assert!(matches!(told(&mut noise).as_slice(), [why] if why.contains("baud")));
+        for _ in 0..9 {
+            noise.ends();
+            assert_eq!([noise.comes(), noise.comes()], [None, None]);
+        }
+        assert_eq!(told(&mut noise), ["look at the cable"]);
     }
 }

@@ -62,6 +62,11 @@ impl Port {
         &self.config.name
     }
 
+    /// The bits per second of a cable that knows no frames, where what comes may be noise.
+    pub fn baud(&self) -> Option<u32> {
+        self.config.baud()
+    }
+
     /// Sends a frame, if that can be done now.
     pub fn send(&self, frame: &[u8]) {
         let Some(link) = self.link() else { return };
