@@ -39,6 +39,7 @@ impl fmt::Display for Mac {
 
 /// An interface of this box.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the kernel's")]
 pub struct Interface {
     /// Its number, which a new interface of the same name does not share.
     pub index: u32,

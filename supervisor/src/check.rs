@@ -86,12 +86,15 @@ pub(crate) fn read(text: &str, path: &Path, who: &str, known: &[Need]) -> Result
     sound(Config { path: path.to_owned(), ..config }, path, Look::Here, known)
 }
 
-/// `config`, unless this machine lacks something that it takes and that is not `known`.
+/// `config`, unless this machine lacks something that it takes and that is not `known`. Who has to mend one thing hears of
+/// all.
 fn sound(config: Config, path: &Path, look: Look, known: &[Need]) -> Result<Config, Error> {
     let complaints = missing(&config, look, known);
-    if complaints.is_empty() {
-        return Ok(config);
-    }
+    let complaints = match look {
+        _ if complaints.is_empty() => return Ok(config),
+        Look::Start | Look::DryRun => missing(&config, Look::Here, known),
+        Look::Least | Look::Here => complaints,
+    };
     Err(Error::Wrong { path: path.to_owned(), complaints })
 }
 

@@ -60,9 +60,12 @@ impl Config {
         if refresh < LOOK {
             table.complain("refresh", "is too often for the neighbours: say at least \"1s\"");
         }
-        let preferred = table.take("preferred");
-        if preferred.is_some() && prefix.is_some_and(|prefix| prefix.address().is_ipv4()) {
-            table.complain("preferred", "is for IPv6: in IPv4 an address with /32 is no source");
+        let preferred = table.or("preferred", false);
+        if preferred && prefix.is_some_and(|prefix| prefix.address().is_ipv4()) {
+            table.complain(
+                "preferred",
+                "is for IPv6: of IPv4 addresses the first one in its network is the source",
+            );
         }
         let interface = interface?;
         for id in BoxId::BOTH {
@@ -74,7 +77,6 @@ impl Config {
                 );
             }
         }
-        let preferred = preferred.unwrap_or(false);
         Some(Self { prefix: prefix?, interface, probe, refresh, preferred })
     }
 
@@ -337,7 +339,7 @@ mod tests {
         assert_eq!(v6("interface = \"e\"\nrefresh = \"0s\""), ["refresh"]);
         assert!(v6("interface = \"enp0s20f0u1u4u3i2\"\npreferred = true").is_empty());
         assert_eq!(
-            complaints("address = \"203.0.113.10/24\"\ninterface = \"e\"\npreferred = false\n"),
+            complaints("address = \"203.0.113.10/24\"\ninterface = \"e\"\npreferred = true\n"),
             ["preferred"]
         );
     }

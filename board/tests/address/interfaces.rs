@@ -218,7 +218,9 @@ fn stacked_interfaces_hold_an_address() {
     let macvlan = ["link add link near0 name top0 type macvlan mode bridge"];
     for make in [&bridge[..], &macvlan] {
         let lab = Lab::new();
-        make.iter().for_each(|words| drop(lab.near.ip(words)));
+        for words in make {
+            lab.near.ip(words);
+        }
         lab.near.ip("link set top0 up");
         lab.near.wait_for("link show top0", "LOWER_UP");
         lab.far.ip("address add 203.0.113.2/24 dev far0");
