@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use rustix::io::Errno;
 
+use super::attribute::{aligned, attribute, nested, text, u16_at, u32_at};
 use super::{Assigned, Interface, Mac, Manner};
 use crate::prefix::Prefix;
 
@@ -176,23 +177,6 @@ impl Message {
     }
 }
 
-/// The value of the attribute `kind`, which may itself be made of attributes.
-fn attribute(mut attributes: &[u8], kind: u16) -> Option<&[u8]> {
-    loop {
-        let length = usize::from(u16_at(attributes, 0)?);
-        let value = attributes.get(4..length)?;
-        if u16_at(attributes, 2)? & NLA_TYPE_MASK == kind {
-            return Some(value);
-        }
-        attributes = attributes.get(aligned(length)..)?;
-    }
-}
-
-/// The value at the end of a way through attributes in attributes.
-fn nested<'a>(attributes: &'a [u8], way: &[u16]) -> Option<&'a [u8]> {
-    way.iter().try_fold(attributes, |attributes, kind| attribute(attributes, *kind))
-}
-
 /// The hardware address that a port of a bond had before it took that of the bond.
 fn bonded(attributes: &[u8]) -> Option<&[u8]> {
     let kind = nested(attributes, &[libc::IFLA_LINKINFO, IFLA_INFO_SLAVE_KIND])?;
@@ -205,11 +189,6 @@ fn forwards(attributes: &[u8]) -> bool {
     let way = [libc::IFLA_AF_SPEC, libc::AF_INET6 as u16, IFLA_INET6_CONF];
     let settings = nested(attributes, &way);
     settings.and_then(|all| u32_at(all, DEVCONF_FORWARDING)).is_some_and(|value| value != 0)
-}
-
-/// The text that ends with a zero.
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes.strip_suffix(&[0]).unwrap_or(bytes)).into_owned()
 }
 
 /// Why the kernel did not do it.
@@ -252,19 +231,6 @@ fn words(error: &io::Error) -> String {
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().copied().map(u16::from_ne_bytes)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().copied().map(u32::from_ne_bytes)
-}
-
-/// Messages and attributes begin at multiples of four.
-const fn aligned(length: usize) -> usize {
-    length.next_multiple_of(4)
-}
-
 /// Size of `struct nlmsghdr`.
 const HEADER: usize = 16;
 /// Size of `struct ifinfomsg`.
@@ -279,8 +245,6 @@ const FOREVER: u32 = u32::MAX;
 const NLM_F_CAPPED: i32 = 0x100;
 const NLM_F_ACK_TLVS: i32 = 0x200;
 const NLMSGERR_ATTR_MSG: u16 = 1;
-/// Without the two flags that say how a value is written.
-const NLA_TYPE_MASK: u16 = 0x3fff;
 const IFA_PROTO: u16 = 11;
 const IFLA_INET_CONF: u16 = 1;
 const IFLA_INET6_CONF: u16 = 2;

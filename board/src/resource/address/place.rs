@@ -121,7 +121,9 @@ impl Place {
         // A kernel that keeps marks has marked addresses of its own. Where there are none, and nothing has the name, there
         // is but one explanation of the address.
         let unmarked = named.is_none() && all.iter().all(|it| it.origin == 0);
-        let loopback = netlink.interfaces()?.into_iter().find(|it| it.loopback).map(|it| it.index);
+        // A service behind a load balancer has it there.
+        let interfaces = if unmarked { netlink.interfaces()? } else { Vec::new() };
+        let loopback = interfaces.iter().find(|it| it.loopback).map(|it| it.index);
         let ours = |it: &Assigned| {
             [named, self.index].contains(&Some(it.index))
                 || it.origin == self.origin()
