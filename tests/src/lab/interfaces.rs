@@ -67,7 +67,7 @@ fn unfit(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     let start = Instant::now();
     for id in BoxId::BOTH {
-        let words = "kind = \"address\"\nstart_timeout = \"1s\"\nforget_after = \"5s\"";
+        let words = "kind = \"address\"\nforget_after = \"5s\"";
         edit(lab, id, "kind = \"address\"", words)?;
         said(lab, id, &["reload"])?;
     }
