@@ -18,7 +18,6 @@ use crate::need::Need;
 use crate::table::Table;
 
 pub use port::{Port, Seen};
-pub(crate) use serial::conflict_on;
 
 mod port;
 mod serial;
@@ -85,6 +84,14 @@ impl Config {
         match &self.kind {
             Kind::Udp(config) => config.needs(me),
             Kind::Serial(config) => config.needs(me),
+        }
+    }
+
+    /// Who uses on the box `me` what the link is made of, and how to make an end of that; nothing where it is not there.
+    pub fn conflict(&self, me: BoxId) -> Option<String> {
+        match &self.kind {
+            Kind::Udp(_) => None,
+            Kind::Serial(config) => config.conflict(me),
         }
     }
 

@@ -6,15 +6,11 @@
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::child::account::Account;
 use crate::child::census;
 use crate::child::cgroup::Cgroup;
-use crate::link::conflict_on;
 use crate::netlink::Netlink;
-use crate::prefix::Prefix;
-use crate::resource::address::proxy;
 use crate::secret::Secret;
 use rustix::thread::{CapabilitySet, capabilities};
 
@@ -25,11 +21,6 @@ pub enum Need {
     Program(PathBuf),
     /// A network interface.
     Interface(String),
-    /// A network on this interface in which an address that nobody has is answered for by nobody, for as long as it is
-    /// asked for.
-    FreeAddresses(String, Prefix, Duration),
-    /// A tty that is nobody else's.
-    Tty(PathBuf),
     /// A device such as a tty.
     Device(PathBuf),
     /// A file with a secret, which nobody else can read.
@@ -81,8 +72,6 @@ impl Need {
     pub const fn can_wait(&self) -> bool {
         match self {
             Self::Interface(_)
-            | Self::FreeAddresses(..)
-            | Self::Tty(_)
             | Self::Device(_)
             | Self::Account(..)
             | Self::Group(_)
@@ -114,13 +103,6 @@ impl Need {
                     }
                     Err(error) => Some(error.to_string()),
                 }
-            }
-            Self::FreeAddresses(interface, prefix, probe) => {
-                proxy::complaint(interface, *prefix, *probe)
-            }
-            Self::Tty(path) => {
-                let absent = Self::Device(path.clone()).missing();
-                absent.or_else(|| Some(conflict_on(path).err()?.to_string()))
             }
             Self::Account(user, groups) => {
                 Some(Account::find(user.as_deref(), groups.as_deref()).err()?.to_string())

@@ -135,6 +135,14 @@ impl Config {
         needs
     }
 
+    /// Why no start on the box `me` would succeed, as far as that shows now, though all that it needs is there.
+    pub fn conflict(&self, me: BoxId) -> Option<String> {
+        match &self.kind {
+            Kind::Address(config) => config.conflict(me),
+            Kind::Process(_) => None,
+        }
+    }
+
     /// What the thread that starts and stops it must be allowed to do. Its gate is asked by another.
     pub const fn rights(&self) -> Rights {
         match &self.kind {

@@ -30,7 +30,9 @@ pub enum Look {
     Start,
     /// The same, and what only the start itself would find: the groups of the control socket.
     DryRun,
-    /// All.
+    /// All that another configuration takes than the one that is in force.
+    Another,
+    /// The same, and who else uses it: a login on a tty, a router that answers for every address.
     Here,
 }
 
@@ -38,7 +40,7 @@ impl Look {
     /// Whether it is a fault that this is missing.
     const fn counts(self, need: &Need) -> bool {
         match self {
-            Self::Least | Self::Here => true,
+            Self::Least | Self::Another | Self::Here => true,
             Self::Start => !need.can_wait(),
             Self::DryRun => !need.can_wait() || matches!(need, Need::Group(_)),
         }
@@ -71,7 +73,7 @@ pub fn load(path: &Path, who: Option<&str>, look: Look) -> Result<Config, Error>
 ///
 /// All that is wrong.
 pub(crate) fn load_again(path: &Path, who: &str, known: &[Need]) -> Result<Config, Error> {
-    sound(Config::load(path, Some(who))?, path, Look::Here, known)
+    sound(Config::load(path, Some(who))?, path, Look::Another, known)
 }
 
 /// The same of `text`, which is to stand in the file at `path`.
@@ -83,7 +85,7 @@ pub(crate) fn read(text: &str, path: &Path, who: &str, known: &[Need]) -> Result
     let identity = Identity { told: Some(who.to_owned()), ..Identity::of_this_machine() };
     let wrong = |complaints| Error::Wrong { path: path.to_owned(), complaints };
     let config = Config::read(text, &identity).map_err(wrong)?;
-    sound(Config { path: path.to_owned(), ..config }, path, Look::Here, known)
+    sound(Config { path: path.to_owned(), ..config }, path, Look::Another, known)
 }
 
 /// `config`, unless this machine lacks something that it takes and that is not `known`. Who has to mend one thing hears of
@@ -93,7 +95,7 @@ fn sound(config: Config, path: &Path, look: Look, known: &[Need]) -> Result<Conf
     let complaints = match look {
         _ if complaints.is_empty() => return Ok(config),
         Look::Start | Look::DryRun => missing(&config, Look::Here, known),
-        Look::Least | Look::Here => complaints,
+        Look::Least | Look::Another | Look::Here => complaints,
     };
     Err(Error::Wrong { path: path.to_owned(), complaints })
 }
@@ -105,12 +107,29 @@ fn missing(config: &Config, look: Look, known: &[Need]) -> Vec<Complaint> {
         Complaint { line, column, word: "pair.key_file".to_owned(), reason: error.to_string() }
     });
     let wants = wants(config, look).into_iter().filter(|want| !known.contains(&want.need));
-    key.into_iter().chain(wants.filter_map(Want::complaint)).collect()
+    let conflicts = if look == Look::Here { conflicts(config) } else { Vec::new() };
+    key.into_iter().chain(wants.filter_map(Want::complaint)).chain(conflicts).collect()
+}
+
+/// What others make of what the file speaks of.
+fn conflicts(config: &Config) -> Vec<Complaint> {
+    let (me, places) = (config.settings.me, &config.places);
+    let complaint = |(line, column), word: &str, name: &str, reason: Option<String>| {
+        let reason = format!("{name}: {}", reason?);
+        Some(Complaint { line, column, word: word.to_owned(), reason })
+    };
+    let links = config.links.iter();
+    let links =
+        links.filter_map(|link| complaint(places.links, "link", &link.name, link.conflict(me)));
+    let resources = config.resources.iter().zip(&places.resources);
+    let resources = resources
+        .filter_map(|(it, place)| complaint(*place, "resource", &it.name, it.conflict(me)));
+    links.chain(resources).collect()
 }
 
 /// All that the file speaks of and a machine may lack.
 pub(crate) fn needs(config: &Config) -> Vec<Need> {
-    wants(config, Look::Here).into_iter().map(|want| want.need).collect()
+    wants(config, Look::Another).into_iter().map(|want| want.need).collect()
 }
 
 /// Something that the file speaks of, and where.
@@ -162,7 +181,7 @@ fn wants(config: &Config, look: Look) -> Vec<Want> {
             want(places.hooks, "hook", None, hook.command.needs());
         }
     }
-    if matches!(look, Look::DryRun | Look::Here) {
+    if matches!(look, Look::DryRun | Look::Another | Look::Here) {
         for (word, place, need) in surroundings(config) {
             want(place, word, None, vec![need]);
         }

@@ -1,8 +1,10 @@
 //! What does a person read who made a mistake in the configuration?
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use board::table::Complaint;
@@ -10,6 +12,7 @@ use firmware_agnostic::evidence::Require;
 use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::heartbeat::Priority;
 use firmware_agnostic::identity::BoxId;
+use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use supervisor::check::{Look, bounds, check, load};
 use supervisor::config::{Config, Identity, LogTo};
 use tempfile::TempDir;
@@ -487,6 +490,37 @@ fn cards_and_adapters_may_come_late() {
     for look in [Look::Start, Look::DryRun] {
         load(&path, Some("a"), look).unwrap();
     }
+}
+
+#[test]
+fn a_login_on_the_tty_of_a_link_is_told() {
+    let (_directory, path, key) = with_key();
+    let hand = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    unlockpt(&hand).unwrap();
+    let tty = ptsname(&hand, Vec::new()).unwrap().into_string().unwrap();
+    let text = format!(
+        "[pair]\nname = \"p\"\nkey_file = {key:?}\n[box.a]\npriority = 2\nfence = []\n\
+         [box.b]\npriority = 1\nfence = []\n[[link]]\nkind = \"serial\"\ndevice = \"{tty}\"\n\
+         [journal]\nfile = {key:?}\n[history]\nfile = {key:?}\n"
+    );
+    fs::write(&path, text).unwrap();
+    let say = |here| check(&path, Some("a"), here).map_err(|error| error.to_string());
+    say(true).unwrap();
+    let mut login = Command::new("setsid")
+        .args(["sh", "-c", "exec <>\"$0\"; echo here; exec sleep 60", &tty])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    login.stdout.take().unwrap().read_exact(&mut [0; 5]).unwrap();
+    let (wrong, right) = (say(true), say(false));
+    let start = load(&path, Some("a"), Look::Start);
+    login.kill().unwrap();
+    login.wait().unwrap();
+    let wrong = wrong.unwrap_err();
+    assert!(wrong.contains(":10:1: link: "), "{wrong}");
+    assert!(wrong.contains(&format!("{tty} has a login on it (sleep")), "{wrong}");
+    // The login may end: a start waits for that.
+    (right.unwrap(), start.unwrap());
 }
 
 #[test]

@@ -34,7 +34,6 @@ mod lines;
 mod talker;
 
 use lines::Watch;
-pub(crate) use talker::refuse as conflict_on;
 
 /// `kind = "serial"`
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -64,7 +63,12 @@ impl Config {
     }
 
     pub(super) fn needs(&self, me: BoxId) -> Vec<Need> {
-        vec![Need::Tty(self.device.of(me).clone())]
+        vec![Need::Device(self.device.of(me).clone())]
+    }
+
+    pub(super) fn conflict(&self, me: BoxId) -> Option<String> {
+        let device = self.device.of(me);
+        Some(talker::refuse(device).err().filter(|_| device.exists())?.to_string())
     }
 
     pub(super) fn open(&self, me: BoxId) -> io::Result<Serial> {

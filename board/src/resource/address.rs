@@ -21,7 +21,7 @@
 
 mod announcements;
 mod place;
-pub(crate) mod proxy;
+mod proxy;
 mod wire;
 
 use std::io;
@@ -82,16 +82,17 @@ impl Config {
 
     /// What the box `me` must have, so that the address can be there.
     pub fn needs(&self, me: BoxId) -> Vec<Need> {
-        let interface = self.interface.of(me).clone();
-        let mut needs = vec![
-            Need::Interface(interface.clone()),
+        vec![
+            Need::Interface(self.interface.of(me).clone()),
             Need::Right(Right::Addresses),
             Need::Right(Right::Neighbours),
-        ];
-        if !self.probe.is_zero() {
-            needs.push(Need::FreeAddresses(interface, self.prefix, self.probe));
-        }
-        needs
+        ]
+    }
+
+    /// Why no start on the box `me` would take the address, as far as the network shows it now: a router answers for all.
+    pub fn conflict(&self, me: BoxId) -> Option<String> {
+        let asks = !self.probe.is_zero();
+        asks.then(|| proxy::complaint(self.interface.of(me), self.prefix, self.probe))?
     }
 
     /// The address as the box `me` holds it.

@@ -140,6 +140,9 @@ fn other_names_of_the_interface_will_do() {
             open_on(name, V4, "").start(&patience()).unwrap();
             assert_eq!(addresses(), [V4]);
         });
+        lab.near.run(|| std::fs::write("/proc/sys/net/ipv6/conf/near0/forwarding", "1").unwrap());
+        let forwards = || Netlink::open()?.interface(name);
+        assert!(lab.near.run(forwards).unwrap().unwrap().forwards);
         // The box's own address comes second, and is none of ours.
         lab.near.ip("address add 203.0.113.1/24 dev near0");
         lab.near.run(move || {

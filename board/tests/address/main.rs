@@ -286,13 +286,17 @@ fn open_with(prefix: &str, words: &str) -> Address {
 }
 
 fn open_on(interface: &str, prefix: &str, words: &str) -> Address {
+    config(interface, prefix, words).open(BoxId::First)
+}
+
+fn config(interface: &str, prefix: &str, words: &str) -> Config {
     let text = format!("address = \"{prefix}\"\ninterface = \"{interface}\"\n{words}\n");
     let source = Source::new(&text);
     let mut table = source.parse();
-    let address = Config::read(&mut table).expect("a whole table").open(BoxId::First);
+    let config = Config::read(&mut table).expect("a whole table");
     table.finish();
     assert_eq!(source.into_complaints(), []);
-    address
+    config
 }
 
 /// The hardware address of an interface.

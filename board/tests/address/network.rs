@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use board::need::Need;
 use board::neighbour::Neighbours;
 use board::netlink::Netlink;
 use board::resource::Resource;
+use firmware_agnostic::identity::BoxId;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{Lab, V4, V6, addresses, open, open_with, patience};
+use super::{Lab, V4, V6, addresses, config, open, open_with, patience};
 
 #[test]
 fn the_box_keeps_its_own_address_as_the_source() {
@@ -96,30 +96,26 @@ fn a_router_that_answers_for_every_address_is_told_with_the_remedy() {
         if words == "own" {
             lab.near.ip("address add 203.0.113.1/24 dev near0");
         }
-        let need = |prefix: &str| {
-            let need = Need::FreeAddresses(
-                "near0".to_owned(),
-                prefix.parse().unwrap(),
-                Duration::from_millis(300),
-            );
-            lab.near.run(move || need.missing())
+        let conflict = |words: &'static str| {
+            lab.near.run(move || config("near0", prefix, words).conflict(BoxId::First))
         };
         // One machine that has the address is no router.
         lab.far.ip(&format!("address add {prefix} dev far0 {}", super::nodad(prefix)));
-        assert_eq!(need(prefix), None);
-        let error = lab.near.run(move || {
-            open_with(prefix, "probe = \"300ms\"").start(&patience()).unwrap_err().to_string()
-        });
+        assert_eq!(conflict(ASKS), None);
+        let error = lab
+            .near
+            .run(move || open_with(prefix, ASKS).start(&patience()).unwrap_err().to_string());
         assert!(error.contains("another machine holds it"), "{error}");
         lab.far.ip(&format!("address del {prefix} dev far0"));
 
         let router = Router::new(&lab);
-        let told = need(prefix).expect("a router answers for all");
+        assert_eq!(conflict("probe = \"0s\""), None);
+        let told = conflict(ASKS).expect("a router answers for all");
         assert!(told.contains("on near0 would keep every start from taking"), "{told}");
         assert!(told.contains("say probe = \"0s\""), "{told}");
-        let error = lab.near.run(move || {
-            open_with(prefix, "probe = \"300ms\"").start(&patience()).unwrap_err().to_string()
-        });
+        let error = lab
+            .near
+            .run(move || open_with(prefix, ASKS).start(&patience()).unwrap_err().to_string());
         assert!(error.contains("it answers for every address"), "{error}");
         assert!(error.contains("say probe = \"0s\""), "{error}");
         drop(router);
@@ -129,6 +125,9 @@ fn a_router_that_answers_for_every_address_is_told_with_the_remedy() {
         });
     }
 }
+
+/// Long enough for an answer of a busy machine.
+const ASKS: &str = "probe = \"300ms\"";
 
 /// A machine on the far side that answers for every address that it is asked for.
 struct Router {

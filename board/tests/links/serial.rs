@@ -9,7 +9,6 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use board::link::{Config, Port};
-use board::need::Need;
 use firmware_agnostic::frame::{LINE_MAX, enclose};
 use firmware_agnostic::identity::BoxId;
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
@@ -128,13 +127,13 @@ fn a_tty_with_a_login_is_refused() {
     let port = cable.port();
     assert_eq!(receive(&port, PAUSE), None);
     let failure = port.failure().expect("a login has the tty");
-    let needs = cable.config().needs(BoxId::First);
-    let missing: Vec<_> = needs.iter().filter_map(Need::missing).collect();
+    let conflict = cable.config().conflict(BoxId::First);
     login.kill().unwrap();
     login.wait().unwrap();
     assert!(failure.contains("has a login on it (sleep"), "{failure}");
     // It is told before the start, too.
-    assert_eq!(missing, [failure]);
+    assert_eq!(conflict, Some(failure));
+    assert_eq!(cable.config().conflict(BoxId::First), None);
     assert!(cable.reaches(&port));
 }
 

@@ -20,7 +20,7 @@ use super::while_trying;
 /// # Errors
 ///
 /// Who talks there, and how to make an end of it; or that there is no such device.
-pub(crate) fn refuse(device: &Path) -> io::Result<()> {
+pub(super) fn refuse(device: &Path) -> io::Result<()> {
     let path = device.display();
     let metadata = fs::metadata(device).map_err(while_trying(format!(
         "cannot find {path}: plug its adapter in, or load its driver"

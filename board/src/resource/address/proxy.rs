@@ -43,7 +43,7 @@ pub(super) fn remedy(proxy: &Proxy) -> String {
 }
 
 /// Why no start on `interface` would take `prefix`, as far as the network shows it now.
-pub(crate) fn complaint(interface: &str, prefix: Prefix, probe: Duration) -> Option<String> {
+pub(super) fn complaint(interface: &str, prefix: Prefix, probe: Duration) -> Option<String> {
     // What cannot be asked (no interface, no right, no carrier) is told by others.
     let mut netlink = Netlink::open().ok()?;
     let card = netlink.interface(interface).ok()??;
