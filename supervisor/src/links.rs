@@ -139,7 +139,7 @@ const fn may_be_noise(cause: FrameError) -> bool {
 }
 
 /// What comes by a cable that knows no frames, and is none. One in between is a frame that was cut off, when the other end
-/// lost its power or was opened anew.
+/// lost its power or was opened again.
 #[derive(Default)]
 struct Noise {
     in_a_row: u32,

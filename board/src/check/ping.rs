@@ -43,7 +43,7 @@ impl Config {
 pub struct Ping {
     address: IpAddr,
     interface: Option<String>,
-    /// Kept for as long as it is answered: else its interface may have been made anew, or another one have its name.
+    /// Kept for as long as it is answered: after that its interface may be another one.
     socket: Option<Socket>,
     sequence: u16,
 }

@@ -13,7 +13,7 @@
 //! | this box's address goes | the socket is bound to it all the same (`IP_FREEBIND`, ip(7)); until it is back, sending says so |
 //! | another address comes | bound means that datagrams are sent from the right one, which the peer insists on |
 //! | the peer reboots | "port unreachable" is told to connected sockets only (udp(7)), and this is none |
-//! | the interface is made anew, or another one has its name | its index is another one: `look` notices, and the link is opened again |
+//! | the interface is replaced, or another one gets its name | its index is another one: `look` notices, and the link is opened again |
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_short};

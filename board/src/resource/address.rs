@@ -12,11 +12,11 @@
 //! |---|---|
 //! | is renamed | stays where it is, and that is told |
 //! | is renamed, and another one has the old name now | has failed, and is put on that one |
-//! | is gone, down, or made anew | has failed, and is put on it again |
+//! | is gone, down, or replaced | has failed, and is put on the new one |
 //! | gets its carrier, or another hardware address | is announced again |
 //!
-//! Whatever has the address on the interface is the pair's, also with another length of network, by another name of the
-//! interface, and from an earlier life; all other addresses are left alone. A missing carrier is none of this file's
+//! The address on that interface is the pair's, also with another length of network, under another name of the interface,
+//! and from an earlier life; all other addresses are left alone. A missing carrier is none of this file's
 //! business.
 
 mod announcements;
@@ -208,7 +208,7 @@ impl Resource for Address {
         let interface = self.place.stays(self.prefix, &mut netlink)?;
         self.wire.listen(&interface)?;
         if interface.carrier && self.announced != interface.mac {
-            // The first word was lost for lack of a carrier, or is no longer true.
+            // The first announcement was lost without a carrier, or is no longer true.
             self.announcements.begin();
         }
         self.rival = self.wire.stranger(&mut netlink)?.or(self.rival);
@@ -270,7 +270,7 @@ impl Address {
         })
     }
 
-    /// The same, also where it takes a moment: while a network manager makes it anew, or a driver resets it.
+    /// The same, but waits a moment: a network manager may be replacing it, or a driver resetting it.
     fn wait_for_interface(
         &mut self,
         netlink: &mut Netlink,

@@ -54,7 +54,10 @@ fn an_address_moves_to_the_interface_that_has_the_name_now() {
     lab.near.ip("link set near0 up");
     lab.near.run(move || {
         let error = address.monitor().unwrap_err().to_string();
-        assert!(error.contains("is not on near0, which is another interface"), "{error}");
+        assert!(
+            error.contains("is not on near0, which is the name of another interface now"),
+            "{error}"
+        );
         address.stop(&patience()).unwrap();
         address.start(&patience()).unwrap();
         address.monitor().unwrap();
@@ -90,14 +93,14 @@ fn an_interface_that_goes_to_another_namespace_takes_the_address_with_it() {
 }
 
 #[test]
-fn an_interface_that_is_made_anew_gets_the_address_again() {
+fn an_interface_that_is_replaced_gets_the_address_again() {
     let lab = Lab::new();
     let mut address = started(&lab, V4);
     lab.near.ip("link delete near0");
     lab.cable();
     lab.near.run(move || {
         let error = address.monitor().unwrap_err().to_string();
-        assert!(error.contains("is gone from near0, which was made anew"), "{error}");
+        assert!(error.contains("is gone from near0, which is another interface now"), "{error}");
         address.stop(&patience()).unwrap();
         address.start(&patience()).unwrap();
         address.monitor().unwrap();
@@ -105,7 +108,7 @@ fn an_interface_that_is_made_anew_gets_the_address_again() {
     });
 }
 
-/// A network manager makes a bond anew, or a driver resets its card. On a busy machine it may take longer than the moment.
+/// A network manager replaces a bond, or a driver resets its card. On a busy machine that may take longer than the moment.
 #[test]
 fn a_start_waits_a_moment_for_its_interface() {
     let lab = Lab::new();

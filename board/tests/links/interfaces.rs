@@ -41,7 +41,7 @@ fn a_link_goes_to_the_interface_that_has_the_name_now() {
 }
 
 #[test]
-fn a_link_is_opened_again_on_an_interface_that_is_made_anew() {
+fn a_link_is_opened_again_on_an_interface_that_is_replaced() {
     for words in [LINK_LOCAL, GROUP, "multicast = \"224.0.0.69\""] {
         let cable = cable();
         let port = cable.port(words);

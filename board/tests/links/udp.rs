@@ -163,7 +163,7 @@ fn a_direct_cable_shows_whether_the_peer_has_power() {
     assert_eq!(line(), Some(false));
     cable.far("ip link set eth1 up");
     assert_eq!(line(), Some(true));
-    // Whatever the interface is called by now.
+    // Under another name of the interface too.
     cable.near("ip link set eth1 name wan0");
     cable.far("ip link set eth1 down");
     assert_eq!(line(), Some(false));

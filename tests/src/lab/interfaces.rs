@@ -42,7 +42,7 @@ fn renamed(lab: &Lab) -> Result<String, Failure> {
     Ok(measured)
 }
 
-/// The card of one link dies. The box takes part without it, whatever happens to its supervisor.
+/// The card of one link dies. The box takes part without it, also after a restart or an upgrade of its supervisor.
 fn dead_card(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     let start = Instant::now();

@@ -79,9 +79,9 @@ impl Place {
                     "{prefix} is gone from {name}: something else on this box has removed it"
                 ),
                 Some(index) if has(index) => {
-                    format!("{prefix} is not on {name}, which is another interface than it was")
+                    format!("{prefix} is not on {name}, which is the name of another interface now")
                 }
-                _ => format!("{prefix} is gone from {name}, which was made anew"),
+                _ => format!("{prefix} is gone from {name}, which is another interface now"),
             }));
         }
         self.tell(prefix, &interface, is_renamed);

@@ -115,5 +115,5 @@ impl Wire {
     }
 }
 
-/// How often whoever has the address must have said so.
+/// How often the holder of the address must have answered.
 const ROUNDS: u32 = 3;
