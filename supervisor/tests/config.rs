@@ -520,7 +520,8 @@ fn a_login_on_the_tty_of_a_link_is_told() {
     assert!(wrong.contains(":10:1: link: "), "{wrong}");
     assert!(wrong.contains(&format!("{tty} has a login on it (sleep")), "{wrong}");
     // The login may end: a start waits for that.
-    (right.unwrap(), start.unwrap());
+    right.unwrap();
+    start.unwrap();
 }
 
 #[test]
