@@ -35,7 +35,8 @@ pub mod serial_reset;
 pub mod together;
 mod trial;
 
-pub use guid::{Guid, Whose};
+pub use guid::{Expected, Guid, Whose};
+pub use ipmi::hang_up;
 pub use ladder::Ladder;
 pub use trial::{Step, trial};
 
@@ -49,8 +50,8 @@ pub struct Config {
     pub timeout: Duration,
     /// After what time a box that was shot is powered on again, if at all.
     pub on_after: Option<Duration>,
-    /// The box that the device must say it holds.
-    pub guid: Option<Guid>,
+    /// The box that the device must say it holds; unless it is said, the one that the box itself tells of.
+    pub guid: Option<Expected>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -191,6 +192,11 @@ pub trait Fence: Send {
     /// When it could, and did not.
     fn blink(&mut self, _patience: &Patience) -> io::Result<bool> {
         Ok(false)
+    }
+
+    /// What a person should know of how the device is asked, though it does as it is told.
+    fn caution(&self) -> Option<String> {
+        None
     }
 
     /// How long it may be left alone until it is asked for the power again, to see that it still answers, and to keep

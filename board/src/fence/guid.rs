@@ -41,9 +41,10 @@ impl Guid {
         orders(self).iter().any(|order| orders(other).contains(order))
     }
 
-    /// Whether it is what firmware without a number says: all zeros, or all ones.
+    /// Whether it is what firmware without a number says: all zeros, all ones, or a number that every such board has.
     pub fn is_blank(self) -> bool {
-        self.0 == [0; 16] || self.0 == [0xff; 16]
+        [[0; 16], [0xff; 16]].contains(&self.0)
+            || PLACEHOLDERS.iter().any(|placeholder| placeholder.is_same_box(self))
     }
 
     /// What the box tells of it in its heartbeats.
@@ -66,6 +67,28 @@ impl Guid {
             field.reverse();
         }
         self
+    }
+}
+
+/// What the configuration says of the number that a device must tell.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expected {
+    /// This one.
+    Guid(Guid),
+    /// Any, or none: the device is not asked.
+    Any,
+}
+
+impl Value for Expected {
+    const EXAMPLE: &'static str = Guid::EXAMPLE;
+
+    fn read(value: &DeValue<'_>, source: &Source<'_>) -> Result<Self, String> {
+        if String::read(value, source).is_ok_and(|text| text == "any") {
+            return Ok(Self::Any);
+        }
+        Guid::read(value, source)
+            .map(Self::Guid)
+            .map_err(|error| format!("{error}; or \"any\", and the device is not asked"))
     }
 }
 
@@ -147,9 +170,32 @@ impl Value for Guid {
     }
 }
 
+/// Numbers that tell no two machines apart: those of boards whose maker gave them none (osquery pull request 4374), and that
+/// of an `OpenBMC` which does not know its box yet (`fakeGuid` in `command/guid.cpp` of phosphor-net-ipmid).
+const PLACEHOLDERS: [Guid; 3] = [
+    Guid(*b"\x03\x00\x02\x00\x04\x00\x05\x00\x00\x06\x00\x07\x00\x08\x00\x09"),
+    Guid(*b"\x10\x00\x00\x00\x00\x00\x80\x00\x00\x40\x00\x00\x00\x00\x00\x00"),
+    Guid(*b"\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_that_every_board_has_is_none() {
+        for text in [
+            "00000000-0000-0000-0000-000000000000",
+            "ffffffff-ffff-ffff-ffff-ffffffffffff",
+            "03000200-0400-0500-0006-000700080009",
+            "00020003-0004-0005-0006-000700080009",
+            "01020304-0506-0708-090a-0b0c0d0e0f10",
+            "100f0e0d-0c0b-0a09-0807-060504030201",
+        ] {
+            assert!(text.parse::<Guid>().unwrap().is_blank(), "{text}");
+        }
+        assert!(!"00010203-0405-0607-0809-0a0b0c0d0e0f".parse::<Guid>().unwrap().is_blank());
+    }
 
     #[test]
     fn a_box_is_the_same_in_every_order_of_its_bytes() {

@@ -8,7 +8,9 @@ use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::shot::LastLoss;
 use firmware_agnostic::time::Instant;
 
-use super::{Config, Fence, Fenced, Guid, Power, Seen, Whose, fence_when_told, is_silent, look};
+use super::{
+    Config, Expected, Fence, Fenced, Guid, Power, Seen, Whose, fence_when_told, is_silent, look,
+};
 use crate::patience::Patience;
 
 /// The devices of one box, in the order in which they are asked.
@@ -24,8 +26,13 @@ pub(super) struct Rung {
     name: String,
     timeout: Duration,
     on_after: Option<Duration>,
+    /// What the configuration says of its GUID.
+    expected: Option<Expected>,
+    /// The box that it must hold, as far as that is known.
     whose: Option<Whose>,
     device: Box<dyn Fence>,
+    /// What was last said of how it is asked.
+    caution: Option<String>,
     /// It has shot the box, and nobody has written that down.
     shot: bool,
 }
@@ -42,8 +49,10 @@ impl Ladder {
             name: "device".to_owned(),
             timeout: super::TIMEOUT,
             on_after: None,
+            expected: None,
             whose: None,
             device,
+            caution: None,
             shot: false,
         });
         Self { rungs: rungs.collect() }
@@ -68,7 +77,7 @@ impl Ladder {
     /// a device stands before that.
     pub fn expect(&mut self, told: Option<Fingerprint>) {
         for rung in &mut self.rungs {
-            if !matches!(rung.whose, Some(Whose::Of(_))) {
+            if rung.expected.is_none() {
                 rung.whose = told.map(Whose::Told);
             }
         }
@@ -191,12 +200,18 @@ impl Ladder {
 impl Rung {
     /// The device behind `config`.
     pub(super) fn open(config: &Config) -> Self {
+        let whose = match config.guid {
+            Some(Expected::Guid(guid)) => Some(Whose::Of(guid)),
+            Some(Expected::Any) | None => None,
+        };
         Self {
             name: config.name.clone(),
             timeout: config.timeout,
             on_after: config.on_after,
-            whose: config.guid.map(Whose::Of),
+            expected: config.guid,
+            whose,
             device: config.open(),
+            caution: None,
             shot: false,
         }
     }
@@ -217,7 +232,28 @@ impl Rung {
     ) -> io::Result<T> {
         let patience = patience.at_most(self.timeout);
         self.check(&patience)?;
-        verb(&mut *self.device, &patience)
+        let answer = verb(&mut *self.device, &patience);
+        self.warn();
+        answer
+    }
+
+    /// The box that the device says it holds, where it is to be asked and can tell.
+    pub(super) fn guid(&mut self, patience: &Patience) -> io::Result<Option<Guid>> {
+        match self.expected {
+            Some(Expected::Any) => Ok(None),
+            _ => self.ask(patience, |device, patience| device.guid(patience)),
+        }
+    }
+
+    /// Tells once what a person should know of how the device is asked.
+    fn warn(&mut self) {
+        let caution = self.device.caution();
+        if let Some(caution) = &caution
+            && self.caution.as_ref() != Some(caution)
+        {
+            log::warn!("fence: {}: {caution}", self.name);
+        }
+        self.caution = caution;
     }
 
     /// Looks whether the device holds the box that it should, where that is known.

@@ -247,7 +247,8 @@ impl Fence for Redfish {
         if self.guid.is_none() {
             let system = self.look(patience)?;
             let guid = system.get("UUID").and_then(Value::as_str);
-            self.guid = guid.and_then(|text| text.parse().ok());
+            self.guid =
+                guid.and_then(|text| text.parse().ok()).filter(|guid: &Guid| !guid.is_blank());
         }
         Ok(self.guid)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Config, Guid, Power, Whose};
+use super::{Config, Expected, Guid, Power, Whose};
 use crate::clock::Clock;
 use crate::need::Need;
 use crate::patience::Patience;
@@ -49,9 +49,12 @@ pub fn trial(config: &Config, mut tell: impl FnMut(Step)) {
     if !step("power", &mut power) || !step("power, once more", &mut power) {
         return;
     }
-    step("identity", &mut |patience| match device.guid(patience) {
-        Ok(found) => identity(config.guid, found),
-        Err(error) => Err(error.to_string()),
+    step("identity", &mut |patience| match config.guid {
+        Some(Expected::Any) => Ok("not asked, as configured".to_owned()),
+        _ => match device.guid(patience) {
+            Ok(found) => identity(config.guid, found),
+            Err(error) => Err(error.to_string()),
+        },
     });
     // No order needs it.
     step("light", &mut |patience| {
@@ -61,9 +64,12 @@ pub fn trial(config: &Config, mut tell: impl FnMut(Step)) {
             Err(error) => format!("does not blink: {error}"),
         })
     });
+    if let Some(caution) = device.caution() {
+        tell(Step { what: "caution", took: Duration::ZERO, said: Ok(caution) });
+    }
 }
 
-fn identity(wanted: Option<Guid>, found: Option<Guid>) -> Result<String, String> {
+fn identity(wanted: Option<Expected>, found: Option<Guid>) -> Result<String, String> {
     let Some(found) = found else {
         return Ok("the device cannot tell whose power it holds".to_owned());
     };
@@ -71,9 +77,13 @@ fn identity(wanted: Option<Guid>, found: Option<Guid>) -> Result<String, String>
         return Err(format!("GUID {found} is this box itself: correct the address"));
     }
     match wanted {
-        Some(wanted) if Whose::Of(wanted).is(found) => Ok(format!("GUID {found}, as configured")),
-        Some(wanted) => Err(format!("GUID {found}, and not {wanted}: correct the address")),
-        None => Ok(format!("GUID {found}")),
+        Some(Expected::Guid(wanted)) if Whose::Of(wanted).is(found) => {
+            Ok(format!("GUID {found}, as configured"))
+        }
+        Some(Expected::Guid(wanted)) => {
+            Err(format!("GUID {found}, and not {wanted}: correct the address"))
+        }
+        Some(Expected::Any) | None => Ok(format!("GUID {found}")),
     }
 }
 

@@ -60,7 +60,7 @@ fn hold(bmc: SocketAddr, way: u8) -> Vec<u8> {
     socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let mut recording = vec![way];
     let ended = converse(way, |step| {
-        if let Some(datagram) = &step.send {
+        for datagram in &step.send {
             socket.send(datagram).unwrap();
         }
         let mut buffer = [0; 1024];
@@ -95,13 +95,20 @@ fn converse(
         key: None,
         privilege: Privilege::Operator,
     };
-    let mut exchange = Exchange::new(login, WAYS[usize::from(way)], |bytes| bytes.fill(7));
-    let now = Instant::from_millis(1);
+    let way = WAYS[usize::from(way)];
+    let mut exchange = Exchange::new(login, way, None, |bytes| bytes.fill(7));
+    let mut now = Instant::from_millis(1);
     let mut ask = |request| {
         let mut step = exchange.ask(request, now, now + Duration::from_secs(5));
         loop {
             if let Some(end) = step.end {
                 return end.map_err(Some);
+            }
+            if step.send.is_empty() {
+                // It waits for whether the BMC contradicts what was heard.
+                now = exchange.wake().expect("something is asked");
+                step = exchange.late(now);
+                continue;
             }
             step = exchange.heard(&hear(&step).ok_or(None)?, now);
         }

@@ -2,12 +2,14 @@
 //!
 //! It speaks IPMI 2.0 by suites 17 and 3 and IPMI 1.5, well enough for `ipmitool` and `FreeIPMI`, which is how it is
 //! verified itself. The box that it holds is a [`Chassis`]; what it does wrong is a [`Character`], which may change
-//! while it runs.
+//! while it runs, and in which [`Quirks`] others than this one are wrong.
 //!
-//! | module | question |
+//! | module | what it has |
 //! |---|---|
-//! | `login` | who is let in? |
-//! | `commands` | what is answered to one who is in? |
+//! | `login` | who is let in |
+//! | `commands` | what is answered to one who is in |
+//! | `sealing` | how that is signed and numbered |
+//! | `quirks` | what BMCs of the field do differently |
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -22,8 +24,12 @@ use board::fence::ipmi::suite::Suite;
 
 use login::Logins;
 
+pub use quirks::{Habit, Identity, Numbers, Quirks, Work};
+
 mod commands;
 mod login;
+mod quirks;
+mod sealing;
 
 /// The box that a BMC holds.
 pub trait Chassis: Send {
@@ -76,6 +82,8 @@ pub struct Character {
     pub busy: u32,
     /// It locks a user out after so many wrong passwords.
     pub locks_after: u32,
+    /// What others than this one do.
+    pub quirks: Quirks,
 }
 
 impl Default for Character {
@@ -100,6 +108,7 @@ impl Default for Character {
             forgets_after: None,
             busy: 0,
             locks_after: u32::MAX,
+            quirks: Quirks::default(),
         }
     }
 }
@@ -128,6 +137,12 @@ struct Inside {
     /// For how many seconds its light was last told to blink.
     blinks: u8,
     packets: u32,
+    /// The box was on or off before the last change, which was then.
+    before: Option<(bool, Instant)>,
+    /// Nothing goes in or out until then.
+    gone_until: Option<Instant>,
+    /// What the packet that is served costs beside the latency of all.
+    cost: Duration,
 }
 
 impl Bmc {
@@ -152,6 +167,9 @@ impl Bmc {
             notes: 0,
             blinks: 0,
             packets: 0,
+            before: None,
+            gone_until: None,
+            cost: Duration::ZERO,
         }));
         let ended = Arc::new(AtomicBool::new(false));
         let (mine, end) = (inside.clone(), ended.clone());
@@ -198,6 +216,21 @@ impl Bmc {
         lock(&self.inside).logins.count()
     }
 
+    /// How many places are taken, by sessions and by what may become one.
+    pub fn places(&self) -> usize {
+        lock(&self.inside).logins.places()
+    }
+
+    /// How many logins have begun, and how many of them were let in.
+    pub fn logins(&self) -> (u32, u32) {
+        lock(&self.inside).logins.begun_and_done()
+    }
+
+    /// Forgets all sessions, as after a restart.
+    pub fn restart(&self) {
+        lock(&self.inside).logins.forget();
+    }
+
     /// Whether the box has power.
     pub fn is_on(&self) -> bool {
         let mut inside = lock(&self.inside);
@@ -238,8 +271,15 @@ fn serve(socket: &UdpSocket, inside: &Mutex<Inside>, end: &AtomicBool) {
             socket.set_read_timeout(Some(pause)).and_then(|()| socket.recv_from(&mut buffer));
         let Ok((length, from)) = heard else { continue };
         let mut inside = lock(inside);
-        let due = now + inside.character.latency;
-        late.extend(inside.take(&buffer[..length]).map(|answer| (due, from, answer)));
+        let answer = inside.take(&buffer[..length]);
+        let takes = inside.character.latency + std::mem::take(&mut inside.cost);
+        let serial = inside.character.quirks.has(Habit::Serial);
+        drop(inside);
+        if serial {
+            thread::sleep(takes);
+        }
+        let due = now + takes;
+        late.extend(answer.map(|answer| (due, from, answer)));
     }
 }
 
@@ -252,17 +292,34 @@ impl Inside {
         {
             self.logins.forget();
         }
-        if !self.packets.is_multiple_of(self.character.answers_every) {
+        if !self.packets.is_multiple_of(self.character.answers_every) || self.is_gone() {
             return None;
         }
-        self.answer(datagram)
+        // What comes while it is away, and what it says itself, is lost.
+        self.answer(datagram).filter(|_| !self.is_gone())
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Does what is due.
     fn pass(&mut self) {
         if self.off_at.take_if(|at| *at <= Instant::now()).is_some() {
-            self.chassis.set(false);
+            self.switch(false);
         }
+    }
+
+    fn switch(&mut self, on: bool) {
+        let was = self.chassis.is_on();
+        self.chassis.set(on);
+        self.before = Some((was, Instant::now()));
+    }
+
+    /// Notes that something is done that may take its time.
+    fn works(&mut self, work: Work) {
+        let slow = self.character.quirks.slow.iter().filter(|(slow, _)| *slow == work);
+        self.cost += slow.map(|(_, takes)| *takes).sum::<Duration>();
     }
 }
 

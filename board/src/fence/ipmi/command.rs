@@ -164,26 +164,46 @@ pub fn capabilities(privilege: Privilege, new: bool) -> Request {
     Request { function: APPLICATION, command: 0x38, data: vec![channel, privilege as u8] }
 }
 
-/// How a BMC lets one in.
+/// How a BMC lets one in, by its own word. Nobody signs it, and many a BMC says it wrong (Asus P5M2, Intel X38ML, Sun Fire
+/// X4150; `authcap` of `FreeIPMI`), so that nothing depends on it but what people are told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Capabilities {
     /// The kinds of sessions of IPMI 1.5, a bit each, in the order of table 13-8.
     pub old: u8,
     /// Whether it speaks IPMI 2.0.
     pub new: bool,
-    /// Whether it has a key of its own besides the users' passwords (Kg).
-    pub key: bool,
 }
 
 /// What it can, by the answer to [`capabilities`].
 pub fn able(answer: &[u8]) -> Option<Capabilities> {
-    let [_, kinds, status, extended, ..] = answer else { return None };
-    let new = kinds & 0x80 != 0;
-    Some(Capabilities {
-        old: kinds & 0x3f,
-        new: new && extended & 2 != 0,
-        key: new && status & 0x20 != 0,
-    })
+    let [_, kinds, _, extended, ..] = answer else { return None };
+    Some(Capabilities { old: kinds & 0x3f, new: kinds & 0x80 != 0 && extended & 2 != 0 })
+}
+
+/// Whether the box is switched by it.
+pub const fn is_order(request: &Request) -> bool {
+    matches!((request.function, request.command), (CHASSIS, 0x02))
+}
+
+/// Whether every BMC that has let one in can answer it once it has started.
+pub const fn is_basic(request: &Request) -> bool {
+    matches!((request.function, request.command), (CHASSIS, 0x01) | (APPLICATION, SET_PRIVILEGE))
+}
+
+/// Whether a BMC need not know what is asked (appendix G): where it says nothing, its session may stand all the same.
+pub const fn is_optional(request: &Request) -> bool {
+    !matches!(
+        (request.function, request.command),
+        (CHASSIS, 0x01 | 0x02) | (APPLICATION, 0x01 | SET_PRIVILEGE)
+    )
+}
+
+/// Whether the privilege of a user is enough for what is asked (appendix G).
+pub const fn is_for_users(request: &Request) -> bool {
+    matches!(
+        (request.function, request.command),
+        (CHASSIS, 0x01 | 0x07) | (APPLICATION, 0x01 | 0x37)
+    )
 }
 
 /// Get Session Challenge (section 22.16).

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use super::command;
+use super::message::Request;
 use super::suite::Suite;
 
 /// Why a BMC could not be asked, or would not answer.
@@ -10,6 +12,8 @@ use super::suite::Suite;
 pub enum Error {
     /// It does not answer; it has given another sign of life, such as the answer to a ping.
     Silent(bool),
+    /// It answers, and the login was not done in time.
+    Slow,
     /// The user's password is another one.
     Password,
     /// It does not answer a login by IPMI 1.5, as it does when the password is another one.
@@ -24,6 +28,8 @@ pub enum Error {
     Full,
     /// It does not speak that suite.
     Suite(Suite),
+    /// It does not speak that suite any more, by which it was asked before.
+    Weaker(Suite),
     /// It does not speak IPMI 2.0.
     OldOnly,
     /// It does not let anybody in by that kind of IPMI 1.5.
@@ -36,7 +42,7 @@ pub enum Error {
     State,
     /// It is busy, and stays so.
     Busy,
-    /// It refused the login, with that status.
+    /// It refused the login with that status, which says nothing of the password.
     Login(u8),
     /// It refused the command, with that completion code.
     Refused(u8),
@@ -47,15 +53,32 @@ pub enum Error {
 }
 
 impl Error {
-    /// By the status of an answer of RMCP+ (table 13-15).
-    pub const fn of_status(status: u8, suite: Suite) -> Self {
+    /// By the status of an Open Session Response (table 13-15). Which user it is for is not known yet, so that a refusal is
+    /// one of the suite, whatever its name: some BMCs have another for a suite that was switched off (Supermicro X8DTG 0x0a,
+    /// MSI MS-91D2 0x12).
+    pub const fn of_opening(status: u8, suite: Suite) -> Self {
+        match status {
+            0x01 => Self::Full,
+            _ => Self::Suite(suite),
+        }
+    }
+
+    /// By the status of RAKP Message 2 (table 13-15).
+    pub const fn of_status(status: u8) -> Self {
         match status {
             0x01 | 0x0b => Self::Full,
-            0x04 | 0x05 | 0x06 | 0x07 | 0x10 | 0x11 => Self::Suite(suite),
             0x09 | 0x0a => Self::Privilege,
             0x0c | 0x0d => Self::User,
-            0x0f => Self::Password,
             other => Self::Login(other),
+        }
+    }
+
+    /// By the status of RAKP Message 4. The password is right by then, also where the status speaks of a wrong signature: one
+    /// of several first messages was answered that the BMC counts as the last.
+    pub const fn of_proof(status: u8) -> Self {
+        match Self::of_status(status) {
+            Self::User => Self::Login(status),
+            other => other,
         }
     }
 
@@ -68,6 +91,30 @@ impl Error {
             0xd3 | 0xd5 | 0xd6 => Self::State,
             other => Self::Refused(other),
         }
+    }
+
+    /// Whether it may answer later what it did not answer now. Some BMCs say 0xff to everything while they boot (openbmc
+    /// issue 1810).
+    pub const fn may_pass(self, request: &Request) -> bool {
+        match self {
+            Self::Busy => true,
+            Self::Refused(0xff) => command::is_basic(request),
+            _ => false,
+        }
+    }
+
+    /// Whether it may be that what was ordered is so already, or that it can be done in a moment: some BMCs refuse to switch
+    /// a box off that is off (Dell; bmclib issue 382), and some while it is switched on (op-test issue 363).
+    pub const fn is_of_state(self) -> bool {
+        matches!(self, Self::State | Self::Refused(0xff))
+    }
+
+    /// Whether it has understood the question, and says no to it.
+    pub const fn is_no(self) -> bool {
+        matches!(
+            self,
+            Self::Unknown | Self::State | Self::Privilege | Self::Refused(_) | Self::Nonsense
+        )
     }
 
     /// Whether to ask again does harm: BMCs lock the account of a user who has often come with a wrong password.
@@ -91,15 +138,30 @@ impl fmt::Display for Error {
                  user's password in the BMC"
             }
             Self::Key => "wrong BMC key (Kg): write it into the file of kg_file, or clear it in the BMC",
-            Self::User => "the BMC lets no such user in over the network: correct user, or enable it in the BMC",
+            Self::Slow => "the BMC answers, and the login takes longer than it may: give it a longer timeout",
+            Self::User => {
+                "the BMC lets no such user in over the network: correct user, or enable it in the BMC; some BMCs say so of a \
+                 user that is locked for a while"
+            }
             Self::Privilege => {
                 "the user may not do that: give it the operator privilege in the BMC, for the LAN channel too"
             }
-            Self::Full => "all sessions of the BMC are taken: end other programs that ask it, or reset it",
+            Self::Full => {
+                "all sessions of the BMC are taken: end other programs that ask it, wait a minute until it forgets them, or \
+                 reset the BMC"
+            }
             Self::Suite(suite) => {
                 return write!(
                     f,
                     "the BMC does not speak cipher suite {}: say another cipher_suite, or allow it in the BMC",
+                    suite.number()
+                );
+            }
+            Self::Weaker(suite) => {
+                return write!(
+                    f,
+                    "the BMC spoke cipher suite {0} before, and refuses it now: something on the way may have removed it; \
+                     allow suite {0} in the BMC, or say cipher_suite for what it speaks now",
                     suite.number()
                 );
             }
@@ -112,7 +174,13 @@ impl fmt::Display for Error {
             Self::Unknown => "the BMC does not know the command",
             Self::State => "the BMC cannot do that in its present state",
             Self::Busy => "the BMC is busy and does not get round to it",
-            Self::Login(status) => return write!(f, "the BMC refused the login with status {status:#04x}"),
+            Self::Login(status) => {
+                return write!(
+                    f,
+                    "the BMC refused the login with status {status:#04x}, which says nothing of the password: it is tried \
+                     again; reset the BMC if that does not end"
+                );
+            }
             Self::Refused(code) => return write!(f, "the BMC refused with completion code {code:#04x}"),
             Self::Another => "another BMC answers at its address than before: see which box it is in",
             Self::Nonsense => "the BMC's answer makes no sense",

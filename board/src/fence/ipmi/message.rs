@@ -47,11 +47,12 @@ impl Request {
 }
 
 impl<'a> Response<'a> {
-    /// Reads an answer; nothing where it is none, or damaged.
-    pub fn read(message: &'a [u8]) -> Option<Self> {
+    /// Reads an answer; nothing where it is none, or damaged. In a packet that is `signed` nothing can be damaged, and the
+    /// sums are not looked at: some BMCs make them wrong (Supermicro X9SCM-iiF, X9DRi-F; `nochecksumcheck` of `FreeIPMI`).
+    pub fn read(message: &'a [u8], signed: bool) -> Option<Self> {
         let (head, body) = message.split_at_checked(3)?;
         let (_, inside) = body.split_last()?;
-        if sum(head) != 0 || sum(body) != 0 {
+        if !signed && (sum(head) != 0 || sum(body) != 0) {
             return None;
         }
         let ([CONSOLE, function, _], [_, number, command, code, data @ ..]) = (head, inside) else {
@@ -65,6 +66,20 @@ impl<'a> Response<'a> {
             code: *code,
             data,
         })
+    }
+
+    /// Whether it answers `request`, which was asked in the message of that `number`.
+    pub fn answers(&self, request: &Request, number: u8) -> bool {
+        (self.function, self.command, self.number) == (request.function, request.command, number)
+    }
+
+    /// Its data, or its completion code.
+    ///
+    /// # Errors
+    ///
+    /// The completion code, where it is not 0.
+    pub fn result(&self) -> Result<Vec<u8>, u8> {
+        if self.code == 0 { Ok(self.data.to_vec()) } else { Err(self.code) }
     }
 }
 
@@ -88,15 +103,15 @@ mod tests {
         let request = Request { function: 6, command: 0x38, data: vec![0x8e, 4] };
         assert_eq!(request.write(0), [0x20, 0x18, 0xc8, 0x81, 0, 0x38, 0x8e, 4, 0xb5]);
         let answer = [0x81, 0x1c, 0x63, 0x20, 0, 0x38, 0, 1, 0x96, 4, 3, 0, 0, 0, 0, 0x0a];
-        let read = Response::read(&answer).unwrap();
+        let read = Response::read(&answer, false).unwrap();
         assert_eq!((read.function, read.command, read.number, read.code), (6, 0x38, 0, 0));
         assert_eq!(read.data, [1, 0x96, 4, 3, 0, 0, 0, 0]);
         for place in 0..answer.len() {
             let mut damaged = answer;
             damaged[place] ^= 1;
-            assert_eq!(Response::read(&damaged), None, "{place}");
+            assert_eq!(Response::read(&damaged, false), None, "{place}");
         }
         let question = [0x81, 0, 0x7f, 0x20, 0, 0, 0, 0xe0];
-        assert_eq!(Response::read(&question), None);
+        assert_eq!(Response::read(&question, true), None);
     }
 }

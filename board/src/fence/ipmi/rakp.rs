@@ -12,6 +12,10 @@
 //!
 //! Sections 13.17 to 13.24 and 13.31. Each function makes or reads one of them. A signature that is wrong is told by
 //! [`Error::Password`] where the password made it, and [`Error::Key`] where the BMC's own key has.
+//!
+//! Only RAKP 2 shows whether the password is right. The console has to know that before RAKP 3, which is the first message
+//! that its own password signs: so a stranger at the BMC's address learns the name of the user, and nothing to guess the
+//! password by. A refusal of RAKP 3 says nothing of the password any more: both ends know it.
 
 use zeroize::Zeroizing;
 
@@ -53,10 +57,10 @@ impl Handshake {
         self.suite
     }
 
-    /// Open Session Request (section 13.17). The highest privilege that the suite allows is asked for here: which one
-    /// it is to be says RAKP 1.
-    pub fn open(&self) -> Vec<u8> {
-        let mut payload = vec![TAG, 0, 0, 0];
+    /// Open Session Request (section 13.17). It asks for the privilege of RAKP 1: some BMCs make their signatures with what
+    /// stands here (Supermicro X8DTH, Intel S5500WBV, Dell C5220; `opensesspriv` of `FreeIPMI`).
+    pub fn open(&self, login: &Login) -> Vec<u8> {
+        let mut payload = vec![TAG, login.privilege as u8, 0, 0];
         payload.extend(self.ours.to_le_bytes());
         for (kind, algorithm) in (0..).zip(self.suite.algorithms()) {
             payload.extend([kind, 0, 0, 8, algorithm, 0, 0, 0]);
@@ -67,6 +71,7 @@ impl Handshake {
     /// Open Session Response (section 13.18); nothing where it is none to our request.
     pub fn opened(&mut self, packet: &Packet<'_>) -> Option<Result<(), Error>> {
         let rest = self.read(packet, OPENED)?;
+        let rest = rest.map_err(|status| Error::of_opening(status, self.suite));
         Some(rest.and_then(|rest| {
             let (theirs, algorithms) = number(rest).ok_or(Error::Nonsense)?;
             // A BMC that chose another suite than we asked for would be a way around it.
@@ -91,24 +96,27 @@ impl Handshake {
 
     /// RAKP Message 2 (section 13.21); nothing where it is none to our first.
     pub fn second(&mut self, packet: &Packet<'_>, login: &Login) -> Option<Result<(), Error>> {
-        let rest = self.read(packet, RAKP[1])?;
+        let rest = self.read(packet, RAKP[1])?.map_err(Error::of_status);
         Some(rest.and_then(|rest| {
             let (their_number, rest) = rest.split_first_chunk().ok_or(Error::Nonsense)?;
             let (guid, signature) = rest.split_first_chunk().ok_or(Error::Nonsense)?;
-            (self.their_number, self.guid) = (*their_number, *guid);
             let expected = self.suite.sign(
                 &login.password,
                 &[
                     &self.ours.to_le_bytes(),
                     &self.theirs.to_le_bytes(),
                     &self.our_number,
-                    &self.their_number,
-                    &self.guid,
+                    their_number,
+                    guid,
                     &[role(login), login.user.len() as u8],
                     &login.user,
                 ],
             );
-            if is_same(&expected, signature) { Ok(()) } else { Err(Error::Password) }
+            if !begins_with(signature, &expected) {
+                return Err(Error::Password);
+            }
+            (self.their_number, self.guid) = (*their_number, *guid);
+            Ok(())
         }))
     }
 
@@ -141,7 +149,7 @@ impl Handshake {
 
     /// RAKP Message 4 (section 13.23), and the keys that both ends have now; nothing where it is none to our third.
     pub fn fourth(&self, packet: &Packet<'_>, login: &Login) -> Option<Result<Keys, Error>> {
-        let rest = self.read(packet, RAKP[3])?;
+        let rest = self.read(packet, RAKP[3])?.map_err(Error::of_proof);
         Some(rest.and_then(|signature| {
             // Section 13.31: a BMC that has no key of its own takes the password.
             let key = login.key.as_ref().unwrap_or(&login.password);
@@ -157,7 +165,7 @@ impl Handshake {
             let expected = self
                 .suite
                 .tag(&session_key, &[&self.our_number, &self.theirs.to_le_bytes(), &self.guid]);
-            if is_same(&expected, signature) {
+            if begins_with(signature, &expected) {
                 Ok(Keys::new(self.suite, &session_key))
             } else {
                 Err(Error::Key)
@@ -175,8 +183,8 @@ impl Handshake {
         self.guid
     }
 
-    /// What stands behind the head that all of them have: tag, status, our id.
-    fn read<'a>(&self, packet: &Packet<'a>, wanted: u8) -> Option<Result<&'a [u8], Error>> {
+    /// What stands behind the head that all of them have: tag, status, our id; or the status of a refusal.
+    fn read<'a>(&self, packet: &Packet<'a>, wanted: u8) -> Option<Result<&'a [u8], u8>> {
         let Packet::New { kind, session: 0, payload, .. } = *packet else { return None };
         let [tag, status, ..] = payload else { return None };
         if kind != wanted || *tag != TAG {
@@ -188,9 +196,15 @@ impl Handshake {
             (0, None) => None,
             // What is refused may be told without our id, or without anything.
             (_, Some((ours, _))) if ours != self.ours && ours != 0 => None,
-            (status, _) => Some(Err(Error::of_status(status, self.suite))),
+            (status, _) => Some(Err(status)),
         }
     }
+}
+
+/// Whether a signature is the one that is expected. Some BMCs send more bytes behind it (Supermicro H8QME, Sun Fire 4100,
+/// and in suite 0 Supermicro X8DTG; `supermicro20`, `sun20` and `integritycheckvalue` of `FreeIPMI`).
+fn begins_with(signature: &[u8], expected: &[u8]) -> bool {
+    signature.get(..expected.len()).is_some_and(|signature| is_same(signature, expected))
 }
 
 /// The user is looked for by its name alone, and not by name and privilege (table 13-11).
@@ -199,7 +213,7 @@ const fn role(login: &Login) -> u8 {
 }
 
 const NAME_ONLY: u8 = 0x10;
-/// One handshake has one of each message; which handshake it is, our id says.
+/// One handshake has one of each message; which handshake it is, our id says. `OpenBMC` answers 0, whatever the tag was.
 const TAG: u8 = 0;
 /// Invalid integrity check value (table 13-15).
 const WRONG_SIGNATURE: u8 = 0x0f;

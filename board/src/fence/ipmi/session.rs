@@ -3,9 +3,14 @@
 //! What goes out is numbered and signed; what comes in counts only when it is signed for this session, hidden where the
 //! suite hides, and not seen before. There is no way to take an answer without a signature in a session that has one:
 //! else whoever can send a datagram could tell that the power is off.
+//!
+//! The packets of some BMCs have numbers that do not count: always 0, or always the same. There the number of the message
+//! (six bits) tells a new answer from an old one, and a session ends before such a number comes again. The keys of the next
+//! session are others, so that a recorded answer fits nothing any more.
 
 use zeroize::Zeroizing;
 
+use super::message::{Request, Response};
 use super::packet::{self, HIDDEN, MESSAGE, Packet, RMCP};
 use super::suite::{Keys, Suite, is_same, md5};
 
@@ -19,6 +24,12 @@ pub struct Session {
     next: u32,
     heard: Window,
     guard: Guard,
+    /// The number of the message that is to be answered.
+    message: u8,
+    /// How many messages had a number of their own.
+    messages: u32,
+    /// The packets of the BMC have numbers that count.
+    counts: bool,
 }
 
 /// By what packets are signed.
@@ -105,13 +116,17 @@ impl Old {
 impl Session {
     /// A session of IPMI 2.0.
     pub fn new(theirs: u32, ours: u32, keys: Keys) -> Self {
-        Self { theirs, ours, next: 1, heard: Window::default(), guard: Guard::Suite(keys) }
+        Self::with(theirs, ours, 1, Guard::Suite(keys))
     }
 
     /// A session of IPMI 1.5, counted from `next`.
     pub fn old(session: u32, next: u32, guard: Old) -> Self {
+        Self::with(session, session, next, Guard::Old(guard))
+    }
+
+    fn with(theirs: u32, ours: u32, next: u32, guard: Guard) -> Self {
         let heard = Window::default();
-        Self { theirs: session, ours: session, next, heard, guard: Guard::Old(guard) }
+        Self { theirs, ours, next, heard, guard, message: 0, messages: 0, counts: true }
     }
 
     /// As the BMC calls it.
@@ -141,6 +156,65 @@ impl Session {
 
     /// The message of a packet, if it is of this session and was not heard before.
     pub fn open(&mut self, packet: &Packet<'_>) -> Option<Vec<u8>> {
+        self.read(packet).and_then(|(message, new)| new.then_some(message))
+    }
+
+    /// Goes on to another message than before: what answers the last one answers nothing any more.
+    pub const fn turn(&mut self) {
+        self.message = (self.message + 1) % MESSAGES as u8;
+        self.messages = self.messages.saturating_add(1);
+    }
+
+    /// A packet that asks `request`, in the message of the last [`turn`](Self::turn). `first` is random.
+    pub fn question(&mut self, request: &Request, first: [u8; 16]) -> Vec<u8> {
+        self.seal(&request.write(self.message), first)
+    }
+
+    /// The data of the answer to `request`, or its completion code; nothing where the packet answers something else.
+    pub fn answer(
+        &mut self,
+        packet: &Packet<'_>,
+        request: &Request,
+    ) -> Option<Result<Vec<u8>, u8>> {
+        let (message, new) = self.read(packet)?;
+        let response = Response::read(&message, self.is_signed())?;
+        if !response.answers(request, self.message) {
+            return None;
+        }
+        if !new {
+            // IPMI 1.5 signs with the password itself, so that its numbers are all that tells sessions apart.
+            if matches!(self.guard, Guard::Old(_)) || self.messages > MESSAGES {
+                return None;
+            }
+            self.counts = false;
+        }
+        Some(response.result())
+    }
+
+    /// Whether the numbers of messages are used up that tell a new answer from an old one: then it is time for another
+    /// session.
+    pub const fn is_spent(&self) -> bool {
+        !self.counts && self.messages >= SPENT
+    }
+
+    /// Whether nobody but the BMC can have made what is taken.
+    pub fn is_signed(&self) -> bool {
+        match &self.guard {
+            Guard::Old(old) => old.kind != Kind::Nothing,
+            Guard::Suite(keys) => keys.suite() != Suite::Nothing,
+        }
+    }
+
+    /// The suite that it is by; none in IPMI 1.5.
+    pub const fn suite(&self) -> Option<Suite> {
+        match &self.guard {
+            Guard::Suite(keys) => Some(keys.suite()),
+            Guard::Old(_) => None,
+        }
+    }
+
+    /// The message of a packet of this session, and whether the number of the packet is new.
+    fn read(&mut self, packet: &Packet<'_>) -> Option<(Vec<u8>, bool)> {
         let (sequence, message) = match &self.guard {
             Guard::Old(old) => {
                 let (sequence, message) = old.open(packet, self.ours)?;
@@ -150,10 +224,8 @@ impl Session {
             }
             Guard::Suite(keys) => show(keys, packet, self.ours)?,
         };
-        match sequence {
-            Some(sequence) if !self.heard.is_new(sequence) => None,
-            _ => Some(message),
-        }
+        let new = sequence.is_none_or(|sequence| self.heard.is_new(sequence));
+        Some((message, new))
     }
 }
 
@@ -203,9 +275,76 @@ impl Window {
     }
 }
 
+/// A message has a number of six bits (section 13.8).
+const MESSAGES: u32 = 64;
+/// The others are for the last question, which may be asked several times.
+const SPENT: u32 = MESSAGES / 2;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fence::ipmi::message::{BMC, CONSOLE, sum};
+
+    /// The number of each packet of a BMC does not count; an answer that was recorded is taken once all the same.
+    #[test]
+    fn where_packets_do_not_count_no_message_is_answered_twice() {
+        for suite in [Suite::Sha1, Suite::Sha256] {
+            let request = Request { function: 0, command: 1, data: Vec::new() };
+            let mut bmc = Session::new(1, 2, Keys::new(suite, b"key"));
+            let mut console = Session::new(2, 1, Keys::new(suite, b"key"));
+            let mut recorded: Vec<Vec<u8>> = Vec::new();
+            for asked in 0..MESSAGES {
+                assert_eq!(console.is_spent(), asked >= SPENT, "{asked}");
+                console.turn();
+                bmc.next = 0;
+                let answer = bmc.seal(&answered(&console, &request), [3; 16]);
+                for old in &recorded {
+                    let old = console.answer(&Packet::read(old).unwrap(), &request);
+                    assert_eq!(old, None, "{asked}");
+                }
+                let taken = console.answer(&Packet::read(&answer).unwrap(), &request);
+                assert_eq!(taken, Some(Ok(vec![7])), "{asked}");
+                recorded.push(answer);
+            }
+            console.turn();
+            let first = Packet::read(&recorded[0]).unwrap();
+            assert_eq!(console.answer(&first, &request), None, "its number is there again");
+        }
+    }
+
+    /// One that counted is held to it: an answer of the round before has an old number.
+    #[test]
+    fn where_packets_count_an_old_one_answers_nothing() {
+        let request = Request { function: 0, command: 1, data: Vec::new() };
+        let mut bmc = Session::new(1, 2, Keys::new(Suite::Sha256, b"key"));
+        let mut console = Session::new(2, 1, Keys::new(Suite::Sha256, b"key"));
+        let mut recorded: Vec<Vec<u8>> = Vec::new();
+        for round in 0..3 {
+            for place in 0..MESSAGES as usize {
+                console.turn();
+                let answer = bmc.seal(&answered(&console, &request), [3; 16]);
+                if round > 0 {
+                    let old = Packet::read(&recorded[place]).unwrap();
+                    assert_eq!(console.answer(&old, &request), None);
+                }
+                assert!(console.answer(&Packet::read(&answer).unwrap(), &request).is_some());
+                if round == 0 {
+                    recorded.push(answer);
+                }
+            }
+        }
+        assert!(!console.is_spent());
+    }
+
+    /// What a BMC says to the message that `console` asks now.
+    fn answered(console: &Session, request: &Request) -> Vec<u8> {
+        let mut answer = vec![CONSOLE, (request.function | 1) << 2];
+        answer.push(sum(&answer));
+        let mut body = vec![BMC, console.message << 2, request.command, 0, 7];
+        body.push(sum(&body));
+        answer.extend(body);
+        answer
+    }
 
     #[test]
     fn no_number_counts_twice() {

@@ -18,8 +18,8 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// A cipher suite, by its number.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// A cipher suite, by its number; the weakest is the least.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Suite {
     /// 0: whoever comes is let in, and nothing is signed.
     Nothing,
@@ -138,9 +138,14 @@ impl Keys {
     /// Hides a message, with its padding behind it and the random block before it.
     pub fn hide(&self, message: &[u8], first: [u8; BLOCK]) -> Vec<u8> {
         let pads = BLOCK - 1 - message.len() % BLOCK;
+        self.hide_padded(message, pads as u8, first)
+    }
+
+    /// The same with so many bytes of padding, which must make whole blocks of it.
+    pub fn hide_padded(&self, message: &[u8], pads: u8, first: [u8; BLOCK]) -> Vec<u8> {
         let mut hidden = first.to_vec();
         hidden.extend(message);
-        hidden.extend((1..=pads as u8).chain([pads as u8]));
+        hidden.extend((1..=pads).chain([pads]));
         let mut cipher = cbc::Encryptor::<Aes128>::new(&(*self.hides).into(), &first.into());
         for block in hidden.get_mut(BLOCK..).unwrap_or_default().chunks_exact_mut(BLOCK) {
             if let Ok(block) = block.try_into() {
@@ -150,7 +155,9 @@ impl Keys {
         hidden
     }
 
-    /// What was hidden, or nothing when its padding is not as it must be.
+    /// What was hidden, or nothing when its padding is longer than it can be. A whole block of padding is what `OpenBMC` adds
+    /// where none is needed (`paddingLen` in its `crypt_algo.cpp`). What is padded with matters to nobody, because the packet
+    /// around it is signed.
     pub fn show(&self, hidden: &[u8]) -> Option<Vec<u8>> {
         let (first, blocks) = hidden.split_first_chunk::<BLOCK>()?;
         let mut message = blocks.to_vec();
@@ -160,10 +167,8 @@ impl Keys {
         }
         let pads = usize::from(message.pop()?);
         let end = message.len().checked_sub(pads)?;
-        let padding = message.split_off(end);
-        let right =
-            (1..).zip(&padding).all(|(place, byte): (usize, _)| usize::from(*byte) == place);
-        (right && pads < BLOCK).then_some(message)
+        message.truncate(end);
+        (pads <= BLOCK).then_some(message)
     }
 }
 
@@ -185,6 +190,16 @@ mod tests {
             assert_eq!(keys.show(&hidden[1..]), None);
             let other = Keys::new(Suite::Sha256, b"another");
             assert_ne!(other.show(&hidden), keys.show(&hidden));
+        }
+    }
+
+    #[test]
+    fn a_whole_block_of_padding_is_taken_and_no_more() {
+        let keys = Keys::new(Suite::Sha1, b"secret");
+        for (pads, taken) in [(15, true), (16, true), (17, false), (0x80, false)] {
+            let message = vec![7; 160 - 1 - usize::from(pads)];
+            let hidden = keys.hide_padded(&message, pads, [9; 16]);
+            assert_eq!(keys.show(&hidden), taken.then_some(message), "{pads}");
         }
     }
 

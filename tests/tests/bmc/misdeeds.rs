@@ -1,56 +1,15 @@
-//! The BMC of the lab, verified by two clients that nobody of this house wrote; and our client against its misdeeds.
+//! A BMC that loses, forgets, lies or refuses.
 
 use std::io;
-use std::net::UdpSocket;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use board::fence::ipmi::{self, Ipmi, suite::Suite};
+use board::fence::ipmi::suite::Suite;
 use board::fence::{self, Fence, Fenced, Guid, Ladder, Power, fence};
 use board::patience::Patience;
-use board::table::Source;
-use tempfile::TempDir;
-use tests::lab::bmc::{Bmc, Character, Chassis};
+use tests::lab::bmc::Character;
 
-#[test]
-fn ipmitool_finds_it_sound() {
-    let bmc = bmc(Character::default());
-    for words in ["-I lanplus -C 3", "-I lanplus -C 17", "-I lan -A MD5", "-I lan -A PASSWORD"] {
-        for (order, said) in [
-            ("power status", "Power is on"),
-            ("power off", "Down/Off"),
-            ("power status", "Power is off"),
-            ("power on", "Up/On"),
-            ("power status", "Power is on"),
-            ("mc guid", "00112233"),
-            ("mc info", "2.0"),
-        ] {
-            let told = ipmitool(&bmc, words, "secret", order).unwrap();
-            assert!(told.contains(said), "{words} {order}: {told}");
-        }
-    }
-    for words in ["-I lanplus -C 17", "-I lan -A MD5"] {
-        assert!(ipmitool(&bmc, words, "wrong", "power off").is_err(), "{words}");
-    }
-    assert_eq!(bmc.orders(), [0, 1].repeat(4));
-    assert_eq!(bmc.sessions(), 0, "ipmitool closes what it opens");
-}
-
-#[test]
-fn ipmipower_finds_it_sound() {
-    let bmc = bmc(Character::default());
-    for words in ["-D LAN_2_0 -I 3", "-D LAN_2_0 -I 17", "-D LAN"] {
-        for (order, said) in [("--stat", "on"), ("--off", "ok"), ("--stat", "off"), ("--on", "ok")]
-        {
-            let told = ipmipower(&bmc, words, "secret", order).unwrap();
-            assert!(told.trim().ends_with(said), "{words} {order}: {told}");
-        }
-        let told = ipmipower(&bmc, words, "wrong", "--off");
-        let told = told.unwrap_or_else(|told| told);
-        assert!(!told.trim().ends_with("ok"), "{words}: {told}");
-    }
-    assert_eq!(bmc.orders(), [0, 1].repeat(3));
-}
+use super::clients::ipmitool;
+use super::scene::{Scene, bmc, device, seconds};
 
 #[test]
 fn the_key_of_a_bmc_is_asked_for_and_used() {
@@ -299,112 +258,4 @@ fn a_trial_shows_which_box_it_is() {
     assert!(bmc.blinks() > 0 && bmc.orders().is_empty() && bmc.is_on());
     let (what, light) = said.pop().unwrap();
     assert!(what == "light" && light.unwrap().contains("blinks"));
-}
-
-/// A box without anything in it.
-struct Lamp(bool);
-
-impl Chassis for Lamp {
-    fn is_on(&mut self) -> bool {
-        self.0
-    }
-
-    fn set(&mut self, on: bool) {
-        self.0 = on;
-    }
-}
-
-fn bmc(character: Character) -> Bmc {
-    let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
-    Bmc::serve(socket, character, Box::new(Lamp(true))).unwrap()
-}
-
-/// Where the secrets stand.
-struct Scene(TempDir);
-
-impl Scene {
-    fn new() -> Self {
-        let scene = Self(TempDir::new().unwrap());
-        scene.secret("password", "secret\n");
-        scene
-    }
-
-    fn secret(&self, name: &str, text: &str) -> String {
-        use std::os::unix::fs::PermissionsExt;
-        let path = self.0.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        path.display().to_string()
-    }
-
-    fn text(&self, bmc: &Bmc, words: &str) -> String {
-        format!(
-            "host = \"127.0.0.1\"\nport = {}\nuser = \"twobox\"\npassword_file = \"{}\"\n{words}\n",
-            bmc.address.port(),
-            self.0.path().join("password").display()
-        )
-    }
-
-    fn device(&self, bmc: &Bmc, words: &str) -> Ipmi {
-        let text = self.text(bmc, words);
-        let source = Source::new(&text);
-        let config = ipmi::Config::read(&mut source.parse());
-        assert!(source.into_complaints().is_empty(), "{text}");
-        config.unwrap().open()
-    }
-
-    fn config(&self, bmc: &Bmc, words: &str) -> fence::Config {
-        let text = self.text(bmc, &format!("kind = \"ipmi\"\n{words}"));
-        let source = Source::new(&text);
-        let config = fence::Config::read(&mut source.parse());
-        assert!(source.into_complaints().is_empty(), "{text}");
-        config.unwrap()
-    }
-}
-
-/// The device of a scene that is gone: the password was read when the first question was asked.
-fn device(bmc: &Bmc, words: &str) -> Kept {
-    let scene = Scene::new();
-    Kept { device: scene.device(bmc, words), _scene: scene }
-}
-
-struct Kept {
-    device: Ipmi,
-    _scene: Scene,
-}
-
-impl Fence for Kept {
-    fn set_power(&mut self, power: Power, patience: &Patience) -> io::Result<()> {
-        self.device.set_power(power, patience)
-    }
-
-    fn power(&mut self, patience: &Patience) -> io::Result<Power> {
-        self.device.power(patience)
-    }
-}
-
-fn ipmitool(bmc: &Bmc, words: &str, password: &str, order: &str) -> Result<String, String> {
-    let port = bmc.address.port();
-    let line = format!("{words} -N 1 -R 2 -H 127.0.0.1 -p {port} -U twobox -P {password} {order}");
-    run(Command::new("ipmitool").args(line.split_whitespace()))
-}
-
-fn ipmipower(bmc: &Bmc, words: &str, password: &str, order: &str) -> Result<String, String> {
-    let port = bmc.address.port();
-    let line = format!(
-        "{words} -h 127.0.0.1:{port} -u twobox -p {password} -l OPERATOR --session-timeout=2000 {order}"
-    );
-    run(Command::new("/usr/sbin/ipmipower").args(line.split_whitespace()))
-}
-
-/// What it printed, as an error when it failed.
-fn run(command: &mut Command) -> Result<String, String> {
-    let done = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let mut told = String::from_utf8_lossy(&done.stdout).into_owned();
-    told.push_str(&String::from_utf8_lossy(&done.stderr));
-    if done.status.success() { Ok(told) } else { Err(told) }
-}
-
-fn seconds(seconds: u64) -> Patience {
-    Patience::new(Duration::from_secs(seconds))
 }
