@@ -226,6 +226,8 @@ impl Effects {
                 break;
             }
         }
+        // The successor knows nothing of the sessions that this one has.
+        board::fence::hang_up();
         crate::logging::flush();
         let Err(error) = self.itself.succeed();
         log::error!("the program on the disk cannot be executed: {error}: going on as before");

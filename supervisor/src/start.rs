@@ -153,6 +153,8 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         queue: Ordered::default(),
     };
     lookout.run(&executor, run(node, queue, alarm, effects));
+    // The thread of the devices ends with the process, in the middle of what it does.
+    board::fence::hang_up();
     logging::flush();
     Ok(())
 }

@@ -28,6 +28,7 @@
 //! | `reloads`, `trials`, `races` | what if the configuration changes while the pair serves, on one box, on both together, or twice at once? |
 //! | `descent` | are the processes of a service found again, and is one of them that is killed started again? |
 //! | `removed` | what if a supervisor dies before what was removed is gone? |
+//! | `places` | what does a box leave behind in the BMC of the other one? |
 //! | `by_hand`, `kept`, `letters` | what if a person cuts the power, what can be read afterwards, what can one box ask of the other? |
 //! | [`stories`], [`storm`], [`cuts`], [`soak`] | which promises are tried out, one by one, all at once, many times, for long? |
 //! | `guise` | in which circumstances does a supervisor run? |
@@ -86,6 +87,7 @@ mod loop_calls;
 mod machine;
 mod management;
 pub mod null_modem;
+mod places;
 pub mod play;
 pub mod power_switch;
 pub(crate) mod process;

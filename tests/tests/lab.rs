@@ -81,6 +81,7 @@ stories! {
     interface_renamed: "interface-renamed",
     card_dies: "card-dies",
     address_without_interface: "address-without-interface",
+    bmc_places_given_back: "bmc-places-given-back",
 }
 
 #[test]

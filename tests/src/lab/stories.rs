@@ -16,8 +16,8 @@ use super::init::Order;
 use super::power_switch::Switch;
 use super::tour::{condition, millis};
 use super::{
-    Cable, Lab, Way, by_hand, descent, interfaces, kept, letters, limits, loop_calls, name, races,
-    reloads, removed, rights, trials,
+    Cable, Lab, Way, by_hand, descent, interfaces, kept, letters, limits, loop_calls, name, places,
+    races, reloads, removed, rights, trials,
 };
 
 /// Tells one story, and prints how it ended.
@@ -73,7 +73,7 @@ const fn removal(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) 
     Story { name, choices: removed::choices, play }
 }
 
-const STORIES: [Story; 70] = [
+const STORIES: [Story; 71] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -144,6 +144,7 @@ const STORIES: [Story; 70] = [
     Story { choices: gated, ..story("gate-closed", gate_closed) },
     Story { choices: dark, ..story("peer-goes-dark", goes_dark) },
     Story { choices: by_bmc, ..story("shot-by-bmc", shot_by_bmc) },
+    Story { choices: by_bmc, ..story("bmc-places-given-back", places::given_back) },
 ];
 
 fn file_checks(lab: &Lab) -> Result<String, Failure> {
