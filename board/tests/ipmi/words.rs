@@ -22,6 +22,7 @@ fn mistakes_are_told_with_their_remedy() {
         ("cipher_suite = 17", "auth = \"md2\"", "none of md5, password, none"),
         ("\"operator\"", "\"user\"", "none of operator, administrator"),
         ("kg_file", "key_file", "did you mean kg_file?"),
+        ("00112233-4455-6677-8899-aabbccddeeff", "anyone", "or \"any\""),
     ] {
         let text = WORDS.replace(said, instead);
         assert_ne!(text, WORDS, "{said}");
@@ -30,6 +31,8 @@ fn mistakes_are_told_with_their_remedy() {
         assert!(found, "{text}\n{complaints:?}");
     }
     assert!(read(WORDS).1.is_empty());
+    let any = WORDS.replace("00112233-4455-6677-8899-aabbccddeeff", "any");
+    assert!(read(&any).1.is_empty());
 }
 
 #[test]

@@ -233,7 +233,7 @@ impl Exchange {
     /// Begins a login. A BMC that may take long for one of its steps is not hurried.
     fn begin(&mut self, now: Instant, step: &mut Step) {
         let left = self.question.as_ref().map_or(Duration::ZERO, |question| question.until - now);
-        let pause = (left / PART).clamp(LOGIN_PAUSE, PAUSE_MAX);
+        let pause = (left / 2).clamp(LOGIN_PAUSE, PAUSE_MAX);
         let (way, expects, random) = (self.way, self.expects, self.random);
         let (entrance, progress) = Entrance::begin(way, expects, &self.login, random, pause, now);
         self.entrance = Some(entrance);

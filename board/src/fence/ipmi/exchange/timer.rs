@@ -12,18 +12,21 @@ pub(super) struct Timer {
     first: Instant,
     wake: Instant,
     pause: Duration,
+    pause_max: Duration,
     copies: u32,
 }
 
 impl Timer {
     /// Of a packet that is sent `now`, and that is waited for until `pause` is over.
     pub(super) fn new(now: Instant, pause: Duration) -> Self {
-        Self { first: now, wake: now + pause, pause, copies: 1 }
+        let pause_max = (pause * 2).clamp(UNKNOWN, PAUSE_MAX.max(pause));
+        Self { first: now, wake: now + pause, pause, pause_max, copies: 1 }
     }
 
-    /// The packet is sent again; the next time is twice as far away.
+    /// The packet is sent again; the next time is twice as far away, and not so far that a BMC which comes back, with its
+    /// network or from a restart, is noticed late.
     pub(super) fn again(&mut self, now: Instant) {
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        self.pause = (self.pause * 2).min(self.pause_max);
         self.wake = now + self.pause;
         self.copies += 1;
     }
