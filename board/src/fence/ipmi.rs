@@ -29,12 +29,12 @@
 //! IPMI itself has a hole that no client can close: a BMC gives a signature made with the user's password to everybody who
 //! sends the name of the user (RAKP 2; CVE-2013-4786), and a listener sees two of them in each login. Both can then guess
 //! the password at leisure. Against that there is a password of 20 random bytes, a user for this alone with the operator
-//! privilege, and a network of their own for the BMCs. Who knows the password can switch the box, and as the BMC can say
-//! that it is off while it serves: two boxes serve then. The way out is Redfish, where the BMC is known by its certificate.
+//! privilege, and a network of their own for the BMCs. One who knows the password can switch the box, and as the BMC can
+//! say that it is off while it serves: two boxes serve then. The way out is Redfish, where the BMC is known by its certificate.
 //!
 //! IPMI 1.5 and suite 0 are weaker, and are spoken only where the file says `auth` or `cipher_suite = 0`. By `auth = "md5"` a
 //! machine at the BMC's address learns what it takes to guess the password, and an answer is signed with the password alone;
-//! by `auth = "password"` it learns the password; by suite 0 and `auth = "none"` everybody on the way can say what he likes.
+//! by `auth = "password"` it learns the password; by suite 0 and `auth = "none"` everybody on the way can say that a box is off.
 
 use std::io;
 use std::sync::Arc;

@@ -29,7 +29,7 @@ pub fn ipmi(bytes: &[u8]) {
 }
 
 fn read(bytes: &[u8]) {
-    let _ = (Packet::read(bytes), Response::read(bytes, bytes.len() % 2 == 0));
+    let _ = (Packet::read(bytes), Response::read(bytes, bytes.len().is_multiple_of(2)));
     let _ = (command::power(bytes), command::guid(bytes), command::device(bytes));
     let _ = (command::able(bytes), command::challenged(bytes), command::activated(bytes));
     let _ = command::restart(bytes);
@@ -87,7 +87,7 @@ impl Talk {
         self.exchange.late(self.now)
     }
 
-    /// Whatever was heard, a question ends in time.
+    /// A question ends in time, after anything that was heard.
     fn ends(mut self, mut step: Step) {
         let until = self.now + TIME;
         for _ in 0..100 {

@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::UdpSocket;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use board::fence::ipmi::{self, Ipmi};
 use board::fence::{self, Fence, Guid, Power};
@@ -111,12 +112,23 @@ impl Fence for Kept {
 
 /// Tries all of them at once: most of the time of such a test is waiting.
 pub(super) fn at_once<T: Sync>(cases: &[T], test: impl Fn(&T) + Sync) {
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let test = &test;
-        cases.iter().for_each(|case| drop(scope.spawn(move || test(case))));
+        for case in cases {
+            scope.spawn(move || test(case));
+        }
     });
 }
 
 pub(super) fn seconds(seconds: u64) -> Patience {
     Patience::new(Duration::from_secs(seconds))
+}
+
+/// A farewell is not waited for.
+pub(super) fn until(bmc: &Bmc, places: usize) {
+    let begun = Instant::now();
+    while bmc.places() != places {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{} places are taken", bmc.places());
+        thread::sleep(Duration::from_millis(5));
+    }
 }

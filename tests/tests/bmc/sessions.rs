@@ -7,7 +7,7 @@ use board::fence::{self, Fence, Power};
 use board::patience::{Cord, Patience};
 use tests::lab::bmc::{Bmc, Character, Habit, Quirks, Work};
 
-use super::scene::{Scene, bmc, device, odd, seconds};
+use super::scene::{Scene, bmc, device, odd, seconds, until};
 
 #[test]
 fn no_place_is_taken_when_a_device_is_dropped() {
@@ -82,6 +82,26 @@ fn a_session_that_was_taken_for_lost_is_closed_when_the_bmc_answers_again() {
     }
 }
 
+/// Two of them at a time are asked the same; when the later one answers, the other is not needed any more.
+#[test]
+fn a_session_that_has_not_answered_is_closed_when_another_has() {
+    let slow = vec![(Work::Command(0, 1), Duration::from_secs(60))];
+    let bmc = odd(Quirks { slow, ..Quirks::of(Habit::BegunCounts) });
+    let mut device = device(&bmc, "");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let begun = Instant::now();
+            while bmc.logins().0 < 2 && begun.elapsed() < Duration::from_secs(20) {
+                thread::sleep(Duration::from_millis(1));
+            }
+            bmc.set(|character| character.quirks.slow.clear());
+        });
+        assert_eq!(device.power(&seconds(20)).unwrap(), Power::On);
+    });
+    assert_eq!(bmc.logins(), (2, 2));
+    until(&bmc, 1);
+}
+
 #[test]
 fn a_bmc_without_a_place_is_told_and_waited_for() {
     for words in ["", "auth = \"md5\""] {
@@ -108,15 +128,6 @@ fn a_bmc_without_a_place_is_told_and_waited_for() {
 fn few() -> Bmc {
     let quirks = Quirks { habits: vec![Habit::BegunCounts, Habit::Serial], ..Quirks::default() };
     bmc(Character { sessions_max: 4, quirks, ..Character::default() })
-}
-
-/// A farewell is not waited for.
-fn until(bmc: &Bmc, places: usize) {
-    let begun = Instant::now();
-    while bmc.places() != places {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{} places are taken", bmc.places());
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! A BMC that takes its time, for all or for some things, one after the other or side by side.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use board::fence::{Fence, Fenced, Power, fence};
 use board::patience::Patience;
 use tests::lab::bmc::{Character, Habit, Quirks, Work};
 
-use super::scene::{at_once, bmc, device, odd, seconds};
+use super::scene::{at_once, bmc, device, odd, seconds, until};
 
 /// Each packet costs a BMC that serves one after the other as much as the first, and a copy of RAKP 1 makes the answer to
 /// the first worthless.
@@ -35,6 +36,23 @@ fn a_login_that_takes_longer_than_it_is_waited_for_is_no_wrong_password() {
         let (begun, _) = bmc.logins();
         assert!(begun > 1, "{serial} {work:?}: it was waited for to the end");
     });
+}
+
+/// The first login is lost, so that RAKP 1 of the second is said again after four seconds. The answer to its first copy has a
+/// number that the BMC has forgotten by then.
+#[test]
+fn the_answer_to_the_last_copy_is_waited_for() {
+    let bmc = odd(slow(false, Work::First, 5000));
+    bmc.set(|character| character.answers_every = u32::MAX);
+    let mut device = device(&bmc, "");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_secs(2));
+            bmc.set(|character| character.answers_every = 1);
+        });
+        assert_eq!(device.power(&seconds(30)).unwrap(), Power::On);
+    });
+    assert_eq!((bmc.refusals(), bmc.logins().1), (0, 1));
 }
 
 #[test]
@@ -87,6 +105,44 @@ fn an_order_that_is_answered_when_it_is_done_is_given_once() {
         device.power(&seconds(20)).unwrap();
         assert_eq!(fence(&mut device, &seconds(30)).unwrap(), Fenced::Shot, "{serial}");
         assert_eq!(bmc.orders(), [0], "{serial}");
+    });
+}
+
+/// A login beside a session that is silent for long is no reason to forget the session.
+#[test]
+fn a_command_that_takes_longer_than_a_session_is_waited_for_is_answered() {
+    let cases = [(true, 1), (true, 2), (false, 1), (false, 2)];
+    at_once(&cases, |&(serial, command)| {
+        let bmc = odd(slow(serial, Work::Command(0, command), 8000));
+        let mut device = device(&bmc, "");
+        let begun = Instant::now();
+        if command == 1 {
+            assert_eq!(device.power(&seconds(20)).unwrap(), Power::On, "{serial}");
+        } else {
+            device.set_power(Power::Off, &seconds(20)).unwrap();
+            assert!(bmc.orders().len() <= 3, "{serial}: {:?}", bmc.orders());
+        }
+        assert!(begun.elapsed() < Duration::from_secs(12), "{serial} {command}: not at once");
+        assert!(bmc.logins().1 <= 2, "{serial} {command}: {:?}", bmc.logins());
+        until(&bmc, 1);
+    });
+}
+
+#[test]
+fn a_command_that_gets_slow_is_waited_for() {
+    at_once(&[(true, 2000), (false, 2000), (false, 5000)], |&(serial, takes)| {
+        let bmc = odd(slow(serial, Work::Command(0, 1), 0));
+        let mut device = device(&bmc, "");
+        for _ in 0..3 {
+            device.power(&seconds(20)).unwrap();
+        }
+        let takes = Duration::from_millis(takes);
+        bmc.set(|character| character.quirks.slow = vec![(Work::Command(0, 1), takes)]);
+        for _ in 0..3 {
+            let power = device.power(&seconds(20));
+            assert_eq!(power.unwrap(), Power::On, "{serial} {takes:?}");
+        }
+        assert!(bmc.logins().1 <= 2, "{serial} {takes:?}: {:?}", bmc.logins());
     });
 }
 

@@ -10,7 +10,7 @@ use board::fence::ipmi::suite::Suite;
 use board::fence::{Fence, Power};
 use tests::lab::bmc::{Bmc, Character, Habit, Numbers, Quirks};
 
-use super::scene::{Scene, bmc, odd, seconds};
+use super::scene::{Scene, bmc, device, odd, seconds};
 
 #[test]
 fn who_removes_suite_17_is_told_once_and_gets_nothing_weaker_later() {
@@ -71,7 +71,7 @@ fn nothing_without_signatures_is_spoken_unless_the_file_says_so() {
     assert_eq!(scene.device(&bmc, "auth = \"md5\"").power(&seconds(20)).unwrap(), Power::On);
 }
 
-/// Whoever can write our address on a datagram can say no before the BMC says yes.
+/// One who can write the BMC's address on a datagram can say no before the BMC says yes.
 #[test]
 fn a_refusal_that_the_bmc_contradicts_is_not_believed() {
     for status in [0x01, 0x02, 0x0d, 0x0f, 0x11] {
@@ -115,6 +115,23 @@ fn a_signature_that_nobody_who_knows_the_password_made_is_no_wrong_password() {
         assert_eq!(device.power(&seconds(20)).unwrap(), Power::On, "{kind:#x}");
         assert_eq!(bmc.refusals(), 0, "{kind:#x}");
     }
+}
+
+/// Both know the password by then, so that it says something of the login alone: the next one may be right.
+#[test]
+fn a_refusal_after_a_right_signature_is_no_wrong_password() {
+    for refuses in [1, 2] {
+        let bmc = odd(Quirks { refuses_proofs: refuses, ..Quirks::default() });
+        assert_eq!(device(&bmc, "").power(&seconds(20)).unwrap(), Power::On, "{refuses}");
+    }
+    let bmc = odd(Quirks { refuses_proofs: u32::MAX, ..Quirks::default() });
+    let mut device = device(&bmc, "");
+    for _ in 0..2 {
+        let text = device.power(&seconds(20)).unwrap_err().to_string();
+        assert!(text.contains("status 0x0f, which says nothing of the password"), "{text}");
+    }
+    bmc.set(|character| character.quirks.refuses_proofs = 0);
+    assert_eq!(device.power(&seconds(20)).unwrap(), Power::On);
 }
 
 /// Off was true once. It is not believed again, however the BMC numbers what it says.

@@ -72,7 +72,7 @@ impl Config {
         Secrets::read(&self.password_file, self.key_file.as_deref())
     }
 
-    /// Who wants in, by the secrets as they are now: a password that was changed is taken at the next login.
+    /// The login by the secrets as they are now: a password that was changed is taken at the next login.
     pub(super) fn login(&self) -> io::Result<Login> {
         let Secrets { password, key } = self.secrets()?;
         let limit = if matches!(self.way, Way::New(_)) { PASSWORD_MAX } else { OLD_PASSWORD_MAX };

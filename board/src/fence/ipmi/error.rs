@@ -12,7 +12,7 @@ use super::suite::Suite;
 pub enum Error {
     /// It does not answer; it has given another sign of life, such as the answer to a ping.
     Silent(bool),
-    /// It answers, and the login was not done in time.
+    /// It answers, and is not done in time.
     Slow,
     /// The user's password is another one.
     Password,
@@ -54,7 +54,7 @@ pub enum Error {
 
 impl Error {
     /// By the status of an Open Session Response (table 13-15). Which user it is for is not known yet, so that a refusal is
-    /// one of the suite, whatever its name: some BMCs have another for a suite that was switched off (Supermicro X8DTG 0x0a,
+    /// one of the suite: some BMCs have another for a suite that was switched off (Supermicro X8DTG 0x0a,
     /// MSI MS-91D2 0x12).
     pub const fn of_opening(status: u8, suite: Suite) -> Self {
         match status {
@@ -138,7 +138,7 @@ impl fmt::Display for Error {
                  user's password in the BMC"
             }
             Self::Key => "wrong BMC key (Kg): write it into the file of kg_file, or clear it in the BMC",
-            Self::Slow => "the BMC answers, and the login takes longer than it may: give it a longer timeout",
+            Self::Slow => "the BMC is there, and takes longer than it may: give it a longer timeout",
             Self::User => {
                 "the BMC lets no such user in over the network: correct user, or enable it in the BMC; some BMCs say so of a \
                  user that is locked for a while"

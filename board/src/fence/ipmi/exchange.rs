@@ -4,8 +4,9 @@
 //! ones are one packet there and one back. What gets no answer is sent again, in a packet of its own each time.
 //!
 //! A BMC that is silent may have forgotten the session, and may be slow. So a session that is silent for long is not dropped:
-//! another login begins beside it, and the first of them that answers goes on. A login that is not done when
-//! the time is over goes on with the next question. What is of no use any more is closed, because a BMC has few places.
+//! another login begins beside it, and the first of them that answers goes on: the old session may still do so when the new one
+//! is there, because a BMC may take seconds for one command and none for a login. A login that is not done when the time is
+//! over goes on with the next question. What is of no use any more is closed, because a BMC has few places.
 //!
 //! ```text
 //! ask -> session --------------------------------> privilege -> question -> end
@@ -13,6 +14,7 @@
 //!          +--> entrance (handshakes, or OldLogin) ---+
 //! ```
 
+use std::mem;
 use std::time::Duration;
 
 use self::entrance::{Entered, Entrance, Expects, Progress};
@@ -57,6 +59,8 @@ pub struct Exchange {
     random: fn(&mut [u8]),
     expects: Expects,
     session: Option<Open>,
+    /// The session before, in which the question was asked too.
+    former: Option<Open>,
     entrance: Option<Entrance>,
     question: Option<Question>,
     /// Of the question, in the session.
@@ -81,6 +85,8 @@ struct Open {
     took: Duration,
     /// So many questions in a row were not answered in it.
     silences: u32,
+    /// When each copy of what is asked now was sent.
+    said: Vec<Instant>,
 }
 
 struct Question {
@@ -94,6 +100,8 @@ struct Question {
     probe_at: Option<Instant>,
     /// How often a login was begun again that the BMC had refused.
     again: u32,
+    /// It was asked in one session after the other.
+    wandered: bool,
     trouble: Option<Error>,
 }
 
@@ -107,6 +115,7 @@ impl Exchange {
             random,
             expects: Expects { suite: known, guid: None },
             session: None,
+            former: None,
             entrance: None,
             question: None,
             timer: Timer::new(Instant::from_millis(0), UNKNOWN),
@@ -124,11 +133,13 @@ impl Exchange {
             begin_at: None,
             probe_at: Some(now + (until - now) / PART),
             again: 0,
+            wandered: false,
             trouble: None,
             request,
             until,
         });
         let mut step = Step::default();
+        step.send.extend(self.forget_former());
         if self.session.as_ref().is_some_and(Open::is_over) {
             step.send.extend(self.hang_up());
         }
@@ -148,7 +159,7 @@ impl Exchange {
         if self.question.is_none() {
             return step;
         }
-        if !self.answered(&packet, now, &mut step)
+        if !self.answered_anywhere(&packet, now, &mut step)
             && let Some(entrance) = &mut self.entrance
         {
             let progress = entrance.heard(&packet, &self.login, now);
@@ -178,7 +189,7 @@ impl Exchange {
         }
         if self.session.is_some() && now >= self.timer.wake() {
             self.timer.again(now);
-            step.send.extend(self.packet());
+            step.send.extend(self.packet(now));
         }
         if let Some(entrance) = &mut self.entrance
             && now >= entrance.wake()
@@ -225,6 +236,7 @@ impl Exchange {
     pub fn close(&mut self) -> Vec<Vec<u8>> {
         self.question = None;
         let mut step = Step::default();
+        step.send.extend(self.forget_former());
         step.send.extend(self.hang_up());
         self.stop_entering(&mut step);
         step.send
@@ -254,7 +266,8 @@ impl Exchange {
             None => {}
             Some(Ok(entered)) => {
                 self.entrance = None;
-                step.send.extend(self.hang_up());
+                step.send.extend(self.forget_former());
+                self.former = self.session.take();
                 self.enter(entered, now, step);
             }
             Some(Err(error)) => {
@@ -274,9 +287,11 @@ impl Exchange {
             wants_more: false,
             took,
             silences: 0,
+            said: Vec::new(),
         });
         if let Some(question) = &mut self.question {
             question.trouble = None;
+            question.wandered = self.former.is_some();
         }
         self.say(now, step);
     }
@@ -311,7 +326,7 @@ impl Exchange {
         let short = question.until - now < open.took * ROUNDS;
         let user = short && !open.wants_more && command::is_for_users(&question.request);
         open.raising = !open.raised && !user;
-        open.session.turn();
+        open.turn();
         let request = open.request(&question.request, &self.login);
         let part = (question.until - now) / PART;
         let mut pace = self.paces.of(&request, open.took);
@@ -319,18 +334,39 @@ impl Exchange {
             // Some BMCs answer when it is done.
             pace = pace.max(part.min(PAUSE_MAX));
         }
+        let mut silence = (pace * COPIES).max(LOST).min(part).max(UNKNOWN).max(open.took * 2);
+        if question.wandered {
+            // The BMC is there, and may be slow.
+            silence = silence.max(part * 2);
+        }
         self.timer = Timer::new(now, pace);
-        let silence = (pace * COPIES).max(LOST).min(part).max(UNKNOWN).max(open.took * 2);
         question.lost_at = (!command::is_optional(&request)).then(|| now + silence);
-        step.send.extend(self.packet());
+        step.send.extend(self.packet(now));
     }
 
     /// The packet of what is asked in the session, made anew.
-    fn packet(&mut self) -> Option<Vec<u8>> {
+    fn packet(&mut self, now: Instant) -> Option<Vec<u8>> {
         let first = self.bytes();
         let (open, question) = (self.session.as_mut()?, self.question.as_ref()?);
         let request = open.request(&question.request, &self.login);
+        open.said.push(now);
         Some(open.session.question(&request, first))
+    }
+
+    /// Takes in an answer in the session, or in the one before, which is then the session again; false where it is none.
+    fn answered_anywhere(&mut self, packet: &Packet<'_>, now: Instant, step: &mut Step) -> bool {
+        if self.answered(packet, now, step) {
+            return true;
+        }
+        let Some(former) = self.former.take() else { return false };
+        let later = self.session.replace(former);
+        let answered = self.answered(packet, now, step);
+        if answered {
+            step.send.extend(later.map(|open| self.farewell(open)));
+        } else {
+            self.former = mem::replace(&mut self.session, later);
+        }
+        answered
     }
 
     /// Takes in an answer in the session; false where it is none.
@@ -339,10 +375,11 @@ impl Exchange {
             return false;
         };
         let request = open.request(&question.request, &self.login);
-        let Some(answer) = open.session.answer(packet, &request) else { return false };
+        let Some((ago, answer)) = open.session.answer(packet, &request) else { return false };
         open.silences = 0;
+        let said_at = open.said.iter().rev().nth(ago);
+        self.paces.learn(&request, said_at.map_or(Duration::ZERO, |at| now - *at));
         (question.lost_at, question.trouble) = (None, None);
-        self.paces.learn(&request, self.timer, now);
         let raising = open.raising;
         open.raised |= raising && answer.is_ok();
         let error = answer.as_ref().err().map(|code| Error::of_code(*code));
@@ -350,6 +387,9 @@ impl Exchange {
         let more = !raising && !open.raised && open.wants_more;
         // The session stands, so that it needs no successor.
         self.stop_entering(step);
+        if !raising {
+            step.send.extend(self.forget_former());
+        }
         match (answer, error) {
             (Ok(_), _) if raising => self.say(now, step),
             (Ok(data), _) => self.end(Ok(data), step),
@@ -369,9 +409,9 @@ impl Exchange {
     fn ask_later(&mut self, error: Error, now: Instant) {
         if let (Some(open), Some(question)) = (&mut self.session, &mut self.question) {
             question.trouble = Some(error);
-            open.session.turn();
+            open.turn();
             let pace = self.paces.of(&open.request(&question.request, &self.login), open.took);
-            self.timer = Timer::later(now, pace);
+            self.timer = Timer::new(now, pace);
         }
     }
 
@@ -379,15 +419,17 @@ impl Exchange {
     fn expire(&mut self) -> Step {
         let mut step = Step::default();
         let Some(question) = &self.question else { return step };
+        let optional = command::is_optional(&question.request);
         let entering = self.entrance.as_ref().is_some_and(Entrance::is_answered);
+        let inside = self.session.is_some() && !optional;
         let error = question.trouble.unwrap_or(match () {
-            () if entering => Error::Slow,
+            () if entering || self.alive && inside => Error::Slow,
             () if self.old_only => Error::OldOnly,
             () => Error::Silent(self.alive),
         });
         if let Some(open) = &mut self.session
             && question.trouble.is_none()
-            && !command::is_optional(&question.request)
+            && !optional
         {
             open.silences += 1;
         }
@@ -401,21 +443,32 @@ impl Exchange {
 
     fn end(&mut self, outcome: Result<Vec<u8>, Error>, step: &mut Step) {
         self.question = None;
+        step.send.extend(self.forget_former());
         step.end = Some(outcome);
     }
 
     /// Ends the session, if there is one.
     fn hang_up(&mut self) -> Option<Vec<u8>> {
-        let Open { mut session, .. } = self.session.take()?;
+        self.session.take().map(|open| self.farewell(open))
+    }
+
+    /// Ends the session before.
+    fn forget_former(&mut self) -> Option<Vec<u8>> {
+        self.former.take().map(|open| self.farewell(open))
+    }
+
+    /// The packet that ends a session.
+    fn farewell(&self, Open { mut session, .. }: Open) -> Vec<u8> {
         session.turn();
-        Some(session.question(&command::close(session.id()), self.bytes()))
+        session.question(&command::close(session.id()), self.bytes())
     }
 
     /// What it says without a session is not signed, and helps to tell people why there is none.
     fn listen_to_strangers(&mut self, packet: &Packet<'_>) {
         if let Packet::Old { auth: 0, session: 0, message, .. } = *packet
             && let Some(response) = Response::read(message, false)
-            && response.answers(&command::capabilities(self.login.privilege, true), PROBE)
+            && response.number == PROBE
+            && response.answers(&command::capabilities(self.login.privilege, true))
         {
             self.old_only = command::able(response.data).is_some_and(|able| !able.new);
         }
@@ -432,6 +485,12 @@ impl Open {
     /// What is asked in it now.
     fn request(&self, question: &Request, login: &Login) -> Request {
         if self.raising { command::set_privilege(login.privilege) } else { question.clone() }
+    }
+
+    /// Goes on to another question.
+    fn turn(&mut self) {
+        self.session.turn();
+        self.said.clear();
     }
 
     /// Whether the next question needs another session.

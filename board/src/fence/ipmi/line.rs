@@ -142,7 +142,7 @@ impl Drop for Line {
     }
 }
 
-/// Ends all sessions with BMCs that this process has, whichever thread uses them. Who asks on begins another one.
+/// Ends all sessions with BMCs that this process has, in all its threads. A thread that asks on begins another one.
 pub fn hang_up() {
     let open: Vec<_> = lock(&OPEN).iter().filter_map(Weak::upgrade).collect();
     for line in open {

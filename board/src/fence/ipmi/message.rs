@@ -68,9 +68,9 @@ impl<'a> Response<'a> {
         })
     }
 
-    /// Whether it answers `request`, which was asked in the message of that `number`.
-    pub fn answers(&self, request: &Request, number: u8) -> bool {
-        (self.function, self.command, self.number) == (request.function, request.command, number)
+    /// Whether it answers `request`; in which message that was asked, the number tells.
+    pub fn answers(&self, request: &Request) -> bool {
+        (self.function, self.command) == (request.function, request.command)
     }
 
     /// Its data, or its completion code.

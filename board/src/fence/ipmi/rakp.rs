@@ -213,7 +213,7 @@ const fn role(login: &Login) -> u8 {
 }
 
 const NAME_ONLY: u8 = 0x10;
-/// One handshake has one of each message; which handshake it is, our id says. `OpenBMC` answers 0, whatever the tag was.
+/// One handshake has one of each message; which handshake it is, our id says. `OpenBMC` answers 0 to any tag.
 const TAG: u8 = 0;
 /// Invalid integrity check value (table 13-15).
 const WRONG_SIGNATURE: u8 = 0x0f;

@@ -24,8 +24,10 @@ pub struct Session {
     next: u32,
     heard: Window,
     guard: Guard,
-    /// The number of the message that is to be answered.
+    /// The number of the last message.
     message: u8,
+    /// So many messages up to that ask the same, and any of them may be answered.
+    copies: u8,
     /// How many messages had a number of their own.
     messages: u32,
     /// The packets of the BMC have numbers that count.
@@ -126,7 +128,7 @@ impl Session {
 
     fn with(theirs: u32, ours: u32, next: u32, guard: Guard) -> Self {
         let heard = Window::default();
-        Self { theirs, ours, next, heard, guard, message: 0, messages: 0, counts: true }
+        Self { theirs, ours, next, heard, guard, message: 0, copies: 0, messages: 0, counts: true }
     }
 
     /// As the BMC calls it.
@@ -159,36 +161,41 @@ impl Session {
         self.read(packet).and_then(|(message, new)| new.then_some(message))
     }
 
-    /// Goes on to another message than before: what answers the last one answers nothing any more.
+    /// Goes on to another question than before: what answers the last one answers nothing any more.
     pub const fn turn(&mut self) {
-        self.message = (self.message + 1) % MESSAGES as u8;
-        self.messages = self.messages.saturating_add(1);
+        self.copies = 0;
     }
 
-    /// A packet that asks `request`, in the message of the last [`turn`](Self::turn). `first` is random.
+    /// A packet that asks `request`. Each copy of it is a message of its own, so that its answer tells when it was asked. `first`
+    /// is random.
     pub fn question(&mut self, request: &Request, first: [u8; 16]) -> Vec<u8> {
+        self.message = (self.message + 1) % MESSAGES;
+        self.messages = self.messages.saturating_add(1);
+        self.copies = (self.copies + 1).min(COPIES_MAX);
         self.seal(&request.write(self.message), first)
     }
 
-    /// The data of the answer to `request`, or its completion code; nothing where the packet answers something else.
+    /// How many copies ago `request` was asked in the message that the packet answers, and its data or its completion code; nothing
+    /// where the packet answers something else.
     pub fn answer(
         &mut self,
         packet: &Packet<'_>,
         request: &Request,
-    ) -> Option<Result<Vec<u8>, u8>> {
+    ) -> Option<(usize, Result<Vec<u8>, u8>)> {
         let (message, new) = self.read(packet)?;
         let response = Response::read(&message, self.is_signed())?;
-        if !response.answers(request, self.message) {
+        let ago = (self.message + MESSAGES - response.number) % MESSAGES;
+        if ago >= self.copies || !response.answers(request) {
             return None;
         }
         if !new {
             // IPMI 1.5 signs with the password itself, so that its numbers are all that tells sessions apart.
-            if matches!(self.guard, Guard::Old(_)) || self.messages > MESSAGES {
+            if matches!(self.guard, Guard::Old(_)) || self.messages > u32::from(MESSAGES) {
                 return None;
             }
             self.counts = false;
         }
-        Some(response.result())
+        Some((usize::from(ago), response.result()))
     }
 
     /// Whether the numbers of messages are used up that tell a new answer from an old one: then it is time for another
@@ -276,9 +283,11 @@ impl Window {
 }
 
 /// A message has a number of six bits (section 13.8).
-const MESSAGES: u32 = 64;
+const MESSAGES: u8 = 64;
 /// The others are for the last question, which may be asked several times.
-const SPENT: u32 = MESSAGES / 2;
+const SPENT: u32 = MESSAGES as u32 / 2;
+/// An answer to a copy that is older tells nothing.
+const COPIES_MAX: u8 = MESSAGES / 2;
 
 #[cfg(test)]
 mod tests {
@@ -293,9 +302,10 @@ mod tests {
             let mut bmc = Session::new(1, 2, Keys::new(suite, b"key"));
             let mut console = Session::new(2, 1, Keys::new(suite, b"key"));
             let mut recorded: Vec<Vec<u8>> = Vec::new();
-            for asked in 0..MESSAGES {
+            for asked in 0..u32::from(MESSAGES) {
                 assert_eq!(console.is_spent(), asked >= SPENT, "{asked}");
                 console.turn();
+                console.question(&request, [3; 16]);
                 bmc.next = 0;
                 let answer = bmc.seal(&answered(&console, &request), [3; 16]);
                 for old in &recorded {
@@ -303,10 +313,11 @@ mod tests {
                     assert_eq!(old, None, "{asked}");
                 }
                 let taken = console.answer(&Packet::read(&answer).unwrap(), &request);
-                assert_eq!(taken, Some(Ok(vec![7])), "{asked}");
+                assert_eq!(taken, Some((0, Ok(vec![7]))), "{asked}");
                 recorded.push(answer);
             }
             console.turn();
+            console.question(&request, [3; 16]);
             let first = Packet::read(&recorded[0]).unwrap();
             assert_eq!(console.answer(&first, &request), None, "its number is there again");
         }
@@ -320,8 +331,9 @@ mod tests {
         let mut console = Session::new(2, 1, Keys::new(Suite::Sha256, b"key"));
         let mut recorded: Vec<Vec<u8>> = Vec::new();
         for round in 0..3 {
-            for place in 0..MESSAGES as usize {
+            for place in 0..usize::from(MESSAGES) {
                 console.turn();
+                console.question(&request, [3; 16]);
                 let answer = bmc.seal(&answered(&console, &request), [3; 16]);
                 if round > 0 {
                     let old = Packet::read(&recorded[place]).unwrap();
@@ -344,6 +356,30 @@ mod tests {
         body.push(sum(&body));
         answer.extend(body);
         answer
+    }
+
+    #[test]
+    fn an_answer_tells_which_copy_it_is_for() {
+        let request = Request { function: 0, command: 1, data: Vec::new() };
+        let mut bmc = Session::new(1, 2, Keys::new(Suite::Sha256, b"key"));
+        let mut console = Session::new(2, 1, Keys::new(Suite::Sha256, b"key"));
+        let mut last: Vec<Vec<u8>> = Vec::new();
+        for _ in 0..20 {
+            console.turn();
+            let mut next = Vec::new();
+            for _ in 0..5 {
+                console.question(&request, [3; 16]);
+                next.push(bmc.seal(&answered(&console, &request), [3; 16]));
+            }
+            for old in &last {
+                assert_eq!(console.answer(&Packet::read(old).unwrap(), &request), None);
+            }
+            for (place, answer) in next.iter().enumerate() {
+                let taken = console.answer(&Packet::read(answer).unwrap(), &request);
+                assert_eq!(taken, Some((4 - place, Ok(vec![7]))));
+            }
+            last = next;
+        }
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl Bmc {
     fn let_in(&mut self, talk: &mut Talk, mut step: Step) -> Step {
         let mut sent: Vec<Vec<u8>> = Vec::new();
         loop {
-            sent.extend(step.send.drain(..));
+            sent.append(&mut step.send);
             let Some(next) = (!sent.is_empty()).then(|| sent.remove(0)) else { return step };
             let Some(answer) = Packet::read(&next).and_then(|packet| self.answer(&packet)) else {
                 continue;

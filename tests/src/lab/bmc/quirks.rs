@@ -21,6 +21,9 @@ pub struct Quirks {
     pub identity: Identity,
     /// The status by which it refuses a suite, instead of 0x11: Supermicro X8DTG 0x0a, MSI MS-91D2 0x12.
     pub refuses_suites_by: Option<u8>,
+    /// So many RAKP 3 are refused with 0x0f, however right they are: "ignore 15 value if we are retrying" (`_got_rakp4` in
+    /// session.py of pyghmi, which no longer knows why).
+    pub refuses_proofs: u32,
     /// So many orders are refused with 0xd5, while the box is being switched on: IBM FSP
     /// (github.com/open-power/op-test/issues/363).
     pub refuses_orders: u32,

@@ -94,7 +94,12 @@ impl Attempt {
 
     /// How long the BMC has taken for the present message; none where it is not known which copy it has answered.
     pub(super) fn took(&self, now: Instant) -> Option<Duration> {
-        (self.copies == 1).then(|| now - self.said_at)
+        (self.copies == 1).then(|| self.waited(now))
+    }
+
+    /// How long ago the present message was said first.
+    pub(super) fn waited(&self, now: Instant) -> Duration {
+        now - self.said_at
     }
 
     /// Says the same again, unless that was done often enough.

@@ -75,8 +75,13 @@ impl Handshakes {
             Ok(Heard::Next) => self.say(place, login),
             Ok(Heard::Challenge) => match self.attempts.get(place) {
                 Some(attempt) if attempt.is_challenged() => self.prove(place, login, now),
-                // The answers to its copies are on their way.
-                _ => Progress::default(),
+                Some(attempt) => {
+                    // The answers to its copies are on their way, and take as long.
+                    let pause = self.pause().max(attempt.waited(now) * 5 / 4);
+                    self.timer = Timer::new(now, pause);
+                    Progress::default()
+                }
+                None => Progress::default(),
             },
             Ok(Heard::Proof(keys)) => self.enter(place, keys),
             Err(_) => {
@@ -131,7 +136,7 @@ impl Handshakes {
         Progress { send, ..Progress::default() }
     }
 
-    /// Shows that we know the password, as the BMC has shown it. Whoever began later is not needed any more.
+    /// Shows that we know the password, as the BMC has shown it. A handshake that began later is not needed any more.
     fn prove(&mut self, place: usize, login: &Login, now: Instant) -> Progress {
         let send = self.give_up(place + 1);
         let progress = Progress { send, ..Progress::default() };

@@ -67,7 +67,7 @@ impl OldLogin {
                 };
                 let signed = guard.kind != Kind::Nothing;
                 match Response::read(message, signed) {
-                    Some(it) if it.answers(&self.request, NUMBER) => {
+                    Some(it) if it.number == NUMBER && it.answers(&self.request) => {
                         activated(guard, &it, now - self.timer.first())
                     }
                     _ => Progress::default(),
@@ -123,7 +123,8 @@ impl OldLogin {
     fn bare(&self, packet: &Packet<'_>) -> Option<Result<Vec<u8>, u8>> {
         let Packet::Old { auth: 0, session: 0, message, .. } = *packet else { return None };
         let response = Response::read(message, false)?;
-        response.answers(&self.request, NUMBER).then(|| response.result())
+        let answers = response.number == NUMBER && response.answers(&self.request);
+        answers.then(|| response.result())
     }
 }
 

@@ -13,14 +13,13 @@ pub(super) struct Timer {
     wake: Instant,
     pause: Duration,
     pause_max: Duration,
-    copies: u32,
 }
 
 impl Timer {
     /// Of a packet that is sent `now`, and that is waited for until `pause` is over.
     pub(super) fn new(now: Instant, pause: Duration) -> Self {
         let pause_max = (pause * 2).clamp(UNKNOWN, PAUSE_MAX.max(pause));
-        Self { first: now, wake: now + pause, pause, pause_max, copies: 1 }
+        Self { first: now, wake: now + pause, pause, pause_max }
     }
 
     /// The packet is sent again; the next time is twice as far away, and not so far that a BMC which comes back, with its
@@ -28,12 +27,6 @@ impl Timer {
     pub(super) fn again(&mut self, now: Instant) {
         self.pause = (self.pause * 2).min(self.pause_max);
         self.wake = now + self.pause;
-        self.copies += 1;
-    }
-
-    /// Of a packet that is sent when `pause` is over.
-    pub(super) fn later(now: Instant, pause: Duration) -> Self {
-        Self { copies: 0, ..Self::new(now, pause) }
     }
 
     /// There is something to do in `pause` at the latest.
@@ -48,11 +41,6 @@ impl Timer {
     /// When it was sent first.
     pub(super) const fn first(&self) -> Instant {
         self.first
-    }
-
-    /// How long the answer took, which has just come; none where it is not known which copy was answered.
-    pub(super) fn took(&self, now: Instant) -> Option<Duration> {
-        (self.copies == 1).then(|| now - self.first)
     }
 }
 
@@ -71,11 +59,9 @@ impl Paces {
         known.map_or_else(|| (took * 2).clamp(UNKNOWN, PAUSE_MAX), |(_, pace)| *pace)
     }
 
-    /// Notes the answer to `request`. Where it is not known which copy was answered, the BMC may have lost some, and may
-    /// be slow: it is asked again as late as it has answered now.
-    pub(super) fn learn(&mut self, request: &Request, timer: Timer, now: Instant) {
-        let pace = timer.took(now).map_or(now - timer.first, |took| took * 2);
-        let pace = pace.clamp(PAUSE_MIN, PAUSE_MAX);
+    /// Notes that the answer to `request` took so long.
+    pub(super) fn learn(&mut self, request: &Request, took: Duration) {
+        let pace = (took * 2).clamp(PAUSE_MIN, PAUSE_MAX);
         match self.0.iter_mut().find(|(command, _)| *command == key(request)) {
             Some((_, known)) => *known = pace,
             None => self.0.push((key(request), pace)),
