@@ -14,7 +14,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use firmware_agnostic::shot::LastLoss;
+use firmware_agnostic::node::fencing::LastLoss;
 use firmware_agnostic::time::Instant;
 
 use crate::clock::Clock;

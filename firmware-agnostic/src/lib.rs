@@ -1,7 +1,7 @@
 //! What the pair decides, and nothing else.
 //!
 //! ```text
-//!   bytes ──▶ reception ──▶ Event::Heartbeat ─┐
+//!   bytes ──▶ receiver ───▶ Event::Heartbeat ─┐
 //!   resources, fence devices ──▶ Event::Answer ├──▶ Node::step(event, now) ──▶ Actions ──▶ the caller
 //!   operator ──▶ Event::Order ────────────────┘          │
 //!   a clock  ◀── next_deadline() ◀───────────────────────┘
@@ -26,8 +26,6 @@
 #[cfg(test)]
 extern crate std;
 
-pub mod adopt;
-pub mod dark;
 pub mod evidence;
 pub mod failback;
 pub mod frame;
@@ -35,15 +33,11 @@ pub mod heartbeat;
 pub mod identity;
 pub mod journal;
 pub mod letter;
-pub mod news;
 pub mod node;
 pub mod order;
 pub mod peer;
-pub mod quiet;
-pub mod reception;
+pub mod receiver;
 pub mod recovery;
-pub mod reload;
+pub mod report;
 pub mod settings;
-pub mod shot;
-pub mod takeover;
 pub mod time;

@@ -34,20 +34,29 @@ use core::time::Duration;
 
 use heapless::Vec;
 
-use crate::dark::Dark;
 use crate::failback::{Failback, Reason};
 use crate::heartbeat::{Asks, Boot, Epoch, Heartbeat, Role, Term};
 use crate::identity::{LINKS_MAX, LinkId, ResourceId};
 use crate::journal::{End, Journal, Standing};
-use crate::news::{Cause, Change, News};
+use crate::node::dark::Dark;
+use crate::node::fencing::{LastLoss, Past, Shot};
+use crate::node::takeover::will_serve;
 use crate::order::{FenceMode, Order, Refusal, Until};
 use crate::peer::{Brought, Contact, Peer};
-use crate::reception::Heard;
+use crate::receiver::Heard;
 use crate::recovery::{OnFailure, Recovery, Verdict};
+use crate::report::{Cause, Change, News};
 use crate::settings::Settings;
-use crate::shot::{LastLoss, Past, Shot};
-use crate::takeover::will_serve;
 use crate::time::{Instant, Timer, Timers};
+
+mod adopt;
+pub mod dark;
+mod failback;
+pub mod fencing;
+mod orders;
+pub mod reload;
+mod takeover;
+mod time_shift;
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -181,54 +190,54 @@ pub type Actions = Vec<Action, ACTIONS_MAX>;
     reason = "each is a fact of its own, and most mixtures can be"
 )]
 pub struct Node {
-    pub(crate) settings: Settings,
-    pub(crate) boot: Boot,
-    pub(crate) change: u32,
-    pub(crate) role: Role,
-    pub(crate) fit: bool,
-    pub(crate) term: Term,
-    pub(crate) cause: Cause,
-    pub(crate) since: Instant,
-    pub(crate) peer: Peer,
+    settings: Settings,
+    boot: Boot,
+    change: u32,
+    role: Role,
+    fit: bool,
+    term: Term,
+    cause: Cause,
+    since: Instant,
+    peer: Peer,
     /// The epoch of the peer that was last echoed.
-    pub(crate) echoed: Option<Epoch>,
-    pub(crate) recovery: Recovery,
-    pub(crate) failback: Failback,
+    echoed: Option<Epoch>,
+    recovery: Recovery,
+    failback: Failback,
     /// The operator's order that stands.
-    pub(crate) order: Option<Standing>,
+    order: Option<Standing>,
     /// It was told to leave.
-    pub(crate) leaving: bool,
+    leaving: bool,
     /// It could not stop what it holds.
-    pub(crate) stuck: bool,
+    stuck: bool,
     /// It leaves the resources to the peer, without an order.
-    pub(crate) yields: bool,
+    yields: bool,
     /// What the last life may have left is to run on, if it is whole.
-    pub(crate) adopts: bool,
+    adopts: bool,
     /// What an earlier life of the supervisor may have left is gone, or known.
-    pub(crate) clean: bool,
+    clean: bool,
     /// The resources were told to start or stop, and have not answered.
-    pub(crate) asked: Option<Tag>,
-    pub(crate) shot: Shot,
+    asked: Option<Tag>,
+    shot: Shot,
     /// The shot under way is an operator's.
-    pub(crate) by_order: Option<FenceMode>,
-    pub(crate) questions: u32,
-    pub(crate) tries: u8,
-    pub(crate) dark: Dark,
+    by_order: Option<FenceMode>,
+    questions: u32,
+    tries: u8,
+    dark: Dark,
     /// The peer has echoed this life: this box may shoot.
-    pub(crate) armed: bool,
+    armed: bool,
     /// Whether the network of this box is fine, as far as its witnesses tell.
-    pub(crate) witness: bool,
-    pub(crate) past: Past,
+    witness: bool,
+    past: Past,
     /// When the peer is to get its power back.
-    pub(crate) power_on: Option<Instant>,
-    pub(crate) timers: Timers,
+    power_on: Option<Instant>,
+    timers: Timers,
     /// What goes on for long has been told.
-    pub(crate) told: bool,
+    told: bool,
     /// That nobody serves has been told.
-    pub(crate) unserved: bool,
-    pub(crate) recorded: Option<Journal>,
+    unserved: bool,
+    recorded: Option<Journal>,
     /// What the last life of this box has left, until it is told.
-    pub(crate) last_life: Option<Journal>,
+    last_life: Option<Journal>,
     /// The machine with this box's name that was told of last.
     impostor: Option<Boot>,
 }
@@ -321,11 +330,7 @@ impl Node {
     }
 
     /// Has something changed by `what`, decides what the role demands, and says what the peer should know.
-    pub(crate) fn undergo(
-        &mut self,
-        now: Instant,
-        what: impl FnOnce(&mut Self, &mut Actions),
-    ) -> Actions {
+    fn undergo(&mut self, now: Instant, what: impl FnOnce(&mut Self, &mut Actions)) -> Actions {
         let mut actions = Actions::new();
         if let Some(journal) = self.last_life.take() {
             let Journal { role, clean, this_boot, .. } = journal;
@@ -550,7 +555,7 @@ impl Node {
     }
 
     /// The peer gets its power back then.
-    pub(crate) fn promise_power(&mut self, at: Instant) {
+    fn promise_power(&mut self, at: Instant) {
         self.power_on = Some(at);
         self.timers.set(Timer::PowerOn, at);
     }
@@ -574,12 +579,12 @@ impl Node {
         }
     }
 
-    pub(crate) fn config_differs(&self) -> bool {
+    fn config_differs(&self) -> bool {
         self.peer.last_word().is_some_and(|word| word.config != self.settings.config)
     }
 
     /// Tells what lasts once, until it is over: until the peer is heard, or the role changes.
-    pub(crate) fn tell_once(&mut self, news: News, actions: &mut Actions) {
+    fn tell_once(&mut self, news: News, actions: &mut Actions) {
         if !core::mem::replace(&mut self.told, true) {
             tell(actions, news);
         }
@@ -747,7 +752,7 @@ impl Node {
     }
 
     /// Tries again what could not be stopped, for as long as this box is neither reset nor fenced.
-    pub(crate) fn stop_again(&mut self, now: Instant, actions: &mut Actions) {
+    fn stop_again(&mut self, now: Instant, actions: &mut Actions) {
         let due = self.timers.get(Timer::Pardon).is_none_or(|at| at <= now);
         if self.asked.is_none() && due {
             self.asked = Some(self.change);
@@ -842,15 +847,15 @@ impl Node {
     }
 
     /// Whether the peer would take the resources if this box let them go.
-    pub(crate) fn peer_can_serve(&self, now: Instant) -> bool {
+    fn peer_can_serve(&self, now: Instant) -> bool {
         self.peer.word(now).is_some_and(|word| will_serve(word) && self.hears_me(word))
     }
 
-    pub(crate) fn hears_me(&self, word: &Heartbeat) -> bool {
+    fn hears_me(&self, word: &Heartbeat) -> bool {
         word.heard.is_some_and(|epoch| epoch.boot == self.boot)
     }
 
-    pub(crate) fn stop(&mut self, cause: Cause, now: Instant, actions: &mut Actions) {
+    fn stop(&mut self, cause: Cause, now: Instant, actions: &mut Actions) {
         self.recovery.call_off();
         self.refit();
         self.timers.stop(Timer::Failback);
@@ -859,7 +864,7 @@ impl Node {
         act(actions, Action::Stop(self.change));
     }
 
-    pub(crate) fn enter(&mut self, role: Role, cause: Cause, now: Instant, actions: &mut Actions) {
+    fn enter(&mut self, role: Role, cause: Cause, now: Instant, actions: &mut Actions) {
         let from = core::mem::replace(&mut self.role, role);
         self.change += 1;
         self.cause = cause;
@@ -902,7 +907,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn refit(&mut self) {
+    fn refit(&mut self) {
         let fit = self.recovery.fit();
         if self.fit != fit {
             self.fit = fit;
@@ -919,11 +924,11 @@ fn worth(journal: &Journal) -> Journal {
     Journal { peer: None, fenced: false, ..*journal }
 }
 
-pub(crate) fn tell(actions: &mut Actions, news: News) {
+fn tell(actions: &mut Actions, news: News) {
     act(actions, Action::Tell(news));
 }
 
-pub(crate) fn act(actions: &mut Actions, action: Action) {
+fn act(actions: &mut Actions, action: Action) {
     let full = actions.push(action).is_err();
     debug_assert!(!full, "ACTIONS_MAX is too small for {action:?}");
 }

@@ -23,8 +23,8 @@ use core::time::Duration;
 
 use crate::heartbeat::{Asks, Boot, Epoch, Fingerprint, Heartbeat, Links, Role};
 use crate::identity::{LINKS_MAX, LinkId};
-use crate::news::News;
-use crate::reception::Heard;
+use crate::receiver::Heard;
+use crate::report::News;
 use crate::settings::Timing;
 use crate::time::Instant;
 

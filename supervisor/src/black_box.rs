@@ -13,7 +13,7 @@ use board::clock::Clock;
 use firmware_agnostic::heartbeat::Heartbeat;
 use firmware_agnostic::identity::LINKS_MAX;
 use firmware_agnostic::node::{Action, Event};
-use firmware_agnostic::reception::Heard;
+use firmware_agnostic::receiver::Heard;
 use firmware_agnostic::time::Instant;
 
 /// The last minute.

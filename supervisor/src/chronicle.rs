@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use firmware_agnostic::evidence::Evidence;
 use firmware_agnostic::heartbeat::{Boot, Epoch, Term};
-use firmware_agnostic::news::{Cause, News, Weight};
 use firmware_agnostic::node::{Action, Event, Node};
+use firmware_agnostic::report::{Cause, News, Weight};
 use firmware_agnostic::time::Instant;
 
 use board::clock::Clock;

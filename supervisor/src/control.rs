@@ -17,7 +17,7 @@ use std::{fs, str};
 use board::caller::Caller;
 use board::patience::Patience;
 use board::reserve::Reserve;
-use firmware_agnostic::news::Time;
+use firmware_agnostic::report::Time;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;

@@ -23,7 +23,7 @@ use firmware_agnostic::identity::ResourceId;
 use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
 use firmware_agnostic::order::{Order, Refusal};
-use firmware_agnostic::reception::Reception;
+use firmware_agnostic::receiver::Reception;
 use firmware_agnostic::time::Instant;
 use smol::channel::Sender;
 use smol::{LocalExecutor, Task, Timer};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use firmware_agnostic::news::{Time, Weight};
+use firmware_agnostic::report::{Time, Weight};
 
 /// What has become of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

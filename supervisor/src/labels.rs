@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use firmware_agnostic::identity::{BoxId, ResourceId};
-use firmware_agnostic::news::Names;
+use firmware_agnostic::report::Names;
 
 use crate::config::Config;
 

@@ -18,7 +18,7 @@ use firmware_agnostic::heartbeat::Links;
 use firmware_agnostic::identity::LinkId;
 use firmware_agnostic::letter::{Answerer, Asker, Heard, LETTER_MAX, Nonce, Reading, Seal};
 use firmware_agnostic::letter::{Silence, is_piece};
-use firmware_agnostic::reception::Reception;
+use firmware_agnostic::receiver::Reception;
 use rustix::rand::{GetRandomFlags, getrandom};
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::or;

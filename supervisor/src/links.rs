@@ -9,7 +9,7 @@ use board::lookout::Lookout;
 use firmware_agnostic::frame::{FRAME_MAX, FrameError};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::Event;
-use firmware_agnostic::reception::Reception;
+use firmware_agnostic::receiver::Reception;
 use smol::channel::Sender;
 use smol::{LocalExecutor, Task};
 

@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use firmware_agnostic::heartbeat::Role;
-use firmware_agnostic::news::{Cause, Change};
+use firmware_agnostic::report::{Cause, Change};
 use firmware_agnostic::time::Instant;
 
 use crate::record::Record;

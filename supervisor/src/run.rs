@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 
 use board::alarm::Alarm;
 use board::clock::Clock;
+use firmware_agnostic::node::reload::Reloaded;
 use firmware_agnostic::node::{Actions, Event, Node};
-use firmware_agnostic::reload::Reloaded;
 use firmware_agnostic::time::Instant;
 use smol::channel::{Receiver, Sender};
 use smol::future::or;

@@ -18,7 +18,7 @@ use firmware_agnostic::heartbeat::Boot;
 use firmware_agnostic::letter::Seal;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
-use firmware_agnostic::reception::Reception;
+use firmware_agnostic::receiver::Reception;
 use firmware_agnostic::settings::AtBoot;
 use rustix::process::{Resource, getrlimit};
 use smol::LocalExecutor;

@@ -12,11 +12,11 @@ use firmware_agnostic::evidence::Require;
 use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::heartbeat::{Asks, Role};
 use firmware_agnostic::identity::{LinkId, ResourceId};
-use firmware_agnostic::news::{Change, News, Time};
 use firmware_agnostic::node::Node;
+use firmware_agnostic::node::fencing::Shot;
 use firmware_agnostic::peer::Carries;
-use firmware_agnostic::reception::Reception;
-use firmware_agnostic::shot::Shot;
+use firmware_agnostic::receiver::Reception;
+use firmware_agnostic::report::{Change, News, Time};
 use firmware_agnostic::time::{Instant, Timer};
 
 use crate::config::Config;

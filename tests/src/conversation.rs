@@ -10,7 +10,7 @@ use firmware_agnostic::frame::{self, Key, Keys, PairId, Version, Word};
 use firmware_agnostic::heartbeat::{Boot, Heartbeat, Role};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::{Action, Answer, Event, Node};
-use firmware_agnostic::reception::{Heard, Reception};
+use firmware_agnostic::receiver::{Heard, Reception};
 use firmware_agnostic::time::Instant;
 
 use crate::world::sample;

@@ -12,10 +12,10 @@ use std::{env, fs};
 use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Priority, Role, Term};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::journal::{End, Journal, Standing};
+use firmware_agnostic::node::fencing::LastLoss;
 use firmware_agnostic::node::{Action, Answer, Event, Node};
-use firmware_agnostic::reception::Heard;
+use firmware_agnostic::receiver::Heard;
 use firmware_agnostic::settings::{AtBoot, Settings};
-use firmware_agnostic::shot::LastLoss;
 use firmware_agnostic::time::Instant;
 
 use tests::world::sample;

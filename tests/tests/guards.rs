@@ -10,12 +10,12 @@ use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Priority, Role, Term};
 use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::journal::Journal;
-use firmware_agnostic::news::News;
+use firmware_agnostic::node::fencing::Shot;
 use firmware_agnostic::node::{Action, Actions, Answer, Event};
 use firmware_agnostic::order::{Order, Refusal, Until};
 use firmware_agnostic::recovery::OnFailure;
+use firmware_agnostic::report::News;
 use firmware_agnostic::settings::Settings;
-use firmware_agnostic::shot::Shot;
 
 use tests::world::scene::{LINK, Scene};
 

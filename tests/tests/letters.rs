@@ -10,7 +10,7 @@ use std::{env, fs};
 use firmware_agnostic::frame::{FRAME_MAX, Frame, FrameError, Key, Keys, PairId};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::letter::{Answerer, Asker, Nonce, Pace, Seal, is_piece};
-use firmware_agnostic::reception::Reception;
+use firmware_agnostic::receiver::Reception;
 use firmware_agnostic::time::Instant;
 
 #[test]

@@ -7,11 +7,11 @@ use std::time::Duration;
 use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::heartbeat::{Asks, Boot, Fingerprint, Heartbeat, Priority, Role, Term};
 use firmware_agnostic::identity::{BoxId, ResourceId};
-use firmware_agnostic::news::{Names, News, Unarmed, Weight};
+use firmware_agnostic::node::fencing::Shot;
 use firmware_agnostic::node::{Action, Actions, Answer, Event};
 use firmware_agnostic::order::{FenceMode, Order, Refusal, Until};
 use firmware_agnostic::peer::Carries;
-use firmware_agnostic::shot::Shot;
+use firmware_agnostic::report::{Names, News, Unarmed, Weight};
 
 use tests::world::scene::{LINK, ME, Scene};
 

@@ -5,9 +5,9 @@ use firmware_agnostic::heartbeat::{
 };
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::journal::Journal;
+use firmware_agnostic::node::fencing::Shot;
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
-use firmware_agnostic::reception::Heard;
-use firmware_agnostic::shot::Shot;
+use firmware_agnostic::receiver::Heard;
 use firmware_agnostic::time::Instant;
 
 use tests::world::sample;

@@ -15,7 +15,7 @@ use firmware_agnostic::heartbeat::{
     Asks, Boot, Epoch, Fingerprint, Heartbeat, Links, Priority, Role, Term,
 };
 use firmware_agnostic::identity::{BoxId, LINKS_MAX, LinkId};
-use firmware_agnostic::reception::Reception;
+use firmware_agnostic::receiver::Reception;
 use firmware_agnostic::time::Instant;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

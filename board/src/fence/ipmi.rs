@@ -40,7 +40,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use firmware_agnostic::shot::LastLoss;
+use firmware_agnostic::node::fencing::LastLoss;
 
 pub use self::config::Config;
 pub use self::line::hang_up;

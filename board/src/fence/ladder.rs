@@ -5,7 +5,7 @@ use std::mem;
 use std::time::Duration;
 
 use firmware_agnostic::heartbeat::Fingerprint;
-use firmware_agnostic::shot::LastLoss;
+use firmware_agnostic::node::fencing::LastLoss;
 use firmware_agnostic::time::Instant;
 
 use super::{

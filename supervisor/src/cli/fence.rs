@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use board::clock::Clock;
 use board::fence::{Step, trial};
-use firmware_agnostic::news::Time;
+use firmware_agnostic::report::Time;
 
 use super::Exit;
 use super::perform::complain;

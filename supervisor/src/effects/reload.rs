@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use board::check;
 use firmware_agnostic::identity::{LINKS_MAX, LinkId, RESOURCES_MAX, ResourceId};
+use firmware_agnostic::node::reload::Reloaded;
 use firmware_agnostic::node::{Event, Node};
-use firmware_agnostic::reload::Reloaded;
 use firmware_agnostic::settings::Settings;
 use firmware_agnostic::time::Instant;
 use smol::channel::Sender;

@@ -13,9 +13,9 @@
 use std::time::Duration;
 
 use firmware_agnostic::heartbeat::Fingerprint;
-use firmware_agnostic::news::Time;
 use firmware_agnostic::node::Node;
-use firmware_agnostic::reload::Reloaded;
+use firmware_agnostic::node::reload::Reloaded;
+use firmware_agnostic::report::Time;
 use firmware_agnostic::time::Instant;
 use smol::channel::Sender;
 use smol::{Task, Timer};

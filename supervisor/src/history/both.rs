@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use board::clock::Wall;
-use firmware_agnostic::news::Time;
+use firmware_agnostic::report::Time;
 use firmware_agnostic::time::Instant;
 
 use super::show::{Shown, read};

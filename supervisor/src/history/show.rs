@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use firmware_agnostic::news::Time;
+use firmware_agnostic::report::Time;
 
 use super::file;
 use crate::json::Json;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use firmware_agnostic::news::Time;
+use firmware_agnostic::report::Time;
 use smol::channel::{Sender, bounded};
 
 use super::answers::Answers;

@@ -13,7 +13,7 @@ use firmware_agnostic::frame::Frame;
 use firmware_agnostic::heartbeat::Links;
 use firmware_agnostic::identity::LinkId;
 use firmware_agnostic::letter::Pace;
-use firmware_agnostic::reception::Reception;
+use firmware_agnostic::receiver::Reception;
 use firmware_agnostic::time::Instant;
 
 use crate::config::Config;

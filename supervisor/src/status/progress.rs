@@ -6,8 +6,8 @@ use board::fence::Power;
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::identity::LinkId;
-use firmware_agnostic::news::Time;
 use firmware_agnostic::order::Refusal;
+use firmware_agnostic::report::Time;
 
 use super::Status;
 use crate::record::Record;

@@ -10,7 +10,7 @@ use core::panic::PanicInfo;
 use firmware_agnostic::heartbeat::{Boot, Heartbeat};
 use firmware_agnostic::identity::LinkId;
 use firmware_agnostic::node::{Action, Event, Node};
-use firmware_agnostic::reception::Reception;
+use firmware_agnostic::receiver::Reception;
 use firmware_agnostic::settings::Settings;
 use firmware_agnostic::time::Instant;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use firmware_agnostic::frame::{self, Version, Word};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::{Actions, Event, Node};
-use firmware_agnostic::reception::Heard;
+use firmware_agnostic::receiver::Heard;
 
 use crate::allocations;
 use crate::conversation::Conversation;

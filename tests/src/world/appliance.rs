@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::journal::Journal;
+use firmware_agnostic::node::fencing::LastLoss;
 use firmware_agnostic::node::{Action, Event, Node, Tag};
 use firmware_agnostic::settings::Settings;
-use firmware_agnostic::shot::LastLoss;
 use firmware_agnostic::time::Instant;
 
 use super::checks::Seen;

@@ -4,7 +4,7 @@ use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::heartbeat::Heartbeat;
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::Event;
-use firmware_agnostic::reception::Heard;
+use firmware_agnostic::receiver::Heard;
 
 use super::misery::Mishap;
 use super::random::Random;

@@ -7,10 +7,10 @@ use firmware_agnostic::evidence::{Evidence, Require};
 use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::heartbeat::{Asks, Heartbeat, Role};
 use firmware_agnostic::identity::BoxId;
-use firmware_agnostic::news::{Cause, Change, News, Weight};
 use firmware_agnostic::node::Action;
 use firmware_agnostic::order::Refusal;
-use firmware_agnostic::reception::Heard;
+use firmware_agnostic::receiver::Heard;
+use firmware_agnostic::report::{Cause, Change, News, Weight};
 use firmware_agnostic::settings::AtBoot;
 use firmware_agnostic::time::{Instant, Timer};
 

@@ -2,9 +2,9 @@
 
 use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::journal::{Journal, PLACE};
-use firmware_agnostic::news::News;
 use firmware_agnostic::node::{Action, Answer, Event};
 use firmware_agnostic::order::Refusal;
+use firmware_agnostic::report::News;
 
 use super::appliance::{Job, Verb};
 use super::misery::Mishap;

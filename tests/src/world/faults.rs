@@ -5,11 +5,11 @@ use std::time::Duration;
 use firmware_agnostic::heartbeat::{Boot, Heartbeat};
 use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::journal::Journal;
+use firmware_agnostic::node::fencing::LastLoss;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
-use firmware_agnostic::reception::Heard;
+use firmware_agnostic::receiver::Heard;
 use firmware_agnostic::settings::Settings;
-use firmware_agnostic::shot::LastLoss;
 
 use super::appliance::{Lost, Power, Supervisor, Verb};
 use super::fault::Fault;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Links, Priority, Role};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::journal::Journal;
+use firmware_agnostic::node::fencing::Shot;
 use firmware_agnostic::node::{Action, Actions, Answer, Event, Node, Tag};
 use firmware_agnostic::order::{Order, Refusal};
-use firmware_agnostic::reception::Heard;
+use firmware_agnostic::receiver::Heard;
 use firmware_agnostic::settings::Settings;
-use firmware_agnostic::shot::Shot;
 use firmware_agnostic::time::Instant;
 
 use super::sample;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use firmware_agnostic::identity::BoxId;
-use firmware_agnostic::news::{Names, News};
+use firmware_agnostic::report::{Names, News};
 
 use super::World;
 

@@ -9,7 +9,7 @@ use std::fmt;
 use firmware_agnostic::frame::{self, FRAME_MAX, FrameError, Key, Keys, PairId, Version, Word};
 use firmware_agnostic::heartbeat::{Boot, Heartbeat};
 use firmware_agnostic::identity::LinkId;
-use firmware_agnostic::reception::{Heard, Reception};
+use firmware_agnostic::receiver::{Heard, Reception};
 use firmware_agnostic::time::Instant;
 
 use super::misery::SECOND;

@@ -6,7 +6,7 @@ use firmware_agnostic::heartbeat::Epoch;
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::{Action, Actions, Answer, Event};
 use firmware_agnostic::order::Order;
-use firmware_agnostic::reception::Heard;
+use firmware_agnostic::receiver::Heard;
 use firmware_agnostic::settings::Settings;
 use firmware_agnostic::time::Instant;
 

@@ -3,7 +3,7 @@
 //! A constructor per command, and a reader per answer; sections are those of the IPMI v2.0 specification. An answer that
 //! is too short is none.
 
-use firmware_agnostic::shot::LastLoss;
+use firmware_agnostic::node::fencing::LastLoss;
 
 use super::message::Request;
 use super::packet::number;

@@ -7,7 +7,7 @@ use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Role};
 use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
-use firmware_agnostic::reception::Heard;
+use firmware_agnostic::receiver::Heard;
 use firmware_agnostic::time::Instant;
 
 use super::stays::Stays;

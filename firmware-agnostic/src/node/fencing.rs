@@ -31,15 +31,15 @@
 
 use core::time::Duration;
 
-use crate::dark::Dark;
 use crate::evidence::Evidence;
 use crate::heartbeat::{Asks, Boot, Heartbeat, Role};
 use crate::identity::BoxId;
 use crate::journal::Journal;
-use crate::news::{Cause, News, Unarmed};
+use crate::node::dark::Dark;
 use crate::node::{Action, Actions, Node, Tag, act, tell};
 use crate::order::FenceMode;
 use crate::peer::{Contact, Health, SeenOff};
+use crate::report::{Cause, News, Unarmed};
 use crate::settings::AtBoot;
 use crate::time::{Instant, Timer};
 
@@ -81,7 +81,7 @@ impl Shot {
         matches!(self, Self::Ordered(..) | Self::Ready(..) | Self::Cut(_) | Self::CalledOff(_))
     }
 
-    pub(crate) const fn tag(self) -> Option<Tag> {
+    pub(super) const fn tag(self) -> Option<Tag> {
         match self {
             Self::Ordered(tag, _) | Self::Ready(tag, _) | Self::Cut(tag) | Self::CalledOff(tag) => {
                 Some(tag)
@@ -115,7 +115,7 @@ pub struct Past {
 }
 
 impl Past {
-    pub(crate) fn of(journal: Option<Journal>) -> Self {
+    pub(super) fn of(journal: Option<Journal>) -> Self {
         let Some(journal) = journal else { return Self::default() };
         let peer_life = Some(journal.peer_life).filter(|life| *life != Boot::default());
         let Journal { armed, this_boot, .. } = journal;
@@ -123,16 +123,16 @@ impl Past {
     }
 
     /// Whether the supervisor ran before in this boot of the kernel.
-    pub(crate) const fn ran(self) -> bool {
+    pub(super) const fn ran(self) -> bool {
         self.this_boot
     }
 
-    pub(crate) const fn set_last_loss(&mut self, last_loss: LastLoss) {
+    pub(super) const fn set_last_loss(&mut self, last_loss: LastLoss) {
         self.last_loss = Some(last_loss);
     }
 
     /// The newest life of the peer that was echoed before this life began.
-    pub(crate) const fn peer_life(self) -> Option<Boot> {
+    pub(super) const fn peer_life(self) -> Option<Boot> {
         self.peer_life
     }
 
@@ -152,7 +152,7 @@ impl Past {
 }
 
 impl Node {
-    pub(crate) fn decide_fencing(&mut self, now: Instant, actions: &mut Actions) {
+    pub(super) fn decide_fencing(&mut self, now: Instant, actions: &mut Actions) {
         if self.shot.is_under_way() {
             return;
         }
@@ -172,7 +172,7 @@ impl Node {
     }
 
     /// Shoots the peer while serving: at once, because the service goes on either way.
-    pub(crate) fn decide_shot(&mut self, now: Instant, actions: &mut Actions) {
+    pub(super) fn decide_shot(&mut self, now: Instant, actions: &mut Actions) {
         if self.shot.is_under_way() {
             return;
         }
@@ -185,7 +185,7 @@ impl Node {
     }
 
     /// Looks, waits and shoots, each in its time.
-    pub(crate) fn pursue(&mut self, now: Instant, actions: &mut Actions) {
+    pub(super) fn pursue(&mut self, now: Instant, actions: &mut Actions) {
         let may_shoot = self.role != Role::Init && self.may_shoot(now);
         match self.shot {
             _ if self.relistens(now) => {}
@@ -234,7 +234,7 @@ impl Node {
     }
 
     /// Calls off a shot that is not wanted any more, in whatever role.
-    pub(crate) fn call_off_unwanted(&mut self, now: Instant, actions: &mut Actions) {
+    pub(super) fn call_off_unwanted(&mut self, now: Instant, actions: &mut Actions) {
         match self.shot {
             Shot::Ordered(_, until) | Shot::Ready(_, until) if !self.is_wanted(until, now) => {
                 self.call_off(now, actions);
@@ -252,7 +252,7 @@ impl Node {
     }
 
     /// Ends a shot as far as that is possible.
-    pub(crate) fn call_off(&mut self, now: Instant, actions: &mut Actions) {
+    pub(super) fn call_off(&mut self, now: Instant, actions: &mut Actions) {
         let (Some(tag), false) = (self.shot.tag(), matches!(self.shot, Shot::CalledOff(_))) else {
             return;
         };
@@ -269,7 +269,7 @@ impl Node {
     }
 
     /// The device is ready to cut the power.
-    pub(crate) fn on_ready(&mut self, tag: Tag, now: Instant, actions: &mut Actions) {
+    pub(super) fn on_ready(&mut self, tag: Tag, now: Instant, actions: &mut Actions) {
         match self.shot {
             Shot::Ordered(ordered, until) if ordered == tag => {
                 if !self.is_wanted(until, now) {
@@ -296,7 +296,7 @@ impl Node {
     }
 
     /// A look has its answer: the power was read as off, first at `off`, or it was not.
-    pub(crate) fn on_power(&mut self, off: Option<Instant>, now: Instant, actions: &mut Actions) {
+    pub(super) fn on_power(&mut self, off: Option<Instant>, now: Instant, actions: &mut Actions) {
         self.shot = Shot::None;
         if let Some(at) = off {
             self.on_off(at, now, actions);
@@ -346,7 +346,7 @@ impl Node {
     }
 
     /// A shot has its answer: the power was read as off, first at `off`, or it was not.
-    pub(crate) fn on_shot(&mut self, off: Option<Instant>, now: Instant, actions: &mut Actions) {
+    pub(super) fn on_shot(&mut self, off: Option<Instant>, now: Instant, actions: &mut Actions) {
         let called_off = matches!(self.shot, Shot::CalledOff(_));
         if matches!(self.shot, Shot::Cut(_)) {
             // What this box says of its shot has changed.
@@ -379,7 +379,7 @@ impl Node {
     }
 
     /// The power of the peer was read as off, twice, first at `at`, though nobody had asked.
-    pub(crate) fn on_polled_off(&mut self, at: Instant, now: Instant, actions: &mut Actions) {
+    pub(super) fn on_polled_off(&mut self, at: Instant, now: Instant, actions: &mut Actions) {
         let Some(seen) = self.peer.read_off(at) else { return };
         let late = self.peer.health(now) != Health::Alive;
         let known = self.peer.fenced() || self.peer.in_maintenance() || self.has_just_begun(now);
@@ -389,7 +389,7 @@ impl Node {
     }
 
     /// Makes sure of the peer before taking over.
-    pub(crate) fn begin_fencing(&mut self, cause: Cause, now: Instant, actions: &mut Actions) {
+    pub(super) fn begin_fencing(&mut self, cause: Cause, now: Instant, actions: &mut Actions) {
         self.forget_shots();
         if self.silence_suffices(now) {
             self.start(Evidence::Silence, now, actions);
@@ -415,7 +415,7 @@ impl Node {
     /// - The peer says that it has never heard anybody and looks for evidence. Such a peer is deaf from its birth, so
     ///   nobody would ever serve. It cannot have shot this box, because it is not armed. It is no recording, because its
     ///   life is newer than any that was ever echoed before ([`Contact::Deaf`]).
-    pub(crate) fn may_shoot(&self, now: Instant) -> bool {
+    pub(super) fn may_shoot(&self, now: Instant) -> bool {
         let at_boot = self.settings.at_boot == AtBoot::Fence && self.past.unarmed().is_none();
         let deaf = self.peer.newborn(now).is_some_and(|(word, since)| {
             word.role == Role::Fencing && now - since >= self.settings.timing.deadtime()
@@ -496,23 +496,23 @@ impl Node {
         self.timers.get(Timer::Shot).is_none_or(|at| at <= now)
     }
 
-    pub(crate) fn relistens(&self, now: Instant) -> bool {
+    pub(super) fn relistens(&self, now: Instant) -> bool {
         self.timers.get(Timer::Relisten).is_some_and(|until| until > now)
     }
 
-    pub(crate) fn relisten(&mut self, now: Instant) {
+    pub(super) fn relisten(&mut self, now: Instant) {
         self.timers.set(Timer::Relisten, now + self.settings.timing.keepalive() * 2);
     }
 
     /// Whether to tell the peer that it is being shot.
-    pub(crate) const fn shoots(&self) -> bool {
+    pub(super) const fn shoots(&self) -> bool {
         matches!(self.shot, Shot::Cut(_))
             && self.tries == 0
             && !self.dark.unseen
             && self.by_order.is_none()
     }
 
-    pub(crate) fn look(&mut self, actions: &mut Actions) {
+    pub(super) fn look(&mut self, actions: &mut Actions) {
         let tag = self.question();
         self.shot = Shot::Looking(tag);
         act(actions, Action::LookAtPower(tag));
@@ -537,13 +537,13 @@ impl Node {
     }
 
     /// Shoots because an operator wants it, whatever the peer is.
-    pub(crate) fn shoot_by_order(&mut self, mode: FenceMode, actions: &mut Actions) {
+    pub(super) fn shoot_by_order(&mut self, mode: FenceMode, actions: &mut Actions) {
         self.forget_shots();
         self.by_order = Some(mode);
         self.shoot(Until::Seen, actions);
     }
 
-    pub(crate) fn pause(&mut self) -> Duration {
+    pub(super) fn pause(&mut self) -> Duration {
         let pause = (PAUSE * (1 << self.tries.min(8))).min(PAUSE_MAX);
         self.tries = self.tries.saturating_add(1);
         pause
@@ -551,12 +551,12 @@ impl Node {
 }
 
 /// Whether the peer asks to be shot.
-pub(crate) fn wants_to_be_shot(word: &Heartbeat) -> bool {
+pub(super) fn wants_to_be_shot(word: &Heartbeat) -> bool {
     word.asks == Asks::Fence
 }
 
 /// Whether a peer that talks keeps the service up, deaf or not.
-pub(crate) fn serves(word: &Heartbeat) -> bool {
+pub(super) fn serves(word: &Heartbeat) -> bool {
     word.role.holds_resources() && !wants_to_be_shot(word)
 }
 

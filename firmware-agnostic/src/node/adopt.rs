@@ -12,13 +12,13 @@
 
 use crate::heartbeat::{Asks, Role};
 use crate::journal::{Journal, Standing};
-use crate::news::Cause;
 use crate::node::{Action, Actions, Answer, Node, act};
+use crate::report::Cause;
 use crate::time::Instant;
 
 impl Journal {
     /// Whether the services may run on that this life has left.
-    pub(crate) fn left_services(&self) -> bool {
+    pub(super) fn left_services(&self) -> bool {
         let free = |order: Standing| matches!(order.asks, Asks::Maintenance | Asks::Claim);
         let free = self.order.is_none_or(free);
         matches!(self.role, Role::Active) && !self.clean && free
@@ -27,14 +27,14 @@ impl Journal {
 
 impl Node {
     /// Asks whether the services of the last life run on.
-    pub(crate) fn ask_to_adopt(&mut self, actions: &mut Actions) {
+    pub(super) fn ask_to_adopt(&mut self, actions: &mut Actions) {
         if self.asked.is_none() {
             self.asked = Some(self.change);
             act(actions, Action::Adopt(self.change));
         }
     }
 
-    pub(crate) fn on_adopted(&mut self, answer: Answer, now: Instant, actions: &mut Actions) {
+    pub(super) fn on_adopted(&mut self, answer: Answer, now: Instant, actions: &mut Actions) {
         self.adopts = false;
         // Somebody may have told this box to leave before it knew what it has.
         let free = matches!(self.asks(), Asks::Nothing | Asks::Maintenance | Asks::Claim);

@@ -9,9 +9,9 @@ use heapless::Vec;
 use crate::frame::Keys;
 use crate::heartbeat::Asks;
 use crate::identity::{LINKS_MAX, LinkId, RESOURCES_MAX, ResourceId};
-use crate::news::News;
 use crate::node::{Actions, Node, tell};
 use crate::order::Refusal;
+use crate::report::News;
 use crate::settings::Settings;
 use crate::time::Instant;
 

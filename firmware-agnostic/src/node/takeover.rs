@@ -1,19 +1,19 @@
 //! Decides when this box takes over.
 //!
 //! From a peer that talks: when its word releases this box (the echo rule). From one that is silent: when there is
-//! evidence of the required level, which [`shot`](crate::shot) collects.
+//! evidence of the required level, which [`shot`](crate::node::fencing) collects.
 
 use crate::evidence::Evidence;
 use crate::heartbeat::{Asks, Heartbeat, Role, Term};
 use crate::identity::LinkId;
-use crate::news::{Cause, News};
+use crate::node::fencing::{serves, wants_to_be_shot};
 use crate::node::{Action, Actions, Node, act, tell};
 use crate::peer::{Contact, Health};
-use crate::shot::{serves, wants_to_be_shot};
+use crate::report::{Cause, News};
 use crate::time::{Instant, Timer};
 
 impl Node {
-    pub(crate) fn decide_init(&mut self, now: Instant, actions: &mut Actions) {
+    pub(super) fn decide_init(&mut self, now: Instant, actions: &mut Actions) {
         if self.adopts {
             self.ask_to_adopt(actions);
         } else if !self.clean {
@@ -33,7 +33,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn decide_standby(&mut self, now: Instant, actions: &mut Actions) {
+    pub(super) fn decide_standby(&mut self, now: Instant, actions: &mut Actions) {
         self.yield_to_claim(now, actions);
         let word = self.peer.word(now).copied();
         if self.yields && !word.is_some_and(|word| will_serve(&word)) {
@@ -73,7 +73,7 @@ impl Node {
     }
 
     /// Leaves the resources to the peer, and ends an order to serve here.
-    pub(crate) fn concede(&mut self, actions: &mut Actions) {
+    pub(super) fn concede(&mut self, actions: &mut Actions) {
         if self.asks() == Asks::Claim {
             tell(actions, News::OrderEnded);
             self.end_order();
@@ -100,7 +100,7 @@ impl Node {
     }
 
     /// Whether this box may take over at all.
-    pub(crate) fn eligible(&self, now: Instant) -> bool {
+    pub(super) fn eligible(&self, now: Instant) -> bool {
         let free = match self.asks() {
             Asks::Nothing | Asks::Claim => true,
             // It gave up by order because the peer would serve, and that was not so.
@@ -111,7 +111,7 @@ impl Node {
     }
 
     /// Whether this box could start the resources now, with evidence.
-    pub(crate) fn is_ready_to_serve(&self, now: Instant) -> bool {
+    pub(super) fn is_ready_to_serve(&self, now: Instant) -> bool {
         self.eligible(now) && !self.is_cleaning_up()
     }
 
@@ -121,14 +121,14 @@ impl Node {
     }
 
     /// Whether it is too early to believe anything of the peer: a peer that talks is heard within `deadtime`.
-    pub(crate) fn has_just_begun(&self, now: Instant) -> bool {
+    pub(super) fn has_just_begun(&self, now: Instant) -> bool {
         let listened = self.peer.health(now) == Health::Dead;
         self.role == Role::Init && (self.is_cleaning_up() || !listened)
     }
 
     /// Whether the other box serves, or will without this one. If not, this box is *alone*: nobody else will serve,
     /// for any reason, orders included.
-    pub(crate) fn peer_serves_or_will(&self, now: Instant) -> bool {
+    pub(super) fn peer_serves_or_will(&self, now: Instant) -> bool {
         match self.peer.contact(now) {
             Contact::Heard(word) => {
                 matches!(word.role, Role::Starting | Role::Active) || will_serve(word)
@@ -139,7 +139,7 @@ impl Node {
     }
 
     /// Tells once, as long as it lasts, that neither box serves or will.
-    pub(crate) fn watch_service(&mut self, now: Instant, actions: &mut Actions) {
+    pub(super) fn watch_service(&mut self, now: Instant, actions: &mut Actions) {
         let undecided = match self.peer.contact(now) {
             Contact::Heard(word) | Contact::Deaf(word) => {
                 matches!(word.role, Role::Init | Role::Fencing | Role::Stopping)
@@ -171,7 +171,7 @@ impl Node {
         Cause::Silent(links, self.peer.silence(now))
     }
 
-    pub(crate) fn start(&mut self, evidence: Evidence, now: Instant, actions: &mut Actions) {
+    pub(super) fn start(&mut self, evidence: Evidence, now: Instant, actions: &mut Actions) {
         debug_assert!(!self.role.holds_resources(), "one holder: what is held is not taken");
         debug_assert!(
             evidence.suffices(self.settings.require),
@@ -195,7 +195,7 @@ impl Node {
 }
 
 /// Whether a box that speaks like this starts when it is asked to.
-pub(crate) fn will_serve(word: &Heartbeat) -> bool {
+pub(super) fn will_serve(word: &Heartbeat) -> bool {
     matches!(word.role, Role::Standby | Role::Starting)
         && word.fit
         && matches!(word.asks, Asks::Nothing | Asks::Claim)

@@ -11,9 +11,9 @@ use core::time::Duration;
 
 use crate::evidence::Evidence;
 use crate::heartbeat::{Links, Role};
+use crate::node::fencing::Shot;
 use crate::node::{Actions, Node};
 use crate::peer::Health;
-use crate::shot::Shot;
 use crate::time::{Instant, Timer};
 
 /// What is known of the peer's darkness.
@@ -44,7 +44,7 @@ pub struct Signs {
 
 impl Node {
     /// Keeps the time for which the peer has been dark, and looks once more at its end.
-    pub(crate) fn watch_dark(&mut self, now: Instant, actions: &mut Actions) {
+    pub(super) fn watch_dark(&mut self, now: Instant, actions: &mut Actions) {
         let dark = self.role == Role::Fencing
             && self.dark.mute
             && self.peer.lines_dropped()
@@ -63,7 +63,7 @@ impl Node {
     }
 
     /// Whether the peer has been dark long enough for this box to take over.
-    pub(crate) fn darkness_suffices(&self) -> bool {
+    pub(super) fn darkness_suffices(&self) -> bool {
         self.dark.ripe && self.dark.mute && Evidence::Dark.suffices(self.settings.require)
     }
 
