@@ -1,4 +1,4 @@
-//! How does the loop have something done that may take its time? By a thread of its own, whose result it takes in later.
+//! Runs work that may take its time on a thread of its own; the loop takes the result in later.
 
 use std::io;
 

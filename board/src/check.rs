@@ -1,4 +1,4 @@
-//! Does something really answer? A witness outside the pair, a gate of the data.
+//! Checks that something outside of the program really answers: a witness outside the pair, a gate of the data.
 //!
 //! A check asks one question and knows one answer: yes, or an error with the reason. How often it is asked, and how
 //! many silences in a row are a no, stands in its configuration; what follows from the answer is not decided here.

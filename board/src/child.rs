@@ -1,4 +1,4 @@
-//! How is a program run so that it ends when we say so, and nothing of it stays?
+//! Runs a program so that it ends when it is told to, and leaves nothing behind.
 //!
 //! A [`Child`] is a direct child in a process group of its own, watched by a pidfd (`pidfd_open(2)`) and never by
 //! `SIGCHLD`. Its group is signalled as a whole. The dead leader is left a zombie until the rest of the group is gone:

@@ -1,4 +1,4 @@
-//! What time is it? The one clock of the product: `CLOCK_BOOTTIME`, which counts suspended time and is
+//! Reads the one clock of the product: `CLOCK_BOOTTIME`, which counts suspended time and is
 //! never set (`clock_gettime(2)`).
 //!
 //! The core decides in its own [`Instant`]s, and the loop waits for them as they are ([`alarm`](crate::alarm)). The timers

@@ -1,4 +1,4 @@
-//! Where is the journal kept? In one small file, on a partition that can be written.
+//! Keeps the journal in one small file on a partition that can be written.
 //!
 //! What it says, and how a torn write is survived, stands in `firmware_agnostic::journal`. Here it is read once and
 //! written place by place, each write forced to the disk before it counts. A file that is absent, torn, corrupt, or on a

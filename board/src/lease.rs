@@ -1,4 +1,4 @@
-//! Who answers for what runs on this box? Whoever holds the lease: the supervisor, or the guard that clears up after it.
+//! Holds the lease: one process at a time is responsible for what runs on this box, the supervisor or the guard that clears up after it.
 //!
 //! A lock that the kernel takes back when its holder dies (`flock(2)`). So two never do it at once. Beside it lies a note
 //! that each holder leaves for the next: all that may run here, in the words by which it runs. It counts until the next

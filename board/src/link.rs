@@ -1,4 +1,4 @@
-//! How do heartbeats travel? Over cables and paths that carry whole frames.
+//! Carries heartbeats over cables and paths that transport whole frames.
 //!
 //! A [`Link`] is what is open now: it sends and receives without ever waiting, and says in an error what went
 //! wrong. A [`Port`] is the place that it is plugged into: what all links share stands there, once; what one is made of

@@ -1,4 +1,4 @@
-//! How is init told how this box is doing?
+//! Tells init how this box is doing.
 //!
 //! By datagrams to the socket that it names in `NOTIFY_SOCKET`, as systemd and its like take them (`sd_notify(3)`).
 

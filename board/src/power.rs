@@ -1,4 +1,4 @@
-//! How does this box reset itself, when it must not be trusted with having released?
+//! Resets this box when it must not be trusted with having released.
 //!
 //! At once, and without writing back or stopping anything: what hangs would hang the reset. By `reboot(2)`, which in a
 //! PID namespace kills that namespace's init instead (`pid_namespaces(7)`), so that a box that lives in one goes down

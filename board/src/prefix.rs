@@ -1,4 +1,4 @@
-//! Which address, in which network? An address with the length of its network's prefix: `203.0.113.10/24`.
+//! Reads an address with the length of its network's prefix: `203.0.113.10/24`.
 //!
 //! The length decides what the box takes to be its neighbours, so it is never guessed: an address without
 //! one is refused where it is read.

@@ -1,4 +1,4 @@
-//! What do others learn of this process from what it leaves on the disk? Nothing: its memory, in which there are keys and
+//! Keeps the memory of this process off the disk, because there are keys and
 //! passwords, is never dumped (`PR_SET_DUMPABLE`), and its files are for its own user (`umask(2)`).
 //!
 //! Both are of this process alone. A program that it starts is dumped as its limits say, since exec(3) makes it dumpable

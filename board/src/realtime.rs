@@ -1,4 +1,4 @@
-//! How does a thread come before all others, and how does its memory stay in memory?
+//! Gives a thread precedence over all others, and keeps its memory in memory.
 //!
 //! By the scheduling policy `SCHED_RR` at a low priority (`sched(7)`), and by `mlockall(2)`. Either may be refused, and
 //! then everything works as before, only later on a box that is busy.

@@ -1,4 +1,4 @@
-//! What may a thread do? No more than what it is there for takes (`capabilities(7)`).
+//! Limits a thread to the rights that its work takes (`capabilities(7)`).
 //!
 //! The kernel keeps the capabilities of each thread for itself. A device says what it takes ([`Rights`]), and the
 //! thread that uses it drops all others, for good.

@@ -1,4 +1,4 @@
-//! How is a thread started? With a name that `top -H` shows, a stack as small as it needs, and no more rights than it needs.
+//! Starts a thread with a name that `top -H` shows, a small stack, and no more rights than it needs.
 //!
 //! A thread is born with the rights of whoever starts it, and the loop has dropped nearly all of them. So there is one thread
 //! that has kept them all and does nothing but start others, the nursery; each of these drops what it does not need as it begins.

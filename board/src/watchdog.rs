@@ -1,4 +1,4 @@
-//! What makes a stuck box a dead box?
+//! Feeds a watchdog, so that a stuck box is a dead box.
 //!
 //! A watchdog resets the box unless it is fed, and it is fed only while everybody is in time: the loop with its
 //! heartbeats, and the disk. Each feeding comes right after a heartbeat was sent, so that the silence which the peer

@@ -1,4 +1,4 @@
-//! With which rights does a program run? The kernel tells it in `/proc/self/status`. Wants root.
+//! Reads in `/proc/self/status` with which rights a program runs. Wants root.
 
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-//! What proves that the peer can hold nothing?
+//! Names what proves that the peer holds nothing.
 //!
 //! Silence proves nothing: it is heard from a dead box and from a cut cable alike. So a box takes over only on
 //! evidence of the level that the integrator requires.

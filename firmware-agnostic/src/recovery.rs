@@ -1,4 +1,4 @@
-//! What is done when a resource fails?
+//! Decides what is done when a resource fails.
 //!
 //! It is started again where it is: at once the first time, then after a pause that doubles. When it has failed
 //! `threshold` times, and no pause between two failures was as long as `forget_after`, the box is no longer *fit*,

@@ -1,4 +1,4 @@
-//! What did the person at the command line mean?
+//! Reads a command line.
 
 use std::ffi::OsString;
 use std::fmt;

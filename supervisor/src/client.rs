@@ -1,4 +1,4 @@
-//! How does the command line reach the supervisor that runs?
+//! Talks to the running supervisor for the command line.
 //!
 //! Over a Unix socket, one question for each connection: a line of words goes in; out come one word for what became
 //! of it, and then text for the person who asked.

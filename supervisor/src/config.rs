@@ -1,4 +1,4 @@
-//! What does the file say, and which of the two boxes is this?
+//! Reads the configuration file, and finds out which of the two boxes this is.
 //!
 //! One file for both boxes. It is read to its end whatever is wrong with it, and all that is wrong is told at once,
 //! each mistake with its place and its remedy; what comes out cannot be wrong any more. Whether this machine *has* the

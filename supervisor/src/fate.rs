@@ -1,4 +1,4 @@
-//! What has become of a configuration? For the history and the hooks, in one line.
+//! Words what has become of a configuration, for the history and the hooks, in one line.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! How does this box ask the other one something that is longer than a heartbeat?
+//! Asks the other box what is longer than a heartbeat.
 //!
 //! By letter ([`firmware_agnostic::letter`]), over the links that exist. One letter of this box is under way at a time, and one
 //! of the other box's. What has to be looked up for an answer is looked up on a thread of its own ([`answers`]); what is asked

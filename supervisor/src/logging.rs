@@ -1,4 +1,4 @@
-//! Where do the lines go? To standard error or to syslog, and never in the way of a heartbeat.
+//! Writes log lines to standard error or to syslog, and never delays a heartbeat.
 //!
 //! A console at 9600 baud, a full pipe or a syslog that has died must not hold up the loop: lines go through a bounded
 //! queue to a thread that may block as long as it likes. What does not fit is dropped and counted.

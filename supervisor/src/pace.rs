@@ -1,4 +1,4 @@
-//! Does the loop keep up, and how near was a false alarm?
+//! Measures whether the loop keeps up, and how near a false alarm was.
 //!
 //! Three things are measured, each at its worst since the start: how late the loop was with what was due, how long it
 //! took over one event with all that followed from it, and the longest silence of the peer that ended before it was

@@ -1,4 +1,4 @@
-//! How long did each part of a takeover take?
+//! Measures each part of a takeover.
 //!
 //! | part | from | to |
 //! |---|---|---|

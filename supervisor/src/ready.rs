@@ -1,4 +1,4 @@
-//! How does init learn that this box is ready, and how it is doing?
+//! Tells init that this box is ready, and how it is doing.
 //!
 //! By the notify socket of systemd and its like (`sd_notify(3)`), and by a file for those that have none. Ready means:
 //! what an earlier life left behind is gone, and the links are listened to.

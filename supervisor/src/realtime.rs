@@ -1,4 +1,4 @@
-//! Does the supervisor come before all others, and if not, what would it take?
+//! Gives the supervisor precedence over all others, or says what is missing for it.
 //!
 //! Three threads have the priority: the loop, which sends; the reactor, which wakes it for all but heartbeats; and the one
 //! that feeds the watchdog. Those that wait for disks, devices and programs have none, and neither has anything that they start.

@@ -1,4 +1,4 @@
-//! What can be asked for at the control socket?
+//! Names the requests of the control socket.
 //!
 //! One line of a few words. Reading it needs neither a socket nor a running pair, and whatever stands in it is either a
 //! request or a sentence for the person who wrote it.

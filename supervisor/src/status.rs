@@ -1,4 +1,4 @@
-//! How is the pair doing? In text for an 80-column console, and in JSON for programs.
+//! Shows the state of the pair: as text for a console of 80 columns, and as JSON for programs.
 //!
 //! Nothing is said of the peer without the age of what it rests on.
 

@@ -1,4 +1,4 @@
-//! What becomes of the configuration file when another one is on trial?
+//! Changes the configuration file when a configuration on trial is kept or given up.
 //!
 //! It has the one that was proven until the new one is kept: a box that dies meanwhile comes back with that. What is tried
 //! lies beside it, under its name with `.new`, so that nothing but a rename is left to do. What was given up lies there

@@ -1,4 +1,4 @@
-//! How does this supervisor become the one that lies on the disk now? By exec(3), in place.
+//! Replaces this supervisor by the program that is on the disk now, by exec(3), in place.
 //!
 //! The new program keeps the number of the old one, so init notices nothing, and the services run on: it adopts them as
 //! after a death. It is tried first, on the configuration as it is now and all that there is no start without, so that a

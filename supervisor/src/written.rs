@@ -1,4 +1,4 @@
-//! Could a file be written the last time? The thread that writes it notes it, for whoever wants to know.
+//! Shares whether a file could be written last: the thread that writes it notes it, and others read it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

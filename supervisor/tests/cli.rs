@@ -1,4 +1,4 @@
-//! How do commands end? Scripts and the site's monitoring count on the numbers.
+//! Checks how commands end. Scripts and the site's monitoring count on the numbers.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};

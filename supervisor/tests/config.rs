@@ -1,4 +1,4 @@
-//! What does a person read who made a mistake in the configuration?
+//! Checks what a person reads who made a mistake in the configuration.
 
 use std::fs;
 use std::io::Read;

@@ -1,4 +1,4 @@
-//! Does a secret stay where it belongs? Another process looks through the memory of this one, and a crash leaves no copy of
+//! Checks that a secret stays where it belongs. Another process looks through the memory of this one, and a crash leaves no copy of
 //! it. Wants root, and python3.
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! How often does a piece of code ask for memory?
+//! Counts how often a piece of code asks for memory.
 //!
 //! A program that makes [`Counting`] its global allocator can ask [`on_this_thread`] before and after. The count is the
 //! thread's own, because a test harness allocates on its other threads whenever it likes.

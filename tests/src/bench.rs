@@ -1,4 +1,4 @@
-//! How fast, how small, how frugal is the pair, measured and not asserted, and beside what else there is?
+//! Measures how fast, how small and how frugal the pair is, beside other programs.
 //!
 //! | section | question |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! What do two machines say to each other when nothing happens? Heartbeats, and nothing else.
+//! Plays the heartbeats of two machines while nothing happens.
 //!
 //! Two nodes with no world around them, brought to where a pair spends its life: one active, one standing by. What
 //! a heartbeat costs is measured here.

@@ -1,4 +1,4 @@
-//! Does the pair do what it promises when it is made of real processes?
+//! Runs the pair as real processes, to see whether it does what it promises.
 //!
 //! Two boxes, each with its own network, processes, host name and disk; two Ethernet links, a null-modem cable, a
 //! power switch for each box; a service behind a floating address, and a client that measures what its user would

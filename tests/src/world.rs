@@ -1,4 +1,4 @@
-//! What would the pair do? Two boxes, their cables and power, one clock and one seed.
+//! Simulates a pair: two boxes, their cables and power, one clock and one seed.
 //!
 //! The world runs the machine of the product, [`Node::step`](firmware_agnostic::node::Node::step), and is all
 //! that surrounds it. Whatever happens stands in one queue, ordered by time; whatever is left to chance comes

@@ -1,4 +1,4 @@
-//! Is the service never gone for longer than `twobox check` says?
+//! Checks that the service is never unavailable for longer than `twobox check` says.
 //!
 //! The pair of the sample configuration, in which everything takes its longest time, fails at any moment between two
 //! heartbeats; the silence is held against the line of the report that is about it.

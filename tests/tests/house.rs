@@ -1,4 +1,4 @@
-//! Does the house keep its few laws? What a reviewer would have to look up each time, a test looks up.
+//! Checks the laws of the house. What a reviewer would have to look up each time, a test looks up.
 
 use std::env;
 use std::ffi::OsStr;

@@ -1,4 +1,4 @@
-//! Does the pair keep its promises when it is made of real processes?
+//! Checks the promises of the pair with real processes.
 //!
 //! Each test tells one story of `tests::lab::stories` in a world of its own. They need user namespaces, or root, and
 //! `/dev/net/tun`; without them they fail.

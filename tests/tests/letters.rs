@@ -1,4 +1,4 @@
-//! Do the pieces of letters have the bytes that they always had, and does a box that knows none just drop them?
+//! Checks that the pieces of letters keep their bytes, and that a box that knows none drops them.
 //!
 //! `wire/letters/1.hex` is a short exchange, one frame on each line, fixed for ever as the heartbeats are.
 

@@ -1,4 +1,4 @@
-//! Does the pair hold when a box has nothing left to give?
+//! Checks the pair when a box has nothing left to give.
 //!
 //! Each test tells one story of `tests::lab::limits` in a world of its own, as those of `lab.rs` do.
 

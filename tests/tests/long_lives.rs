@@ -1,4 +1,4 @@
-//! Does the pair keep its promises for a lifetime? A hundred thousand days of pairs in which something goes wrong now and then.
+//! Checks the promises for a lifetime: a hundred thousand days of pairs in which something goes wrong now and then.
 //!
 //! `TWOBOX_DAYS=n` simulates n days instead.
 

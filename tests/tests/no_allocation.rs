@@ -1,4 +1,4 @@
-//! Does a heartbeat ever ask for memory? A box that is out of it must go on speaking.
+//! Checks that a heartbeat never asks for memory. A box that is out of it must go on speaking.
 
 use std::hint::black_box;
 use std::time::Duration;

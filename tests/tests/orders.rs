@@ -1,4 +1,4 @@
-//! What becomes of each order of an operator, and of the rare things, and in which words is it told?
+//! Checks what becomes of each order of an operator and of rare events, and in which words it is told.
 //!
 //! One box, and a peer that says whatever the test wants; the stories have two boxes, and the simulation has everything.
 

@@ -1,4 +1,4 @@
-//! What does a box do whose configuration changes while it goes on?
+//! Checks what a box does when its configuration changes while it goes on.
 
 use std::time::Duration;
 

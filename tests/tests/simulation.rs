@@ -1,4 +1,4 @@
-//! Does the pair keep its promises whatever happens? Random worlds, each from one seed.
+//! Checks the promises in random worlds, each from one seed.
 //!
 //! A run that fails prints its seed, and the shortest run that fails alike. `TWOBOX_SEED=n cargo test -p tests --test simulation NAME -- --nocapture` runs
 //! that one of the test NAME again, with every line; `TWOBOX_SEEDS=m` runs the seeds below `m`.

@@ -1,4 +1,4 @@
-//! What does the pair do when…? One story each, told in the lines that people would read.
+//! Tells what the pair does: one story each, in the lines that people would read.
 //!
 //! The expected trace of a story is the file `stories/NAME.trace` of this crate: the seconds, the box, and
 //! the line of its log; a line with a star is what happened to it. `TWOBOX_WRITE=1 cargo test -p tests --test

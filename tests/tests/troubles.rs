@@ -1,4 +1,4 @@
-//! What does the pair do when a box does not run, a disk fails, or the boxes are not of one release? More stories.
+//! Tells what the pair does when a box does not run, a disk fails, or the boxes are not of one release.
 //!
 //! They are told as those of `stories.rs`, and their traces are written anew in the same way.
 

@@ -1,4 +1,4 @@
-//! Does a real watchdog of a real kernel reset a box that is stuck, and no other?
+//! Checks that a real watchdog of a real kernel resets a box that is stuck, and no other.
 //!
 //! The kernel's `softdog` counts in a virtual machine, whose end the test sees from outside. It needs the packages
 //! `qemu-system-x86`, `busybox-static` and `cpio`, and a kernel in `kernel/` of the target directory, where `tests/run`

@@ -1,4 +1,4 @@
-//! Do the bytes mean what they always meant, and does nothing else mean anything?
+//! Checks that the bytes mean what they always meant, and that nothing else means anything.
 //!
 //! `wire/vN/NAME.hex` is one frame each, fixed for ever: what was shipped is out there. A file is written if it is not
 //! there yet and `TWOBOX_WRITE` is set, and never changed; a new field is a new version, with a folder of its own.

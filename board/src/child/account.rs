@@ -1,4 +1,4 @@
-//! As whom does a program run? Names are looked up in `/etc/passwd` and `/etc/group` themselves (`passwd(5)`, `group(5)`):
+//! Finds the account that a program runs as. Names are looked up in `/etc/passwd` and `/etc/group` themselves (`passwd(5)`, `group(5)`):
 //! a static binary has no name service, and a box that takes over must not wait for one.
 
 use std::fs;

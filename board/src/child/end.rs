@@ -1,4 +1,4 @@
-//! How did a process end? In words, for the person who reads why the other box took over.
+//! Describes how a process ended, for the person who reads why the other box took over.
 
 use std::fmt;
 use std::os::fd::BorrowedFd;

@@ -1,4 +1,4 @@
-//! How does the integrator name a program? By its full path, with its arguments: `command = ["/usr/sbin/x", "-y"]`.
+//! Reads how the integrator names a program: its full path and its arguments, `command = ["/usr/sbin/x", "-y"]`.
 
 use toml::de::DeValue;
 

@@ -1,4 +1,4 @@
-//! With which rights does a program run? With those that init gave us, and no more, unless the configuration says so.
+//! Limits the rights of a program to those that init gave to the supervisor, unless the configuration says otherwise.
 
 use rustix::io::Errno;
 use rustix::thread::{

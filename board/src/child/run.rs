@@ -1,4 +1,4 @@
-//! What does a program say? It is run to its end, within a patience, and its words are kept.
+//! Runs a program to its end, within a time limit, and keeps what it writes.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

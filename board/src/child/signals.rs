@@ -1,4 +1,4 @@
-//! What are the signals called?
+//! Names the signals.
 
 use rustix::process::Signal;
 

@@ -1,4 +1,4 @@
-//! Whose power is it? The number by which a machine and its BMC call themselves.
+//! Compares the number by which a machine and its BMC name themselves.
 //!
 //! It is the UUID of the System Information table (SMBIOS, DSP0134 section 7.2.1), which Linux shows in
 //! `/sys/class/dmi/id/product_uuid`, and which a BMC answers to *Get System GUID* (IPMI v2.0 section 20.8). Both are

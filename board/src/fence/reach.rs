@@ -1,4 +1,4 @@
-//! Where is a BMC, and is it the BMC that is silent, or the way to it?
+//! Finds the route to a BMC, and tells a silent BMC from a broken route.
 //!
 //! A BMC that is silent is a sign that its box has lost its power (`takeover.require = "dark"`), and one that this box
 //! has no way to is none: it counts as unknown. The kernel knows of the first piece of the way, its own interface; of a

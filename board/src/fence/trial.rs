@@ -1,4 +1,4 @@
-//! Would this device cut the power? Everything is asked of it that an order takes, and nothing is ordered.
+//! Tries a fence device without an order: it asks for everything that an order takes.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What happens when a link breaks? It is opened again, and nobody waits for it meanwhile.
+//! Opens a broken link again, and keeps nobody waiting meanwhile.
 //!
 //! ```text
 //! open ── ok ──> frames in, frames out ── receive: error ──> wait: 100 ms, doubling up to 2 s ──> open ...

@@ -1,4 +1,4 @@
-//! Does the disk still take a write?
+//! Checks that the disk still takes a write.
 //!
 //! A disk that has died says so, or is silent for ever. Both matter, and only the second one makes the box stuck: a disk
 //! that is full, read-only or broken is told, and resetting the box would not help it.

@@ -1,4 +1,4 @@
-//! Is everybody in time?
+//! Records which threads are in time.
 //!
 //! Each says when it was last seen at work, and the roll is called before each feeding. The loop and the sender of the
 //! heartbeats are one thread, so one word stands for both.

@@ -1,4 +1,4 @@
-//! Have the peer and its BMC lost their power together?
+//! Recognises that the peer and its BMC have lost their power together.
 //!
 //! A box whose BMC hangs on the same feed cannot be seen off: nothing answers any more. What can be seen is that the
 //! control lines of the serial cable that were high have dropped, that every direct Ethernet cable has lost its

@@ -1,4 +1,4 @@
-//! What changes in a box while nothing happens? When it spoke and heard last, and nothing else.
+//! Moves the times of a box whose rounds repeat themselves, for the simulator and the model.
 //!
 //! A box and its peer that repeat themselves are after each round what they were before it, but for a few instants that
 //! went on by one round. So whoever simulates a pair may leave out rounds, and may prove each time that it may.

@@ -1,4 +1,4 @@
-//! How long can the service be gone?
+//! Computes how long the service can be unavailable.
 //!
 //! For every kind of failure the worst case is a sum of times that stand in the configuration, if the box that takes
 //! over can do so at all: resources take their whole timeout, and every device does what it is told at the first

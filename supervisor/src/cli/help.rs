@@ -1,4 +1,4 @@
-//! What does a person read who asks for help, on a console of 80 columns?
+//! Prints help for a console of 80 columns.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! How does a command do its work, and how does it end?
+//! Carries a command out, and tells how it ended.
 
 use std::io::{self, Write};
 use std::path::Path;

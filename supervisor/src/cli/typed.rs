@@ -1,4 +1,4 @@
-//! Who is meant? A name that is typed by hand, after what it is about was shown, is meant.
+//! Asks a person to type a name before something dangerous is done.
 
 use std::io::{self, BufRead, Write};
 

@@ -1,4 +1,4 @@
-//! Who are the two, and which of them is this machine?
+//! Reads the two boxes, and finds out which of them is this machine.
 
 use board::fence;
 use board::table::{Source, Table};

@@ -1,4 +1,4 @@
-//! What does another file say differently?
+//! Lists what another file says differently.
 //!
 //! The two files are compared as they are written, word by word, so that no word can be forgotten, and the difference is
 //! empty exactly when the fingerprints are the same. A text or number is told as it was and as it is; of a longer

@@ -1,4 +1,4 @@
-//! What does a person get to read when the file is wrong?
+//! Words what is wrong in a configuration file.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! Do both boxes have the same configuration?
+//! Computes the number by which both boxes compare their configurations.
 //!
 //! Each box says the first bytes of a hash over its file, and hears those of the other. What makes no difference makes
 //! none here: comments, blanks, and the order of the words in a table.

@@ -1,4 +1,4 @@
-//! Which keys sign and open the heartbeats?
+//! Reads the keys that sign and open the heartbeats.
 //!
 //! ```text
 //! # the first key signs, all of them open

@@ -1,4 +1,4 @@
-//! What do the words mean that say who is told what happens?
+//! Reads `[history]`, `[metrics]` and `[[hook]]`.
 
 use std::path::PathBuf;
 use std::time::Duration;

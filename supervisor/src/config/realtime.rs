@@ -1,4 +1,4 @@
-//! What do the words mean that say how the supervisor comes before all others?
+//! Reads `[realtime]`, which gives the supervisor precedence over all others.
 
 use board::realtime::{PRIORITY_MAX, Priority};
 use board::table::Table;

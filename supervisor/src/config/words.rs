@@ -1,4 +1,4 @@
-//! What do the words mean that belong to no device?
+//! Reads the sections that belong to no device.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Who may ask, and who may order?
+//! Decides who may ask and who may order at the control socket.
 //!
 //! | who has called | may |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! Who feeds the watchdog? A thread of its own, right after each heartbeat, and only while everybody is in time.
+//! Feeds the watchdog on a thread of its own, right after each heartbeat, and only while all threads are in time.
 //!
 //! The loop says that it has sent, a second thread that the disk has taken a write; neither ever waits for the
 //! watchdog, which may be slow (a BMC takes its time). Who is in time is judged by [`Roll`].

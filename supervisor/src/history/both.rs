@@ -1,4 +1,4 @@
-//! What have both boxes seen, in the order in which it happened?
+//! Merges the histories of both boxes in the order in which things happened.
 //!
 //! Their clocks differ, and a letter tells by how much, within bounds. A record has the time of day to the second, and the
 //! time since boot to the thousandth: where it is of this boot, the latter tells when that was by the clock as it is now.

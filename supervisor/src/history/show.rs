@@ -1,4 +1,4 @@
-//! What does a person read who asks what has happened? Works without a supervisor, from the file.
+//! Shows the history to a person. It works without a supervisor, from the file.
 
 use std::fmt::Write as _;
 use std::io;

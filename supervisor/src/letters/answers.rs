@@ -1,4 +1,4 @@
-//! What does this box answer when the other one asks?
+//! Answers the other box.
 //!
 //! | question | answer |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! What does an operator on this box want to know of the other one?
+//! Asks the other box what an operator here wants to know.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! How do both boxes take one configuration, or none? `reload --both`, `reload --confirm`
+//! Has both boxes take one configuration, or none: `reload --both`, `reload --confirm`
 //!
 //! This box looks whether it could go on with its file, and sends it; the other box looks, and takes it on trial; then this
 //! one does. Each goes back by itself unless both know in time that it is kept (`effects/trial.rs`).

@@ -1,4 +1,4 @@
-//! By which link does a piece of a letter go, and how soon after the one before?
+//! Chooses the link for a piece of a letter, and its time after the piece before.
 //!
 //! By a network, if one carries both ways; else by a serial cable. There a piece waits until a heartbeat has been said,
 //! and goes behind it: so there is one for each heartbeat at the most, and no heartbeat waits for a piece.

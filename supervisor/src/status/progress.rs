@@ -1,4 +1,4 @@
-//! How does it go with the peer's power? For a person who is about to vouch for it, and for commands that wait.
+//! Shows what is known of the peer's power, to a person who is about to confirm it and to commands that wait.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! Is every configuration either right or complained about?
+//! Fuzzes the configuration reader: a file is right, or there is a complaint.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::config(bytes));

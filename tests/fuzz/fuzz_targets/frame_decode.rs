@@ -1,4 +1,4 @@
-//! Does any frame bring down the one who reads it?
+//! Fuzzes the frame decoder.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::frame_decode(bytes));

@@ -1,4 +1,4 @@
-//! Is every answer of a BMC, or of somebody in its place, read to its end?
+//! Fuzzes the reader of a BMC's answers.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::ipmi(bytes));

@@ -1,4 +1,4 @@
-//! Is what is left of a journal ever more than was written?
+//! Fuzzes the journal reader: it finds what was written, or nothing.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::journal(bytes));

@@ -1,4 +1,4 @@
-//! Does every frame on the wire claim an address, or not?
+//! Fuzzes the reader of ARP and neighbour discovery frames.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::neighbour(bytes));

@@ -1,4 +1,4 @@
-//! Is every answer of the kernel read to its end?
+//! Fuzzes the reader of the kernel's netlink answers.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::netlink(bytes));

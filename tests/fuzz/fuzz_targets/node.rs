@@ -1,4 +1,4 @@
-//! Does the machine keep its promises whatever happens to it?
+//! Fuzzes the machine with events in any order, and checks its promises.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::node(bytes));

@@ -1,4 +1,4 @@
-//! Does every table of a configuration read as something?
+//! Fuzzes the reader of configuration tables.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::table(bytes));

@@ -1,4 +1,4 @@
-//! Does the core run where there is neither std nor an allocator?
+//! Links the core where there is neither std nor an allocator.
 //!
 //! Building this is the test: std anywhere below would bring a second panic handler, `alloc` would ask for an
 //! allocator, and both are errors of the compiler.

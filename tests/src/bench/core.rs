@@ -1,4 +1,4 @@
-//! What does one heartbeat cost, without any board around it? And how fast does the simulator let a pair age?
+//! Measures the cost of one heartbeat in the core alone, and the speed of the simulator.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

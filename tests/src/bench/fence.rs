@@ -1,4 +1,4 @@
-//! How long is the way from the order to the power being seen off, by our client and by `fence_ipmilan`?
+//! Measures the time from the order until the power is seen off, for our client and for `fence_ipmilan`.
 //!
 //! Both shoot the same box at the same simulator of a BMC, `ipmi_sim` on loopback, in turn: a file with a 0 or a 1 in it,
 //! so that all the time is the client's and the simulator's.

@@ -1,4 +1,4 @@
-//! How long does a user of the service miss its answers, and did two boxes hold the address meanwhile?
+//! Measures how long a user of the service gets no answers, and whether two boxes held the address.
 //!
 //! The client of the lab asks every 5 ms, so that even an undisturbed service has a gap of that length. Whatever
 //! happens to one system happens to all of them, in the same way.

@@ -1,4 +1,4 @@
-//! What does a system cost while nothing happens? The kernel's books of every process and thread know.
+//! Measures what a system costs while nothing happens, from the kernel's counts of each process and thread.
 //!
 //! Counted is whatever lives in a box besides its pid 1 and the service: helpers, guards and shells too. The time of
 //! short-lived ones, such as scripts that look at the service, is in the books of who waited for them.

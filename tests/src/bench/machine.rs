@@ -1,4 +1,4 @@
-//! What does the machine itself take? A thread that does nothing but wake up knows: what it costs and how late it is, the
+//! Measures what the machine itself takes, with a thread that only wakes up: what it costs and how late it is, the
 //! machine is to blame for, and no system that is measured beside it can do better.
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! Does the supervisor keep its time when somebody shouts at it?
+//! Measures whether the supervisor keeps its time under load.
 
 use std::time::Duration;
 

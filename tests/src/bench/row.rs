@@ -1,4 +1,4 @@
-//! What was measured, of which program, and is it good enough? One cell of the table.
+//! Holds one measured value: of which program it is, and whether it is good enough. One cell of the table.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! How big is what must be installed? `tests/size` knows it of the pair; its limits are the targets. Of the others
+//! Measures what must be installed. `tests/size` knows it of the pair; its limits are the targets. Of the others
 //! Debian's own books know it.
 
 use std::collections::{BTreeMap, BTreeSet};

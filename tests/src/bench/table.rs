@@ -1,4 +1,4 @@
-//! How do the programs compare? One line for each question, one column for each program.
+//! Compares the programs: one line for each question, one column for each program.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What if a person cuts the power of a box through the other one?
+//! Has a person cut the power of a box through the other one.
 
 use std::fs;
 use std::process::Output;

@@ -1,4 +1,4 @@
-//! Does a pair under pressure stay as it was?
+//! Checks that a pair under pressure stays as it was.
 
 use std::fmt::Write;
 use std::sync::Arc;

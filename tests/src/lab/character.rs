@@ -1,4 +1,4 @@
-//! Which parts does this one program play in the lab, besides its own?
+//! Lists the parts that this one program plays in the lab, besides its own.
 //!
 //! The boxes get the program that made the lab, and call it by these words: it is their pid 1, their supervisor,
 //! their service, and the hand on the power switch. So a lab needs one file, and nothing that is installed.

@@ -1,4 +1,4 @@
-//! What does a user of the service notice?
+//! Records what a user of the service notices.
 //!
 //! A client in a network of its own asks every few milliseconds, and notes which box answered when. The longest
 //! silence between two answers is the outage that a user would see.

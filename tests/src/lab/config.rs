@@ -1,4 +1,4 @@
-//! What do the boxes of the lab have in their configuration file?
+//! Writes the configuration file of the boxes of the lab.
 
 use std::fmt::Write;
 use std::path::PathBuf;

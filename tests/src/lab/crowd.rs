@@ -1,4 +1,4 @@
-//! What if many ask the supervisor of a box at once, and some of them rudely?
+//! Has many clients ask the supervisor of a box at once, some of them rudely.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;

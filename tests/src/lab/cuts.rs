@@ -1,4 +1,4 @@
-//! Every cable is cut while both boxes are alive: is it always the standby that is shot, and only once?
+//! Cuts every cable while both boxes are alive, and checks that the standby alone is shot, once.
 //!
 //! The power is cut by BMCs that take from nothing to three seconds, and the cut comes at any moment between two
 //! heartbeats. Many runs in one lab; a number begins the chance.

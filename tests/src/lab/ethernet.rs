@@ -1,4 +1,4 @@
-//! Where do the Ethernet frames go?
+//! Carries the Ethernet frames between the boxes.
 //!
 //! To every other port of the same segment, as on a hub, unless a cable is pulled (no frames, no carrier) or a path
 //! loses what one station says to another (no frames, but the carrier stays: the nastier fault). One thread moves

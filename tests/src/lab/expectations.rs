@@ -1,4 +1,4 @@
-//! What does one expect of a pair?
+//! States what is expected of a pair.
 //!
 //! What takes time is waited for; what must never be is looked up in the records of the client and of the watch.
 

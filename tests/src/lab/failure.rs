@@ -1,4 +1,4 @@
-//! What is said when something is not as it should be?
+//! Words what is not as it should be.
 
 use std::fmt::{self, Write};
 

@@ -1,4 +1,4 @@
-//! What can go wrong between the boxes?
+//! Brings faults about between the boxes.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What do the supervisors say of themselves in figures?
+//! Reads the figures that the supervisors publish.
 
 use std::io;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What if somebody on the wire sends a box more than it could ever want to hear?
+//! Sends a box more than it could ever want to hear.
 //!
 //! Everything comes from the peer's address to the right port: frames of random bytes and lengths, frames of the right
 //! version, key and pair that nobody has signed, frames that were signed with another key, and recordings of the real

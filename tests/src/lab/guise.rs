@@ -1,4 +1,4 @@
-//! In which circumstances does a supervisor of the lab run?
+//! Starts a supervisor of the lab with fewer rights or resources.
 //!
 //! Words that stand before `twobox` on its command line, and change something before it begins.
 

@@ -1,4 +1,4 @@
-//! What runs as pid 1 of a box?
+//! Plays process 1 of a box.
 //!
 //! An init as small as they come: it sets the box up, keeps one program running (as `respawn` does in an inittab),
 //! buries the dead, and takes orders from the lab on its standard input.

@@ -1,4 +1,4 @@
-//! What if the interfaces of a box change while the pair serves?
+//! Changes the interfaces of a box while the pair serves.
 
 use std::thread;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! How does the lab get a world that nobody else is in, and that leaves nothing behind?
+//! Gives the lab namespaces of its own, and leaves nothing behind.
 //!
 //! The program starts itself again as pid 1 of new namespaces. Whatever ends that process (the end of its work, a
 //! panic, `kill -9`, Ctrl-C), the kernel kills everything that lives in it, and its interfaces and mounts are gone.

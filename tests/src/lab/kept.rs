@@ -1,4 +1,4 @@
-//! Can one read afterwards what has happened?
+//! Checks what can be read afterwards of what has happened.
 
 use std::fs;
 use std::time::Duration;

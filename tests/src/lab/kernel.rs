@@ -1,4 +1,4 @@
-//! What must a process ask of the kernel to be a world of its own?
+//! Asks the kernel for namespaces.
 //!
 //! Namespaces, Ethernet ports whose cable is held by the lab (TAP), and interface addresses, by the few calls that
 //! have no safe form elsewhere. The addresses go through the old `ioctl` of `netdevice(7)` on purpose: the product

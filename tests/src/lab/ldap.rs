@@ -1,4 +1,4 @@
-//! The same with a real service: does `slapd` move between the boxes?
+//! Moves a real `slapd` between the boxes.
 
 use std::path::Path;
 

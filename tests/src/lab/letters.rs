@@ -1,4 +1,4 @@
-//! What can one box ask of the other one, over which cables?
+//! Checks what one box can ask of the other one, over which cables.
 
 use std::fs;
 use std::process::Output;

@@ -1,4 +1,4 @@
-//! What if a box has nothing left to give: no file, no memory, no process, no room on its disk?
+//! Takes files, memory, processes and disk space away from a box.
 
 use std::fs;
 use std::thread;

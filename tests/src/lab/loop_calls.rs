@@ -1,4 +1,4 @@
-//! Does the loop ever wait for a disk or a name service? `strace` knows what it asks of the kernel.
+//! Checks with `strace` that the loop never waits for a disk or a name service.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};

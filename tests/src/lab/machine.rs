@@ -1,4 +1,4 @@
-//! What is a box in the lab?
+//! Plays one box of the lab.
 //!
 //! The processes in namespaces of their own: network, process numbers, mounts, host name. Its pid 1 is [`init`];
 //! killing that is cutting the power, because the kernel then kills all the others at once. What a box has in memory

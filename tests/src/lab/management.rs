@@ -1,4 +1,4 @@
-//! Where do the BMCs of the lab live?
+//! Gives the BMCs of the lab a network of their own.
 //!
 //! On a network of their own, which no heartbeat crosses and no fault of the others touches; each holds one box.
 

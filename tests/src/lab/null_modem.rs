@@ -1,4 +1,4 @@
-//! What does the serial cable between the boxes do?
+//! Plays the serial cable between the boxes.
 //!
 //! Two ttys, and a thread that carries bytes from one to the other at the pace of the line: ten bits a byte. What is
 //! said to a box without power, or over a cut wire, is gone, as on a real cable.

@@ -1,4 +1,4 @@
-//! Does a box give back the places that it has in the BMC of the other one?
+//! Checks that a box gives back its sessions in the BMC of the other one.
 //!
 //! A BMC has four of them, it may be, and keeps each for a minute.
 

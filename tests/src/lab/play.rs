@@ -1,4 +1,4 @@
-//! What if a person pulls the plugs?
+//! Lets a person pull the plugs.
 //!
 //! Keys cut cables and power; the screen shows both boxes and what the client notices, twice a second.
 

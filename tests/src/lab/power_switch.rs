@@ -1,4 +1,4 @@
-//! How does one box cut the power of the other?
+//! Plays the switch by which one box cuts the power of the other.
 //!
 //! Each box has a switch in front of it, which the other one reaches through a socket and the command
 //! `switch NAME on|off|status`. *Off* is answered when the box is really dead; a test can make a switch unreachable,

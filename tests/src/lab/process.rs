@@ -1,4 +1,4 @@
-//! What does the kernel say of a process in the lab, and how much may it have? Its books (`proc(5)`) are open to the lab,
+//! Reads what the kernel says of a process in the lab, and limits what it may have. Its books (`proc(5)`) are open to the lab,
 //! whichever box it is in.
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! What if reloads meet each other, or a death?
+//! Lets reloads meet each other, or a death.
 
 use std::fs::{self, File};
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! What if the configuration changes while the pair serves?
+//! Changes the configuration while the pair serves.
 //!
 //! The files are changed in place, as a person would, and the real supervisor is told; what must not be touched is
 //! looked at from outside: the number of a process, the requests of the client, the frames that were refused.

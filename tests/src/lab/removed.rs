@@ -1,4 +1,4 @@
-//! What if a supervisor dies while something runs that its configuration does not have any more?
+//! Kills a supervisor while something runs that its configuration does not have any more.
 //!
 //! A service that takes its time to stop, and an address before it that goes only after that, are taken out of the file;
 //! the supervisor is killed before they are gone, or before it knows.

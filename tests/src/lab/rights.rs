@@ -1,4 +1,4 @@
-//! What may the supervisor do, and before whom does it come?
+//! Checks what the supervisor may do, and over which threads it has precedence.
 
 use std::os::unix::fs::MetadataExt;
 use std::thread;

@@ -1,4 +1,4 @@
-//! Does the lab itself tell the truth?
+//! Checks that the lab itself tells the truth.
 //!
 //! Before it is believed about the pair, it must be seen to notice what it is there to notice: here its boxes run
 //! nothing but the service, at an address that each of them takes without asking anybody.

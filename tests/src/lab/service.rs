@@ -1,4 +1,4 @@
-//! What does the pair serve in the lab?
+//! Plays the service of the pair in the lab.
 //!
 //! The smallest service whose failover can be measured: every question (a UDP datagram) is answered from the address
 //! that it was sent to, with itself and the name of the box behind it.

@@ -1,4 +1,4 @@
-//! Does a supervisor grow old?
+//! Runs a supervisor for long, and checks that it does not grow.
 //!
 //! For minutes the pair switches, its service and its guards are killed, its cables are pulled, everybody asks it and
 //! somebody shouts at it; but no supervisor ends. Afterwards each must have what it had before: no more memory, no more

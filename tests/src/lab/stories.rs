@@ -1,4 +1,4 @@
-//! Which promises does the pair keep, one by one?
+//! Lists the stories of the lab: the promises of the pair, one by one.
 //!
 //! A story is a small function that does something to the pair and says what must come of it. At the end of each of
 //! them the watch must not have seen the address on both boxes at the same time.

@@ -1,4 +1,4 @@
-//! What if everything goes wrong at once?
+//! Brings many faults about at once.
 //!
 //! Cables, power, switches and supervisors fail and come back by chance, faster than the pair can settle. During all
 //! of it there must never be two holders; and when the weather is fair again, the pair must become whole by itself.

@@ -1,4 +1,4 @@
-//! What fails in the life of a pair, and what does a user of the service notice of it?
+//! Shows what fails in the life of a pair, and what a user of the service notices of it.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What if both boxes are to take a new configuration together?
+//! Has both boxes take a new configuration together.
 //!
 //! Whatever happens in between, both have the same in the end: the new one if that was confirmed, and else the old one.
 

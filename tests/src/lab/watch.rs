@@ -1,4 +1,4 @@
-//! Was the floating address ever on both boxes?
+//! Watches whether the floating address was ever on both boxes.
 //!
 //! A thread looks into the network namespaces of both boxes some 200 times a second, past the product and past
 //! every cable. A move between two looks must not look like a double, so a pair of sightings counts only if the

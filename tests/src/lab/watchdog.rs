@@ -1,4 +1,4 @@
-//! Who notices in a box that its program is stuck?
+//! Plays the watchdog of a box.
 //!
 //! Its init, as systemd does where a unit says `WatchdogSec=`: the program must say `WATCHDOG=1` often enough
 //! (`sd_notify(3)`). One that does not takes the whole box with it here, as a watchdog of the hardware would.

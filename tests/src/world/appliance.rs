@@ -1,4 +1,4 @@
-//! What is one box? Power, a clock of its own, a supervisor that may die, and resources that outlive it.
+//! Holds one simulated box: power, a clock of its own, a supervisor that may die, and resources that outlive it.
 
 use std::collections::{BTreeSet, VecDeque};
 

@@ -1,4 +1,4 @@
-//! What becomes of a heartbeat? It is lost, late, doubled, damaged, or it comes; each direction has its own fate.
+//! Carries heartbeats: each is lost, late, doubled, damaged, or it comes; each direction has its own fate.
 
 use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::heartbeat::Heartbeat;

@@ -1,4 +1,4 @@
-//! Was a promise broken? Each promise has a name, and is checked from outside, by what really runs.
+//! Checks the promises. Each promise has a name, and is checked from outside, by what really runs.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What does a box remember? The bytes of its journal, as the product writes them, on a disk that may fail.
+//! Keeps the bytes of a simulated journal, as the product writes them, on a disk that may fail.
 
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::journal::{FILE, Journal};

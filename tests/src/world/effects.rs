@@ -1,4 +1,4 @@
-//! What is done about an action? Each one that asks gets exactly one answer, unless its asker dies first.
+//! Carries actions out. Each one that asks gets exactly one answer, unless its asker dies first.
 
 use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::journal::{Journal, PLACE};

@@ -1,4 +1,4 @@
-//! What can go wrong, or be typed? One thing each, with all that is to be known to do it again.
+//! Lists what can go wrong, or be typed. One thing each, with all that is to be known to do it again.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What can people and fate do? Cut, hang, kill, stall, reset, rescue; and give orders.
+//! Brings about what people and chance can do: cut, hang, kill, stall, reset, rescue; and give orders.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! May what is like the round before be left out? Days in which nothing happens are most of a life.
+//! Leaves out rounds that are like the round before. Days in which nothing happens are most of a life.
 //!
 //! A round is the time between two heartbeats of a box, or, where the boxes do not speak equally often, the time after which
 //! both have spoken a whole number of times. If all that moves (the machines, the heartbeats under way, the

@@ -1,4 +1,4 @@
-//! How bad is the world? Every probability and every range of times, in one place.
+//! Holds every probability and every range of times, in one place.
 //!
 //! Times are microseconds, probabilities are parts of a million.
 

@@ -1,4 +1,4 @@
-//! What is going to happen? All of a run that is not left to the chance of the moment, drawn by lot before it begins.
+//! Draws by lot what is going to happen in a run, before it begins; only the chance of the moment is left.
 
 use std::fmt;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! Where does chance come from? From one seed, so that every run can be had again.
+//! Draws random numbers from one seed, so that every run can be repeated.
 
 use std::ops::Range;
 

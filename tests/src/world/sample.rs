@@ -1,4 +1,4 @@
-//! How is a simulated pair set up? As the sample configuration would, or by chance.
+//! Sets a simulated pair up, as the sample configuration would or by chance.
 
 use std::time::Duration;
 

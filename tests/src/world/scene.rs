@@ -1,4 +1,4 @@
-//! What does one box do about the very words and answers that a test wants? A box, and a peer that says them.
+//! Plays one box, and a peer that says the very words and answers that a test wants.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What of all that happened was needed? A run that goes wrong, reduced to its shortest form.
+//! Reduces a run that goes wrong to its shortest form.
 
 use std::panic;
 

@@ -1,4 +1,4 @@
-//! What is one run of the simulation? Misery and calm by turns, and after each calm somebody must serve.
+//! Runs a simulation: misery and calm by turns, and after each calm somebody must serve.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;

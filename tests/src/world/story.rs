@@ -1,4 +1,4 @@
-//! What is told when something happens? A story, and its expected trace.
+//! Plays a story, and compares what is told with its expected trace.
 
 use std::path::Path;
 use std::{env, fs};

@@ -1,4 +1,4 @@
-//! What is written down? The lines that the supervisor would log, and what fate did in between.
+//! Writes down the lines that the supervisor would log, and the faults in between.
 
 use std::fmt;
 

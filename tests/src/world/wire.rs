@@ -1,4 +1,4 @@
-//! What stands on the wire? A heartbeat, and in some worlds its very bytes, which can be damaged.
+//! Carries what stands on the wire: a heartbeat, and in some worlds its very bytes, which can be damaged.
 //!
 //! Where nothing damages a byte the heartbeat stands for its bytes, which saves time, and rounds that are like each other
 //! can be left out. Where bytes travel they are those of the product's own codec, numbered and signed.

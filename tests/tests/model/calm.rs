@@ -1,4 +1,4 @@
-//! Does somebody serve when the faults are over? From a moment of the model on, nothing more goes wrong.
+//! Checks that somebody serves when the faults are over: from a moment of the model on, nothing more goes wrong.
 
 use firmware_agnostic::heartbeat::{Links, Role};
 use firmware_agnostic::identity::{BoxId, LinkId};

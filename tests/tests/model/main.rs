@@ -1,4 +1,4 @@
-//! Is there any order of events that breaks a promise? All are tried, within bounds, on the machine that ships.
+//! Checks that no order of events breaks a promise. All are tried, within bounds, on the machine that ships.
 //!
 //! stateright goes through every state that two [`Node`]s can come to. The time is not
 //! bounded, and neither is what boxes, cables and devices do as they should: each word is heard at once or later in its

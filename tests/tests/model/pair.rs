@@ -1,4 +1,4 @@
-//! What is the pair at one moment? Two boxes, what is in the air between them, and the faults that are still to come.
+//! Holds the pair at one moment: two boxes, what is in the air between them, and the faults that are still to come.
 //!
 //! The time is always [`NOW`]: when time passes, all that was moves into the past instead. So two moments that differ by
 //! nothing but the hour are one state.

@@ -1,4 +1,4 @@
-//! Was a promise broken? Each promise has a name, and is judged by what really runs and by what was really seen.
+//! Checks the promises. Each has a name, and is judged by what really runs and by what was really seen.
 
 use firmware_agnostic::heartbeat::{Asks, Epoch, Heartbeat, Role};
 use firmware_agnostic::identity::BoxId;

@@ -1,4 +1,4 @@
-//! What can happen next, and what comes of it?
+//! Lists what can happen next, and what comes of it.
 
 use std::sync::Arc;
 

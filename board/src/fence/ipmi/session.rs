@@ -1,4 +1,4 @@
-//! A session with a BMC: who may have sent this, and is it new?
+//! Signs, numbers and checks the packets of one session with a BMC.
 //!
 //! What goes out is numbered and signed; what comes in counts only when it is signed for this session, hidden where the
 //! suite hides, and not seen before. There is no way to take an answer without a signature in a session that has one:

@@ -1,4 +1,4 @@
-//! How are the messages of a session of IPMI 2.0 signed and hidden? By a cipher suite.
+//! Signs and encrypts the messages of an IPMI 2.0 session by its cipher suite.
 //!
 //! | suite | who are you (RAKP) | signature | secrecy |
 //! |---|---|---|---|

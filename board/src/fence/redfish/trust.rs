@@ -1,4 +1,4 @@
-//! Who is believed to be the BMC? Who shows the one certificate, or one that an authority has signed.
+//! Decides which certificate of a BMC is trusted: the one that is pinned, or one that an authority has signed.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! What does the other end of a serial cable hold high? Looked at beside the loop, once a second.
+//! Reads the modem lines of a serial cable once a second, beside the loop.
 //!
 //! A UART answers from a register. A USB adapter is asked over its bus, and one that hangs lets the asker wait for
 //! seconds (`USB_CTRL_GET_TIMEOUT` in the kernel is five), in which the loop would send no heartbeat over any link.

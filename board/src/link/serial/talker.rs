@@ -1,4 +1,4 @@
-//! Does somebody talk on this tty already? The kernel, or a person.
+//! Finds out who else uses a tty: the kernel, or a person.
 //!
 //! | talker | how it is seen |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! When does a service serve? When it says so, in one of four ways.
+//! Waits until a service serves; a service says so in one of four ways.
 //!
 //! | `ready =` | it serves when |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! What becomes of the resources when the configuration is another one?
+//! Changes the resources to those of another configuration.
 //!
 //! What would run the same way runs on, and is not touched. What would not is stopped, in reverse order, before anything
 //! is started; then whatever has come to its place here is started in order. One that does not start has failed, as it may

@@ -1,4 +1,4 @@
-//! How are the resources doing? The thread that runs them notes it, for whoever wants to know.
+//! Shares the state of the resources: the thread that runs them writes it, and others read it.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

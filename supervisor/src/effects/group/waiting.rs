@@ -1,4 +1,4 @@
-//! Is it our turn to touch what runs on this box, and does whoever comes after us know of it?
+//! Waits for the lease, and leaves a note for the next holder.
 
 use std::io;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What does a BMC answer to one who is in?
+//! Answers the commands of a BMC's session.
 
 use std::time::Instant;
 

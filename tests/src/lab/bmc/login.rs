@@ -1,4 +1,4 @@
-//! Who is let in? The BMC's half of the handshakes of IPMI 2.0 and 1.5, and the sessions that come of them.
+//! Lets users in: the BMC's half of the handshakes of IPMI 2.0 and 1.5, and the sessions that come of them.
 
 use board::fence::ipmi::command::Privilege;
 use board::fence::ipmi::message::{BMC, CONSOLE, sum};

@@ -1,4 +1,4 @@
-//! How does a BMC sign and number what it says in a session of IPMI 2.0? By the book, or with a quirk.
+//! Signs and numbers what a BMC says in a session of IPMI 2.0, by the specification or with a quirk.
 
 use board::fence::ipmi::packet::{self, HIDDEN, MESSAGE, RMCP};
 use board::fence::ipmi::suite::{Keys, Suite};

@@ -1,4 +1,4 @@
-//! No ping-pong: how long was home well before the resources went there, and how often did it fail them?
+//! Measures how long home was well before the resources went there, and how often it failed them (no ping-pong).
 //!
 //! What is expected is counted from the lines that the giver told, not from what it remembers.
 
