@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_always_late_lets_others_have_their_turn() {
+    fn a_task_that_is_always_late_lets_others_have_their_turn() {
         let lookout = Lookout::new().unwrap();
         let mut alarm = Alarm::new(&lookout).unwrap();
         let late = async {

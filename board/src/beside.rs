@@ -23,7 +23,7 @@ pub fn put(path: &Path, ending: &str) -> io::Result<()> {
     path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
-/// Writes a file anew, with this mode whatever the umask is: whoever reads it finds the old one or the new one, also after
+/// Writes a file anew, with this mode under any umask: a reader finds the old one or the new one, also after
 /// a power cut.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Reads who connected to a Unix socket. The kernel noted it when they connected, so that it says who called, whatever has
+//! Reads who connected to a Unix socket. The kernel noted it when they connected, so that it says who called, also when the caller has
 //! become of that process since (`SO_PEERCRED`, `SO_PEERGROUPS`, unix(7)).
 
 use std::io;

@@ -5,7 +5,7 @@
 //! reported [`Power::Off`], never because a command was accepted.
 //!
 //! To add a device: write `fence/NAME.rs` after the model of [`command`], then name it below: `mod`, its word in `KINDS`, a
-//! variant of `Kind`. The compiler asks for the arms of `needs` and `open`. Whatever the device waits for, it waits for
+//! variant of `Kind`. The compiler asks for the arms of `needs` and `open`. All that the device waits for, it waits for
 //! through its [`Patience`] (`readable`, `sleep`), also the answer of a network: then a call that is called off ends at
 //! once. `timeout` is for order and reading back together. What is more than two verbs has a default, and needs no word.
 //! A test goes to `board/tests/fences.rs`, its words into `images/dist/twobox.toml`.
@@ -227,7 +227,7 @@ impl fmt::Display for Power {
 /// How a box came to be seen off.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fenced {
-    /// It was off before anything was ordered: whoever did that may have a reason, and it is left so.
+    /// It was off before anything was ordered: the person who did that may have a reason, and it is left so.
     Already,
     /// By our order.
     Shot,

@@ -1,4 +1,4 @@
-//! A process that lives on when the supervisor dies, and whatever befalls it: in a session of its own, no child of
+//! A process that lives on when the supervisor dies for any reason: in a session of its own, no child of
 //! anybody but init, deaf to every signal by which groups of processes are ended, and without our files.
 //!
 //! It is this very program once more, which finds in its environment what it is to be ([`is_this`]).
@@ -57,7 +57,7 @@ pub fn start() -> io::Result<UnixStream> {
             }
             libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
             privacy::end();
-            // Whoever is not our child leaves us nothing to bury.
+            // A process that is not our child leaves us nothing to bury.
             match libc::fork() {
                 0 => rustix::process::setsid().map(drop).map_err(io::Error::from),
                 -1 => Err(io::Error::last_os_error()),

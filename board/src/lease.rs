@@ -78,7 +78,7 @@ impl Lease {
         Ok(words.filter(|_| counts).map(str::to_owned).collect())
     }
 
-    /// Notes the words by which something may run on this box from now on; for whoever holds the lease.
+    /// Notes the words by which something may run on this box from now on; for the next holder of the lease.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
 //! Waits for the links and for the time, on the thread of who wants to know.
 //!
-//! The reactor of smol has a thread of its own, so whatever it sees wakes two. That is well for what is rare; with
+//! The reactor of smol has a thread of its own, so each event that it sees wakes two. That is well for what is rare; with
 //! heartbeats an idle box would cost about twice as much (`tests/bench.md`), and hand each frame from thread to thread.
 //!
-//! A heartbeat comes by every link, and its copies come within a moment. Whichever link brings it first is heard at once, now
+//! A heartbeat comes by every link, and its copies come within a moment. The link that brings it first is heard at once, now
 //! and in that moment; the others are heard together when it is over, with one wake-up and not with one each. What is no
 //! heartbeat of the peer makes no moment: nobody's noise keeps another link waiting.
 
@@ -171,7 +171,7 @@ impl Lookout {
         }
     }
 
-    /// The moment is over: whoever waits for another copy may look.
+    /// The moment is over: a link that waits for another copy may look.
     fn hear(&self) {
         for (_, other) in self.waited_for_but(self.first.take()) {
             other.late.set(true);
@@ -284,7 +284,7 @@ impl<T: AsFd> Drop for Watched<T> {
     }
 }
 
-/// Wakes the thread, from whichever thread.
+/// Wakes the thread, from any thread.
 struct Bell {
     rung: AtomicBool,
     asleep: AtomicBool,
@@ -395,7 +395,7 @@ mod tests {
             .collect();
         let say = |line: usize, word| assert_eq!(rustix::io::write(&far[line], &[word]), Ok(1));
         lookout.run(&executor, async {
-            // Whoever is first this time is not the next time.
+            // The task that is first this time is not the next time.
             for (first, others) in [(0, [1, 2]), (2, [0, 1])] {
                 // Everybody waits by then.
                 Timer::after(Duration::from_millis(20)).await;
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_woken_from_another_thread_runs() {
+    fn a_task_that_is_woken_from_another_thread_runs() {
         let lookout = Lookout::new().unwrap();
         let (ask, asked) = bounded(1);
         let (answer, answered) = bounded(1);

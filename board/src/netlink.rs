@@ -42,7 +42,7 @@ pub enum Told {
     Refused(io::Error),
 }
 
-/// All that a datagram may tell, each of its messages read in every way, whatever its bytes are.
+/// All that a datagram may tell, each of its messages read in every way, for any bytes.
 pub fn told(mut datagram: &[u8]) -> Vec<Told> {
     let mut told = Vec::new();
     while let Some(message) = Message::take(&mut datagram) {

@@ -1,6 +1,6 @@
 //! How long an operation may wait, and whether somebody has called it off.
 //!
-//! Devices are written as straight-line blocking code. Whatever they wait for, they wait for it
+//! Devices are written as straight-line blocking code. All that they wait for, they wait for
 //! through a [`Patience`], so that every operation ends in time and a release never queues behind a
 //! start that hangs.
 

@@ -6,7 +6,7 @@
 //! What spins at such a priority would keep everything else from a box with one processor. It does not: the kernel
 //! keeps a twentieth of each second for the others (`sched_rt_runtime_us`), and where it was told not to, the priority
 //! is not taken ([`Refused::Unbounded`]). `RLIMIT_RTTIME` is not used: it kills a process that is busy for long, so
-//! that whoever floods a link could kill it.
+//! that somebody who floods a link could kill it.
 
 use std::fs;
 use std::hint::black_box;
@@ -87,7 +87,7 @@ fn schedule(policy: libc::c_int, priority: libc::c_int) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Keeps in memory whatever of this process has been in use once, until it ends or executes another program; children
+/// Keeps in memory all of this process has been in use once, until it ends or executes another program; children
 /// do not inherit it. Nothing is brought in that nobody has used, so the process grows by nothing.
 ///
 /// # Errors
@@ -96,7 +96,7 @@ fn schedule(policy: libc::c_int, priority: libc::c_int) -> io::Result<()> {
 pub fn lock_memory() -> io::Result<()> {
     mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT)?;
     let Some(bound) = getrlimit(Resource::Memlock).current else { return Ok(()) };
-    // Whoever is bound would find a later request for memory refused, so one that is too large is tried now.
+    // A process with a limit would find a later request for memory refused, so one that is too large is tried now.
     let more = usize::try_from(bound).unwrap_or(usize::MAX).saturating_add(1);
     let mut probe: Vec<u8> = Vec::new();
     if black_box(&mut probe).try_reserve_exact(more).is_ok() {

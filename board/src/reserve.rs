@@ -1,4 +1,4 @@
-//! Whoever must not fail for the lack of a file has some put by.
+//! Keeps some file descriptors in reserve for work that must not fail for the lack of one.
 //!
 //! A stop that cannot open what it needs ends in a reset of the box, and a service that dies while a program beside it
 //! has taken the last file could not be started again. So each thread that acts holds as many files as its work may need,

@@ -60,7 +60,7 @@ pub enum Place {
     Standby,
 }
 
-/// What a resource is to its box: whoever stops, or adopts, one of two that are the same, does so to the other.
+/// What a resource is to its box: a thread that stops, or adopts, one of two that are the same, does so to the other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Subject<'a> {
     /// An address on an interface.

@@ -12,7 +12,7 @@
 //! is permitted; and with less permitted than it gets, the kernel would forget that it is to die with us (`commit_creds`
 //! of the kernel takes the death signal back).
 //!
-//! Against whoever can run code of their own in here this is little: threads share their memory. It is against what can be
+//! Against somebody who can run code of their own in here this is little: threads share their memory. It is against what can be
 //! talked into a wrong file, address or signal.
 
 use std::ops::BitOr;
@@ -40,15 +40,15 @@ impl Rights {
         Self::to_use(CapabilitySet::NET_BIND_SERVICE.union(CapabilitySet::NET_RAW));
     /// To reset this box.
     pub const RESET: Self = Self::to_use(CapabilitySet::SYS_BOOT);
-    /// To read a secret, whoever owns the file.
+    /// To read a secret of any owner.
     pub const SECRETS: Self = Self::to_use(CapabilitySet::DAC_READ_SEARCH);
-    /// To read and write a file, whoever owns it and the folder, and to make another one like it.
+    /// To read and write a file of any owner in any folder, and to make another one like it.
     pub const FILES: Self = Self::to_use(
         CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::CHOWN).union(CapabilitySet::FOWNER),
     );
     /// To come before other threads.
     pub const REAL_TIME: Self = Self::to_use(CapabilitySet::SYS_NICE);
-    /// To start programs, with all the rights that init gave, and to signal them whoever they have become.
+    /// To start programs, with all the rights that init gave, and to signal them under any account.
     pub const PROGRAMS: Self = Self { uses: CapabilitySet::KILL, starts: true };
     /// The same, and to find those of an earlier life, to see that they are ready, and to give them their output, if they run
     /// as another user.
@@ -95,7 +95,7 @@ impl Rights {
     }
 
     fn set(self, permitted: impl FnOnce(&CapabilitySets) -> CapabilitySet) {
-        // Whoever else has capabilities was given exactly those, and gets none back when a guard or a successor is executed.
+        // A process with other capabilities was given exactly those, and gets none back when a guard or a successor is executed.
         if !geteuid().is_root() {
             return;
         }
@@ -108,7 +108,7 @@ impl Rights {
         }
     }
 
-    /// Those of them that there are. With `CAP_IPC_LOCK` memory that is locked can grow, in whichever thread.
+    /// Those of them that there are. With `CAP_IPC_LOCK` memory that is locked can grow, in any thread.
     fn of(self, has: &CapabilitySets) -> CapabilitySet {
         has.permitted.intersection(self.uses.union(CapabilitySet::IPC_LOCK))
     }

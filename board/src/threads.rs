@@ -1,6 +1,6 @@
 //! Starts a thread with a name that `top -H` shows, a small stack, and no more rights than it needs.
 //!
-//! A thread is born with the rights of whoever starts it, and the loop has dropped nearly all of them. So there is one thread
+//! A thread is born with the rights of the thread that starts it, and the loop has dropped nearly all of them. So there is one thread
 //! that has kept them all and does nothing but start others, the nursery; each of these drops what it does not need as it begins.
 
 use std::io;
@@ -28,7 +28,7 @@ pub fn spawn(name: &str, rights: Rights, work: impl FnOnce() + Send + 'static) -
     born.recv().map_err(|_| io::Error::other("the nursery of threads has ended"))?
 }
 
-/// Threads have from now on, whoever starts them, what the calling thread may have now. Who waits for one does so with
+/// Threads have from now on what the calling thread may have now. Who waits for one does so with
 /// `priority`.
 ///
 /// # Errors

@@ -292,7 +292,7 @@ fn two_supplies_of_which_one_cannot_be_seen_have_fenced_nobody() {
     let mut both = together(&devices);
     let told = fence(&mut *both, &millis(900)).unwrap_err().to_string();
     assert!(told.contains("outlet1: ") && told.contains("no route"), "{told}");
-    // The one that says on is right about the box, whatever the other says.
+    // The one that says on is right about the box, and the other is wrong.
     let on = "test $1 != status || echo on";
     let devices = [on, silent].map(Device::new);
     assert_eq!(together(&devices).power(&seconds(60)).unwrap(), Power::On);

@@ -29,7 +29,7 @@ fn a_thread_that_has_few_rights_gives_all_that_it_was_given() {
 }
 
 #[test]
-fn what_it_is_given_it_has_whoever_it_runs_as_and_nothing_else() {
+fn what_it_is_given_it_has_under_any_account_and_nothing_else() {
     let words = "capabilities = [\"net_bind_service\", \"CAP_NET_RAW\"]";
     let given = CapabilitySet::NET_BIND_SERVICE | CapabilitySet::NET_RAW;
     let somebody = Account::find(Some("12345"), Some(&["23456".to_owned()])).unwrap();
@@ -45,7 +45,7 @@ fn what_it_is_given_it_has_whoever_it_runs_as_and_nothing_else() {
     assert_eq!(set(&status, "CapEff"), CapabilitySet::empty());
 }
 
-/// The kernel forgets the death signal of whoever gains rights.
+/// The kernel forgets the death signal of a process that gains rights.
 #[test]
 fn a_program_of_a_thread_with_few_rights_dies_with_it() {
     let spawn = || -> Child {

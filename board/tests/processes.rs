@@ -396,7 +396,7 @@ fn signals_that_the_supervisor_ignores_are_fresh_for_its_children() {
     if std::env::var_os(AGAIN).is_some() {
         return signals_are_fresh();
     }
-    // Whoever starts us by nohup has us ignore SIGHUP, and that is inherited.
+    // A shell that starts us by nohup has us ignore SIGHUP, and that is inherited.
     let again = "trap '' HUP USR1; exec \"$0\" --exact signals_that_the_supervisor_ignores_are_fresh_for_its_children";
     let me = std::env::current_exe().unwrap();
     let test =

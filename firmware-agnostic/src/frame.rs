@@ -8,7 +8,7 @@
 //! The body is postcard; the authentication is HMAC-SHA256 (RFC 2104) cut to its first 16 bytes, over all
 //! that stands before it, so it is the checksum as well. Several keys can be valid at once, which is how
 //! a key is changed without a lost heartbeat. On byte streams a frame is COBS-encoded (Cheshire and Baker,
-//! 1999) between two zero bytes: whatever noise came before, the next zero begins anew.
+//! 1999) between two zero bytes: after any noise, the next zero begins anew.
 //!
 //! **Version policy.** A box understands the two newest versions, and speaks the newer one that its peer speaks; so the
 //! boxes of a pair are upgraded one after the other, in any order. The bytes of a version are fixed for ever by the files
@@ -295,7 +295,7 @@ impl Keys {
         self.0.iter().map(|key| key.id)
     }
 
-    /// Whether whoever has `others` can read what is signed with these.
+    /// Whether a box that has `others` can read what is signed with these.
     pub fn are_read_with(&self, others: &Self) -> bool {
         others.get(self.signing().id) == Some(self.signing())
     }

@@ -164,7 +164,7 @@ pub enum Asks {
     Leave,
     /// To cut its power: it could not release what it holds.
     Fence,
-    /// To leave everything as it is, whatever happens to it.
+    /// To leave everything as it is, even when it fails.
     Maintenance,
 }
 

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The [`Asker`] alone has a clock: it says a piece again until that is answered. The [`Answerer`] answers each piece with
-//! one, and a repeated one as it did before. So loss costs time, and repetition and disorder nothing; and whoever paces the asker
+//! one, and a repeated one as it did before. So loss costs time, and repetition and disorder nothing; and the part that paces the asker
 //! paces both directions.
 //!
 //! A piece is a frame ([`frame`]) whose first byte is no version of a heartbeat, so that a box which knows no letters drops it. Its

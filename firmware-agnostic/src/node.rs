@@ -1,7 +1,7 @@
 //! The machine: what this box is, and what it does about what happens.
 //!
 //! [`Node::step`] takes in one event and returns what to do about it. It knows no clock, no cable and
-//! no device; whatever decides is here, and is run by the product and by the simulator alike.
+//! no device; all that decides is here, and is run by the product and by the simulator alike.
 //!
 //! | role | when | becomes | and does |
 //! |---|---|---|---|
@@ -23,7 +23,7 @@
 //! | stopping | something cannot be stopped | | asks to be fenced, and resets itself |
 //! | failed | no failure is left | standby | |
 //!
-//! Three rules keep the promise of *one holder*, whatever is lost, late, or repeated:
+//! Three rules keep the promise of *one holder* when heartbeats are lost, late, or repeated:
 //!
 //! 1. **Echo.** On the peer's word this box starts only if that word echoes its present epoch, and the
 //!    epoch rises with every change of role, fitness or request.
@@ -147,7 +147,7 @@ pub enum Action {
     Start(Tag),
     /// Look whether everything that runs on the active box was left running by the last life, and watch it on. Asks.
     Adopt(Tag),
-    /// Stop, in reverse order, what runs on the active box only, whoever started it. Asks.
+    /// Stop, in reverse order, what runs on the active box only, also what another supervisor started. Asks.
     Stop(Tag),
     /// Start this one resource again.
     Restart(ResourceId),

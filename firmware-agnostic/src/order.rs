@@ -17,7 +17,7 @@ pub enum Order {
     Takeover(Until),
     /// Leave everything as it is, and have the peer do so too.
     Maintenance(Until),
-    /// Give the resources back to home now, whatever the hold.
+    /// Give the resources back to home now, without the hold.
     Failback,
     /// Let priority and `auto_failback` decide again.
     Resume,

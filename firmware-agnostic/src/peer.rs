@@ -10,7 +10,7 @@
 //! health                      Alive      Late              Dead
 //! ```
 //!
-//! Both boxes measure this silence from nearly the same instant, whichever direction of the cables breaks first. So
+//! Both boxes measure this silence from nearly the same instant, no matter which direction of the cables breaks first. So
 //! they agree on when it began ([`Peer::silent_from`]), and fencing can give each box its own time to shoot.
 //!
 //! A peer that still talks but no longer hears this box is [`Contact::Deaf`]. What it says is shown to people and keeps

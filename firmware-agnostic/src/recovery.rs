@@ -121,7 +121,7 @@ impl Recovery {
         new
     }
 
-    /// Notes that the group could not be started because of `resource`: one failure too many, whatever its policy.
+    /// Notes that the group could not be started because of `resource`: one failure too many, under any policy.
     pub fn start_failed(&mut self, resource: ResourceId, now: Instant) {
         if let Some(failures) = self.resources.get_mut(resource.place()) {
             failures.count = failures.count.saturating_add(1);

@@ -1,4 +1,4 @@
-//! What the loop took in and ordered within the last minute, for whoever wonders why.
+//! What the loop took in and ordered within the last minute, for the person who wonders why.
 //!
 //! A text in memory, of a bounded size: what repeats itself (a heartbeat, as a rule) takes a few bytes. It is written
 //! to a file beside the history before this box shoots, before it resets itself, and when it panics.
@@ -30,7 +30,7 @@ impl BlackBox {
         let (known, before) = (text.clone(), std::panic::take_hook());
         std::panic::set_hook(Box::new(move |panic| {
             before(panic);
-            // Whoever holds it may be the one that panics.
+            // The thread that holds it may be the one that panics.
             if let Ok(known) = known.try_lock() {
                 let _ = replace(&known.path, 0o600, known.whole(&panic.to_string()).as_bytes());
             }

@@ -220,7 +220,7 @@ fn surroundings(config: &Config) -> Vec<(&'static str, (usize, usize), Need)> {
 
 fn report(path: &Path, config: &Config, here: bool) -> String {
     let mut text = String::new();
-    write_report(&mut text, path, config, here).expect("a String takes whatever is written");
+    write_report(&mut text, path, config, here).expect("a String takes all that is written");
     text
 }
 
@@ -264,7 +264,10 @@ fn write_watchdog(text: &mut String, config: &Config) -> fmt::Result {
         writeln!(text, "  {inequality}")?;
     }
     let dead = timing.stall(device.timeout, reset);
-    writeln!(text, "  a box that is stuck is dead {dead:?} after it was last heard, whoever shoots")
+    writeln!(
+        text,
+        "  a box that is stuck is dead {dead:?} after it was last heard, no matter which box shoots"
+    )
 }
 
 fn write_restart(text: &mut String, config: &Config) -> fmt::Result {

@@ -37,7 +37,7 @@ pub(crate) struct Chronicle {
 }
 
 impl Chronicle {
-    /// Tells whoever is named here.
+    /// Tells each of those that are named here.
     pub(crate) fn new(
         labels: Rc<Labels>,
         history: History,

@@ -101,7 +101,7 @@ fn exchange(path: &Path, request: &str, time: Duration) -> io::Result<String> {
     set_socket_timeout(&socket, Timeout::Recv, Some(time))?;
     connect(&socket, &SocketAddrUnix::new(path)?)?;
     let mut stream = UnixStream::from(socket);
-    // Whoever may not ask is told so and hung up on, maybe before all is said.
+    // A caller who may not ask is told so and hung up on, maybe before all is said.
     let asked = writeln!(stream, "{request}").and_then(|()| stream.shutdown(Shutdown::Write));
     let mut said = Vec::new();
     let heard = stream.take(ANSWER_MAX).read_to_end(&mut said);

@@ -1,6 +1,6 @@
 //! Reads the configuration file, and finds out which of the two boxes this is.
 //!
-//! One file for both boxes. It is read to its end whatever is wrong with it, and all that is wrong is told at once,
+//! One file for both boxes. It is read to its end with all that is wrong with it, and all that is wrong is told at once,
 //! each mistake with its place and its remedy; what comes out cannot be wrong any more. Whether this machine *has* the
 //! interfaces and programs that the file speaks of is not asked here, but when they are opened.
 //!
@@ -200,7 +200,7 @@ impl Config {
     fn from_source(source: &Source<'_>, text: &str, identity: &Identity) -> Option<Self> {
         let mut root = source.parse();
         let (require, dark_time) = words::read_takeover(root.section("takeover"));
-        // Before whatever may have a value for each box.
+        // Before all that may have a value for each box.
         let boxes = Boxes::read(&mut root, source, require);
         let at_boot = words::read_fencing(root.section("fencing"));
         let links = read_links(&mut root);

@@ -72,7 +72,7 @@ impl Socket {
         let listener = listener.map_err(said)?;
         let doors = Doors::open(control).map_err(said)?;
         if doors.open_to_groups() {
-            // A file has one group, and here there may be two: whoever has called is looked at instead.
+            // A file has one group, and here there may be two: the caller is looked at instead.
             fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).map_err(said)?;
         }
         let spare = Reserve::new("control socket", 1)?;
@@ -89,7 +89,7 @@ impl Socket {
         let (places, place) = bounded(CLIENTS_MAX);
         let (hurry, hurried) = bounded(1);
         loop {
-            // A client too many waits until another one is done, and whoever has said nothing for longest makes way.
+            // A client too many waits until another one is done, and the one that has said nothing for longest makes way.
             let urge = async {
                 loop {
                     Timer::after(COURTESY).await;
@@ -122,7 +122,7 @@ impl Socket {
                 Err(error) => {
                     log::debug!("control socket: {error}");
                     let _ = place.recv().await;
-                    // Whatever it is, spinning does not mend it.
+                    // Spinning mends no error.
                     Timer::after(Duration::from_millis(100)).await;
                 }
             }
@@ -136,7 +136,7 @@ impl Socket {
             Ok(may) => Ok(Some((Async::new(stream)?, may))),
             Err(reason) => {
                 stream.set_nonblocking(true)?;
-                // A line always finds room in a socket that is new, or whoever called has hung up.
+                // A line always finds room in a socket that is new, or the caller has hung up.
                 let _ = stream.write_all(format!("{DENIED}{reason}\n").as_bytes());
                 log::debug!("control socket: user {}: {reason}", caller.uid.as_raw());
                 Ok(None)
@@ -276,7 +276,7 @@ async fn line(stream: &mut Async<UnixStream>) -> io::Result<String> {
 const CLIENTS_MAX: usize = 16;
 /// A client that neither asks nor reads is hung up on.
 const CLIENT_TIME: Duration = Duration::from_secs(5);
-/// Whoever asks says so at once; only where others wait is nobody waited for.
+/// The asker says so at once; only where others wait is nobody waited for.
 const COURTESY: Duration = Duration::from_millis(10);
 /// Over a network a question and its answer take seconds.
 const ALONE_MAX: Duration = Duration::from_secs(60);

@@ -1,6 +1,6 @@
 //! What the node orders is done here, and only here.
 //!
-//! Each action is handed to whoever does it: the links, the resources' thread, the fence devices' thread. Each
+//! Each action is handed to the part that does it: the links, the resources' thread, the fence devices' thread. Each
 //! action that asks gets exactly one answer, tagged as the question was: if the thread does not answer in time, its
 //! silence is the answer, and what it says later is dropped by the node.
 
@@ -100,7 +100,7 @@ pub(crate) struct Overdue {
 }
 
 impl Effects {
-    /// Takes over what the node has ordered. A shot is called off at once, whatever waits before.
+    /// Takes over what the node has ordered. A shot is called off at once, before all that waits.
     pub(crate) fn order(&mut self, action: Action) {
         match action {
             Action::CallOff(tag) if self.queue.call_off(tag) => {
@@ -361,7 +361,7 @@ impl Effects {
         }
     }
 
-    /// Makes `answer` of the silence of whoever was asked under `tag`.
+    /// Makes `answer` of the silence of the part that was asked under `tag`.
     fn expect(&self, tag: Tag, answer: Answer, time: Duration) -> Task<()> {
         let inputs = self.inputs.clone();
         let overdue = async move {

@@ -110,14 +110,14 @@ pub(crate) fn run() -> io::Result<()> {
     Ok(())
 }
 
-/// Stops every resource of `all` in reverse order, whoever started it; first what is no resource any more.
+/// Stops every resource of `all` in reverse order, also what another process started; first what is no resource any more.
 fn stop(all: &[Config], notes: &Path) -> io::Result<()> {
     let stop = |(config, resource): (&Config, &resource::Config)| {
         let me = config.settings.me;
         let stopped = resource.open(me, notes)?.stop(&Patience::new(resource.stop_timeout));
         stopped.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", resource.name)))
     };
-    // All of them are tried, whatever became of the others.
+    // All of them are tried, also when some fail.
     let all =
         all.iter().flat_map(|config| config.resources.iter().rev().map(move |it| (config, it)));
     all.map(stop).fold(Ok(()), Result::and)

@@ -1,7 +1,7 @@
 //! The figures in a file, for a collector that reads files.
 //!
 //! A thread asks the loop for them as a client of the control socket does, and writes them: a disk that is slow makes
-//! old figures, and nothing else. Whoever reads finds a whole page (`rename(2)`).
+//! old figures, and nothing else. A reader finds a whole page (`rename(2)`).
 
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};

@@ -51,7 +51,7 @@ impl Realtime {
         Ok(realtime)
     }
 
-    /// The reactor's own thread begins with the first timer, and has the rights and the priority of whoever sets it.
+    /// The reactor's own thread begins with the first timer, and has the rights and the priority of the thread that sets it.
     fn start_reactor(&self) -> io::Result<()> {
         let priority = self.priority;
         let first = thread::Builder::new().name("reactor".to_owned()).spawn(move || {

@@ -1,6 +1,6 @@
 //! Names the requests of the control socket.
 //!
-//! One line of a few words. Reading it needs neither a socket nor a running pair, and whatever stands in it is either a
+//! One line of a few words. Reading it needs neither a socket nor a running pair, and each line is either a
 //! request or a sentence for the person who wrote it.
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The one loop: an event comes in, the node decides, the board acts.
 //!
-//! It is the only writer of the [`Node`]. Whoever has something to tell it (a link, the resources, the fence
+//! It is the only writer of the [`Node`]. Each part that has something to tell it (a link, the resources, the fence
 //! devices, an operator) puts an [`Input`] into one bounded channel; the loop never waits for anybody.
 
 use std::ops::ControlFlow;

@@ -119,7 +119,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let chronicle = Chronicle::new(labels.clone(), history, hooks, black_box, boot);
     let brief = Brief { name: config.name(me).to_owned(), lease };
     let guarded = Guarded::start(brief, &executor)?;
-    // Last of all: from now on whatever ends without a stop in order ends the box.
+    // Last of all: from now on a process that ends without a stop in order ends the box.
     let keeper =
         Keeper::open(&config.watchdog, &config.settings, &config.journal, realtime.priority)?;
     let node = Node::new(config.settings.clone(), boot, journal, Clock.now());

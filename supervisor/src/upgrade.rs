@@ -41,7 +41,7 @@ pub(crate) struct Itself {
 }
 
 impl Itself {
-    /// Waits until nobody else goes on with the configuration, and keeps others from it until this is dropped. Whoever has
+    /// Waits until nobody else goes on with the configuration, and keeps others from it until this is dropped. A process that has
     /// it reads the file after all that the loop has taken in, so that what was read last is in force. Not for the loop.
     pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)

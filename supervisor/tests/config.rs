@@ -311,7 +311,7 @@ fn told_all(complaints: &[Complaint]) -> String {
 
 const SAMPLE: &str = include_str!("../../images/dist/twobox.toml");
 
-/// Whatever the file is, it is answered with complaints that have a place and a reason.
+/// Any file is answered with complaints that have a place and a reason.
 #[test]
 fn junk_is_complained_about() {
     let junk: String =

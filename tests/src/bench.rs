@@ -11,7 +11,7 @@
 //! | [`core`] | what does one heartbeat cost, and how fast is the simulator? |
 //! | [`sizes`] | how big is what ships? |
 //!
-//! Whatever needs the lab is measured in a process of its own, which makes a world of its own, and says its rows line
+//! What needs the lab is measured in a process of its own, which makes a world of its own, and says its rows line
 //! by line. The pair is measured alone; then the others at the same time as each other, whose times are so much longer
 //! that they do not disturb one another.
 

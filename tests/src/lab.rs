@@ -399,7 +399,7 @@ impl Lab {
     }
 }
 
-/// The address of the service, wherever it is (RFC 5737, as all addresses of the lab).
+/// The address of the service, on any box (RFC 5737, as all addresses of the lab).
 pub const FLOATING: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
 
 /// The address of the client.

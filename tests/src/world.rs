@@ -1,7 +1,7 @@
 //! Simulates a pair: two boxes, their cables and power, one clock and one seed.
 //!
 //! The world runs the machine of the product, [`Node::step`](firmware_agnostic::node::Node::step), and is all
-//! that surrounds it. Whatever happens stands in one queue, ordered by time; whatever is left to chance comes
+//! that surrounds it. All that happens stands in one queue, ordered by time; all that is left to chance comes
 //! from one seed. So a run that went wrong can be had again, line by line.
 //!
 //! | module | question |

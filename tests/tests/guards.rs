@@ -383,7 +383,7 @@ fn a_farewell_stays_true() {
     standby.says(|word| word.asks = Asks::Leave);
     standby.silence(10 * SECOND);
     assert_eq!(standby.order(Order::Resume), Ok(()));
-    assert_eq!(standby.node.role(), Role::Starting, "whatever this box was when it was said");
+    assert_eq!(standby.node.role(), Role::Starting, "this box was something else when it was said");
     let mut newborn = Scene::standby();
     newborn.says(|word| (word.role, word.asks) = (Role::Init, Asks::Leave));
     assert_eq!(newborn.node.role(), Role::Standby, "it may not know what it holds");

@@ -1,6 +1,6 @@
 //! Checks what becomes of each order of an operator and of rare events, and in which words it is told.
 //!
-//! One box, and a peer that says whatever the test wants; the stories have two boxes, and the simulation has everything.
+//! One box, and a peer that says what the test wants; the stories have two boxes, and the simulation has everything.
 
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ fn an_upgrade_wants_a_settled_box_and_forgets_no_order() {
     active.says(|_| ());
     assert_eq!(active.order(Order::Takeover(Until::Reboot)), Ok(()));
     let actions = active.happens(Event::Order(Order::Upgrade));
-    // Whoever asked is told first.
+    // The asker is told first.
     assert_eq!(actions[..1], [Action::Reply(Ok(()))]);
     assert_eq!(actions.last(), Some(&Action::Upgrade));
 }

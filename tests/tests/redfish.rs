@@ -41,7 +41,7 @@ fn a_bmc_is_known_by_its_certificate_and_does_as_it_is_told() {
     let told = device.power(&patience()).unwrap_err().to_string();
     assert!(told.contains("HTTP 404"), "{told}");
 
-    // Whoever it is, it is not told the password.
+    // A stranger is not told the password.
     for (trust, reason) in [
         (format!("certificate = \"{}\"", room.fingerprint("ca.pem")), "another certificate"),
         (format!("ca_file = \"{}\"", room.path("other.pem").display()), "invalid peer certificate"),

@@ -609,7 +609,7 @@ fn failback_now() {
     story.end("failback_now", Some(HOME));
 }
 
-/// Neither can start what is to run; whoever waits longest is given another try, again and again.
+/// Neither can start what is to run; the box that waits longest is given another try, again and again.
 #[test]
 fn both_boxes_failed() {
     let mut story = Story::serving();
@@ -641,7 +641,7 @@ fn leftovers_cannot_be_stopped() {
     story.end("leftovers_cannot_be_stopped", Some(HOME));
 }
 
-/// A box that was replaced knows nothing, and whoever speaks for it says that it serves.
+/// A box that was replaced knows nothing, and a stranger who speaks for it says that it serves.
 #[test]
 fn a_replaced_box_asserts_that_it_serves() {
     let mut story = Story::serving();
@@ -736,7 +736,7 @@ fn clocks_run_at_different_rates() {
     story.end("clocks_run_at_different_rates", Some(HOME));
 }
 
-/// The BMC's addresses were mixed up: whoever shoots, shoots itself. Nobody is ever seen off, so nobody else starts.
+/// The BMC's addresses were mixed up: a box that shoots, shoots itself. Nobody is ever seen off, so nobody else starts.
 #[test]
 fn fence_shoots_the_wrong_box() {
     let mut story = Story::serving();

@@ -259,7 +259,7 @@ fn a_key_is_changed_without_a_lost_word() {
 }
 
 #[test]
-fn a_stream_is_understood_wherever_it_begins() {
+fn a_stream_is_understood_from_any_place() {
     let frames = [encode(&typical()), encode(&largest()), encode(&newborn())];
     let stream: Vec<u8> = frames.iter().flat_map(|frame| enclosed(frame)).collect();
     let ends: Vec<usize> = frames

@@ -158,7 +158,7 @@ const ANSWER_V4: u8 = 0;
 const ECHO_V6: u8 = 128;
 const ANSWER_V6: u8 = 129;
 const TOKEN: usize = 16;
-/// An answer is shorter, whatever options its header has.
+/// An answer is shorter, with any options in its header.
 const PACKET_MAX: usize = 256;
 
 #[cfg(test)]

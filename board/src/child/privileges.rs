@@ -15,7 +15,7 @@ use crate::table::{Source, Table, Value, nearest};
 pub struct Privileges {
     /// Whether it may gain rights by executing a program that has its own (`PR_SET_NO_NEW_PRIVS`, `prctl(2)`).
     new: bool,
-    /// What it has of the rights of root, whoever it runs as, and all that it can ever have.
+    /// What it has of the rights of root under any account, and all that it can ever have.
     only: Option<CapabilitySet>,
 }
 
@@ -64,7 +64,7 @@ impl Privileges {
     }
 }
 
-/// Leaves no others than `only` to be had, by whatever is executed.
+/// Leaves no others than `only` to be had by any program that is executed.
 fn bound(only: CapabilitySet) -> rustix::io::Result<()> {
     for number in 0..u64::BITS {
         let capability = CapabilitySet::from_bits_retain(1 << number);

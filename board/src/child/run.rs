@@ -42,7 +42,7 @@ impl Program {
         Err(io::Error::other(format!("{} {end}: {reason}", self.command.join(" "))))
     }
 
-    /// Runs the program to its end. Whatever it has started is gone when this returns.
+    /// Runs the program to its end. All that it has started is gone when this returns.
     ///
     /// # Errors
     ///

@@ -35,7 +35,7 @@ impl Guid {
         Ok(guid)
     }
 
-    /// Whether both are the number of one box, whatever the order of their bytes.
+    /// Whether both are the number of one box, in any byte order.
     pub fn is_same_box(self, other: Self) -> bool {
         let orders = |guid: Self| [guid, guid.turned(), guid.mixed()];
         orders(self).iter().any(|order| orders(other).contains(order))

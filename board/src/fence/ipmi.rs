@@ -202,7 +202,7 @@ impl Ipmi {
         }
     }
 
-    /// Asks which box the BMC is in. A refusal, whichever, is that it cannot tell: the question is optional (section 22.14).
+    /// Asks which box the BMC is in. Any refusal means that it cannot tell: the question is optional (section 22.14).
     /// So is silence to this question alone, when the same session answers the next one at once.
     fn identify(&mut self, patience: &Patience) -> io::Result<Identity> {
         if self.session().is_none() {

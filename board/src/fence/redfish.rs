@@ -160,7 +160,7 @@ impl Redfish {
         } else {
             patience.still_wanted()?;
             let mut stream = self.connect(patience)?;
-            // It has let us in, so that it is there, whatever else is wrong.
+            // It has let us in, so that it is there, also where something else is wrong.
             let response = stream.ask(request.as_bytes(), patience).map_err(|error| {
                 if super::is_silent(&error) { io::Error::other(error) } else { error }
             })?;

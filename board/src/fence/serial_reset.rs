@@ -139,7 +139,7 @@ impl SerialReset {
             waited = patience.sleep(LOOK);
             seen = self.is_high().map(|high| !high);
         }
-        // Whatever happened, the line is not left where it is.
+        // In every case the line is not left where it is.
         self.wires(|wires| wires.drive(line, false))?;
         waited.and(seen)
     }
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_is_let_go_whatever_happens() {
+    fn the_line_is_always_let_go() {
         let bench = Bench::new(Wiring::Breaks);
         assert!(fence(&mut bench.device(), &patience()).is_err());
         assert_eq!(bench.driven().last(), Some(&false));

@@ -1,7 +1,7 @@
 //! Fencing by several devices that only together cut the power of a box, such as the outlets of two power supplies.
 //!
 //! Each gets every order, all at the same time. The box is off when every device says so, and on as soon as one does,
-//! whatever the others say.
+//! no matter what the others say.
 
 use std::io;
 use std::thread;
@@ -48,7 +48,7 @@ impl Config {
         (parts.len() == said).then_some(Self { parts })
     }
 
-    /// What must be there: whatever its devices need.
+    /// What must be there: all that its devices need.
     pub fn needs(&self) -> Vec<Need> {
         self.parts.iter().flat_map(super::Config::needs).collect()
     }

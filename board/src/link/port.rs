@@ -133,7 +133,7 @@ impl Port {
             return link.rings(Clock.now() + rest).await;
         }
         or(link.link.readable(), link.rings(link.due.get())).await?;
-        // Whoever is awake a little before it is due need not be woken again for it.
+        // A loop that is awake a little before it is due need not be woken again for it.
         let now = Clock.now();
         if now + LOOK / 4 >= link.due.get() {
             link.due.set(now + LOOK);
@@ -143,7 +143,7 @@ impl Port {
         Ok(())
     }
 
-    /// The frame was a heartbeat, whose copies come by the other links: whoever waits for these need not be woken for each.
+    /// The frame was a heartbeat, whose copies come by the other links: a link that waits for these need not be woken for each.
     pub fn copies_follow(&self) {
         if let Some(link) = self.link() {
             link.link.spoke();

@@ -1,7 +1,7 @@
 //! Heartbeats over a null-modem cable: another medium, which no mistake in the network can cut.
 //!
 //! A cable has no frames, no addresses and no errors; it has bytes, of which some are noise. Each frame travels
-//! between two zeros (`firmware_agnostic::frame::enclose`), so whatever went wrong before (noise, a break, the wrong
+//! between two zeros (`firmware_agnostic::frame::enclose`), so after anything that went wrong before (noise, a break, the wrong
 //! baud, a frame cut off because the queue was full) the next frame begins anew.
 //!
 //! The port is raw, exclusive, and never waits: no flow control by lines or by characters, so a dead peer cannot

@@ -46,9 +46,9 @@ pub(super) struct Config {
 enum Destination {
     /// The other box, by the addresses of both.
     Peer(PerBox<IpAddr>),
-    /// Whoever is on the wire.
+    /// Everybody on the wire.
     Everybody,
-    /// Whoever has joined the group, over at most so many routers.
+    /// Everybody who has joined the group, over at most so many routers.
     Group(IpAddr, u8),
 }
 
@@ -277,7 +277,7 @@ impl Link for Udp {
 
 impl Udp {
     /// How the interface is (`netdevice(7)`). Rtnetlink knows it more exactly and sooner, but its questions wait for
-    /// whoever is setting up any interface of the box, and the loop waits for nobody.
+    /// a program that is setting up any interface of the box, and the loop waits for nobody.
     #[allow(unsafe_code)]
     fn flags(&self) -> io::Result<c_int> {
         let mut request = Request { name: [0; libc::IFNAMSIZ], flags: 0, rest: [0; 22] };

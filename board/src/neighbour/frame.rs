@@ -72,7 +72,7 @@ fn ethernet(to: Mac, from: Mac, protocol: u16) -> Vec<u8> {
     [&to.0[..], &from.0[..], &protocol.to_be_bytes()[..]].concat()
 }
 
-/// Who claims `address` in this frame, whatever its bytes are, if somebody does.
+/// Who claims `address` in this frame, if somebody does; any bytes may come.
 pub fn claim(frame: &[u8], address: IpAddr) -> Option<Mac> {
     let at = |place: usize, bytes: &[u8]| frame.get(place..place + bytes.len()) == Some(bytes);
     let mac = |place: usize| frame.get(place..)?.first_chunk().copied().map(Mac);

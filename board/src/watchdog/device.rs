@@ -1,6 +1,6 @@
 //! The watchdog of the machine: `/dev/watchdog` (the kernel's `Documentation/watchdog/watchdog-api.rst`).
 //!
-//! It counts from the moment in which it is opened. Whoever closes it without having written a `V` before (the magic
+//! It counts from the moment in which it is opened. A process that closes it without having written a `V` before (the magic
 //! close) leaves it counting, and that is what a supervisor does that dies.
 
 use std::ffi::c_int;
@@ -82,7 +82,7 @@ impl Config {
         })
     }
 
-    /// Whether it goes on counting whatever is written to it, as far as the kernel tells.
+    /// Whether it goes on counting when anything is written to it, as far as the kernel tells.
     fn never_stops(&self) -> bool {
         let number = fs::metadata(&self.path).map(|file| file.rdev()).unwrap_or_default();
         never_stops(Path::new("/sys"), libc::major(number), libc::minor(number))

@@ -100,7 +100,7 @@ fn what_is_refused_is_told_in_words() {
         let text = told("nobody", "secret", words);
         assert!(text.contains("no such user"), "{words}: {text}");
     }
-    // Over IPMI 2.0 this simulator lets every user be whatever it asks for.
+    // Over IPMI 2.0 this simulator gives every user each role that it asks for.
     let text = told("viewer", "secret", "auth = \"md5\"");
     assert!(text.contains("operator"), "{text}");
     let text = told("twobox", "secret", "cipher_suite = 17");

@@ -46,7 +46,7 @@ fn a_wrong_password_is_found_out_before_the_bmc_counts_it() {
 }
 
 #[test]
-fn a_guid_is_that_of_the_box_in_whatever_order_it_comes() {
+fn a_guid_is_that_of_the_box_in_any_byte_order() {
     let bmc = Bmc::new(3);
     let found = bmc.device("secret", "").guid(&seconds(5)).unwrap().unwrap();
     let right: Guid = "00112233-4455-6677-8899-aabbccddeeff".parse().unwrap();

@@ -36,7 +36,7 @@ fn mistakes_are_told_with_their_remedy() {
 }
 
 #[test]
-fn one_bmc_is_one_device_whoever_asks_it() {
+fn one_bmc_is_one_device_for_every_asker() {
     let config = read(WORDS).0.unwrap();
     let other = |said, instead| read(&WORDS.replace(said, instead)).0.unwrap();
     assert!(config.is_same_as(&other("\"twobox\"", "\"another\"")));

@@ -48,7 +48,7 @@ async fn next(port: &Port) -> Option<Vec<u8>> {
     Some(buffer[..length].to_vec())
 }
 
-/// Waits for a frame, whatever the line shows meanwhile.
+/// Waits for a frame, and ignores what the line shows meanwhile.
 async fn frame(port: &Port, buffer: &mut [u8]) -> usize {
     loop {
         if let Seen::Frame(length) = port.receive(buffer).await {

@@ -62,7 +62,7 @@ fn noise_does_not_spoil_the_next_frame() {
     assert_eq!(port.failure(), None);
 }
 
-/// A UART delivers a few bytes at a time; nothing is left lying, whatever else may come or not.
+/// A UART delivers a few bytes at a time; nothing is left lying, whether more comes or not.
 #[test]
 fn a_frame_that_comes_in_pieces_is_heard_when_it_is_whole() {
     let cable = NullModem::new();

@@ -1,4 +1,4 @@
-//! The body of version 2: whatever has few values stands in one small number.
+//! The body of version 2: each value that is one of a few stands in one small number.
 //!
 //! ```text
 //! bits  0..3   3..6   6..9   9     10    11       12      13

@@ -8,7 +8,7 @@ use crate::frame::{Frame, Keys};
 /// The letter that was last begun, without its bytes.
 pub struct Answerer {
     seal: Seal,
-    /// Opened, and not known to be new: only whoever knows this box's nonce begins it.
+    /// Opened, and not known to be new: only a peer that knows this box's nonce begins it.
     opened: Option<Taken>,
     begun: Option<Taken>,
 }

@@ -8,7 +8,7 @@
 //! box off, and then nothing is left to be adopted; or it was told so by a person who was wrong. Then its term is higher,
 //! and this box lets go as soon as it hears that.
 //!
-//! Whatever is not there as a whole is stopped, as after any other birth.
+//! What is not there as a whole is stopped, as after any other birth.
 
 use crate::heartbeat::{Asks, Role};
 use crate::journal::{Journal, Standing};

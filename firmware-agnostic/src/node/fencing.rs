@@ -14,7 +14,7 @@
 //! | 3, 5, 7, ... | the second one |
 //!
 //! One box at most holds the resources. If both hold nothing, one of them released last, and the other has heard that or
-//! not: so at most one of them last heard the other hold. Slots 0 and 1 are therefore never shared, in whatever phase of
+//! not: so at most one of them last heard the other hold. Slots 0 and 1 are therefore never shared, in any phase of
 //! a move the cables fall. A box whose witness does not answer has none of the first six slots, nor has one that hears
 //! a newborn deaf peer, where such a peer may shoot at boot.
 //!
@@ -233,7 +233,7 @@ impl Node {
         }
     }
 
-    /// Calls off a shot that is not wanted any more, in whatever role.
+    /// Calls off a shot that is not wanted any more, in any role.
     pub(super) fn call_off_unwanted(&mut self, now: Instant, actions: &mut Actions) {
         match self.shot {
             Shot::Ordered(_, until) | Shot::Ready(_, until) if !self.is_wanted(until, now) => {
@@ -536,7 +536,7 @@ impl Node {
         act(actions, Action::Fence(tag));
     }
 
-    /// Shoots because an operator wants it, whatever the peer is.
+    /// Shoots because an operator wants it, in any state of the peer.
     pub(super) fn shoot_by_order(&mut self, mode: FenceMode, actions: &mut Actions) {
         self.forget_shots();
         self.by_order = Some(mode);

@@ -84,7 +84,7 @@ impl Node {
     /// The echo rule: whether the peer's word proves that it holds nothing and will not start.
     ///
     /// Every word but a farewell must echo the present epoch, so that it was said in the knowledge of what this
-    /// box is now. A peer that leaves holds nothing for as long as this life of it lasts, whatever it knew. Where two
+    /// box is now. A peer that leaves holds nothing for as long as this life of it lasts, even if it knew nothing. Where two
     /// machines have one name, only the one that held can release.
     fn released_by(&self, word: &Heartbeat, now: Instant) -> bool {
         let holds_nothing = match word.role {

@@ -1,7 +1,7 @@
 //! Moves the times of a box whose rounds repeat themselves, for the simulator and the model.
 //!
 //! A box and its peer that repeat themselves are after each round what they were before it, but for a few instants that
-//! went on by one round. So whoever simulates a pair may leave out rounds, and may prove each time that it may.
+//! went on by one round. So a simulator of a pair may leave out rounds, and may prove each time that it may.
 
 use core::time::Duration;
 

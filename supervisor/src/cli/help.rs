@@ -144,7 +144,7 @@ then with --persistent. Refused if the other box could not serve.",
         line: "take the resources from the other box, and keep them",
         text: "\
 The other box stops its resources, this one starts them, and keeps them until
-`resume`, or for TIME, whatever the priorities are; until it fails or boots
+`resume`, or for TIME, against the priorities; until it fails or boots
 anew. Refused if the other box is silent: see `confirm`.",
     },
     Topic {
@@ -154,14 +154,14 @@ anew. Refused if the other box is silent: see `confirm`.",
         line: "give the resources back to home now",
         text: "\
 Said on the box that serves and is not home: home gets the resources at once,
-whatever is left of failback_hold, and however often it has failed. Refused if
+without the rest of failback_hold, and also after failures. Refused if
 home is not ready, or if a resource is not in step yet.",
     },
     Topic {
         word: "maintenance",
         operands: "",
         options: "[--for TIME | --persistent]",
-        line: "leave everything as it is, whatever happens to this box",
+        line: "leave everything as it is, also when this box fails",
         text: "\
 Nothing is started, stopped, moved or fenced: not here, and not by the other
 box if this one falls silent. Failures are told only. Until `resume`, or this
@@ -219,8 +219,8 @@ blink, so that you see which one it would cut.",
         text: "\
 On the box that serves, when the pair is well: cuts the power of the one that
 stands by, sees it off, puts it on again, waits until the pair is whole, and
-tells how long each step took. The service stays where it is. Whoever stops
-waiting ends nothing: the supervisor puts the power on again all the same.",
+tells how long each step took. The service stays where it is. Interrupting
+this command does not cancel the drill: the power is restored anyway.",
     },
     Topic {
         word: "reload",

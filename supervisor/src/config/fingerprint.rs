@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 pub(super) fn of(text: &str) -> Fingerprint {
     let (table, _) = DeTable::parse_recoverable(text);
     let mut canon = String::new();
-    write_table(table.get_ref(), &mut canon).expect("a String takes whatever is written");
+    write_table(table.get_ref(), &mut canon).expect("a String takes all that is written");
     Fingerprint::of(canon.as_bytes())
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn mark(text: &str) -> String {
 /// What two values have in common that mean the same.
 pub(super) fn canon(value: &DeValue<'_>) -> String {
     let mut canon = String::new();
-    write_value(value, &mut canon).expect("a String takes whatever is written");
+    write_value(value, &mut canon).expect("a String takes all that is written");
     canon
 }
 

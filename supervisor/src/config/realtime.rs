@@ -27,5 +27,5 @@ impl Realtime {
     }
 }
 
-/// Above whatever else asks for one without much thought, such as a player of sounds.
+/// Above everything else that asks for one without much thought, such as a player of sounds.
 const PRIORITY: u8 = 10;

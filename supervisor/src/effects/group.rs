@@ -48,7 +48,7 @@ pub(crate) struct Group {
     states: Slate,
     start_time: Duration,
     stop_time: Duration,
-    /// A reload may take until then, and whatever is given meanwhile waits for it.
+    /// A reload may take until then, and what is given meanwhile waits for it.
     reloads: Instant,
 }
 
@@ -241,7 +241,7 @@ impl Hands {
         }
     }
 
-    /// Sees to it that whoever comes after us looks for what may run, and for nothing else.
+    /// Sees to it that the next holder of the lease looks for what may run, and for nothing else.
     fn settle(&mut self) {
         if self.leftovers.is_empty() && self.lease.settle() {
             rights(&self.members).narrow();
@@ -441,7 +441,7 @@ mod tests {
 
     use super::*;
 
-    /// Or else whoever leaves or fails back right after a reload would take a slow stop for one that hangs, and reset.
+    /// Or else a box that leaves or fails back right after a reload would take a slow stop for one that hangs, and reset.
     #[test]
     fn a_stop_behind_a_reload_has_the_time_of_both() {
         let room = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 //!
 //! A shot has steps. The node orders it ([`Gun::fence`]); the thread reads the power and tells [`Event::Ready`]; the node
 //! says [`Gun::cut`], and the order goes out; or it says [`Gun::call_off`], and nothing more is sent. Each question gets one
-//! answer, whatever is said meanwhile.
+//! answer, also when more is said meanwhile.
 //!
 //! While nobody needs the devices they are asked for the power every now and then, so that a device that stopped answering is
 //! known while both boxes are well, and not at the first failover, and so that what it has open is kept open. Such a
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shot_that_is_called_off_is_not_fired_whatever_is_said_later() {
+    fn a_shot_that_is_called_off_is_not_fired_later() {
         let bench = Bench::new("cat power", "timeout = \"60s\"");
         bench.gun.fence(1);
         bench.is_ready(1);
@@ -403,7 +403,7 @@ mod tests {
         assert_eq!(bench.read("orders"), "");
     }
 
-    /// It says off once, whatever is so.
+    /// It says off once, on or off.
     const SLIPS: &str = "if [ -e slipped ]; then cat power; else touch slipped; echo off; fi";
 
     #[test]

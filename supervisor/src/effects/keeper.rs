@@ -49,7 +49,7 @@ struct Shared {
 enum Order {
     /// Feed without being told of heartbeats.
     Leave,
-    /// Shorten the patience of whatever resets this box.
+    /// Shorten the time limit of what resets this box.
     Bite,
     /// End; with `true` the watch as well.
     End(bool),
@@ -220,7 +220,7 @@ struct Hands {
 
 impl Hands {
     fn work(mut self, queue: &mpsc::Receiver<Order>, finished: &mpsc::Sender<()>) {
-        // The bell rings once an interval and a heartbeat, so that whoever is not called for three is late.
+        // The bell rings once an interval and a heartbeat, so that a thread that is not called for three is late.
         let mut wait = self.interval * 3;
         loop {
             // Whether it rang or not, somebody may be late.

@@ -42,7 +42,7 @@ struct Opened {
 }
 
 impl Effects {
-    /// Tells whoever wanted a reload what has come of it, and gives what the node should know.
+    /// Tells the person who wanted a reload what has come of it, and gives what the node should know.
     pub(super) fn tell_outcome(outcome: Outcome, reply: &Sender<String>) -> Option<Box<Reloaded>> {
         match outcome {
             Ok((reloaded, text)) => {

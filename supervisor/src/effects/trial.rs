@@ -121,7 +121,7 @@ impl Effects {
         let answer = match (trying, &mut self.trial) {
             (Trying::Begin, Some(trial)) => trial.may_be_replaced(now).map(|()| running),
             (Trying::Begin, None) | (Trying::Which, Some(_)) => Ok(running),
-            // Whoever says it again hears the same.
+            // A person who says it again hears the same.
             (Trying::Keep, Some(trial)) => {
                 if trial.stage != Stage::Kept {
                     log::info!("{}", Fate::Kept);

@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_happened_first_comes_first_whatever_the_clocks_say() {
+    fn what_happened_first_comes_first_against_the_clocks() {
         let room = tempfile::tempdir().unwrap();
         let path = room.path().join("mine");
         let line = |time: u64, up: f64, why: &str| {

@@ -25,7 +25,7 @@ pub fn frame_decode(bytes: &[u8]) {
         assert_eq!(frame::decode(&said, &keys, pair), Ok(word));
     };
     again(bytes);
-    // The header is that of this pair, whatever it is in the input.
+    // The header is that of this pair, not of the input.
     let body = bytes.get(HEADER..).unwrap_or_default();
     let body = &body[..body.len().min(FRAME_MAX - HEADER - TAG)];
     let Some(header) = any_frame(&keys, pair) else { return };

@@ -1,6 +1,6 @@
 //! Pieces of letters: as they came, and signed, in a letter whose numbers the writer knows.
 //!
-//! Whatever is in them, neither end takes in more than a letter may have, and what has been taken in is what was said.
+//! For any bytes, neither end takes in more than a letter may have, and what has been taken in is what was said.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Measures how long a user of the service gets no answers, and whether two boxes held the address.
 //!
-//! The client of the lab asks every 5 ms, so that even an undisturbed service has a gap of that length. Whatever
+//! The client of the lab asks every 5 ms, so that even an undisturbed service has a gap of that length. What
 //! happens to one system happens to all of them, in the same way.
 
 use std::thread::sleep;
@@ -134,7 +134,7 @@ struct Seen {
     pauses: Vec<f64>,
     /// Somebody did not serve in the end.
     mute: bool,
-    /// Whatever else took its time.
+    /// All else that took its time.
     parts: Vec<(String, Vec<f64>)>,
     lost: Vec<f64>,
     /// The milliseconds in which both boxes had the address.

@@ -1,6 +1,6 @@
 //! Measures what a system costs while nothing happens, from the kernel's counts of each process and thread.
 //!
-//! Counted is whatever lives in a box besides its pid 1 and the service: helpers, guards and shells too. The time of
+//! Counted is all that lives in a box besides its pid 1 and the service: helpers, guards and shells too. The time of
 //! short-lived ones, such as scripts that look at the service, is in the books of who waited for them.
 
 use std::fs;

@@ -37,7 +37,7 @@ impl Table {
     }
 }
 
-/// A table as Markdown has it, its columns aligned for whoever reads it as it is.
+/// A table as Markdown has it, its columns aligned for a person who reads it as it is.
 impl fmt::Display for Table {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let programs = self.programs();

@@ -77,7 +77,7 @@ pub(super) fn drill(lab: &Lab) -> Result<String, Failure> {
     Ok(said.lines().map(str::trim).collect::<Vec<_>>().join("; "))
 }
 
-/// Whoever reads afterwards, on either box, sees that it was no shot.
+/// A person who reads afterwards, on either box, sees that it was no shot.
 fn told_as_drill(lab: &Lab) -> Result<(), Failure> {
     keeps(lab, First, ["drill", "ordered", "drill: ordering the power of server2 off"])?;
     keeps(lab, First, ["drill", "seen_off", "\"fence_ms\":"])?;

@@ -53,7 +53,7 @@ fn cut(lab: &Lab, chance: &mut Random) -> Result<String, Failure> {
     lab.part();
     expect(lab.wait_for(PATIENCE, |lab| !lab.is_on(Second)), "the standby was not shot")?;
     let shot_after = start.elapsed();
-    // Whoever gave it power before would have it shot again, and rightly so.
+    // A person who gave it power before would have it shot again, and rightly so.
     let seen = |lab: &Lab| lab.log(First).matches(SEEN).count() > seen_before;
     expect(lab.wait_for(PATIENCE, seen), "the standby was not seen off")?;
     let seen_after = start.elapsed().saturating_sub(shot_after);

@@ -65,7 +65,7 @@ fn hide_cgroups() -> io::Result<()> {
     Ok(mount("tmpfs", CGROUPS, "tmpfs", MountFlags::NOSUID, None)?)
 }
 
-/// Becomes a user for whom the limit of processes counts: root, and whoever has these rights, is above it
+/// Becomes a user for whom the limit of processes counts: root, and a user with these rights, is above it
 /// (`getrlimit(2)`, `RLIMIT_NPROC`).
 fn become_commoner() -> io::Result<()> {
     set_keep_capabilities(true)?;
@@ -228,10 +228,10 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 
 const SYSLOG: &str = "/dev/log";
 
-/// Whoever wants a supervisor to panic makes this file.
+/// A test that wants a supervisor to panic makes this file.
 pub(super) const PANIC: &str = "/run/panic";
 
-/// Whoever wants a supervisor to want all memory there is makes this file.
+/// A test that wants a supervisor to take all memory makes this file.
 pub(super) const HUNGER: &str = "/run/hunger";
 
 /// While there is this file, the supervisor can start nothing.

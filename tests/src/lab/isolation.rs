@@ -1,6 +1,6 @@
 //! Gives the lab namespaces of its own, and leaves nothing behind.
 //!
-//! The program starts itself again as pid 1 of new namespaces. Whatever ends that process (the end of its work, a
+//! The program starts itself again as pid 1 of new namespaces. All that ends that process (the end of its work, a
 //! panic, `kill -9`, Ctrl-C), the kernel kills everything that lives in it, and its interfaces and mounts are gone.
 //! An ordinary user gets a user namespace around it all, in which they are root.
 

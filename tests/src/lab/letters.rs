@@ -14,7 +14,7 @@ use super::stories::NOTHING;
 use super::tour::millis;
 use super::{Cable, Lab, Way};
 
-/// Over whichever network carries, while nobody outside notices.
+/// Over any network that carries, while nobody outside notices.
 pub(super) fn by_network(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     both_ways(lab)?;

@@ -81,7 +81,7 @@ fn no_more_processes(lab: &Lab) -> Result<String, Failure> {
     let measured = silence_below(lab, start, TAKEOVER)?;
     let told = lab.log(First).contains("no more processes");
     expect(told, "it was not told that no process can be started")?;
-    // It is stopped by then, and whoever looks is told why, and what to do.
+    // It is stopped by then, and a person who looks is told why, and what to do.
     let status = String::from_utf8(lab.twobox(First, &["status"])?.stdout).unwrap_or_default();
     for said in ["service              stopped, last failed: ", "twobox clear"] {
         expect(status.contains(said), format!("no {said:?} in {status}"))?;
@@ -279,7 +279,7 @@ const RATE: u32 = 10_000;
 /// In bytes: soon used up.
 const LITTLE: u64 = 4 << 20;
 
-/// More lines than the supervisor keeps for whoever reads them.
+/// More lines than the supervisor keeps for its readers.
 const MANY: u64 = 1_100;
 
 /// Answers to a few who ask among many who do not, when nobody is waited for.

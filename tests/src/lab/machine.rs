@@ -98,7 +98,7 @@ impl Machine {
     /// When it cannot be put in the file's place.
     pub(super) fn stick(&self, file: &str) -> io::Result<()> {
         let path = self.0.run().join(file);
-        // A pipe that nobody reads hangs whoever opens it to write (fifo(7)).
+        // A pipe that nobody reads hangs a process that opens it to write (fifo(7)).
         let pipe = path.with_extension("stuck");
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
         fs::rename(pipe, path)

@@ -15,7 +15,7 @@ use super::failure::{Failure, expect};
 use super::tour::{condition, millis};
 use super::{Cable, Lab, name};
 
-/// Lets a person play until they quit. Whoever started this puts the terminal right again.
+/// Lets a person play until they quit. The program that started this puts the terminal right again.
 ///
 /// # Errors
 ///

@@ -23,7 +23,7 @@ pub(super) fn overtaken(lab: &Lab) -> Result<String, Failure> {
     let [older, newer] =
         ["\"3s\"", "\"4s\""].map(|hold| text.replace("hold = \"2s\"", &format!("hold = {hold}")));
     let [path, slow] = [FILE, "slow"].map(|name| lab.machine(First).run().join(name));
-    // Whoever opens a pipe reads what others write there later (fifo(7)).
+    // A process that opens a pipe reads what others write there later (fifo(7)).
     lab.stick(First, FILE)?;
     fs::hard_link(&path, &slow)?;
     scope(|scope| {

@@ -18,7 +18,7 @@ use super::process::Process;
 use super::stories::{LONG, NOTHING};
 use super::{Lab, name};
 
-/// Whatever is changed, what is the same runs on, and nobody outside notices.
+/// When anything is changed, what is the same runs on, and nobody outside notices.
 pub(super) fn unnoticed(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     let (begun, start) = (lab.find(First, "serve")?, Instant::now());
@@ -266,7 +266,7 @@ pub(super) fn keys(lab: &Lab) -> Result<String, Failure> {
     Ok("no frame was refused".to_owned())
 }
 
-/// Whatever is wrong with the file, the pair is as it was.
+/// With any mistake in the file, the pair is as it was.
 pub(super) fn in_vain(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     // What is first looked at some time after the start is known by then.
@@ -420,7 +420,7 @@ fn held() -> io::Result<(usize, usize)> {
     Ok((supervisor.files()?.len(), supervisor.threads()?.len()))
 }
 
-/// No frame was refused by a box, for whatever reason.
+/// No frame was refused by a box, for any reason.
 fn none_refused(lab: &Lab, id: BoxId) -> Result<(), Failure> {
     let status = said(lab, id, &["status", "--json"])?;
     let mut links = status.split("\"refused\":{").skip(1).peekable();

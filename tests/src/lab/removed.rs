@@ -83,7 +83,7 @@ fn remove_and_reload(lab: &Lab) -> Result<(), Failure> {
     expect(is_there(lab), "what is to be removed does not run")?;
     edit(lab, First, REMOVED, "# none\n")?;
     said(lab, First, &["reload"])?;
-    // Whoever is told of the reload knows by then.
+    // A person who is told of the reload knows by then.
     std::thread::sleep(STOP / 4);
     expect(is_there(lab), "it has stopped before the supervisor could die")
 }

@@ -15,7 +15,7 @@ use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
 ///
 /// # Errors
 ///
-/// When the port is taken, or whoever wants to know that the service is ready cannot be told.
+/// When the port is taken, or the process that wants to know that the service is ready cannot be told.
 pub fn serve(address: Ipv4Addr) -> io::Result<()> {
     let service = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
     // The service may be there before its address is.

@@ -1,6 +1,6 @@
 //! Has both boxes take a new configuration together.
 //!
-//! Whatever happens in between, both have the same in the end: the new one if that was confirmed, and else the old one.
+//! In the end both have the same: the new one if that was confirmed, and else the old one.
 
 use std::fs;
 use std::time::{Duration, Instant};

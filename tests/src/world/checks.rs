@@ -162,7 +162,7 @@ impl World {
         }
     }
 
-    /// Silence is not evidence: whoever starts has told why, and it is so. And the resources go home only when they may.
+    /// Silence is not evidence: a box that starts has told why, and it is so. And the resources go home only when they may.
     pub(super) fn check_change(&mut self, id: BoxId, change: &Change) {
         let (now, name) = (self.now, trace::name(id));
         let other = self.node(id.other()).map(|node| node.heartbeat(Instant::default()));
@@ -172,7 +172,7 @@ impl World {
         let Some(supervisor) = &mut appliance.supervisor else { return };
         let (seen, mine) = (&mut supervisor.seen, supervisor.node.heartbeat(local));
         seen.tells(change.to);
-        // Whoever speaks with an unknown boot, and does not know this one, may be a recording.
+        // A speaker with an unknown boot, and does not know this one, may be a recording.
         let epoch = supervisor.node.peer().last_word().map(|word| word.epoch);
         let believed = epoch.and_then(|epoch| seen.word_of(epoch.boot)).copied();
         let silence = now - seen.proven_at();

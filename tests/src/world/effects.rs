@@ -203,7 +203,7 @@ impl World {
         }
     }
 
-    /// Whichever resource fails next.
+    /// The resource that fails next.
     pub(super) fn any_resource(&mut self, id: BoxId) -> ResourceId {
         let count = self.boxes[id.place()].settings.resources.len().max(1) as u64;
         let place = self.random.within(&(0..count)) as usize;

@@ -257,7 +257,7 @@ impl World {
     /// Has a box off, and leaves it so.
     pub fn switch_off(&mut self, id: BoxId) {
         self.abandoned = Some(id);
-        // Whoever was about to switch it on comes too late.
+        // A person who was about to switch it on comes too late.
         self.power_on(id);
         self.power_off(id, "is switched off");
     }

@@ -247,7 +247,7 @@ fn a_bmc_is_told_of_a_shot_once_and_of_nothing_else() {
     ladder.note_shot(&seconds(5));
     assert_eq!(bmc.notes(), 0, "nobody was shot");
     ladder.fence(&seconds(5)).unwrap();
-    assert_eq!(bmc.notes(), 0, "whoever waits for the shot waits for nothing else");
+    assert_eq!(bmc.notes(), 0, "a thread that waits for the shot waits for nothing else");
     ladder.note_shot(&seconds(5));
     ladder.note_shot(&seconds(5));
     assert_eq!(bmc.notes(), 1);

@@ -45,7 +45,7 @@ fn words() {
     Bounds { budget, ..Bounds::few(1, 7) }.hold("words", MILLION);
 }
 
-/// A box loses its power, and whoever is off comes back, twice; a journal is lost.
+/// A box loses its power, and a box that is off comes back, twice; a journal is lost.
 #[test]
 fn crashes() {
     let budget = Budget { power_cuts: 1, births: 2, journals: 1, denials: 1, ..Budget::NONE };

@@ -191,7 +191,7 @@ impl fmt::Display for Error {
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error {
-            // Whoever answers a ping is not silent, nor is one that is busy.
+            // A BMC that answers a ping is not silent, nor is one that is busy.
             Error::Silent(false) => io::ErrorKind::TimedOut,
             Error::Busy => io::ErrorKind::ResourceBusy,
             Error::Password | Error::NotLetIn | Error::Key | Error::User | Error::Privilege => {

@@ -2,7 +2,7 @@
 //!
 //! What goes out is numbered and signed; what comes in counts only when it is signed for this session, hidden where the
 //! suite hides, and not seen before. There is no way to take an answer without a signature in a session that has one:
-//! else whoever can send a datagram could tell that the power is off.
+//! else a stranger who can send a datagram could tell that the power is off.
 //!
 //! The packets of some BMCs have numbers that do not count: always 0, or always the same. There the number of the message
 //! (six bits) tells a new answer from an old one, and a session ends before such a number comes again. The keys of the next
@@ -45,7 +45,7 @@ pub enum Guard {
 /// How one is let in by IPMI 1.5 (table 13-8).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
-    /// 0: whoever comes.
+    /// 0: everybody.
     Nothing,
     /// 2
     Md5,

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 /// A cipher suite, by its number; the weakest is the least.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Suite {
-    /// 0: whoever comes is let in, and nothing is signed.
+    /// 0: everybody is let in, and nothing is signed.
     Nothing,
     /// 3
     Sha1,

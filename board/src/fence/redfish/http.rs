@@ -138,7 +138,7 @@ mod tests {
             for byte in 0..=u8::MAX {
                 let mut text = good.to_vec();
                 text[place] = byte;
-                // Whatever comes, it is an answer, none yet, or an error.
+                // What comes is an answer, none yet, or an error.
                 let _ = parse(&text, byte % 2 == 0);
             }
         }

@@ -96,7 +96,7 @@ impl Value for Fingerprint {
     }
 }
 
-/// Believes one certificate, whoever has signed it and whatever it says of names and dates.
+/// Believes one certificate, with any signature, names and dates.
 #[derive(Debug)]
 struct Pinned {
     fingerprint: Fingerprint,

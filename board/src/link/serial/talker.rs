@@ -93,7 +93,7 @@ fn names(arguments: &[u8], tty: &str) -> bool {
         .any(|argument| argument.strip_prefix(b"/dev/").unwrap_or(argument) == tty.as_bytes())
 }
 
-/// `/dev/console`: whichever it is now.
+/// `/dev/console`: the tty that it is now.
 const DEV_CONSOLE: Number = (5, 1);
 
 #[cfg(test)]

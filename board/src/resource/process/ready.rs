@@ -7,7 +7,7 @@
 //! | `{ file = "/run/x.pid" }` | the file is there, and is not the one of before the start |
 //! | `{ command = ["/bin/x"], every = "50ms" }` | the command ends with status 0 |
 //!
-//! Its death is seen at once, whichever way is waited for.
+//! Its death is seen at once, in each of the ways.
 
 use std::fmt;
 use std::fs;

@@ -1,8 +1,8 @@
 //! Changes the resources to those of another configuration.
 //!
 //! What would run the same way runs on, and is not touched. What would not is stopped, in reverse order, before anything
-//! is started; then whatever has come to its place here is started in order. One that does not start has failed, as it may
-//! at any time; one that had failed before is left to whoever decides about that.
+//! is started; then what has come to its place here is started in order. One that does not start has failed, as it may
+//! at any time; one that had failed before is left to the node, which decides about that.
 //!
 //! What is no resource any more, and cannot be stopped, is kept in mind: this box has not released before that has
 //! stopped too.
@@ -13,7 +13,7 @@ use board::rights::Rights;
 
 use super::{Hands, Member, files};
 
-/// What the thread must be allowed to do for these. It never drops the others for good: whatever a reload brings may take
+/// What the thread must be allowed to do for these. It never drops the others for good: what a reload brings may take
 /// them.
 pub(super) fn rights(members: &[Member]) -> Rights {
     members.iter().map(|member| member.config.rights()).collect()
@@ -56,7 +56,7 @@ impl Hands {
         (rights(&self.members) | rights(&self.leftovers)).narrow();
     }
 
-    /// Starts, in order, whatever has its place here, but for what is `known`, whatever becomes of the others.
+    /// Starts, in order, what has its place here, but for what is `known`; one that fails stops no other.
     fn fill_beside(&mut self, known: &[String]) {
         let mut failed = Vec::new();
         let (position, cord) = (self.position, self.cord.clone());

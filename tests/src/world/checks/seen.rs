@@ -100,7 +100,7 @@ impl Seen {
         }
     }
 
-    /// Notes that the box is set up differently from now on: whatever was said to it before releases nothing.
+    /// Notes that the box is set up differently from now on: no earlier word releases it.
     pub fn reload(&mut self) {
         (self.epoch, self.event) = (None, None);
         self.stays.forget();
