@@ -58,7 +58,8 @@ pub fn any_pair(random: &mut Random) -> [Settings; 2] {
     let links = random.within(&(1..4)) as usize;
     let policies = [0; 3].map(|_| any_policy(random));
     let require =
-        random.one_of(&[Require::Fenced, Require::Fenced, Require::Fenced, Require::Silence]);
+        random.one_of(&[Require::Fenced, Require::Fenced, Require::Silence, Require::Dark]);
+    let dark_time = Duration::from_secs(random.within(&(1..20)));
     let timing = any_timing(random);
     let at_boot = random.one_of(&[AtBoot::Wait, AtBoot::Wait, AtBoot::Fence]);
     let mut pair = pair();
@@ -67,7 +68,7 @@ pub fn any_pair(random: &mut Random) -> [Settings; 2] {
         settings.auto_failback = auto_failback;
         settings.failback_hold = Duration::from_secs(hold);
         settings.links = links;
-        settings.require = require;
+        (settings.require, settings.dark_time) = (require, dark_time);
         settings.at_boot = at_boot;
         settings.timing = timing;
         settings.resources = policies.into_iter().collect();
