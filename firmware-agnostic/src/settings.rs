@@ -226,7 +226,9 @@ impl Timing {
     /// Everything that must hold between the times, with its numbers.
     pub fn inequalities(&self) -> impl Iterator<Item = Inequality> + use<> {
         let Times { keepalive, warntime, deadtime, initdead, fence_time, baud } = self.words;
-        let boot = deadtime.saturating_add(self.fence_delay()).saturating_add(fence_time);
+        // A box that boots listens until its peer, silent for as long as it takes to notice, has waited and shot.
+        let waits = deadtime.saturating_add(self.fence_delay()).saturating_sub(self.grace());
+        let boot = waits.saturating_add(fence_time);
         let line = baud.map(|baud| Inequality {
             word: "keepalive",
             rule: "time of one frame on the serial line < 30 % of keepalive",
@@ -274,7 +276,7 @@ impl Timing {
             },
             Inequality {
                 word: "initdead",
-                rule: "deadtime + fence delay + fence time < initdead",
+                rule: "deadtime + fence delay - 2 * keepalive + fence time < initdead",
                 left: boot,
                 right: initdead,
                 remedy: "raise initdead, or lower the fence devices' timeout",
