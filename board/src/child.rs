@@ -23,6 +23,7 @@ use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdO
 
 use crate::patience::Patience;
 use crate::privacy;
+use crate::safe_file::{self, Trust};
 use crate::secret::Secret;
 
 pub mod account;
@@ -73,7 +74,8 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// When the program cannot be executed as this account in this directory; nothing runs then.
+    /// When the program cannot be executed as this account in this directory, or when others than root and that account
+    /// could have changed it; nothing runs then.
     pub fn spawn(&self, output: Stdio, errors: Stdio) -> io::Result<Child> {
         self.spawn_through(Entrance::default(), output, errors)
     }
@@ -92,6 +94,8 @@ impl Program {
         let [program, arguments @ ..] = self.command.as_slice() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"));
         };
+        safe_file::expect_safe(Path::new(program), Trust::of_program(self.account.as_ref()))
+            .map_err(|error| self.not_started(&error))?;
         let mut command = Command::new(program);
         command
             .args(arguments)
@@ -182,6 +186,8 @@ impl Program {
     fn not_started(&self, error: &io::Error) -> io::Error {
         let program = self.command.first().map_or("", String::as_str);
         let hint = match error.kind() {
+            // It is refused by us, and says why.
+            _ if error.raw_os_error().is_none() => "",
             io::ErrorKind::NotFound => ": the program, its interpreter or the directory is missing",
             io::ErrorKind::PermissionDenied => {
                 ": it must be executable, and user and limits be allowed"

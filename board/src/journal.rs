@@ -4,15 +4,17 @@
 //! written place by place, each write forced to the disk before it counts. A file that is absent, torn, corrupt, or on a
 //! disk that is full or read-only takes nothing away but the memory of the last life, and is said.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::journal::{FILE, Journal};
+use rustix::fs::OFlags;
 
 use crate::lease;
+use crate::safe_file::{SafeFile, remedy};
 
 /// The file of the journal.
 pub struct Store {
@@ -22,6 +24,8 @@ pub struct Store {
     /// The number of the newest entry.
     number: u32,
     file: Option<File>,
+    /// What is on the disk, if this life has written it.
+    written: Option<Journal>,
     /// What is to be on the disk and is not, and why.
     owed: Option<(Journal, String)>,
 }
@@ -51,7 +55,8 @@ impl Store {
             }
         };
         let number = entry.map_or(0, |(number, _)| number);
-        let store = Self { path: path.to_owned(), kernel, number, file: None, owed: None };
+        let path = path.to_owned();
+        let store = Self { path, kernel, number, file: None, written: None, owed: None };
         (store, entry.map(|(_, journal)| journal))
     }
 
@@ -67,9 +72,9 @@ impl Store {
             }
             Err(error) => {
                 if self.owed.is_none() {
+                    let remedy = remedy(&error, "journal");
                     log::error!(
-                        "journal {path}: {error}: after a power cut this box will not know what it was; name a file that \
-                         can be written in [journal]"
+                        "journal {path}: {error}: after a power cut this box will not know what it was{remedy}"
                     );
                 }
                 self.file = None;
@@ -78,9 +83,14 @@ impl Store {
         }
     }
 
-    /// Tries once more to write what could not be written.
+    /// Tries once more to write what could not be written, and writes anew what somebody has removed.
     pub fn try_again(&mut self) {
         if let Some((journal, _)) = self.owed.clone() {
+            self.write(&journal);
+        } else if self.file.as_ref().is_some_and(|file| !self.is_there(file))
+            && let Some(journal) = self.written
+        {
+            log::warn!("journal {}: somebody has removed it: written anew", self.path.display());
             self.write(&journal);
         }
     }
@@ -91,7 +101,7 @@ impl Store {
     }
 
     fn try_write(&mut self, journal: &Journal) -> io::Result<()> {
-        let file = match self.file.take() {
+        let file = match self.file.take().filter(|file| self.is_there(file)) {
             Some(file) => file,
             None => open(&self.path)?,
         };
@@ -100,8 +110,13 @@ impl Store {
         file.write_all_at(&bytes, at as u64)?;
         file.sync_data()?;
         self.number = number;
-        self.file = Some(file);
+        (self.file, self.written) = (Some(file), Some(*journal));
         Ok(())
+    }
+
+    /// Whether `file` is what its path leads to: one that was removed takes writes as well, and loses them.
+    fn is_there(&self, file: &File) -> bool {
+        SafeFile::own(&self.path).is_ok_and(|there| there.is(file))
     }
 }
 
@@ -115,22 +130,20 @@ fn kernel() -> Fingerprint {
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(FILE as u64).read_to_end(&mut bytes)?;
+    let file = SafeFile::own(path)?.open(OFlags::RDONLY)?;
+    file.take(FILE as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 /// Opens the file, and makes it as long as it will ever be: a disk that fills up later takes nothing away.
 fn open(path: &Path) -> io::Result<File> {
-    let file =
-        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let journal = SafeFile::own(path)?;
+    let (file, _) = journal.open_or_make(OFlags::WRONLY, 0o600)?;
     let length = file.metadata()?.len();
     if length < FILE as u64 {
         file.write_all_at(&[0; FILE][..FILE - length as usize], length)?;
         file.sync_all()?;
-        // The name of a new file is written with its directory (fsync(2)).
-        if let Some(directory) = path.parent() {
-            File::open(directory)?.sync_all()?;
-        }
+        journal.sync_name()?;
     }
     Ok(file)
 }
@@ -183,10 +196,31 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_survived() {
+    fn what_somebody_has_removed_is_written_anew() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("state").join("journal");
+        let folder = path.parent().unwrap();
+        fs::create_dir(folder).unwrap();
+        let (mut store, _) = Store::open(&path);
+        store.write(&journal(1));
+        for term in 1..3 {
+            fs::remove_dir_all(folder).unwrap();
+            store.try_again();
+            assert!(store.failure().is_some(), "its folder is gone");
+            fs::create_dir(folder).unwrap();
+            store.try_again();
+            assert_eq!(Store::open(&path).1, Some(journal(term)));
+            fs::remove_file(&path).unwrap();
+            store.write(&journal(term + 1));
+            assert_eq!(Store::open(&path).1, Some(journal(term + 1)));
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_survived() {
         let (mut store, _) = Store::open(Path::new("/dev/full"));
         store.write(&journal(1));
-        assert!(store.failure().is_some());
+        assert_eq!(store.failure(), Some("is a device, and no file"));
     }
 
     fn journal(term: u32) -> Journal {

@@ -6,19 +6,19 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
-use crate::beside::{beside, replace};
 use crate::patience::Patience;
+use crate::safe_file::{SafeFile, beside};
 
 /// A lease, held or not. It is given back when this is dropped.
 #[derive(Debug)]
 pub struct Lease {
+    path: PathBuf,
     lock: File,
     note: PathBuf,
 }
@@ -30,12 +30,7 @@ impl Lease {
     ///
     /// When the file cannot be made.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut options = File::options();
-        let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let lock = options.open(path).map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot open {}: {error}", path.display()))
-        })?;
-        Ok(Self { lock, note: beside(path, NOTE) })
+        Ok(Self { path: path.to_owned(), lock: open(path)?, note: beside(path, NOTE) })
     }
 
     /// Takes it if nobody has it, and tells whether it did.
@@ -63,15 +58,34 @@ impl Lease {
         Ok(())
     }
 
+    /// Looks whether the files are there, for whoever holds it, and makes the one that is locked anew if somebody has removed
+    /// it. Tells whether the note is missing.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made anew, or another process was faster.
+    pub fn restore(&mut self) -> io::Result<bool> {
+        if !SafeFile::own(&self.path).is_ok_and(|there| there.is(&self.lock)) {
+            let held = std::mem::replace(&mut self.lock, open(&self.path)?);
+            if !self.try_take()? {
+                self.lock = held;
+                let path = self.path.display();
+                return Err(io::Error::other(format!("another process has taken {path}")));
+            }
+        }
+        Ok(SafeFile::own(&self.note)?.stat()?.is_none())
+    }
+
     /// The words by which something may run on this box, as the last holder has noted them; none if nothing may.
     ///
     /// # Errors
     ///
     /// When the note cannot be read.
     pub fn noted(&self) -> io::Result<Vec<String>> {
-        let text = match fs::read_to_string(&self.note) {
+        let read = SafeFile::own(&self.note).and_then(|note| note.read(NOTE_MAX));
+        let text = match read {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            read => read?,
+            read => String::from_utf8(read?).map_err(io::Error::other)?,
         };
         let (boot, mut words) = (boot()?, text.split(BETWEEN));
         let counts = words.next() == Some(&*boot);
@@ -86,7 +100,8 @@ impl Lease {
     pub fn note<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> io::Result<()> {
         let mut text = boot()?;
         words.into_iter().for_each(|word| text.extend([BETWEEN, word]));
-        replace(&self.note, 0o600, text.as_bytes()).map_err(|error| {
+        let noted = SafeFile::own(&self.note).and_then(|it| it.replace(0o600, text.as_bytes()));
+        noted.map_err(|error| {
             io::Error::new(error.kind(), format!("cannot write {}: {error}", self.note.display()))
         })
     }
@@ -95,6 +110,13 @@ impl Lease {
 /// The folder beside the lease at `path` in which each service is noted that runs: its processes, for the next holder.
 pub fn notes(path: &Path) -> PathBuf {
     beside(path, NOTES)
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let opened = SafeFile::own(path).and_then(|file| file.open_or_make(OFlags::RDWR, 0o600));
+    opened.map(|(file, _)| file).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot open {}: {error}", path.display()))
+    })
 }
 
 /// Names the boot of the kernel (`random(4)`).
@@ -108,6 +130,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 const NOTE: &str = ".note";
 /// What the folder of notes is called, after the lease.
 const NOTES: &str = ".services";
+/// A few configurations, each of a few hundred lines.
+const NOTE_MAX: u64 = 16 << 20;
 /// In no file that is read as a configuration.
 const BETWEEN: &str = "\0";
 
@@ -134,5 +158,28 @@ mod tests {
         assert_eq!(second.noted().unwrap(), [""; 0]);
         fs::write(&second.note, "another boot\0one").unwrap();
         assert_eq!(second.noted().unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn what_somebody_has_removed_is_held_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lease");
+        let mut first = Lease::open(&path).unwrap();
+        assert!(first.try_take().unwrap());
+        assert!(first.restore().unwrap(), "nothing was noted yet");
+        first.note(["one"]).unwrap();
+        assert!(!first.restore().unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(!first.restore().unwrap());
+        assert!(!Lease::open(&path).unwrap().try_take().unwrap(), "nobody holds the new file");
+        fs::remove_file(&first.note).unwrap();
+        assert!(first.restore().unwrap());
+        // Somebody else was faster.
+        fs::remove_file(&path).unwrap();
+        let second = Lease::open(&path).unwrap();
+        assert!(second.try_take().unwrap());
+        first.restore().unwrap_err();
+        drop(second);
+        first.restore().unwrap();
     }
 }

@@ -11,7 +11,7 @@
 //! | [`aside`], [`threads`] | who does what takes its time? |
 //! | [`clock`], [`power`] | what time is it; how does this box reset itself? |
 //! | [`caller`] | who has called at a socket? |
-//! | [`beside`] | how does a file take the place of another? |
+//! | [`safe_file`] | how is a file opened so that no other user has a say in it? |
 //! | [`secret`], [`privacy`] | what is secret; what do others learn from what is left on the disk? |
 //! | [`lease`], [`guard`] | who answers for what runs here; who does when the supervisor has died? |
 //! | [`reserve`] | what if no file can be opened any more? |
@@ -24,7 +24,6 @@
 
 pub mod alarm;
 pub mod aside;
-pub mod beside;
 pub mod caller;
 pub mod check;
 pub mod child;
@@ -47,6 +46,7 @@ pub mod realtime;
 pub mod reserve;
 pub mod resource;
 pub mod rights;
+pub mod safe_file;
 pub mod secret;
 pub mod table;
 pub mod threads;

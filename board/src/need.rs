@@ -11,14 +11,15 @@ use crate::child::account::Account;
 use crate::child::census;
 use crate::child::cgroup::Cgroup;
 use crate::netlink::Netlink;
+use crate::safe_file::{self, Trust};
 use crate::secret::Secret;
 use rustix::thread::{CapabilitySet, capabilities};
 
 /// Something that a device is made of.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Need {
-    /// A program that can be run.
-    Program(PathBuf),
+    /// A program that can be run as this user, as the supervisor if none is said, and that others cannot change.
+    Program(PathBuf, Option<String>),
     /// A network interface.
     Interface(String),
     /// A device such as a tty.
@@ -31,6 +32,8 @@ pub enum Need {
     Group(String),
     /// A folder that files are made in, or that a program runs in.
     Folder(PathBuf),
+    /// A file that so many bytes more can be written to, and the section of the configuration that names it.
+    Room(PathBuf, u64, &'static str),
     /// What only root may do, or who has the capability (capabilities(7)).
     Right(Right),
     /// A way to know which processes belong to a service.
@@ -57,15 +60,15 @@ pub enum Right {
 }
 
 impl Need {
-    /// The program that a command begins with.
-    pub fn from_program(program: impl Into<PathBuf>) -> Self {
-        Self::Program(program.into())
-    }
-
     /// The folder of a file that is made when it is written.
     pub fn folder_of(file: &Path) -> Self {
         let folder = file.parent().filter(|folder| *folder != Path::new(""));
         Self::Folder(folder.unwrap_or(Path::new(".")).to_owned())
+    }
+
+    /// The program that a command begins with.
+    pub fn from_program(program: impl Into<PathBuf>) -> Self {
+        Self::Program(program.into(), None)
     }
 
     /// Whether it may still come after the start, as cards and adapters do, or a supervisor without it is better than none.
@@ -76,16 +79,22 @@ impl Need {
             | Self::Account(..)
             | Self::Group(_)
             | Self::Folder(_)
+            | Self::Room(..)
             | Self::Members => true,
-            Self::Program(_) | Self::Secret(_) | Self::Right(_) => false,
+            Self::Program(..) | Self::Secret(_) | Self::Right(_) => false,
         }
     }
 
     /// What is wrong with it on this machine, and what to do about it; `None` when it is there.
     pub fn missing(&self) -> Option<String> {
         match self {
-            Self::Program(path) => match fs::metadata(path) {
-                Ok(file) if file.is_file() && file.permissions().mode() & 0o111 != 0 => None,
+            Self::Program(path, user) => match fs::metadata(path) {
+                Ok(file) if file.is_file() && file.permissions().mode() & 0o111 != 0 => {
+                    let account = user.as_deref().and_then(|it| Account::find(Some(it), None).ok());
+                    let error =
+                        safe_file::expect_safe(path, Trust::of_program(account.as_ref())).err()?;
+                    Some(format!("the program {} {error}", path.display()))
+                }
                 Ok(_) => Some(format!(
                     "{0} cannot be run: chmod +x {0}, or name another",
                     path.display()
@@ -116,6 +125,9 @@ impl Need {
                     path.display()
                 )),
             },
+            Self::Room(path, more, section) => Self::folder_of(path)
+                .missing()
+                .or_else(|| safe_file::unwritable(path, *more, section)),
             Self::Right(right) => right.missing(),
             Self::Members => members_unknown(),
             Self::Secret(path) => {
@@ -188,13 +200,14 @@ mod tests {
     #[test]
     fn what_is_there_is_not_missing() {
         for need in [
-            Need::Program("/bin/sh".into()),
+            Need::from_program("/bin/sh"),
             Need::Interface("lo".to_owned()),
             Need::Device("/dev/null".into()),
             Need::Account(Some("root".to_owned()), None),
             Need::Account(None, Some(vec!["0".to_owned()])),
             Need::Group("root".to_owned()),
             Need::folder_of("/etc/x".as_ref()),
+            Need::Room("/etc/x".into(), 1, "x"),
         ] {
             assert_eq!(need.missing(), None);
         }
@@ -203,9 +216,9 @@ mod tests {
     #[test]
     fn what_is_missing_is_told_by_its_name() {
         for (need, name) in [
-            (Need::Program("/nowhere/cut".into()), "/nowhere/cut"),
-            (Need::Program("/etc/passwd".into()), "chmod +x /etc/passwd"),
-            (Need::Program("/etc".into()), "/etc"),
+            (Need::from_program("/nowhere/cut"), "/nowhere/cut"),
+            (Need::from_program("/etc/passwd"), "chmod +x /etc/passwd"),
+            (Need::from_program("/etc"), "/etc"),
             (Need::Interface("eth77".to_owned()), "eth77"),
             (Need::Device("/dev/ttyS77".into()), "/dev/ttyS77"),
             (Need::Device("/etc/passwd".into()), "/etc/passwd"),
@@ -213,6 +226,8 @@ mod tests {
             (Need::Account(None, Some(vec!["none-here".to_owned()])), "group none-here"),
             (Need::Group("none-here".to_owned()), "group none-here"),
             (Need::folder_of("/nowhere/x".as_ref()), "the folder /nowhere is not here"),
+            (Need::Room("/nowhere/x".into(), 1, "x"), "the folder /nowhere is not here"),
+            (Need::Room("/etc".into(), 1, "x"), "is a folder"),
             (Need::Folder("/etc/passwd".into()), "/etc/passwd is no folder"),
         ] {
             let reason = need.missing().unwrap();

@@ -9,7 +9,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use zeroize::{Zeroize, Zeroizing};
+
+use crate::safe_file::{SafeFile, Trust};
 
 /// A text that must not be shown.
 #[derive(Clone, Eq, PartialEq)]
@@ -20,10 +23,10 @@ impl Secret {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is not UTF-8, is longer than 64 KiB, or can be read by others
-    /// than its owner; the text says what to do.
+    /// When the file cannot be read, is not UTF-8, is longer than 64 KiB, can be read by others than
+    /// its owner, or changed by others than root; the text says what to do.
     pub fn read(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        let file = SafeFile::of(path, Trust::default())?.open(OFlags::RDONLY)?;
         let mode = file.metadata()?.mode() & 0o7777;
         if mode & 0o077 != 0 {
             let reason = format!(

@@ -33,6 +33,13 @@ pub struct Complaint {
     pub reason: String,
 }
 
+impl Complaint {
+    /// One about the file itself.
+    pub const fn of_file(reason: String) -> Self {
+        Self { line: 1, column: 1, word: String::new(), reason }
+    }
+}
+
 /// The text that is being read, and the complaints about it.
 pub struct Source<'a> {
     text: &'a str,

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! heartbeat sent ──> is everybody in time? (Roll) ──yes──> feed
-//! write + fsync  ──────────────┘             └──no──> ... timeout ──> reset
+//! disk has answered ───────────┘             └──no──> ... timeout ──> reset
 //! ```
 //!
 //! | watchdog | what it does to a box that is stuck | its time |
@@ -37,7 +37,7 @@ pub struct Config {
     pub device: Option<device::Config>,
     /// The time from the moment in which a device is no longer patient until nothing runs on the box any more.
     pub reset: Duration,
-    /// The longest time for which the disk may take no write.
+    /// The longest time for which the disk may not answer.
     pub disk_timeout: Duration,
 }
 
@@ -125,5 +125,5 @@ const RESET: Duration = Duration::from_millis(500);
 /// Cards and SSDs that tidy up have been silent for seconds; what takes longer than this does not come back.
 const DISK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A write takes a few hundredths of a second.
+/// An answer takes a few hundredths of a second.
 const DISK_TIMEOUT_MIN: Duration = Duration::from_secs(1);

@@ -8,8 +8,8 @@ use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use board::beside::replace;
 use board::clock::Clock;
+use board::safe_file::SafeFile;
 use firmware_agnostic::heartbeat::Heartbeat;
 use firmware_agnostic::identity::LINKS_MAX;
 use firmware_agnostic::node::{Action, Event};
@@ -32,7 +32,9 @@ impl BlackBox {
             before(panic);
             // The thread that holds it may be the one that panics.
             if let Ok(known) = known.try_lock() {
-                let _ = replace(&known.path, 0o600, known.whole(&panic.to_string()).as_bytes());
+                let text = known.whole(&panic.to_string());
+                let _ =
+                    SafeFile::own(&known.path).and_then(|it| it.replace(0o600, text.as_bytes()));
             }
         }));
         let mut black_box = Self { text, heard: [None; LINKS_MAX], said: None };

@@ -4,6 +4,7 @@
 //! the inequalities with their numbers, and how long the service can be gone.
 
 use std::fmt::{self, Write};
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,8 +14,10 @@ use board::{link, resource};
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::frame::LINE_MAX;
 use firmware_agnostic::identity::BoxId;
+use firmware_agnostic::journal::FILE;
 
 use crate::config::{Config, Error, Identity};
+use crate::upgrade;
 
 mod bounds;
 
@@ -25,14 +28,16 @@ pub use bounds::{Bound, bounds};
 pub enum Look {
     /// The key file, and what cuts the power of the other box.
     Least,
-    /// What there is no start without: the key file, programs, secrets, rights, the watchdog. One card or adapter that is
-    /// late, or dead, keeps no box from its part: a link is down then, and a resource that needs it cannot be started.
+    /// What there is no start without: the key file, programs, secrets, rights, the watchdog; and that the file is root's. One
+    /// card or adapter that is late, or dead, keeps no box from its part: a link is down then, and a resource that needs it
+    /// cannot be started.
     Start,
     /// The same, and what only the start itself would find: the groups of the control socket.
     DryRun,
     /// All that another configuration takes than the one that is in force.
     Another,
-    /// The same, and who else uses it: a login on a tty, a router that answers for every address.
+    /// The same, whether what this box writes has room, and who else uses what the file names: a login on a tty, a router that
+    /// answers for every address.
     Here,
 }
 
@@ -63,7 +68,7 @@ pub fn check(path: &Path, who: Option<&str>, here: bool) -> Result<String, Error
 ///
 /// All that is wrong.
 pub fn load(path: &Path, who: Option<&str>, look: Look) -> Result<Config, Error> {
-    sound(Config::load(path, who)?, path, look, &[])
+    load_but(path, who, look, &[])
 }
 
 /// Reads the file at `path` for the box called `who`, which runs already and may lack all of `known`: what it lacks with one
@@ -73,7 +78,7 @@ pub fn load(path: &Path, who: Option<&str>, look: Look) -> Result<Config, Error>
 ///
 /// All that is wrong.
 pub(crate) fn load_again(path: &Path, who: &str, known: &[Need]) -> Result<Config, Error> {
-    sound(Config::load(path, Some(who))?, path, Look::Another, known)
+    load_but(path, Some(who), Look::Another, known)
 }
 
 /// The same of `text`, which is to stand in the file at `path`.
@@ -85,18 +90,43 @@ pub(crate) fn read(text: &str, path: &Path, who: &str, known: &[Need]) -> Result
     let identity = Identity { told: Some(who.to_owned()), ..Identity::of_this_machine() };
     let wrong = |complaints| Error::Wrong { path: path.to_owned(), complaints };
     let config = Config::read(text, &identity).map_err(wrong)?;
-    sound(Config { path: path.to_owned(), ..config }, path, Look::Another, known)
+    sound(Config { path: path.to_owned(), ..config }, path, Look::Another, known, None)
 }
 
-/// `config`, unless this machine lacks something that it takes and that is not `known`. Who has to mend one thing hears of
-/// all.
-fn sound(config: Config, path: &Path, look: Look, known: &[Need]) -> Result<Config, Error> {
+/// As [`load`], for a box that may lack all of `known`. A file that others than root can change is shown, and not run with.
+fn load_but(path: &Path, who: Option<&str>, look: Look, known: &[Need]) -> Result<Config, Error> {
+    let trusted = if look == Look::Least { Config::load } else { Config::load_trusted };
+    let doubt = match trusted(path, who) {
+        Err(Error::Unreadable { error, .. }) if error.raw_os_error().is_none() => {
+            Complaint::of_file(error.to_string())
+        }
+        config => return sound(config?, path, look, known, None),
+    };
+    // What else is wrong in it is told with it.
+    match Config::load(path, who) {
+        Err(Error::Wrong { path, complaints }) => {
+            Err(Error::Wrong { path, complaints: [vec![doubt], complaints].concat() })
+        }
+        config => sound(config?, path, look, known, Some(doubt)),
+    }
+}
+
+/// `config`, unless there is a `doubt` about its file, or this machine lacks something that it takes and that is not `known`.
+/// Who has to mend one thing hears of all.
+fn sound(
+    config: Config,
+    path: &Path,
+    look: Look,
+    known: &[Need],
+    doubt: Option<Complaint>,
+) -> Result<Config, Error> {
     let complaints = missing(&config, look, known);
     let complaints = match look {
-        _ if complaints.is_empty() => return Ok(config),
+        _ if complaints.is_empty() && doubt.is_none() => return Ok(config),
         Look::Start | Look::DryRun => missing(&config, Look::Here, known),
         Look::Least | Look::Another | Look::Here => complaints,
     };
+    let complaints = doubt.into_iter().chain(complaints).collect();
     Err(Error::Wrong { path: path.to_owned(), complaints })
 }
 
@@ -182,7 +212,7 @@ fn wants(config: &Config, look: Look) -> Vec<Want> {
         }
     }
     if matches!(look, Look::DryRun | Look::Another | Look::Here) {
-        for (word, place, need) in surroundings(config) {
+        for (word, place, need) in surroundings(config, look) {
             want(place, word, None, vec![need]);
         }
     }
@@ -196,26 +226,38 @@ fn wants(config: &Config, look: Look) -> Vec<Want> {
 }
 
 /// What the supervisor itself is used by and writes to, with the word and the place of each.
-fn surroundings(config: &Config) -> Vec<(&'static str, (usize, usize), Need)> {
+fn surroundings(config: &Config, look: Look) -> Vec<(&'static str, (usize, usize), Need)> {
     let (places, control) = (&config.places, &config.control);
     let metrics = config.metrics.as_ref().map(|metrics| &metrics.file);
     let groups = [
         ("control.operators", places.control, &control.operators),
         ("control.viewers", places.control, &control.viewers),
     ];
+    // It does not grow any more.
+    let journal = fs::metadata(&config.journal).map_or(FILE as u64, |_| 0);
     let files = [
-        ("journal.file", places.journal, Some(&config.journal)),
-        ("history.file", places.history, Some(&config.history.file)),
-        ("metrics.file", places.metrics, metrics),
-        ("ready.file", places.ready, config.ready_file.as_ref()),
+        ("journal.file", places.journal, Some(&config.journal), journal),
+        ("history.file", places.history, Some(&config.history.file), PAGE),
+        ("metrics.file", places.metrics, metrics, PAGE),
+        ("ready.file", places.ready, config.ready_file.as_ref(), 0),
     ];
     let groups = groups
         .into_iter()
         .filter_map(|(word, place, group)| Some((word, place, Need::Group(group.clone()?))));
+    // A reload may be what helps where there is no room.
+    let need = |word: &'static str, file: &Path, more| match look {
+        Look::Here => Need::Room(file.to_owned(), more, section(word)),
+        _ => Need::folder_of(file),
+    };
     let files = files
         .into_iter()
-        .filter_map(|(word, place, file)| Some((word, place, Need::folder_of(file?))));
+        .filter_map(|(word, place, file, more)| Some((word, place, need(word, file?, more))));
     groups.chain(files).collect()
+}
+
+/// The section in which `word` stands.
+fn section(word: &'static str) -> &'static str {
+    word.split_once('.').map_or(word, |(section, _)| section)
 }
 
 fn report(path: &Path, config: &Config, here: bool) -> String {
@@ -250,8 +292,9 @@ fn write_report(text: &mut String, path: &Path, config: &Config, here: bool) -> 
     }
     let of_this_box = config.watchdog.device.as_ref().filter(|_| here);
     let risk = of_this_box.and_then(board::watchdog::device::Config::risk);
+    let own = if here { upgrade::risk() } else { None };
     let wishes = if here { wishes(config) } else { Vec::new() };
-    for warning in warnings(config).into_iter().chain(risk).chain(wishes) {
+    for warning in warnings(config).into_iter().chain(risk).chain(own).chain(wishes) {
         writeln!(text, "warning: {warning}")?;
     }
     Ok(())
@@ -333,6 +376,9 @@ pub fn warnings(config: &Config) -> Vec<String> {
     }
     warnings
 }
+
+/// The figures fill a few pages of a disk, and so does the history of a night.
+const PAGE: u64 = 16 * 1024;
 
 #[cfg(test)]
 mod tests {

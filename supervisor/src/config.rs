@@ -7,11 +7,11 @@
 //! The words of a device (a link, a fence, a resource) are read by the device itself; this file knows those that stand
 //! around them.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use board::safe_file::{SafeFile, Trust, look};
 use board::table::{Complaint, Source, Table};
 use board::{check, fence, link, resource, watchdog};
 use firmware_agnostic::frame::{Keys, PairId};
@@ -123,11 +123,23 @@ impl Config {
     ///
     /// When it cannot be read, or something is wrong in it; the text has all that is wrong.
     pub fn load(path: &Path, who: Option<&str>) -> Result<Self, Error> {
-        let text = text(path)?;
+        Self::of_file(path, &text(path)?, who)
+    }
+
+    /// The same, where the file is to be believed: others than root must not be able to change it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Config::load`], and where others can change it.
+    pub fn load_trusted(path: &Path, who: Option<&str>) -> Result<Self, Error> {
+        Self::of_file(path, &trusted_text(path)?, who)
+    }
+
+    fn of_file(path: &Path, text: &str, who: Option<&str>) -> Result<Self, Error> {
         let identity = Identity { told: who.map(str::to_owned), ..Identity::of_this_machine() };
         // The supervisor does not stay where it was started.
         let place = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        Self::read(&text, &identity)
+        Self::read(text, &identity)
             .map(|config| Self { path: place, ..config })
             .map_err(|complaints| Error::Wrong { path: path.to_owned(), complaints })
     }
@@ -305,14 +317,26 @@ fn read_links(root: &mut Table<'_>) -> Vec<link::Config> {
     link::Config::read_all(tables)
 }
 
+/// What stands in the file at `path`, which others than root must not be able to change.
+///
+/// # Errors
+///
+/// When they can, or it cannot be read, or is no text.
+pub(crate) fn trusted_text(path: &Path) -> Result<String, Error> {
+    let bytes = SafeFile::of(path, Trust::default()).and_then(|file| file.read(SIZE_MAX));
+    as_text(path, bytes)
+}
+
 fn text(path: &Path) -> Result<String, Error> {
-    let unreadable = |error| Error::Unreadable { path: path.to_owned(), error };
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(SIZE_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > SIZE_MAX {
-        return Err(unreadable(io::Error::other("is longer than a configuration can be")));
-    }
+    as_text(path, look(path, SIZE_MAX))
+}
+
+fn as_text(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<String, Error> {
+    let bytes = bytes.map_err(|error| {
+        let long = error.kind() == io::ErrorKind::FileTooLarge;
+        let long = long.then(|| io::Error::other("is longer than a configuration can be"));
+        Error::Unreadable { path: path.to_owned(), error: long.unwrap_or(error) }
+    })?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let before = String::from_utf8_lossy(error.as_bytes().get(..valid).unwrap_or_default());
@@ -323,4 +347,4 @@ fn text(path: &Path) -> Result<String, Error> {
 }
 
 /// The longest configurations have a few hundred lines; more is the wrong file.
-const SIZE_MAX: u64 = 256 * 1024;
+pub(crate) const SIZE_MAX: u64 = 256 * 1024;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use board::beside::replace;
 use board::rights::Rights;
+use board::safe_file::SafeFile;
 use board::threads;
 
 use crate::config::History as Config;
@@ -92,7 +92,8 @@ fn work(mut ring: file::Ring, jobs: &Receiver<Job>, written: &Written) {
         match job {
             Job::Add(line) => written.note(ring.add(line).err().map(|error| error.to_string())),
             Job::Dump(path, text) => {
-                if let Err(error) = replace(&path, 0o600, text.as_bytes()) {
+                let file = SafeFile::own(&path);
+                if let Err(error) = file.and_then(|it| it.replace(0o600, text.as_bytes())) {
                     log::warn!("black box {}: {error}", path.display());
                 }
             }

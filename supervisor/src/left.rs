@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use board::beside::beside;
 use board::lease::{self, Lease};
+use board::safe_file::beside;
 
 use crate::config::{Config, Identity};
 

@@ -6,8 +6,8 @@
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
 
-use board::beside::replace;
 use board::rights::Rights;
+use board::safe_file::{SafeFile, remedy};
 use board::threads;
 
 use smol::channel::{Sender, bounded};
@@ -46,11 +46,13 @@ pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Re
     threads::spawn("metrics", Rights::FILES, move || {
         while let Some(page) = ask(&inputs) {
             let path = config.file.display();
-            let failure = replace(&config.file, FOR_ALL, page.as_bytes()).err();
+            let file = SafeFile::own(&config.file);
+            let failure = file.and_then(|it| it.replace(FOR_ALL, page.as_bytes())).err();
             match (&failure, written.failure()) {
-                (Some(error), None) => log::warn!(
-                    "metrics {path}: {error}: the figures are old; name a file that can be written in [metrics]"
-                ),
+                (Some(error), None) => {
+                    let remedy = remedy(error, "metrics");
+                    log::warn!("metrics {path}: {error}: the figures are old{remedy}");
+                }
                 (None, Some(_)) => log::info!("metrics {path}: written again"),
                 _ => {}
             }

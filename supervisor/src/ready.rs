@@ -3,10 +3,10 @@
 //! By the notify socket of systemd and its like (`sd_notify(3)`), and by a file for those that have none. Ready means:
 //! what an earlier life left behind is gone, and the links are listened to.
 
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use board::notify::Socket;
+use board::safe_file::SafeFile;
 use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::node::Node;
 use firmware_agnostic::time::{Instant, Timer};
@@ -26,7 +26,7 @@ impl Ready {
     pub(crate) fn new(file: Option<PathBuf>) -> Self {
         if let Some(file) = &file {
             // Left by an earlier life; it may just as well not be there.
-            let _ = fs::remove_file(file);
+            remove(file);
         }
         Self { socket: Socket::of_init(), file, told: false, role: None }
     }
@@ -55,7 +55,7 @@ impl Ready {
         }
         if let Some(before) = before {
             // As when the supervisor ends.
-            let _ = fs::remove_file(before);
+            remove(&before);
         }
         if self.told {
             self.write();
@@ -64,7 +64,7 @@ impl Ready {
 
     fn write(&self) {
         if let Some(file) = &self.file
-            && let Err(error) = fs::write(file, "")
+            && let Err(error) = SafeFile::own(file).and_then(|it| it.replace(0o600, b""))
         {
             log::warn!("cannot write the ready file {}: {error}", file.display());
         }
@@ -81,7 +81,11 @@ impl Drop for Ready {
     fn drop(&mut self) {
         self.tell("STOPPING=1");
         if let Some(file) = &self.file {
-            let _ = fs::remove_file(file);
+            remove(file);
         }
     }
+}
+
+fn remove(file: &Path) {
+    let _ = SafeFile::own(file).and_then(|file| file.remove());
 }

@@ -4,16 +4,17 @@
 //! lies beside it, under its name with `.new`, so that nothing but a rename is left to do. What was given up lies there
 //! with `.rejected`: somebody has worked on it.
 
-use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::fchown;
 use std::path::{Path, PathBuf};
 
-use board::beside::{NEW, beside, put};
 use board::rights::Rights;
+use board::safe_file::{NEW, SafeFile, Trust};
 use board::threads;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
-use crate::config::mark;
+use crate::config::{self, mark};
 
 /// Puts what is to be tried beside the file at `path`. Tells whether it stands there already: the file becomes what is
 /// `running` then.
@@ -22,45 +23,42 @@ use crate::config::mark;
 ///
 /// When the file has neither: somebody is at work on it.
 pub(crate) fn begin(path: &Path, running: &str, tried: &str) -> io::Result<bool> {
-    let path = fs::canonicalize(path)?;
-    let stands = has(&path, tried)?;
-    if !stands && !has(&path, running)? {
-        let path = path.display();
+    let file = open(path)?;
+    let stands = has(&file, tried)?;
+    if !stands && !has(&file, running)? {
+        let path = file.path().display();
         return Err(io::Error::other(format!(
             "{path} was changed, and does not run yet: reload it, or put it back"
         )));
     }
-    write(&path, NEW, tried)?;
-    replace(&path, tried, running).map(|()| stands)
+    write(&file, NEW, tried)?;
+    replace(&file, tried, running).map(|()| stands)
 }
 
 /// Puts what lies beside the file at `path` in its place, unless that was done before and it has what is `running`.
 pub(crate) fn keep(path: &Path, running: &str) -> io::Result<()> {
-    let path = fs::canonicalize(path)?;
-    match put(&path, NEW) {
-        Err(error) if error.kind() == ErrorKind::NotFound && has(&path, running)? => Ok(()),
+    let file = open(path)?;
+    match file.put(NEW) {
+        Err(error) if error.kind() == ErrorKind::NotFound && has(&file, running)? => Ok(()),
         done => done,
     }
 }
 
 /// Removes what lies beside the file at `path`.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    match fs::canonicalize(path).and_then(|path| fs::remove_file(beside(&path, NEW))) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    open(path)?.beside(NEW).remove()
 }
 
 /// Tells of what lies beside the file at `path` since a supervisor ended in the middle of a trial.
 pub(crate) fn tell_left(path: &Path) {
-    let Ok(path) = fs::canonicalize(path) else { return };
-    let tried = beside(&path, NEW);
-    if tried.exists() {
+    let Ok(file) = open(path) else { return };
+    let tried = file.beside(NEW);
+    if tried.stat().is_ok_and(|there| there.is_some()) {
         log::warn!(
             "{0} was on trial when twobox ended, and {1} is in force: to try it again put it in the place of {1} and \
              say twobox reload --both; else remove it",
-            tried.display(),
-            path.display()
+            tried.path().display(),
+            file.path().display()
         );
     }
 }
@@ -80,36 +78,41 @@ pub(crate) fn give_up(path: &Path, before: String, tried: String) {
 }
 
 fn reject(path: &Path, before: &str, tried: &str) -> io::Result<PathBuf> {
-    let path = fs::canonicalize(path)?;
-    replace(&path, tried, before)?;
-    write(&path, REJECTED, tried)?;
-    remove(&path)?;
-    Ok(beside(&path, REJECTED))
+    let file = open(path)?;
+    replace(&file, tried, before)?;
+    write(&file, REJECTED, tried)?;
+    file.beside(NEW).remove()?;
+    Ok(file.beside(REJECTED).path().to_owned())
 }
 
 /// Makes a file that has what `from` says one that has `to`; any other is somebody's who has changed it since.
-fn replace(path: &Path, from: &str, to: &str) -> io::Result<()> {
-    if mark(from) == mark(to) || !has(path, from)? {
+fn replace(file: &SafeFile, from: &str, to: &str) -> io::Result<()> {
+    if mark(from) == mark(to) || !has(file, from)? {
         return Ok(());
     }
-    write(path, NEXT, to)?;
-    put(path, NEXT)
+    write(file, NEXT, to)?;
+    file.put(NEXT)
 }
 
-fn has(path: &Path, text: &str) -> io::Result<bool> {
-    Ok(mark(&fs::read_to_string(path)?) == mark(text))
+/// The file to which `path` leads; what lies beside it lies there too.
+fn open(path: &Path) -> io::Result<SafeFile> {
+    SafeFile::of(path, Trust::default())
 }
 
-/// Writes `text` beside the file at `path`, with its owner and rights.
-fn write(path: &Path, ending: &str, text: &str) -> io::Result<()> {
-    let (like, beside) = (fs::metadata(path)?, beside(path, ending));
-    let _ = fs::remove_file(&beside);
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(beside)?;
-    // What the umask would take away; and while it is ours, for it takes a right to change another's.
-    file.set_permissions(Permissions::from_mode(like.mode() & 0o7777))?;
-    fchown(&file, Some(like.uid()), Some(like.gid()))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+fn has(file: &SafeFile, text: &str) -> io::Result<bool> {
+    let bytes = file.read(config::SIZE_MAX)?;
+    Ok(str::from_utf8(&bytes).is_ok_and(|it| mark(it) == mark(text)))
+}
+
+/// Writes `text` beside `file`, with its owner and rights.
+fn write(file: &SafeFile, ending: &str, text: &str) -> io::Result<()> {
+    let (like, beside) = (file.stat()?.ok_or(Errno::NOENT)?, file.beside(ending));
+    beside.remove()?;
+    // The mode first, while it is ours, for it takes a right to change another's.
+    let mut beside = beside.make(OFlags::WRONLY, like.st_mode & 0o7777)?;
+    fchown(&beside, Some(like.st_uid), Some(like.st_gid))?;
+    beside.write_all(text.as_bytes())?;
+    beside.sync_all()
 }
 
 /// What nobody has confirmed.
@@ -119,8 +122,11 @@ const NEXT: &str = ".next";
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{chown, symlink};
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
     use std::thread;
+
+    use board::safe_file::beside;
 
     use super::*;
 
@@ -129,7 +135,7 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         let (real, link) = (room.path().join("real"), room.path().join("link"));
         fs::write(&real, OLD).unwrap();
-        fs::set_permissions(&real, Permissions::from_mode(0o666)).unwrap();
+        fs::set_permissions(&real, Permissions::from_mode(0o644)).unwrap();
         symlink(&real, &link).unwrap();
         begin(&link, OLD, "a = 3").unwrap();
         begin(&link, OLD, TRIED).unwrap();
@@ -138,7 +144,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&link).unwrap(), TRIED);
         assert_eq!(
             fs::metadata(&real).unwrap().mode() & 0o7777,
-            0o666,
+            0o644,
             "as if there were no umask"
         );
         assert!(link.is_symlink() && !beside(&real, NEW).exists());
@@ -172,13 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_file_stays_theirs() {
+    fn the_group_of_the_file_stays_its_group() {
         assert!(rustix::process::geteuid().is_root(), "this test wants root, to give a file away");
         let room = tempfile::tempdir().unwrap();
         let file = room.path().join("file");
         fs::write(&file, OLD).unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
-        chown(&file, Some(12_345), Some(23_456)).unwrap();
+        chown(&file, None, Some(23_456)).unwrap();
         let path = file.clone();
         let work = move || {
             Rights::FILES.keep_only();
@@ -186,8 +192,12 @@ mod tests {
         };
         thread::spawn(work).join().unwrap().unwrap();
         let is = fs::metadata(&file).unwrap();
-        assert_eq!((is.uid(), is.gid(), is.mode() & 0o7777), (12_345, 23_456, 0o640));
+        assert_eq!((is.uid(), is.gid(), is.mode() & 0o7777), (0, 23_456, 0o640));
         assert_eq!(fs::read_to_string(&file).unwrap(), TRIED);
+        // One that others could have written is none to go on with.
+        chown(&file, Some(12_345), None).unwrap();
+        let error = begin(&file, TRIED, OLD).unwrap_err().to_string();
+        assert!(error.contains("belongs to user 12345"), "{error}");
     }
 
     const OLD: &str = "a = 1";

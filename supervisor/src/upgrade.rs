@@ -20,6 +20,7 @@ use board::child::Program;
 use board::patience::Patience;
 use board::privacy;
 use board::rights::Rights;
+use board::safe_file::{Trust, expect_safe};
 use board::threads;
 use firmware_agnostic::order::Order;
 use smol::channel::Sender;
@@ -96,8 +97,22 @@ impl Itself {
     }
 }
 
-/// Where this program was started from; another one may lie there by now (`proc_pid_exe(5)`).
+/// Where this program was started from, if nobody but root can have put another one there.
 fn program() -> io::Result<PathBuf> {
+    let path = path()?;
+    expect_safe(&path, Trust::default()).map_err(|error| {
+        io::Error::new(error.kind(), format!("the program {} {error}", path.display()))
+    })?;
+    Ok(path)
+}
+
+/// What others than root could make of the program that runs, if they could.
+pub(crate) fn risk() -> Option<String> {
+    program().err().filter(|error| error.raw_os_error().is_none()).map(|error| error.to_string())
+}
+
+/// Where this program was started from; another one may lie there by now (`proc_pid_exe(5)`).
+fn path() -> io::Result<PathBuf> {
     let link = fs::read_link("/proc/self/exe")?;
     let bytes = link.as_os_str().as_bytes();
     let path = bytes.strip_suffix(b" (deleted)").unwrap_or(bytes);

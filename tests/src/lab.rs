@@ -22,6 +22,7 @@
 //! | `ethernet`, [`null_modem`], [`power_switch`] | what do cables and switches do? |
 //! | [`bmc`] | what does a BMC answer, and what can be wrong with one? |
 //! | `faults` | what can go wrong between the boxes? |
+//! | `stuck` | what is a disk that has died? |
 //! | [`service`], [`client`], [`watch`] | what is served, what does a user notice, did two boxes ever hold it? |
 //! | [`config`] | what do the boxes have in their configuration? |
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
@@ -100,6 +101,7 @@ pub mod service;
 pub mod soak;
 pub mod stories;
 pub mod storm;
+mod stuck;
 pub mod tour;
 mod trials;
 pub mod watch;
@@ -290,7 +292,7 @@ impl Lab {
         self.machine(id).demo(&["freeze"]).map(drop)
     }
 
-    /// Makes every write to a file in `/run` of a box hang, as on a disk that has died.
+    /// Makes everything that is done with a file in `/run` of a box hang, as on a disk that has died.
     ///
     /// # Errors
     ///

@@ -57,11 +57,10 @@ fn a_watchdog_that_can_never_be_stopped_is_told_before_it_resets_a_box_that_was_
 
 #[test]
 fn a_box_whose_disk_is_stuck_is_reset() {
-    let said =
-        boot("supervise & sleep 7; say stuck; mkfifo /p; mv /p /var/lib/twobox.journal.probe");
+    let said = boot("supervise & sleep 7; say stuck; demo stick /var/lib/twobox.journal.probe &");
     expect(
         &said,
-        &["== stuck", "the disk has taken no write for", "softdog: Initiating system reboot"],
+        &["== stuck", "the disk has not answered for", "softdog: Initiating system reboot"],
     );
 }
 
@@ -135,7 +134,7 @@ fn furnish(directory: &Path, script: &str) -> PathBuf {
         fs::copy(library, copy).unwrap();
     }
     fs::copy("/bin/busybox", root.join("bin/busybox")).expect("the package busybox-static");
-    for module in ["watchdog.ko", "softdog.ko"] {
+    for module in ["watchdog.ko", "softdog.ko", "fuse.ko"] {
         fs::copy(kernel().join(module), root.join(module)).unwrap();
     }
     write(&root.join("etc/twobox.toml"), CONFIG, 0o644);
@@ -143,7 +142,7 @@ fn furnish(directory: &Path, script: &str) -> PathBuf {
     write(&root.join("init"), &INIT.replace("SCRIPT", script), 0o755);
     let initrd = directory.join("initrd");
     let mut cpio = Command::new("cpio")
-        .args(["--create", "--format=newc", "--quiet"])
+        .args(["--create", "--format=newc", "--owner=0:0", "--quiet"])
         .current_dir(&root)
         .stdin(Stdio::piped())
         .stdout(fs::File::create(&initrd).unwrap())
@@ -173,7 +172,7 @@ const INIT: &str = "#!/bin/busybox sh
 /bin/busybox --install -s /bin
 mount -t proc p /proc; mount -t sysfs s /sys; mount -t devtmpfs d /dev
 ip link set lo up; ip addr add 127.0.0.2/8 dev lo
-insmod /watchdog.ko; insmod /softdog.ko
+insmod /watchdog.ko; insmod /softdog.ko; insmod /fuse.ko
 say() { echo \"== $*\" > /dev/console; }
 twobox() { demo twobox \"$@\"; }
 supervise() { exec demo twobox run --box server1 > /dev/console 2>&1; }

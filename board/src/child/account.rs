@@ -1,10 +1,12 @@
 //! Finds the account that a program runs as. Names are looked up in `/etc/passwd` and `/etc/group` themselves (`passwd(5)`, `group(5)`):
 //! a static binary has no name service, and a box that takes over must not wait for one.
 
-use std::fs;
 use std::io;
+use std::path::Path;
 
 use rustix::process::{Gid, Uid};
+
+use crate::safe_file;
 
 /// A user with its groups.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -48,6 +50,11 @@ impl Account {
         self.gid
     }
 
+    /// The numbers of all its groups.
+    pub fn groups(&self) -> impl Iterator<Item = Gid> {
+        std::iter::once(self.gid).chain(self.groups.iter().copied())
+    }
+
     /// Makes the calling thread this account. Allocates nothing, so that it may run between fork and exec.
     pub(super) fn become_it(&self) -> rustix::io::Result<()> {
         rustix::thread::set_thread_groups(&self.groups)?;
@@ -57,7 +64,7 @@ impl Account {
 }
 
 fn read(path: &str) -> io::Result<String> {
-    match fs::read(path) {
+    match safe_file::look(Path::new(path), SIZE_MAX) {
         Ok(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
         // Numbers need no file.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
@@ -131,6 +138,9 @@ fn names(line: &[&str], said: &str) -> bool {
 fn number(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number| *number != u32::MAX)
 }
+
+/// A directory service that was written out to files has a few megabytes.
+const SIZE_MAX: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {

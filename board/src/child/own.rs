@@ -38,7 +38,12 @@ impl Own {
 
     /// What must be there: the program.
     pub fn needs(&self) -> Vec<Need> {
-        vec![Need::from_program(self.path())]
+        vec![self.needs_as(None)]
+    }
+
+    /// The same, where it runs as `user`.
+    pub fn needs_as(&self, user: Option<&str>) -> Need {
+        Need::Program(self.path().into(), user.map(str::to_owned))
     }
 
     /// What is run, with `more` words at the end.

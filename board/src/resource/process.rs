@@ -98,9 +98,11 @@ impl Config {
         path.rsplit('/').next().unwrap_or(path)
     }
 
-    /// What must be there: the program, the account, the folder that it runs in, and the rights to make it what it is.
+    /// What must be there: the programs, the account, the folder that it runs in, and the rights to make it what it is.
     pub fn needs(&self) -> Vec<Need> {
-        let mut needs = self.command.needs();
+        let programs = [Some(&self.command), self.ready.command()].into_iter().flatten();
+        let mut needs: Vec<_> =
+            programs.map(|program| program.needs_as(self.user.as_deref())).collect();
         if self.changes_account() {
             needs.push(Need::Account(self.user.clone(), self.groups.clone()));
             needs.extend([Right::Users, Right::Signals].map(Need::Right));

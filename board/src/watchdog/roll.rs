@@ -13,10 +13,10 @@ use firmware_agnostic::time::Instant;
 pub struct Roll {
     /// How old the last heartbeat may be.
     sender: Duration,
-    /// How old the last write may be.
+    /// How old the last answer of the disk may be.
     disk: Duration,
     sent: Option<Instant>,
-    wrote: Instant,
+    answered: Instant,
     stance: Stance,
 }
 
@@ -36,7 +36,7 @@ enum Stance {
 pub enum Late {
     /// The loop that sends the heartbeats.
     Sender,
-    /// The disk, which has taken no write for so long.
+    /// The disk, which has not answered for so long.
     Disk(Duration),
     /// The services, which should have stopped.
     Leaving,
@@ -47,7 +47,7 @@ pub enum Late {
 impl Roll {
     /// Everybody is taken to be in time `now`; no heartbeat was sent yet.
     pub const fn new(sender: Duration, disk: Duration, now: Instant) -> Self {
-        Self { sender, disk, sent: None, wrote: now, stance: Stance::Works }
+        Self { sender, disk, sent: None, answered: now, stance: Stance::Works }
     }
 
     /// A heartbeat may be so old from now on.
@@ -61,8 +61,8 @@ impl Roll {
     }
 
     /// The disk has answered.
-    pub const fn wrote(&mut self, now: Instant) {
-        self.wrote = now;
+    pub const fn answered(&mut self, now: Instant) {
+        self.answered = now;
     }
 
     /// The loop waits for the services to stop, until `until` at the most.
@@ -78,12 +78,12 @@ impl Roll {
     /// Who is not in time at `now`; the watchdog is fed only when nobody is late.
     pub fn late(&self, now: Instant) -> Option<Late> {
         let silent = self.sent.is_none_or(|sent| now - sent >= self.sender);
-        let unwritten = now - self.wrote;
+        let silence = now - self.answered;
         match self.stance {
             Stance::Condemned => Some(Late::Condemned),
             Stance::Leaves(until) if now >= until => Some(Late::Leaving),
             Stance::Works if silent => Some(Late::Sender),
-            _ if unwritten >= self.disk => Some(Late::Disk(unwritten)),
+            _ if silence >= self.disk => Some(Late::Disk(silence)),
             _ => None,
         }
     }
@@ -93,7 +93,7 @@ impl fmt::Display for Late {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sender => f.write_str("the loop that sends the heartbeats is late"),
-            Self::Disk(time) => write!(f, "the disk has taken no write for {} s", time.as_secs()),
+            Self::Disk(time) => write!(f, "the disk has not answered for {} s", time.as_secs()),
             Self::Leaving => f.write_str("the services do not stop in time"),
             Self::Condemned => f.write_str("this box is to reset itself"),
         }
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(roll.late(at(29_999)), None);
         roll.sent(at(30_000));
         assert_eq!(roll.late(at(30_000)), Some(Late::Disk(Duration::from_secs(30))));
-        roll.wrote(at(30_000));
+        roll.answered(at(30_000));
         assert_eq!(roll.late(at(30_000)), None, "a disk that came back counts again");
     }
 

@@ -7,10 +7,11 @@
 //! all have one address, and some networks want that of another machine.
 
 use std::fmt;
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use board::netlink::{Interface, Netlink};
+use board::safe_file::{SafeFile, Trust, look};
 use board::table::Table;
 
 /// What this machine is known by.
@@ -54,7 +55,7 @@ impl Identity {
             && mac
                 .as_ref()
                 .is_none_or(|mac| self.macs.iter().any(|own| own.eq_ignore_ascii_case(mac)))
-            && id.as_ref().is_none_or(|(path, id)| line(path).as_ref() == Some(id))
+            && id.as_ref().is_none_or(|(path, id)| trusted_line(path).is_ok_and(|line| line == *id))
     }
 
     /// With or without its domain, as hosts are called both ways.
@@ -130,7 +131,10 @@ impl Marks {
 /// Says what is looked for.
 impl fmt::Display for Marks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = self.id.as_ref().map(|(path, id)| format!("{id} in {}", path.display()));
+        let id = self.id.as_ref().map(|(path, id)| match trusted_line(path) {
+            Ok(_) => format!("{id} in {}", path.display()),
+            Err(error) => format!("{id} in {}, which {error}", path.display()),
+        });
         let marks = [
             ("hostname", &self.hostname),
             ("serial", &self.serial),
@@ -146,11 +150,21 @@ impl fmt::Display for Marks {
     }
 }
 
-/// What a file says that has one line, if it says anything. Device trees end their texts with a zero.
+/// What a file of the kernel says that has one line, if it says anything.
 fn line(path: &Path) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
-    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
-    if text.is_empty() { None } else { Some(text.to_owned()) }
+    Some(only_line(&look(path, LINE_MAX).ok()?)).filter(|line| !line.is_empty())
+}
+
+/// What a file says that has one line, and that others than root cannot change.
+fn trusted_line(path: &Path) -> io::Result<String> {
+    let bytes = SafeFile::of(path, Trust::default())?.read(LINE_MAX)?;
+    Ok(only_line(&bytes))
+}
+
+/// Device trees end their texts with a zero.
+fn only_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned()
 }
 
 fn is_mac(text: &str) -> bool {
@@ -161,6 +175,9 @@ fn is_mac(text: &str) -> bool {
         .filter(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()));
     pairs.count() == 6 && parts.next().is_none()
 }
+
+/// Far longer than any serial number.
+const LINE_MAX: u64 = 4096;
 
 /// On a PC, and on a board with a device tree.
 const SERIALS: [&str; 2] = ["/sys/class/dmi/id/product_serial", "/proc/device-tree/serial-number"];

@@ -85,7 +85,7 @@ impl Group {
             cord: cord.clone(),
             states: states.clone(),
             reserve,
-            burial: BURIAL_MAX,
+            burial: IDLE,
         };
         threads::spawn("resources", Rights::PROGRAMS, move || hands.work(&queue, &finished))?;
         let reloads = Instant::now();
@@ -234,7 +234,7 @@ impl Hands {
             self.look_ahead(Instant::now());
             self.reserve.restore();
             self.burial = match orphans::bury() {
-                0 => self.burial.saturating_mul(2).min(BURIAL_MAX),
+                0 => self.burial.saturating_mul(2).min(IDLE),
                 MANY.. => (self.burial / 4).max(BURIAL_MIN),
                 _ => self.burial,
             };
@@ -422,14 +422,13 @@ impl Hands {
     }
 }
 
-/// Between two attempts to write the journal.
+/// Between two attempts to note what may run.
 const AGAIN: Duration = Duration::from_secs(1);
 /// A dead orphan costs a number and nothing else. Where so many are found at once they are looked for more often.
-const BURIAL_MAX: Duration = Duration::from_secs(10);
 const BURIAL_MIN: Duration = Duration::from_millis(100);
 const MANY: usize = 16;
-/// With nothing to look at, any time will do.
-const IDLE: Duration = Duration::from_secs(3_600);
+/// So soon it is seen that somebody has removed the lease or its note.
+const IDLE: Duration = Duration::from_secs(5);
 /// A resource that runs has so many open: its pidfd, its output and its notify socket, or a socket for its neighbours.
 const FILES: usize = 3;
 

@@ -1,6 +1,6 @@
 //! Feeds the watchdog on a thread of its own, right after each heartbeat, and only while all threads are in time.
 //!
-//! The loop says that it has sent, a second thread that the disk has taken a write; neither ever waits for the
+//! The loop says that it has sent, a second thread that the disk has answered; neither ever waits for the
 //! watchdog, which may be slow (a BMC takes its time). Who is in time is judged by [`Roll`].
 
 use std::io;
@@ -192,19 +192,23 @@ impl Shared {
         }
     }
 
-    /// Writes to the disk, for ever.
+    /// Asks the disk, for ever.
     fn probe(&self, path: &Path, every: Duration) {
         let mut failed = false;
-        for number in 0.. {
-            let wrote = probe::write(path, number);
+        loop {
+            let answer = probe::ask(path);
             // A disk that says what is wrong is not stuck.
-            self.roll().wrote(Clock.now());
-            if let Err(error) = &wrote
-                && !failed
-            {
-                log::warn!("watchdog: {} cannot be written: {error}", path.display());
+            self.roll().answered(Clock.now());
+            match &answer {
+                Err(error) if !failed => {
+                    log::warn!("watchdog: the disk of {}: {error}", path.display());
+                }
+                Ok(()) if failed => {
+                    log::info!("watchdog: the disk of {} is well again", path.display());
+                }
+                _ => {}
             }
-            failed = wrote.is_err();
+            failed = answer.is_err();
             thread::sleep(every);
         }
     }

@@ -58,8 +58,8 @@ fn work(
 ) {
     let mut pause = AGAIN;
     loop {
-        let wait = if store.failure().is_some() { pause } else { LONGEST };
-        match queue.recv_timeout(wait) {
+        let owes = store.failure().is_some();
+        match queue.recv_timeout(if owes { pause } else { IDLE }) {
             Ok((number, journal)) => {
                 store.write(&journal);
                 pause = AGAIN;
@@ -69,7 +69,7 @@ fn work(
             Err(RecvTimeoutError::Timeout) => {
                 store.try_again();
                 // Each try may cost lines of the kernel's log.
-                pause = (pause * 2).min(AGAIN_MAX);
+                pause = if owes { (pause * 2).min(AGAIN_MAX) } else { AGAIN };
             }
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -140,8 +140,8 @@ impl Queue {
 const AGAIN: Duration = Duration::from_secs(1);
 /// The longest one: a disk that comes back is used within a minute.
 const AGAIN_MAX: Duration = Duration::from_secs(60);
-/// Some clocks cannot count to the end of time.
-const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// So soon it is seen that somebody has removed the journal.
+const IDLE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

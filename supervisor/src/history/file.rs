@@ -5,12 +5,13 @@
 //! written is kept, within a bound, and written when there is room again.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use board::beside::replace;
+use board::safe_file::{SafeFile, look, remedy};
+use rustix::fs::OFlags;
 
 use crate::record::Record;
 
@@ -22,12 +23,15 @@ pub(super) struct Ring {
     waiting: VecDeque<String>,
     lost: usize,
     failed: bool,
+    /// Something was written to it, so that it should be there.
+    begun: bool,
 }
 
 impl Ring {
     /// The file at `path`, of `size` bytes at the most. Nothing is opened yet.
     pub(super) fn new(path: &Path, size: u64) -> Self {
-        Self { path: path.to_owned(), size, waiting: VecDeque::new(), lost: 0, failed: false }
+        let (path, waiting) = (path.to_owned(), VecDeque::new());
+        Self { path, size, waiting, lost: 0, failed: false, begun: false }
     }
 
     /// Writes `line` so that it survives a power cut; or says, once, why it does not.
@@ -50,9 +54,8 @@ impl Ring {
             }
             Err(error) if !self.failed => {
                 self.failed = true;
-                log::error!(
-                    "history {path}: {error}: what happens is not kept; name a file that can be written in [history]"
-                );
+                let remedy = remedy(error, "history");
+                log::error!("history {path}: {error}: what happens is not kept{remedy}");
             }
             Ok(()) | Err(_) => {}
         }
@@ -61,7 +64,12 @@ impl Ring {
 
     fn write(&mut self) -> io::Result<()> {
         let text: String = self.waiting.iter().map(String::as_str).collect();
-        let mut file = open(&self.path)?;
+        let place = SafeFile::own(&self.path)?;
+        let (mut file, made) = open(&place)?;
+        if made && self.begun {
+            let path = self.path.display();
+            log::warn!("history {path}: somebody has removed it: what happened before is lost");
+        }
         let mut length = file.metadata()?.len();
         let mut last = [0];
         let torn =
@@ -71,7 +79,7 @@ impl Ring {
             length += 1;
         }
         if length + text.len() as u64 > self.size {
-            file = self.shorten(&file)?;
+            file = self.shorten(&place, &file)?.0;
             length = file.metadata()?.len();
         }
         if let Err(error) = file.write_all(text.as_bytes()) {
@@ -81,19 +89,20 @@ impl Ring {
         }
         file.sync_data()?;
         self.waiting.clear();
+        self.begun = true;
         Ok(())
     }
 
     /// Puts a file with the newer half of the lines in the place of `full`.
-    fn shorten(&self, full: &File) -> io::Result<File> {
+    fn shorten(&self, place: &SafeFile, full: &File) -> io::Result<(File, bool)> {
         let mut bytes = vec![0; usize::try_from(self.size / 2).unwrap_or(0)];
         let begin = full.metadata()?.len().saturating_sub(self.size / 2);
         let read = full.read_at(&mut bytes, begin)?;
         bytes.truncate(read);
         let whole = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
         let mode = full.metadata()?.mode();
-        replace(&self.path, mode, bytes.get(whole..).unwrap_or_default())?;
-        open(&self.path)
+        place.replace(mode, bytes.get(whole..).unwrap_or_default())?;
+        open(place)
     }
 }
 
@@ -103,8 +112,7 @@ impl Ring {
 ///
 /// When it cannot be read.
 pub(super) fn read(path: &Path) -> io::Result<(Vec<Record>, usize)> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(READ_MAX).read_to_end(&mut bytes)?;
+    let bytes = look(path, READ_MAX)?;
     let text = String::from_utf8_lossy(&bytes);
     let (mut records, mut damaged) = (Vec::new(), 0);
     for line in text.lines().filter(|line| !line.is_empty()) {
@@ -116,17 +124,9 @@ pub(super) fn read(path: &Path) -> io::Result<(Vec<Record>, usize)> {
     Ok((records, damaged))
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).append(true);
-    match options.clone().create_new(true).open(path) {
-        Ok(file) => {
-            file.set_permissions(Permissions::from_mode(FOR_ALL))?;
-            Ok(file)
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
-        Err(error) => Err(error),
-    }
+/// The file, and whether it was made just now.
+fn open(place: &SafeFile) -> io::Result<(File, bool)> {
+    place.open_or_make(OFlags::RDWR | OFlags::APPEND, FOR_ALL)
 }
 
 /// The mode of what everybody may read: there is no secret in it.
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_and_a_directory_are_survived() {
+    fn a_device_and_a_folder_are_survived() {
         let room = tempfile::tempdir().unwrap();
         for path in [Path::new("/dev/full"), room.path()] {
             let mut ring = Ring::new(path, 4_096);

@@ -1,6 +1,5 @@
 //! Asks the other box what an operator here wants to know.
 
-use std::fs;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use smol::future::or;
 
 use super::{Answered, Letters, Unanswered, aside, trial};
 use crate::client::{Answer, Verdict};
+use crate::config::trusted_text;
 use crate::history::Anchor;
 
 /// What is asked for at the control socket.
@@ -66,7 +66,8 @@ pub(crate) fn peer(letters: &Rc<Letters>, asks: Asks, peer: &str, reply: Sender<
 
 async fn check(letters: &Letters) -> Result<String, Failed> {
     let path = letters.answers.borrow().supervisor().config.clone();
-    let text = aside(move || fs::read_to_string(path)).await.and_then(|read| read)?;
+    let read = aside(move || trusted_text(&path)).await?;
+    let text = read.map_err(|error| Failed::Here(io::Error::other(error)))?;
     let Answered { text, .. } = letters.ask(&format!("check\n{text}")).await?;
     let Some(Answer { verdict, text }) = Answer::parse(&text) else { return Ok(text) };
     Ok(format!("{}\n{}{text}", verdict.word(), letters.answers.borrow().itself()))

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use super::{crowd, guise, init, power_switch, selftest, service};
+use super::{crowd, guise, init, power_switch, selftest, service, stuck};
 
 /// Plays the part that `words` name, if they name one.
 ///
@@ -43,6 +43,7 @@ pub fn play(words: &[OsString]) -> Option<Result<ExitCode, String>> {
             std::fs::metadata(file).map(drop).map_err(|error| format!("{file}: {error}"))
         }
         ["crowd", words @ ..] => crowd::play(words),
+        ["stick", file] => stuck::hold_up(file).map_err(|error| format!("{file}: {error}")),
         ["timed", times, program, arguments @ ..] => timed(times, program, arguments),
         ["freeze"] => init::freeze().map_err(|error| error.to_string()),
         ["reset"] => selftest::reset().map_err(|error| error.to_string()),

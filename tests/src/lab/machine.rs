@@ -6,7 +6,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId;
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use rustix::thread::{ThreadNameSpaceType, UnshareFlags, move_into_thread_name_spaces};
 
@@ -26,6 +26,7 @@ use super::isolation::{self, ROOM};
 use super::kernel::{Interfaces, Tap, unshare};
 use super::null_modem::NullModem;
 use super::power_switch;
+use super::stuck::{self, Late};
 use super::watch::Watch;
 use super::watchdog;
 
@@ -91,17 +92,40 @@ impl Machine {
         self.0.state().running.is_some()
     }
 
-    /// Makes every write to a file of `/run` hang, as on a disk that has died.
+    /// Makes everything that is done with a file of `/run` hang, as on a disk that has died, until the box has no power.
     ///
     /// # Errors
     ///
-    /// When it cannot be put in the file's place.
+    /// When it has no power, or that cannot be put in the file's place.
     pub(super) fn stick(&self, file: &str) -> io::Result<()> {
-        let path = self.0.run().join(file);
-        // A pipe that nobody reads hangs a process that opens it to write (fifo(7)).
-        let pipe = path.with_extension("stuck");
-        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
-        fs::rename(pipe, path)
+        let disk = self.cover(file)?;
+        let mut state = self.0.state();
+        state.running.as_mut().ok_or_else(no_power)?.stuck = Some(disk);
+        Ok(())
+    }
+
+    /// Makes a file of `/run` one that has `content`, which comes late.
+    ///
+    /// # Errors
+    ///
+    /// When it has no power, or that cannot be put in the file's place.
+    pub(super) fn come_late(&self, file: &str, content: String) -> io::Result<Late> {
+        Ok(Late::serve(self.cover(file)?, content))
+    }
+
+    /// Shows what lies below what was put over a file of `/run`.
+    ///
+    /// # Errors
+    ///
+    /// When it has no power, or nothing was.
+    pub(super) fn uncover(&self, file: &str) -> io::Result<()> {
+        let path = Path::new("/run").join(file);
+        self.inside(move || Ok(unmount(path, UnmountFlags::DETACH)?))
+    }
+
+    fn cover(&self, file: &str) -> io::Result<OwnedFd> {
+        let path = Path::new("/run").join(file);
+        self.inside(move || stuck::put_over(&path))
     }
 
     /// Its disk.
@@ -145,6 +169,11 @@ impl Machine {
     ///
     /// When it has no power, or no such program.
     pub(super) fn enter(&self, program: &str, arguments: &[&str]) -> io::Result<Output> {
+        self.inside(|| Command::new(program).args(arguments).stdin(Stdio::null()).output())
+    }
+
+    /// Does `work` in a box, on a thread of its own.
+    fn inside<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         let pid = self.0.state().running.as_ref().ok_or_else(no_power)?.pid;
         let inhabitant = pidfd_open(pid, PidfdFlags::empty())?;
         let booted = self.0.run().join(init::BOOTED);
@@ -160,7 +189,7 @@ impl Machine {
                 | ThreadNameSpaceType::MOUNT
                 | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME;
             move_into_thread_name_spaces(inhabitant.as_fd(), all)?;
-            Command::new(program).args(arguments).stdin(Stdio::null()).output()
+            work()
         };
         std::thread::scope(|scope| scope.spawn(child).join())
             .map_err(|_| io::Error::other("the thread that enters a box has panicked"))?
@@ -200,7 +229,7 @@ impl Machine {
         let orders = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let pid = Pid::from_child(&child);
         let (tell, gone) = channel();
-        state.running = Some(Running { boot, pid, orders, gone });
+        state.running = Some(Running { boot, pid, orders, gone, stuck: None });
         self.0.surroundings.watch.open(self.0.id, Some(eyes));
         self.0.surroundings.null_modem.power(self.0.id, true);
         let machine = self.clone();
@@ -231,6 +260,9 @@ struct Running {
     orders: std::process::ChildStdin,
     /// Says when nothing of this boot lives any more.
     gone: Receiver<()>,
+    /// What holds up whoever uses a file.
+    #[allow(dead_code, reason = "it is held, and ends with this")]
+    stuck: Option<OwnedFd>,
 }
 
 impl Shared {

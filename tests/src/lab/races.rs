@@ -1,8 +1,6 @@
 //! Lets reloads meet each other, or a death.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::PathBuf;
 use std::thread::{ScopedJoinHandle, scope, sleep};
 use std::time::{Duration, Instant};
@@ -22,23 +20,17 @@ pub(super) fn overtaken(lab: &Lab) -> Result<String, Failure> {
     let text = file(lab, First)?;
     let [older, newer] =
         ["\"3s\"", "\"4s\""].map(|hold| text.replace("hold = \"2s\"", &format!("hold = {hold}")));
-    let [path, slow] = [FILE, "slow"].map(|name| lab.machine(First).run().join(name));
-    // A process that opens a pipe reads what others write there later (fifo(7)).
-    lab.stick(First, FILE)?;
-    fs::hard_link(&path, &slow)?;
+    let late = lab.machine(First).come_late(FILE, older)?;
     scope(|scope| {
         let reload = || scope.spawn(|| told(lab, First, &["reload"], 0));
-        let (first, mut pipe) = (reload(), None);
-        let reads = |_: &Lab| {
-            pipe = File::options().write(true).custom_flags(libc::O_NONBLOCK).open(&slow).ok();
-            pipe.is_some()
-        };
-        expect(lab.wait_for(PATIENCE, reads), "nobody reads the file")?;
-        fs::remove_file(&path)?;
+        let first = reload();
+        expect(late.is_read(PATIENCE), "nobody reads the file")?;
+        // Whoever has it open has it still; others find what lies below.
+        lab.machine(First).uncover(FILE)?;
         put(lab, First, &newer)?;
         let second = reload();
         sleep(Duration::from_millis(500));
-        pipe.into_iter().try_for_each(|mut pipe| pipe.write_all(older.as_bytes()))?;
+        late.go_on();
         let ended = |reload: ScopedJoinHandle<'_, Result<String, Failure>>| {
             reload.join().map_err(|_| Failure("who reloads has panicked".to_owned()))?
         };

@@ -538,7 +538,7 @@ fn stuck_disk(lab: &Lab) -> Result<String, Failure> {
     let start = Instant::now();
     lab.stick(First, "journal.probe")?;
     let measured = is_reset(lab, boots, start)?;
-    let told = lab.log(First).contains("the disk has taken no write for");
+    let told = lab.log(First).contains("the disk has not answered for");
     expect(told, "it was not told that the disk is stuck")?;
     Ok(measured)
 }

@@ -6,16 +6,16 @@
 //! ([`Entrance`](crate::child::Entrance)), so that nothing runs of which there is no note.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::beside::replace;
 use crate::child::census::{Entry, Id};
 use crate::child::cgroup::Cgroup;
 use crate::lease;
+use crate::safe_file::SafeFile;
 
 /// What is noted about a service that runs, or that could not be stopped.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -69,7 +69,8 @@ impl Note {
         if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
             DirBuilder::new().mode(0o700).create(folder)?;
         }
-        replace(path, 0o600, format!("{}\n{}", numbers()?, self.text()).as_bytes())
+        let text = format!("{}\n{}", numbers()?, self.text());
+        SafeFile::own(path)?.replace(0o600, text.as_bytes())
     }
 
     /// What a leader adds itself to.
@@ -78,7 +79,7 @@ impl Note {
     ///
     /// When there is no such note.
     pub(super) fn open(path: &Path) -> io::Result<File> {
-        File::options().append(true).custom_flags(SAFELY).open(path)
+        SafeFile::own(path)?.open(OFlags::WRONLY | OFlags::APPEND)
     }
 
     fn text(&self) -> String {
@@ -138,18 +139,8 @@ pub(super) fn path(folder: &Path, name: &str) -> PathBuf {
     folder.join(name.bytes().map(plain).collect::<String>())
 }
 
-/// Reads a file that nobody but us can have written, without waiting for one that is something else.
 fn read(path: &Path) -> io::Result<String> {
-    let file = File::options().read(true).custom_flags(SAFELY).open(path)?;
-    let metadata = file.metadata()?;
-    let ours =
-        metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0;
-    if !metadata.is_file() || !ours {
-        return Err(io::Error::other("it is no file that only this user may write"));
-    }
-    let mut text = String::new();
-    file.take(SIZE_MAX).read_to_string(&mut text)?;
-    Ok(text)
+    String::from_utf8(SafeFile::own(path)?.read(SIZE_MAX)?).map_err(io::Error::other)
 }
 
 /// What gives the numbers their meaning: the boot of the kernel, and the PID namespace.
@@ -157,8 +148,6 @@ fn numbers() -> io::Result<String> {
     let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     Ok(format!("{} {}", lease::boot()?.trim_end(), namespace.display()))
 }
-
-const SAFELY: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
 
 /// Enough for thousands of processes.
 const SIZE_MAX: u64 = 1024 * 1024;

@@ -44,6 +44,14 @@ pub enum Ready {
 }
 
 impl Ready {
+    /// The program that is asked, if one is.
+    pub(super) const fn command(&self) -> Option<&Own> {
+        match self {
+            Self::Command { command, .. } => Some(command),
+            Self::Running | Self::Notify | Self::File(_) => None,
+        }
+    }
+
     /// Gets ready to see it: called before the start, so that nothing is missed. `said` is pulled when it says so.
     pub(super) fn prepare(&self, said: Option<Cord>) -> io::Result<Witness<'_>> {
         Ok(match self {

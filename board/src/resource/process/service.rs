@@ -20,6 +20,7 @@ use crate::child::descent::Descent;
 use crate::child::output::{self, Output};
 use crate::child::{Child, End, Entrance, Program, orphans, signals};
 use crate::patience::{Cord, Patience};
+use crate::safe_file::SafeFile;
 
 /// A service that was started, in this life or in an earlier one.
 pub(super) struct Service {
@@ -291,7 +292,7 @@ impl Service {
     pub(super) fn forget(&self) {
         self.hush();
         self.members.remove();
-        match fs::remove_file(&self.owner.note) {
+        match SafeFile::own(&self.owner.note).and_then(|note| note.remove()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 log::warn!("cannot remove {}: {error}", self.owner.note.display());
             }

@@ -203,7 +203,7 @@ pub(super) mod tests {
                 cord: Cord::new().unwrap(),
                 states: Slate::default(),
                 reserve: Reserve::new("a test", 0).unwrap(),
-                burial: super::super::BURIAL_MAX,
+                burial: super::super::IDLE,
             };
             let mut stage = Self { hands, done: Arc::default(), told, room };
             stage.reload(resources);

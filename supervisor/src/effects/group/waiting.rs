@@ -115,9 +115,25 @@ impl Waiting {
         self.noted
     }
 
-    /// Tries once more to note what could not be noted.
+    /// Tries once more to note what could not be noted, and notes again what somebody has removed.
     pub(super) fn try_again(&mut self) {
-        if !self.noted {
+        if self.left.is_none() {
+            return;
+        }
+        let missing = match self.lease.restore() {
+            Ok(missing) => missing,
+            Err(error) => {
+                if self.noted {
+                    log::error!("the lease of this box: {error}; trying again");
+                }
+                self.noted = false;
+                return;
+            }
+        };
+        if missing && self.noted {
+            log::warn!("somebody has removed the note of what runs on this box: written anew");
+        }
+        if missing || !self.noted {
             self.note();
         }
     }
@@ -159,6 +175,11 @@ mod tests {
         waiting.try_again();
         assert!(waiting.noted());
         let noted = || Lease::open(&path).unwrap().noted().unwrap();
+        assert_eq!(noted(), ["old", "new"]);
+        assert!(!Lease::open(&path).unwrap().try_take().unwrap(), "it is not held any more");
+        fs::remove_dir_all(&place).unwrap();
+        fs::create_dir(&place).unwrap();
+        waiting.try_again();
         assert_eq!(noted(), ["old", "new"]);
         assert!(waiting.settle() && !waiting.settle());
         assert_eq!(noted(), ["new"]);
