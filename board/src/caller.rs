@@ -16,22 +16,46 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Who has connected to the other end of `stream`.
+    /// Who has connected to the other end of `stream`. It may be a process that this one cannot see, of a PID namespace
+    /// around it.
     ///
     /// # Errors
     ///
     /// When the kernel does not say: it is older than Linux 4.13.
     pub fn of(stream: &UnixStream) -> io::Result<Self> {
-        let peer = rustix::net::sockopt::socket_peercred(stream)?;
+        let (uid, gid) = user(stream)?;
         let mut groups = groups(stream)?;
-        groups.push(peer.gid);
-        Ok(Self { uid: peer.uid, groups })
+        groups.push(gid);
+        Ok(Self { uid, groups })
     }
 
     /// Whether they are of this group.
     pub fn is_in(&self, group: Gid) -> bool {
         self.groups.contains(&group)
     }
+}
+
+/// The user, and the first group. By hand, because `rustix` has no answer whose process has the number 0, as one has that
+/// this process cannot see.
+#[allow(unsafe_code)]
+fn user(stream: &UnixStream) -> io::Result<(Uid, Gid)> {
+    let mut user = libc::ucred { pid: 0, uid: libc::uid_t::MAX, gid: libc::gid_t::MAX };
+    let mut length = size_of_val(&user) as libc::socklen_t;
+    // SAFETY: the kernel writes a `ucred`, of no more than `length` bytes, to `user`, and how many bytes it has to `length`;
+    // both outlive the call.
+    let got = unsafe {
+        libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut user).cast(),
+            &raw mut length,
+        )
+    };
+    if got != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((Uid::from_raw(user.uid), Gid::from_raw(user.gid)))
 }
 
 /// The supplementary groups.

@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::need::Need;
 use crate::patience::Patience;
 use crate::rights::Rights;
-use crate::table::Table;
+use crate::table::{Name, Table};
 
 pub mod agent;
 pub mod command;
@@ -68,7 +68,7 @@ enum Kind {
 impl Config {
     /// Reads the words of a device; those of its kind are the kind's own.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
-        let name: Option<String> = table.take("name");
+        let name = table.take("name").map(|Name(name)| name);
         let timeout = table.or("timeout", TIMEOUT);
         if timeout.is_zero() {
             table.complain("timeout", "is no time: the device would never be asked");

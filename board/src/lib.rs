@@ -10,8 +10,9 @@
 //! | [`lookout`], [`alarm`] | how does the loop wait for the links, and for the time? |
 //! | [`aside`], [`threads`] | who does what takes its time? |
 //! | [`clock`], [`power`] | what time is it; how does this box reset itself? |
-//! | [`caller`] | who has called at a socket? |
+//! | [`caller`], [`holder`] | who has called at a socket; which process has a file open? |
 //! | [`safe_file`] | how is a file opened so that no other user has a say in it? |
+//! | [`plain`] | how is text from outside made fit to be shown? |
 //! | [`secret`], [`privacy`] | what is secret; what do others learn from what is left on the disk? |
 //! | [`lease`], [`guard`] | who answers for what runs here; who does when the supervisor has died? |
 //! | [`reserve`] | what if no file can be opened any more? |
@@ -30,6 +31,7 @@ pub mod child;
 pub mod clock;
 pub mod fence;
 pub mod guard;
+pub mod holder;
 pub mod journal;
 pub mod lease;
 pub mod link;
@@ -39,6 +41,7 @@ pub mod neighbour;
 pub mod netlink;
 pub mod notify;
 pub mod patience;
+pub mod plain;
 pub mod power;
 pub mod prefix;
 pub mod privacy;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use firmware_agnostic::identity::{BoxId, LINKS_MAX};
 
 use crate::need::Need;
-use crate::table::Table;
+use crate::table::{Name, Table};
 
 pub use port::{Port, Seen};
 
@@ -74,7 +74,7 @@ impl Config {
     }
 
     fn read(table: &mut Table<'_>, reader: Reader) -> Option<Self> {
-        let name = table.take::<String>("name");
+        let name = table.take("name").map(|Name(name)| name);
         let kind = reader(table)?;
         Some(Self { name: name.unwrap_or_else(|| kind.name()), kind })
     }

@@ -19,6 +19,7 @@ use firmware_agnostic::recovery::{OnFailure, Policy};
 use crate::check;
 use crate::need::Need;
 use crate::patience::Patience;
+use crate::plain::is_plain;
 use crate::rights::Rights;
 use crate::table::{Never, Table};
 
@@ -90,7 +91,7 @@ impl Config {
             table.complain("kill_after", "must be shorter than stop_timeout, which includes it");
         }
         let name = name.unwrap_or_else(|| kind.name());
-        if name.is_empty() || name.contains(char::is_control) {
+        if name.is_empty() || !is_plain(&name) {
             table.complain("name", "is empty, or cannot be shown");
             return None;
         }

@@ -46,6 +46,10 @@ impl Rights {
     pub const FILES: Self = Self::to_use(
         CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::CHOWN).union(CapabilitySet::FOWNER),
     );
+    /// To give a file of its own to a group.
+    pub const GROUPS: Self = Self::to_use(CapabilitySet::CHOWN);
+    /// To see what other processes have open.
+    pub const SEARCH: Self = Self::to_use(CapabilitySet::SYS_PTRACE);
     /// To come before other threads.
     pub const REAL_TIME: Self = Self::to_use(CapabilitySet::SYS_NICE);
     /// To start programs, with all the rights that init gave, and to signal them under any account.

@@ -19,14 +19,16 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Mode, OFlags, Stat, fstat, openat, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, RawMode, Stat, chmodat, chownat, fstat};
+use rustix::fs::{openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
+use rustix::process::Gid;
 
 mod room;
 mod trust;
 mod walk;
 
-pub use room::{remedy, unwritable};
+pub use room::{no_room, remedy, unwritable};
 pub use trust::Trust;
 use trust::refuse_kind;
 use walk::{Links, walk};
@@ -194,6 +196,16 @@ impl SafeFile {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Gives what is there, which this process has just made, to `group`, with `mode`.
+    ///
+    /// # Errors
+    ///
+    /// When this process may not.
+    pub fn give_to(&self, group: Gid, mode: RawMode) -> io::Result<()> {
+        chownat(&*self.folder, &self.name, None, Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(chmodat(&*self.folder, &self.name, Mode::from_raw_mode(mode), AtFlags::empty())?)
     }
 
     /// Writes its name to the disk: a new name is written with its folder (`fsync(2)`).

@@ -20,6 +20,8 @@ use firmware_agnostic::identity::BoxId;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::plain::is_plain;
+
 /// A mistake in the configuration file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Complaint {
@@ -281,6 +283,22 @@ pub trait Value: Sized {
     ///
     /// A reason with its remedy, in the words of the person who wrote the file.
     fn read(value: &DeValue<'_>, source: &Source<'_>) -> Result<Self, String>;
+}
+
+/// What people call a thing: a text that can be shown.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Name(pub String);
+
+impl Value for Name {
+    const EXAMPLE: &'static str = String::EXAMPLE;
+
+    fn read(value: &DeValue<'_>, source: &Source<'_>) -> Result<Self, String> {
+        let name = String::read(value, source)?;
+        if name.is_empty() || !is_plain(&name) {
+            return Err("is empty, or cannot be shown".to_owned());
+        }
+        Ok(Self(name))
+    }
 }
 
 impl Value for String {

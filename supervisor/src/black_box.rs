@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use board::clock::Clock;
+use board::plain::Plain;
 use board::safe_file::SafeFile;
 use firmware_agnostic::heartbeat::Heartbeat;
 use firmware_agnostic::identity::LINKS_MAX;
@@ -107,7 +108,7 @@ impl Text {
     fn whole(&self, why: &str) -> String {
         let (older, newer) = self.lines.as_slices();
         let lines = [older, newer].concat();
-        let head = format!("# {} {why}\n", Clock.wall());
+        let head = format!("# {} {}\n", Clock.wall(), Plain(why));
         head + &String::from_utf8_lossy(&lines)
     }
 }

@@ -9,14 +9,24 @@
 //! < the peer is heard on a link: it is alive, and there is nothing to confirm
 //! ```
 
+use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use board::child::account::Account;
+use board::holder::{holder, lookalike};
+use board::plain::plain_lines;
+use board::safe_file::beside;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::process::{Gid, Pid, geteuid};
+
+use crate::control::LOCK;
 
 /// Asks the supervisor that listens at `socket`: `status`, `status json`, `standby`, `confirm NAME`, and so on.
 ///
@@ -38,8 +48,15 @@ pub fn ask_peer(socket: &Path, request: &str) -> io::Result<Answer> {
 }
 
 fn ask_for(socket: &Path, request: &str, time: Duration) -> io::Result<Answer> {
-    let said = exchange(socket, request, time).map_err(|error| {
-        let (path, remedy) = (socket.display(), remedy(error.kind()));
+    let said = match exchange(socket, request, time) {
+        // Who may ask, and not order, has a socket of their own.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            exchange(&beside(socket, VIEWERS), request, time).map_err(|_| error)
+        }
+        said => said,
+    };
+    let said = said.map_err(|error| {
+        let (path, remedy) = (socket.display(), remedy(socket, error.kind()));
         let reason = match error.kind() {
             io::ErrorKind::WouldBlock => format!("no answer within {} s", time.as_secs()),
             _ => error.to_string(),
@@ -48,7 +65,8 @@ fn ask_for(socket: &Path, request: &str, time: Duration) -> io::Result<Answer> {
         io::Error::new(error.kind(), text)
     })?;
     if let Some(reason) = said.strip_prefix(DENIED) {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason.trim_end()));
+        let reason = plain_lines(reason.trim_end());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
     }
     Answer::parse(&said).ok_or_else(|| {
         let path = socket.display();
@@ -90,7 +108,8 @@ impl Answer {
     pub fn parse(said: &str) -> Option<Self> {
         let (first, text) = said.split_once('\n')?;
         let (_, verdict) = VERDICTS.iter().find(|(word, _)| *word == first)?;
-        Some(Self { verdict: *verdict, text: text.to_owned() })
+        // What answers may have repeated what others say.
+        Some(Self { verdict: *verdict, text: plain_lines(text) })
     }
 }
 
@@ -111,20 +130,53 @@ fn exchange(path: &Path, request: &str, time: Duration) -> io::Result<String> {
     if !said.starts_with(DENIED.as_bytes()) {
         heard?;
     }
-    String::from_utf8(said).map_err(io::Error::other)
+    Ok(String::from_utf8_lossy(&said).into_owned())
 }
 
-fn remedy(kind: io::ErrorKind) -> &'static str {
+fn remedy(socket: &Path, kind: io::ErrorKind) -> String {
     match kind {
-        io::ErrorKind::PermissionDenied => {
-            "ask as root, or as a member of a group in [control] of the configuration"
-        }
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            "it does not run here: start it with `systemctl start twobox`, \
-             `/etc/init.d/S90twobox start` or `twobox run`"
-        }
-        _ => "look what it does in the log; restart it if it is stuck",
+        io::ErrorKind::PermissionDenied => ways_in(socket),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => match running(socket) {
+            Some(pid) => format!(
+                "it runs, as process {pid}, but its socket is gone: it makes another within seconds: ask again then; if \
+                 there is none, see its log"
+            ),
+            None => "it does not run here: start it with `systemctl start twobox`, \
+                     `/etc/init.d/S90twobox start` or `twobox run`"
+                .to_owned(),
+        },
+        _ => "look what it does in the log; restart it if it is stuck".to_owned(),
     }
+}
+
+/// The supervisor of this socket, or what looks like one to somebody who may not look into others' processes.
+fn running(socket: &Path) -> Option<Pid> {
+    let own = std::env::current_exe().ok();
+    let name = own.as_deref().and_then(Path::file_name).and_then(OsStr::to_str);
+    holder(&beside(socket, LOCK)).or_else(|| {
+        if geteuid().is_root() { None } else { lookalike(name.unwrap_or("twobox"), "run") }
+    })
+}
+
+/// How somebody may ask who may not: the sockets say for which groups they are.
+fn ways_in(socket: &Path) -> String {
+    let doors = [("", "operators"), (VIEWERS, "viewers")];
+    let ways = doors.iter().filter_map(|(ending, word)| {
+        let there = fs::metadata(beside(socket, ending)).ok()?;
+        let group = Account::group_name(Gid::from_raw(there.gid()));
+        (there.mode() & 0o060 == 0o060).then(|| way_in(&group, word))
+    });
+    let ways: String = ways.collect();
+    if ways.is_empty() {
+        return "ask as root, or as a member of a group in [control] of the configuration"
+            .to_owned();
+    }
+    format!("you may not ask the supervisor of this box: ask as root{ways}")
+}
+
+/// A way in by a group that `word` of `[control]` names.
+pub(crate) fn way_in(group: &str, word: &str) -> String {
+    format!(", or as a member of the group {group} (control.{word})")
 }
 
 const VERDICTS: [(&str, Verdict); 4] = [
@@ -133,6 +185,9 @@ const VERDICTS: [(&str, Verdict); 4] = [
     ("refused", Verdict::Refused),
     ("silent", Verdict::Silent),
 ];
+
+/// What the socket for those who may ask, and not order, is called, after the other one.
+pub(crate) const VIEWERS: &str = ".viewers";
 
 /// What a person is told who may not ask or order, before the reason.
 pub(crate) const DENIED: &str = "denied\n";

@@ -4,23 +4,23 @@
 //! the first line, then text for people or programs. Who may talk is decided by who they were when they connected
 //! ([`Caller`]): root and the operators' group may ask and order, the viewers' group may ask, and nobody else may anything.
 //! What they have become since, and who has their process number now, does not matter.
+//!
+//! The loop has nothing to do with others: the kernel lets only root and the groups connect, a thread of its own takes the
+//! connections and tells the rest what they may not ([`porter`]), and the loop gets those that it is to answer.
+//!
+//! [`Caller`]: board::caller::Caller
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::str;
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
-use std::{fs, str};
 
-use board::caller::Caller;
-use board::patience::Patience;
-use board::reserve::Reserve;
+use board::rights::Rights;
+use board::threads;
 use firmware_agnostic::report::Time;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::or;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,159 +33,85 @@ use crate::request::Request;
 use crate::run::Input;
 
 mod doors;
+mod place;
+mod porter;
+mod seats;
 
-use doors::{Doors, May};
+use doors::May;
+pub(crate) use place::{LOCK, Place};
+use porter::Porter;
+use seats::Seat;
 
-/// The socket, as long as it is open.
+/// Those who have connected, and may ask something.
 pub(crate) struct Socket {
-    listener: Async<UnixListener>,
-    doors: Doors,
-    /// For one who asks although no file can be opened any more.
-    spare: Reserve,
+    clients: Receiver<Client>,
+    hurried: Receiver<()>,
 }
 
-/// The place of the socket, which is nobody else's until this is dropped, and is cleared then.
-pub(crate) struct Place {
-    path: PathBuf,
-    lock: File,
+/// One of them.
+struct Client {
+    stream: UnixStream,
+    may: May,
+    /// As long as it may be served, where everybody else waits meanwhile.
+    at_most: Option<Duration>,
+    _seat: Seat,
 }
 
 impl Socket {
-    /// Opens the socket that `control` names.
+    /// Opens what `control` names, and lets in who may come.
     ///
     /// # Errors
     ///
     /// When another supervisor has the place, or it cannot be used: with the remedy.
     pub(crate) fn open(control: &Control) -> io::Result<(Self, Place)> {
-        let path = control.socket.clone();
-        let said = |error: io::Error| {
+        let (admit, clients) = bounded(CLIENTS_MAX);
+        let (hurry, hurried) = bounded(1);
+        let (tell, opened) = sync_channel(1);
+        let (config, path) = (control.clone(), control.socket.clone());
+        let groups = control.operators.is_some() || control.viewers.is_some();
+        let rights = if groups { Rights::GROUPS } else { Rights::NONE };
+        threads::spawn("control", rights | Rights::SEARCH, move || {
+            let place = match Porter::open(&config, admit, hurry) {
+                Ok((porter, place)) => tell.send(Ok(place)).is_ok().then_some(porter),
+                Err(error) => {
+                    let _ = tell.send(Err(error));
+                    None
+                }
+            };
+            rights.keep_only();
+            if let Some(porter) = place {
+                porter.work();
+            }
+        })?;
+        let place = opened.recv().map_err(io::Error::other).and_then(|opened| opened);
+        let place = place.map_err(|error| {
             io::Error::new(
                 error.kind(),
                 format!("cannot open the control socket {}: {error}", path.display()),
             )
-        };
-        let place = Place::take(&path).map_err(said)?;
-        // Nobody may connect before the mode is set.
-        let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
-        let listener = UnixListener::bind(&path);
-        rustix::process::umask(mask);
-        let listener = listener.map_err(said)?;
-        let doors = Doors::open(control).map_err(said)?;
-        if doors.open_to_groups() {
-            // A file has one group, and here there may be two: the caller is looked at instead.
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).map_err(said)?;
-        }
-        let spare = Reserve::new("control socket", 1)?;
-        Ok((Self { listener: Async::new(listener)?, doors, spare }, place))
+        })?;
+        Ok((Self { clients, hurried }, place))
     }
 
-    /// Serves everybody who comes, for ever.
+    /// Serves everybody who is let in, for ever.
     pub(crate) async fn serve(
-        mut self,
+        self,
         executor: Rc<LocalExecutor<'static>>,
         labels: Rc<Labels>,
         inputs: Sender<Input>,
     ) {
-        let (places, place) = bounded(CLIENTS_MAX);
-        let (hurry, hurried) = bounded(1);
-        loop {
-            // A client too many waits until another one is done, and the one that has said nothing for longest makes way.
-            let urge = async {
-                loop {
-                    Timer::after(COURTESY).await;
-                    let _ = hurry.try_send(());
+        while let Ok(client) = self.clients.recv().await {
+            let (labels, inputs) = (labels.clone(), inputs.clone());
+            let hurried = self.hurried.clone();
+            let client = async move {
+                let Client { stream, may, at_most, _seat } = client;
+                let Ok(stream) = Async::new(stream) else { return };
+                if let Err(error) = serve(stream, &may, &hurried, &labels, &inputs, at_most).await {
+                    log::debug!("control socket: {error}");
                 }
             };
-            let _ = or(places.send(()), urge).await;
-            let _ = hurried.try_recv();
-            let ready = self.listener.readable().await;
-            self.spare.spend();
-            let accepted = ready.and_then(|()| self.listener.get_ref().accept());
-            let plenty = self.spare.restore();
-            let (place, hurried) = (place.clone(), hurried.clone());
-            let (labels, inputs) = (labels.clone(), inputs.clone());
-            match accepted.and_then(|(stream, _)| self.admit(stream)) {
-                Ok(None) => drop(place.recv().await),
-                Ok(Some((stream, may))) => {
-                    let most = (!plenty).then_some(ALONE_MAX);
-                    let client = async move {
-                        let served = serve(stream, &may, &hurried, &labels, &inputs, most).await;
-                        if let Err(error) = served {
-                            log::debug!("control socket: {error}");
-                        }
-                        let _ = place.recv().await;
-                    };
-                    let client = executor.spawn(client);
-                    // With no more files to open, one after the other.
-                    if plenty { client.detach() } else { client.await }
-                }
-                Err(error) => {
-                    log::debug!("control socket: {error}");
-                    let _ = place.recv().await;
-                    // Spinning mends no error.
-                    Timer::after(Duration::from_millis(100)).await;
-                }
-            }
+            executor.spawn(client).detach();
         }
-    }
-
-    /// Lets in who may ask something; others are told so, and nothing of what they say is read.
-    fn admit(&self, mut stream: UnixStream) -> io::Result<Option<(Async<UnixStream>, May)>> {
-        let caller = Caller::of(&stream)?;
-        match self.doors.may(&caller) {
-            Ok(may) => Ok(Some((Async::new(stream)?, may))),
-            Err(reason) => {
-                stream.set_nonblocking(true)?;
-                // A line always finds room in a socket that is new, or the caller has hung up.
-                let _ = stream.write_all(format!("{DENIED}{reason}\n").as_bytes());
-                log::debug!("control socket: user {}: {reason}", caller.uid.as_raw());
-                Ok(None)
-            }
-        }
-    }
-}
-
-impl Place {
-    /// Takes the place, and removes the socket of a supervisor that is dead.
-    ///
-    /// A lock decides, which the kernel takes back when its holder dies (`flock(2)`). Whether somebody answers at the
-    /// socket says less: two that start at once would both find the old one silent, and one of them remove the other's.
-    fn take(path: &Path) -> io::Result<Self> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".lock");
-        let lock =
-            File::options().write(true).create(true).truncate(false).mode(0o600).open(name)?;
-        // One that was killed just now has it until the kernel has cleared it away.
-        let patience = Patience::new(DYING);
-        while let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            if error != Errno::WOULDBLOCK {
-                return Err(error.into());
-            }
-            patience.sleep(PAUSE).map_err(|_| {
-                io::Error::other(
-                    "another supervisor has it: this box runs already, see twobox status",
-                )
-            })?;
-        }
-        match fs::symlink_metadata(path) {
-            Err(_) => {}
-            Ok(there) if there.file_type().is_socket() => fs::remove_file(path)?,
-            Ok(_) => {
-                return Err(io::Error::other(
-                    "something else is there: remove it, or name another socket",
-                ));
-            }
-        }
-        Ok(Self { path: path.to_owned(), lock })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        // The next supervisor makes way for itself if this fails.
-        let _ = fs::remove_file(&self.path);
-        // A child between fork and exec has the lock too, and would keep it for a moment.
-        let _ = flock(&self.lock, FlockOperation::Unlock);
     }
 }
 
@@ -276,21 +202,16 @@ async fn line(stream: &mut Async<UnixStream>) -> io::Result<String> {
 const CLIENTS_MAX: usize = 16;
 /// A client that neither asks nor reads is hung up on.
 const CLIENT_TIME: Duration = Duration::from_secs(5);
-/// The asker says so at once; only where others wait is nobody waited for.
-const COURTESY: Duration = Duration::from_millis(10);
-/// Over a network a question and its answer take seconds.
-const ALONE_MAX: Duration = Duration::from_secs(60);
 /// Most answers have been given by then.
 const HANG_UP_LOOK: Duration = Duration::from_secs(1);
 /// The longest request names a box.
 const LINE_MAX: usize = 256;
-/// A process that was killed is gone within that, also on a busy machine.
-const DYING: Duration = Duration::from_secs(1);
-const PAUSE: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Barrier;
+    use std::fs;
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
     use std::thread;
 
     use rustix::process::{Gid, Uid, geteuid};
@@ -400,29 +321,5 @@ mod tests {
         let identity = Identity { told: Some("server1".to_owned()), ..Identity::default() };
         let sample = include_str!("../../images/dist/twobox.toml");
         Labels::new(&Config::read(sample, &identity).unwrap())
-    }
-
-    #[test]
-    fn of_supervisors_that_start_at_once_one_gets_the_place() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("socket");
-        for _ in 0..20 {
-            // What a supervisor leaves behind that was killed.
-            drop(UnixListener::bind(&path).unwrap());
-            let (start, end) = (Barrier::new(4), Barrier::new(4));
-            let supervisor = || {
-                start.wait();
-                let place =
-                    Place::take(&path).and_then(|place| Ok((UnixListener::bind(&path)?, place)));
-                end.wait();
-                place.is_ok()
-            };
-            let places = thread::scope(|scope| {
-                let all = [(); 4].map(|()| scope.spawn(supervisor));
-                all.map(|one| one.join().unwrap()).iter().filter(|got| **got).count()
-            });
-            assert_eq!(places, 1);
-            assert!(!path.exists());
-        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, Write as _};
 
+use board::plain::plain;
+
 /// An object that is being written.
 pub(crate) struct Json {
     text: String,
@@ -97,10 +99,9 @@ impl Json {
 
     fn quote(&mut self, text: &str) {
         self.text.push('"');
-        for c in text.chars() {
+        for c in plain(text).chars() {
             match c {
                 '"' | '\\' => self.text.extend(['\\', c]),
-                c if c.is_control() => drop(write!(self.text, "\\u{:04x}", u32::from(c))),
                 c => self.text.push(c),
             }
         }
@@ -122,7 +123,7 @@ mod tests {
         json.flag("yes", true);
         assert_eq!(
             json.end(),
-            "{\"a\\\"b\":\"c\\\\d\\u000a\",\"empty\":{},\"list\":[{\"n\":1},{\"n\":2}],\"none\":null,\"yes\":true}\n"
+            "{\"a\\\"b\":\"c\\\\d \",\"empty\":{},\"list\":[{\"n\":1},{\"n\":2}],\"none\":null,\"yes\":true}\n"
         );
     }
 }

@@ -41,6 +41,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use board::plain::plain_lines;
 use cli::Exit;
 
 /// Does what the command line says.
@@ -69,6 +70,6 @@ fn run(config: config::Config, before: Vec<OsString>) -> Exit {
 
 /// Standard error may be closed, which is no reason to panic.
 fn failed(exit: Exit, error: &dyn std::error::Error) -> Exit {
-    let _ = writeln!(std::io::stderr(), "twobox: {error}");
+    let _ = writeln!(std::io::stderr(), "twobox: {}", plain_lines(&error.to_string()));
     exit
 }

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use board::clock::Clock;
+use board::plain::plain;
 use board::rights::Rights;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
@@ -133,13 +134,12 @@ impl Logger {
         if !record.target().starts_with("supervisor") && !record.target().contains("::") {
             let _ = write!(line, "{}: ", record.target());
         }
-        let text = record.args().to_string();
+        let text = plain(&record.args().to_string());
         if self.form == Form::Syslog5424 && !text.is_ascii() {
             // Or else it could be anything (section 6.4).
             line.push('\u{feff}');
         }
-        line.extend(text.chars().map(|c| if c.is_control() { ' ' } else { c }));
-        line
+        line + &text
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::fmt::{Display, Write as _};
 
+use board::plain::plain;
 use firmware_agnostic::heartbeat::Fingerprint;
 
 use crate::json::Json;
@@ -19,14 +20,8 @@ impl Record {
     #[must_use]
     pub(crate) fn with(mut self, word: &'static str, value: impl Display) -> Self {
         debug_assert!(WORDS.contains(&word), "{word} could not be read back");
-        let value = value.to_string();
-        // A line is a line, and a quote ends a value.
-        let clean = |c: char| match c {
-            '"' => '\'',
-            c if c.is_control() => ' ',
-            c => c,
-        };
-        self.0.push((word, value.chars().map(clean).collect()));
+        // A quote ends a value.
+        self.0.push((word, plain(&value.to_string()).replace('"', "'")));
         self
     }
 
@@ -77,7 +72,8 @@ impl Record {
                 None => after.split_once(' ')?,
             };
             if let Some(word) = WORDS.iter().find(|known| **known == word) {
-                record.0.push((word, value.to_owned()));
+                // Another box, or another program, may have written the line.
+                record.0.push((word, plain(value)));
             }
             rest = after;
         }

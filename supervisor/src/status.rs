@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use board::link::Port;
+use board::plain::Plain;
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::heartbeat::{Asks, Role};
@@ -106,14 +107,14 @@ impl Status<'_> {
             let runs = if state.runs { "runs" } else { "stopped" };
             write!(out, "  {:<20} {runs}", config.name)?;
             match &state.failure {
-                Some(failure) => writeln!(out, ", last failed: {failure}")?,
+                Some(failure) => writeln!(out, ", last failed: {}", Plain(failure))?,
                 None => writeln!(out)?,
             }
         }
         writeln!(out, "power of {}: {}", names.peer(), self.power())?;
         for (name, failure) in self.files.each() {
             if let Some(failure) = failure {
-                writeln!(out, "{name}: not written: {failure}")?;
+                writeln!(out, "{name}: not written: {}", Plain(failure))?;
             }
         }
         if let Some(watchdog) = &self.watchdog {
@@ -176,7 +177,7 @@ impl Status<'_> {
             write!(out, ", refused {dropped}")?;
         }
         match port.failure() {
-            Some(failure) => writeln!(out, "\n  {:<12} {failure}", ""),
+            Some(failure) => writeln!(out, "\n  {:<12} {}", "", Plain(&failure)),
             None => writeln!(out),
         }
     }
@@ -383,7 +384,7 @@ impl Status<'_> {
         match failure {
             Some(failure) => {
                 let since = Time(self.now - failed_at.unwrap_or(self.now));
-                format!("{seen}; not ready for {since}:\n  {failure}")
+                format!("{seen}; not ready for {since}:\n  {}", Plain(failure))
             }
             None => seen,
         }

@@ -40,6 +40,14 @@ impl Account {
         files.group(name).map_err(|reason| io::Error::new(io::ErrorKind::NotFound, reason))
     }
 
+    /// What a group is called, its number if it has no name.
+    pub fn group_name(group: Gid) -> String {
+        let number = group.as_raw().to_string();
+        let groups = read("/etc/group").unwrap_or_default();
+        let line = lines(&groups).find(|line| line.get(2) == Some(&&*number));
+        line.and_then(|line| line.first().map(|&name| name.to_owned())).unwrap_or(number)
+    }
+
     /// The user's number.
     pub const fn uid(&self) -> Uid {
         self.uid

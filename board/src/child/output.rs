@@ -18,6 +18,7 @@ use std::time::Duration;
 use super::NO_MORE;
 use super::account::Account;
 use crate::patience::Patience;
+use crate::plain::plain_bytes;
 use crate::rights::Rights;
 
 /// A pipe whose other end is to be read.
@@ -194,13 +195,11 @@ impl Lines {
         }
     }
 
-    /// Tells the line that has begun, if one has. A child must not draw on the operator's console, so control
-    /// characters become blanks.
+    /// Tells the line that has begun, if one has.
     fn finish(&mut self, mut tell: impl FnMut(&str)) {
         let line = mem::take(&mut self.line);
         let cut = if mem::take(&mut self.cut) { " [cut]" } else { "" };
-        let text = String::from_utf8_lossy(&line);
-        let text = text.replace(char::is_control, " ");
+        let text = plain_bytes(&line);
         if !text.trim().is_empty() {
             tell(&format!("{}{cut}", text.trim_end()));
         }

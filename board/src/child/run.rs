@@ -7,23 +7,24 @@ use rustix::io::Errno;
 
 use super::{Child, End, Program};
 use crate::patience::Patience;
+use crate::plain::{plain, plain_lines};
 
 /// What is known of a program that has ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Finished {
     /// How it ended.
     pub end: End,
-    /// What it wrote to its output.
+    /// What it wrote to its output, in plain lines.
     pub output: String,
-    /// What it wrote to its errors.
+    /// What it wrote to its errors, in plain lines.
     pub errors: String,
 }
 
 impl Finished {
     /// Why it failed, in its own words: the last that it wrote to its errors.
-    pub fn reason(&self) -> &str {
+    pub fn reason(&self) -> String {
         let last = self.errors.lines().rfind(|line| !line.trim().is_empty());
-        last.unwrap_or("it said no reason")
+        last.map_or_else(|| "it said no reason".to_owned(), plain)
     }
 }
 
@@ -127,7 +128,7 @@ impl Words {
     }
 
     fn text(self) -> String {
-        String::from_utf8_lossy(&self.text).into_owned()
+        plain_lines(&String::from_utf8_lossy(&self.text))
     }
 }
 

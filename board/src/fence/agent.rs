@@ -83,7 +83,7 @@ impl Agent {
             }
             _ => text,
         };
-        let reason = hide(finished.reason().to_owned());
+        let reason = hide(finished.reason());
         Ok(Said { end: finished.end, output: hide(finished.output), reason })
     }
 

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, OFlags, StatVfsMountFlags, accessat, fstatvfs};
 use rustix::io::Errno;
-use rustix::process::geteuid;
 
 use super::SafeFile;
 
@@ -28,20 +27,30 @@ pub fn remedy(error: &io::Error, section: &str) -> String {
     }
 }
 
+/// The same as far as everybody can tell, also those who may not write it themselves: what is wrong with its folder or disk.
+pub fn no_room(path: &Path, more: u64, section: &str) -> Option<String> {
+    let error = SafeFile::own(path).and_then(|file| expect_room(&file, more)).err()?;
+    Some(format!("{} cannot be written: {error}{}", path.display(), remedy(&error, section)))
+}
+
 fn try_to_write(path: &Path, more: u64) -> io::Result<()> {
     let file = SafeFile::own(path)?;
-    let there = file.stat()?.is_some();
-    if there {
+    if file.stat()?.is_some() {
         file.open(OFlags::WRONLY)?;
     } else {
         accessat(&*file.folder, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?;
     }
+    expect_room(&file, more)
+}
+
+fn expect_room(file: &SafeFile, more: u64) -> io::Result<()> {
+    let there = file.stat()?.is_some();
     let disk = fstatvfs(&*file.folder)?;
     if disk.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return Err(Errno::ROFS.into());
     }
-    // A part of many disks is kept for root.
-    let free = if geteuid().is_root() { disk.f_bfree } else { disk.f_bavail };
+    // A part of many disks is kept for root, who runs the supervisor as a rule.
+    let free = disk.f_bfree;
     // A file system that does not count its files says 0 of 0.
     let no_name = !there && disk.f_files > 0 && disk.f_ffree == 0;
     // One that does not count its blocks either, such as that of a container, may have room.
@@ -75,7 +84,11 @@ mod tests {
             mount("disk", &disk, "tmpfs", MountFlags::empty(), c"size=16k,mode=0755").unwrap();
             let [old, new] = ["old", "new"].map(|name| disk.join(name));
             fs::write(&old, "x").unwrap();
-            let told = || [&old, &new].map(|path| unwritable(path, 4_096, "history"));
+            let told = || {
+                let told = [&old, &new].map(|path| unwritable(path, 4_096, "history"));
+                assert_eq!(told, [&old, &new].map(|path| no_room(path, 4_096, "history")));
+                told
+            };
             assert_eq!(told(), [None, None]);
             fs::write(disk.join("filling"), [0; 12 * 1024]).unwrap();
             for reason in told() {

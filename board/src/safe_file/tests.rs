@@ -143,7 +143,7 @@ fn a_link_is_followed_if_root_has_made_it() {
     expect(own.open(OFlags::WRONLY), "is a link: name the file");
     assert_eq!(fs::read(&path).unwrap(), b"new");
     for theirs in [&link, &folder] {
-        rustix::fs::chownat(CWD, theirs, Some(Uid::from_raw(NOBODY)), None, NO_LINK).unwrap();
+        chownat(CWD, theirs, Some(Uid::from_raw(NOBODY)), None, NO_LINK).unwrap();
         expect(read(&folder.join("link")), "link");
         expect(read(&chain), "which belongs to user 65534: name the file that is meant");
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use board::clock::Clock;
 use board::fence::{Step, trial};
+use board::plain::Plain;
 use firmware_agnostic::report::Time;
 
 use super::Exit;
@@ -164,7 +165,7 @@ fn is(record: &Record, word: &str) -> bool {
 /// At once, because what comes next may take its time.
 fn tell(line: &str) {
     let mut out = io::stdout();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    let _ = writeln!(out, "{}", Plain(line)).and_then(|()| out.flush());
 }
 
 /// Often enough for a person and for a report in thousandths.

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use board::plain::plain_lines;
 use rustix::termios::isatty;
 
 use super::typed::typed;
@@ -116,11 +117,11 @@ fn answered(answer: io::Result<Answer>, good: impl FnOnce(&str) -> Exit) -> Exit
 
 /// A reader that has seen enough, such as `head`, is no failure of the command.
 fn show(text: &str) -> Exit {
-    let _ = io::stdout().write_all(text.as_bytes());
+    let _ = io::stdout().write_all(plain_lines(text).as_bytes());
     Exit::Done
 }
 
 pub(super) fn complain(exit: Exit, text: &str) -> Exit {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", plain_lines(text));
     exit
 }

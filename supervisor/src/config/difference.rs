@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use board::plain::plain;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::{Config, fingerprint};
@@ -65,8 +66,8 @@ impl Difference {
     }
 
     /// Notes that something differs that stands in another file.
-    pub fn add(&mut self, word: &str, what: String) {
-        self.0.push(Change { word: word.to_owned(), what });
+    pub fn add(&mut self, word: &str, what: &str) {
+        self.0.push(Change { word: plain(word), what: plain(what) });
     }
 
     /// Whether nothing differs.
@@ -94,7 +95,7 @@ impl Difference {
         let table = |value: Option<&DeValue<'_>>| value.is_none_or(DeValue::is_table);
         if !table(was) || !table(is) {
             if !same(was, is) {
-                self.add(&format!("[[{word}]]"), "changed".to_owned());
+                self.add(&format!("[[{word}]]"), "changed");
             }
             return;
         }
@@ -107,7 +108,7 @@ impl Difference {
         for word in words(was, is) {
             let (was, is) = (value(was, word), value(is, word));
             if !same(was, is) {
-                self.add(&format!("{before}{word}"), told(was, is));
+                self.add(&format!("{before}{word}"), &told(was, is));
             }
         }
     }
@@ -120,8 +121,8 @@ impl Difference {
             let table = |table| value(table, name).and_then(DeValue::as_table);
             match (table(was), table(is)) {
                 (Some(was), Some(is)) => self.table(&format!("box.{name}."), was, is),
-                (None, _) => self.add(&format!("[box.{name}]"), "added".to_owned()),
-                (_, None) => self.add(&format!("[box.{name}]"), "removed".to_owned()),
+                (None, _) => self.add(&format!("[box.{name}]"), "added"),
+                (_, None) => self.add(&format!("[box.{name}]"), "removed"),
             }
         }
     }
@@ -137,7 +138,7 @@ impl Difference {
         let [was, is] = lists.map(|list| list.and_then(DeValue::as_array));
         let [old, new] = names;
         for name in old.iter().filter(|name| !new.contains(name)) {
-            self.add(&format!("[[{word}]] {name}"), "removed".to_owned());
+            self.add(&format!("[[{word}]] {name}"), "removed");
         }
         for (place, name) in new.iter().enumerate() {
             let before = old.iter().position(|it| it == name).and_then(|place| row(was?, place));
@@ -146,17 +147,17 @@ impl Difference {
                     let first = self.0.len();
                     self.table(&format!("[[{word}]] {name}: "), was, is);
                     if self.0.len() > first {
-                        self.add(&format!("[[{word}]] {name}"), fate(name).to_owned());
+                        self.add(&format!("[[{word}]] {name}"), fate(name));
                     }
                 }
-                _ => self.add(&format!("[[{word}]] {name}"), "added".to_owned()),
+                _ => self.add(&format!("[[{word}]] {name}"), "added"),
             }
         }
         let stay = |these: &[String], those: &[String]| -> Vec<String> {
             these.iter().filter(|name| those.contains(name)).cloned().collect()
         };
         if stay(old, new) != stay(new, old) {
-            self.add(&format!("[[{word}]]"), "in another order".to_owned());
+            self.add(&format!("[[{word}]]"), "in another order");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use board::plain::Plain;
 use board::table::Complaint;
 
 /// Why there is no configuration.
@@ -38,9 +39,9 @@ impl fmt::Display for Error {
                     let end = if place == 0 { "" } else { "\n" };
                     write!(f, "{end}{}:{line}:{column}: ", path.display())?;
                     if !word.is_empty() {
-                        write!(f, "{word}: ")?;
+                        write!(f, "{}: ", Plain(word))?;
                     }
-                    f.write_str(reason)?;
+                    Plain(reason).fmt(f)?;
                 }
                 Ok(())
             }

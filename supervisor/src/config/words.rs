@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use board::plain::is_plain;
 use board::table::{Source, Table, Value};
 use board::{check, link, resource, watchdog};
 use firmware_agnostic::evidence::Require;
@@ -14,6 +15,7 @@ use log::LevelFilter;
 use toml::de::DeValue;
 
 use super::boxes::Boxes;
+use crate::client::VIEWERS;
 
 /// `[pair]`
 pub(super) struct Pair {
@@ -37,6 +39,9 @@ impl Pair {
                 "name",
                 "is empty: another pair on the same network must have another name",
             );
+        }
+        if name.as_deref().is_some_and(|name| !is_plain(name)) {
+            table.complain("name", NOT_PLAIN);
         }
         let key_file = table.need("key_file");
         let key_file_place = table.place("key_file");
@@ -123,9 +128,11 @@ impl Control {
             operators: table.take("operators"),
             viewers: table.take("viewers"),
         };
-        // `sun_path` of unix(7), with the zero at its end.
-        if control.socket.as_os_str().len() >= 108 {
-            table.complain("socket", "is too long for a socket, whose path has 107 bytes at most");
+        // `sun_path` of unix(7), with the zero at its end; the socket of the viewers has a longer name.
+        let most = SOCKET_MAX - control.viewers.as_ref().map_or(0, |_| VIEWERS.len());
+        if control.socket.as_os_str().len() > most {
+            let reason = format!("is too long for a socket, whose path has {most} bytes at most");
+            table.complain("socket", reason);
         }
         table.finish();
         control
@@ -278,6 +285,12 @@ fn taken(
 
 /// Where the journal is unless the file says otherwise.
 const JOURNAL: &str = "/var/lib/twobox.journal";
+
+/// What is said of a name with control characters, for instance.
+const NOT_PLAIN: &str = "cannot be shown: take letters, digits and blanks";
+
+/// The longest path that a socket can have.
+const SOCKET_MAX: usize = 107;
 
 /// Where the supervisor listens unless told otherwise.
 pub const SOCKET: &str = "/run/twobox.sock";

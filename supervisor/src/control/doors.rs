@@ -13,6 +13,7 @@ use board::caller::Caller;
 use board::child::account::Account;
 use rustix::process::{Gid, geteuid};
 
+use crate::client::way_in;
 use crate::config::Control;
 
 /// The groups that are let in.
@@ -48,16 +49,26 @@ impl Doors {
         })
     }
 
-    /// Whether somebody else than root is let in.
-    pub(super) const fn open_to_groups(&self) -> bool {
-        self.operators.is_some() || self.viewers.is_some()
+    /// The group of those who may order.
+    pub(super) fn operators(&self) -> Option<Gid> {
+        self.operators.as_ref().map(|door| door.group)
+    }
+
+    /// The group of those who may ask.
+    pub(super) fn viewers(&self) -> Option<Gid> {
+        self.viewers.as_ref().map(|door| door.group)
+    }
+
+    /// Whether `caller` is root, or the user that the supervisor runs as.
+    pub(super) fn trusts(caller: &Caller) -> bool {
+        caller.uid.is_root() || caller.uid == geteuid()
     }
 
     /// What `caller` may do, or why that is nothing.
     pub(super) fn may(&self, caller: &Caller) -> Result<May, String> {
         let enters = |door: &Option<Door>| door.as_ref().is_some_and(|it| caller.is_in(it.group));
         let (operators, viewers) = (self.operators.as_ref(), self.viewers.as_ref());
-        if caller.uid.is_root() || caller.uid == geteuid() || enters(&self.operators) {
+        if Self::trusts(caller) || enters(&self.operators) {
             Ok(May::Order)
         } else if enters(&self.viewers) {
             let ways = ways(operators.into_iter());
@@ -72,8 +83,7 @@ impl Doors {
 impl Door {
     fn open(word: &str, name: Option<&str>) -> io::Result<Option<Self>> {
         let Some(name) = name else { return Ok(None) };
-        let way = format!(", or as a member of the group {name} (control.{word})");
-        Ok(Some(Self { group: Account::group(name)?, way }))
+        Ok(Some(Self { group: Account::group(name)?, way: way_in(name, word) }))
     }
 }
 

@@ -75,7 +75,7 @@ impl Effects {
         if keys != self.keys {
             let [was, is] = [&self.keys, &keys]
                 .map(|keys| keys.ids().map(|id| id.to_string()).collect::<Vec<_>>().join(", "));
-            difference.add("the keys", format!("{was} -> {is}; the first one signs"));
+            difference.add("the keys", &format!("{was} -> {is}; the first one signs"));
         }
         if difference.is_empty() {
             log::info!("reload: nothing has changed");

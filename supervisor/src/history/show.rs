@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use board::safe_file::no_room;
 use firmware_agnostic::report::Time;
 
 use super::file;
@@ -29,7 +30,14 @@ pub(crate) fn show(
         damaged += more;
     }
     let shown = Shown { records, damaged, count };
-    Ok(if json { shown.json(|_| {}) } else { shown.text() })
+    let not_kept = no_room(path, LINES, "history");
+    if json {
+        return Ok(shown.json(|json| not_kept.iter().for_each(|why| json.text("not_kept", why))));
+    }
+    Ok(match not_kept {
+        None => shown.text(),
+        Some(why) => format!("{}what happens now is not kept: {why}\n", shown.lines()),
+    })
 }
 
 /// What is to be shown: the last `count` of the records.
@@ -51,10 +59,12 @@ impl Shown {
 
     /// For a person.
     pub(super) fn text(&self) -> String {
+        let nothing = if self.last().is_empty() { "nothing has happened yet\n" } else { "" };
+        nothing.to_owned() + &self.lines()
+    }
+
+    fn lines(&self) -> String {
         let mut text: String = self.last().iter().map(line).collect();
-        if self.last().is_empty() {
-            text.push_str("nothing has happened yet\n");
-        }
         if self.damaged > 0 {
             let _ = writeln!(text, "{} lines are not whole, and left out", self.damaged);
         }
@@ -69,9 +79,12 @@ impl Shown {
 
 pub(super) fn read(path: &Path) -> io::Result<(Vec<Record>, usize)> {
     file::read(path).map_err(|error| {
+        let none =
+            ": no supervisor has run with this configuration yet, or somebody has removed it";
         let remedy = match error.kind() {
-            io::ErrorKind::NotFound => ": no supervisor has run with this configuration yet",
-            _ => "",
+            io::ErrorKind::NotFound => no_room(path, LINES, "history")
+                .map_or_else(|| none.to_owned(), |why| format!("; {why}")),
+            _ => String::new(),
         };
         io::Error::new(
             error.kind(),
@@ -121,6 +134,9 @@ fn line(record: &Record) -> String {
     }
     text
 }
+
+/// A few of them.
+const LINES: u64 = 4096;
 
 /// The parts of a takeover, in their order.
 const PHASES: [(&str, &str); 5] = [

@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
+use board::plain::plain;
 use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::identity::{LinkId, ResourceId};
@@ -104,7 +105,7 @@ impl Page {
 
 /// As the format wants a label.
 fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    plain(value).replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 fn seconds(time: Duration) -> String {

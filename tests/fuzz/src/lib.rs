@@ -6,10 +6,12 @@ mod bytes;
 mod ipmi;
 mod letters;
 mod node;
+mod text;
 mod words;
 
 pub use bytes::{deframer, frame_decode, journal, neighbour, netlink};
 pub use ipmi::ipmi;
 pub use letters::letters;
 pub use node::node;
+pub use text::text;
 pub use words::{config, control, table};

@@ -67,7 +67,9 @@ pub(super) fn few(lab: &Lab) -> Result<String, Failure> {
         )?;
         seen.push(name);
     }
-    for name in ["async-io", "demo", "resources", "fence", "log", "log service", "watchdog"] {
+    for name in
+        ["async-io", "control", "demo", "resources", "fence", "log", "log service", "watchdog"]
+    {
         expect(seen.iter().any(|it| it == name), format!("no thread {name} in {seen:?}"))?;
     }
     let service = supervisor.child("serve")?;
