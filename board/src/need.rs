@@ -88,22 +88,7 @@ impl Need {
     /// What is wrong with it on this machine, and what to do about it; `None` when it is there.
     pub fn missing(&self) -> Option<String> {
         match self {
-            Self::Program(path, user) => match fs::metadata(path) {
-                Ok(file) if file.is_file() && file.permissions().mode() & 0o111 != 0 => {
-                    let account = user.as_deref().and_then(|it| Account::find(Some(it), None).ok());
-                    let error =
-                        safe_file::expect_safe(path, Trust::of_program(account.as_ref())).err()?;
-                    Some(format!("the program {} {error}", path.display()))
-                }
-                Ok(_) => Some(format!(
-                    "{0} cannot be run: chmod +x {0}, or name another",
-                    path.display()
-                )),
-                Err(error) => Some(format!(
-                    "the program {} is not here: {error}; install it, or correct the path",
-                    path.display()
-                )),
-            },
+            Self::Program(path, user) => missing_program(path, user.as_deref()),
             Self::Interface(name) => {
                 match Netlink::open().and_then(|mut netlink| netlink.interface(name)) {
                     Ok(Some(_)) => None,
@@ -143,6 +128,20 @@ impl Need {
                 )),
             },
         }
+    }
+}
+
+fn missing_program(path: &Path, user: Option<&str>) -> Option<String> {
+    let account = user.and_then(|user| Account::find(Some(user), None).ok());
+    let safe = safe_file::expect_safe(path, Trust::of_program(account.as_ref()));
+    let (file, path) = (path, path.display());
+    match safe.and_then(|()| fs::metadata(file)) {
+        Ok(file) if file.permissions().mode() & 0o111 != 0 => None,
+        Ok(_) => Some(format!("{path} cannot be run: chmod +x {path}, or name another")),
+        Err(error) if error.raw_os_error().is_none() => Some(format!("the program {path} {error}")),
+        Err(error) => Some(format!(
+            "the program {path} is not here: {error}; install it, or correct the path"
+        )),
     }
 }
 

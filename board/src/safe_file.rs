@@ -102,17 +102,25 @@ impl SafeFile {
     ///
     /// When it is not there, is no regular file, or is not safe.
     pub fn open(&self, access: OFlags) -> io::Result<File> {
-        // Before it is opened: to open a device may do something to it.
+        // Before it is opened: to open a device may do something to it, and of what is somebody else's the kernel tells less.
         let there = self.stat()?.ok_or(Errno::NOENT)?;
-        refuse_kind(&there)?;
+        self.refuse(&there, access)?;
         let file = File::from(openat(&*self.folder, &self.name, access | SAFE, Mode::empty())?);
-        let stat = fstat(&file)?;
-        refuse_kind(&stat)?;
-        self.trust.refuse_file(&stat, &self.path)?;
+        // Or else it could be another one by now.
+        self.refuse(&fstat(&file)?, access)?;
+        Ok(file)
+    }
+
+    /// # Errors
+    ///
+    /// When that is nothing to be opened so.
+    fn refuse(&self, stat: &Stat, access: OFlags) -> io::Result<()> {
+        refuse_kind(stat)?;
+        self.trust.refuse_file(stat, &self.path)?;
         if access.intersects(OFlags::WRONLY | OFlags::RDWR) && stat.st_nlink > 1 {
             return Err(refused("has another name too (a hard link): remove it".to_owned()));
         }
-        Ok(file)
+        Ok(())
     }
 
     /// Opens it, and makes it with `mode`, whatever the umask is, where it is not there. Tells whether it was made.
@@ -242,8 +250,7 @@ pub fn look(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 pub fn expect_safe(path: &Path, trust: Trust) -> io::Result<()> {
     let file = SafeFile::of(path, trust)?;
     let stat = file.stat()?.ok_or(Errno::NOENT)?;
-    refuse_kind(&stat)?;
-    file.trust.refuse_file(&stat, &file.path)
+    file.refuse(&stat, OFlags::RDONLY)
 }
 
 /// The path of what lies beside the file at `path`, under its name with an ending.

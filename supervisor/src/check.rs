@@ -96,18 +96,18 @@ pub(crate) fn read(text: &str, path: &Path, who: &str, known: &[Need]) -> Result
 /// As [`load`], for a box that may lack all of `known`. A file that others than root can change is shown, and not run with.
 fn load_but(path: &Path, who: Option<&str>, look: Look, known: &[Need]) -> Result<Config, Error> {
     let trusted = if look == Look::Least { Config::load } else { Config::load_trusted };
-    let doubt = match trusted(path, who) {
-        Err(Error::Unreadable { error, .. }) if error.raw_os_error().is_none() => {
-            Complaint::of_file(error.to_string())
-        }
+    let error = match trusted(path, who) {
+        Err(Error::Unreadable { error, .. }) if error.raw_os_error().is_none() => error,
         config => return sound(config?, path, look, known, None),
     };
     // What else is wrong in it is told with it.
-    match Config::load(path, who) {
-        Err(Error::Wrong { path, complaints }) => {
+    let (doubt, path) = (Complaint::of_file(error.to_string()), path.to_owned());
+    match Config::load(&path, who) {
+        Ok(config) => sound(config, &path, look, known, Some(doubt)),
+        Err(Error::Wrong { complaints, .. }) => {
             Err(Error::Wrong { path, complaints: [vec![doubt], complaints].concat() })
         }
-        config => sound(config?, path, look, known, Some(doubt)),
+        Err(Error::Unreadable { .. }) => Err(Error::Unreadable { path, error }),
     }
 }
 
