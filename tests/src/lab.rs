@@ -28,6 +28,8 @@
 //! | [`tour`], [`play`], [`ldap`] | what can a person watch, and do? |
 //! | `reloads`, `trials`, `races` | what if the configuration changes while the pair serves, on one box, on both together, or twice at once? |
 //! | `descent` | are the processes of a service found again, and is one of them that is killed started again? |
+//! | `vanished` | what if somebody removes what a supervisor keeps, while it runs? |
+//! | `told_plainly` | what if a program says what would draw on a console? |
 //! | `removed` | what if a supervisor dies before what was removed is gone? |
 //! | `places` | what does a box leave behind in the BMC of the other one? |
 //! | `by_hand`, `kept`, `letters` | what if a person cuts the power, what can be read afterwards, what can one box ask of the other? |
@@ -102,8 +104,10 @@ pub mod soak;
 pub mod stories;
 pub mod storm;
 mod stuck;
+mod told_plainly;
 pub mod tour;
 mod trials;
+mod vanished;
 pub mod watch;
 mod watchdog;
 

@@ -9,6 +9,7 @@ mod demo;
 stories! {
     forged_frames: "forged-frames",
     everybody_asks: "everybody-asks",
+    strangers_ask: "strangers-ask",
     no_more_memory: "no-more-memory",
     disk_full_and_protected: "disk-full-and-protected",
     no_more_files: "no-more-files",

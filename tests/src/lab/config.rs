@@ -24,6 +24,8 @@ pub struct Choices {
     pub baud: u32,
     /// Whether the power is cut by the BMCs of the boxes, and not by their switches.
     pub bmcs: bool,
+    /// Devices that are asked before the BMCs or switches, with a comma behind each, and the name of the box for `BOX`.
+    pub fence: String,
     /// Words of the direct cable.
     pub direct: String,
     /// The resources after the address; by default the lab's own service.
@@ -53,6 +55,7 @@ impl Default for Choices {
             failback_hold: "2s".to_owned(),
             baud: 115_200,
             bmcs: false,
+            fence: String::new(),
             direct: String::new(),
             resources: format!(
                 "[[resource]]\nkind = \"process\"\nname = \"service\"\n\
@@ -83,7 +86,8 @@ pub(super) fn text(choices: &Choices) -> String {
         let _ = writeln!(
             text,
             "[box.{own}]\npriority = {priority}\nhostname = \"{own}\"\n\
-             fence = [{}]\n",
+             fence = [{}{}]\n",
+            choices.fence.replace("BOX", own),
             if choices.bmcs { management::words(id) } else { switch(own) }
         );
     }

@@ -7,7 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId;
-use supervisor::client::ask;
+use rustix::process::{Gid, Uid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use supervisor::client::{Verdict, ask};
 use supervisor::config::SOCKET;
 
 use super::Lab;
@@ -24,6 +26,10 @@ pub(crate) enum Manners {
     Silent,
     /// Asks, and never reads the answer.
     Deaf,
+    /// Is nobody who may ask, and asks as often as it can.
+    Stranger,
+    /// May ask, does so as often as it can, and hangs up before the answer every other time.
+    Viewer,
 }
 
 /// What became of those with good manners.
@@ -58,7 +64,8 @@ impl Lab {
 }
 
 impl Manners {
-    const ALL: [Self; 4] = [Self::Good, Self::Bossy, Self::Silent, Self::Deaf];
+    const ALL: [Self; 6] =
+        [Self::Good, Self::Bossy, Self::Silent, Self::Deaf, Self::Stranger, Self::Viewer];
 
     const fn word(self) -> &'static str {
         match self {
@@ -66,7 +73,22 @@ impl Manners {
             Self::Bossy => "bossy",
             Self::Silent => "silent",
             Self::Deaf => "deaf",
+            Self::Stranger => "stranger",
+            Self::Viewer => "viewer",
         }
+    }
+
+    /// Makes the calling thread the user who has these.
+    fn become_user(self) -> io::Result<()> {
+        let group = match self {
+            Self::Stranger => STRANGERS,
+            Self::Viewer => VIEWERS,
+            Self::Good | Self::Bossy | Self::Silent | Self::Deaf => return Ok(()),
+        };
+        let (group, user) = (Gid::from_raw(group), Uid::from_raw(group));
+        set_thread_groups(&[])?;
+        set_thread_res_gid(group, group, group)?;
+        Ok(set_thread_res_uid(user, user, user)?)
     }
 }
 
@@ -92,7 +114,14 @@ pub(super) fn play(words: &[&str]) -> Result<(), String> {
 
 fn one(manners: Manners, end: Instant) -> Answers {
     let mut answers = Answers::default();
-    while Instant::now() < end {
+    if let Err(error) = manners.become_user() {
+        eprintln!("somebody else cannot be had: {error}");
+        return answers;
+    }
+    for number in 0_u64.. {
+        if Instant::now() >= end {
+            break;
+        }
         let begun = Instant::now();
         let done = match manners {
             Manners::Good => {
@@ -104,6 +133,13 @@ fn one(manners: Manners, end: Instant) -> Answers {
             Manners::Bossy => ask(Path::new(SOCKET), "clear").map(drop),
             Manners::Silent => say_nothing(end),
             Manners::Deaf => say_and_ignore(end),
+            Manners::Viewer if number % 2 > 0 => hang_up(),
+            Manners::Stranger | Manners::Viewer => {
+                ask(Path::new(SOCKET), "status").and_then(|it| {
+                    let taken = it.verdict != Verdict::Refused;
+                    taken.then_some(()).ok_or_else(|| io::Error::other(it.text))
+                })
+            }
         };
         match done {
             Ok(()) => answers.answered += 1,
@@ -129,6 +165,17 @@ fn say_and_ignore(end: Instant) -> io::Result<()> {
     thread::sleep(end.saturating_duration_since(Instant::now()));
     Ok(())
 }
+
+/// Asks, and is gone before the answer.
+fn hang_up() -> io::Result<()> {
+    let socket = format!("{SOCKET}.viewers");
+    UnixStream::connect(socket)?.write_all(b"status\n")?;
+    Err(io::ErrorKind::Interrupted.into())
+}
+
+/// Those who may ask, and those who may not.
+pub(super) const VIEWERS: u32 = 424_243;
+const STRANGERS: u32 = 424_244;
 
 const RHYTHM: Duration = Duration::from_millis(10);
 const SHORT: Duration = Duration::from_millis(1);

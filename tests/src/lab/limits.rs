@@ -9,7 +9,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::calm::Calm;
 use super::config::Choices;
-use super::crowd::Manners;
+use super::crowd::{self, Manners};
 use super::expectations::{is, order, served_by, silence_below, whole};
 use super::failure::{Failure, expect};
 use super::figures::Figures;
@@ -17,9 +17,10 @@ use super::process::Process;
 use super::stories::{LONG, NOTHING, SWITCH, Story, TAKEOVER, adopted, story, term, watched};
 use super::{Lab, guise, name};
 
-pub(super) const STORIES: [Story; 9] = [
+pub(super) const STORIES: [Story; 10] = [
     Story { choices: fast_line, ..story("forged-frames", forged_frames) },
     story("everybody-asks", everybody_asks),
+    Story { choices: strangers, ..story("strangers-ask", strangers_ask) },
     Story { choices: hungry, ..story("no-more-memory", no_more_memory) },
     Story { choices: small_disk, ..story("disk-full-and-protected", no_more_disk) },
     story("no-more-files", no_more_files),
@@ -165,6 +166,31 @@ fn everybody_asks(lab: &Lab) -> Result<String, Failure> {
     Ok(format!("{told}; {rude}; {}", calm.still(lab)?))
 }
 
+/// Users who may ask nothing, and one who may, ask as often as they can. Root is answered as if there were nobody else.
+fn strangers_ask(lab: &Lab) -> Result<String, Failure> {
+    let calm = Calm::of(lab)?;
+    let [good, viewers, strangers] = thread::scope(|scope| {
+        let crowd = |manners, many| scope.spawn(move || lab.crowd(First, manners, many, LONG));
+        let all = [crowd(Manners::Good, 4), crowd(Manners::Viewer, 3), crowd(Manners::Stranger, 3)];
+        all.map(|one| one.join().map_err(|_| Failure("a thread has panicked".to_owned())))
+    });
+    let (good, viewers, strangers) = (good??, viewers??, strangers??);
+    let told = format!("{good:?} among viewers {viewers:?} and strangers {strangers:?}");
+    expect(good.answered > MANY_AMONG && good.refused == 0 && good.longest < LONG / 2, &told)?;
+    // In a user namespace there is nobody else.
+    if fs::read_to_string("/proc/self/uid_map")?.split_whitespace().last() != Some("1") {
+        expect(strangers.answered == 0 && strangers.refused > MANY, &told)?;
+        let most = OFTEN * (LONG.as_secs() + 2);
+        expect((1..most).contains(&viewers.answered) && viewers.refused > MANY, &told)?;
+    }
+    Ok(format!("{told}; {}", calm.still(lab)?))
+}
+
+fn strangers() -> Choices {
+    let extra = format!("[control]\nviewers = \"{}\"\n", crowd::VIEWERS);
+    Choices { extra, ..fast_line() }
+}
+
 /// Neither supervisor may have much more memory than it has. It aborts when it wants more, and its next life goes on.
 fn no_more_memory(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
@@ -281,6 +307,9 @@ const LITTLE: u64 = 4 << 20;
 
 /// More lines than the supervisor keeps for its readers.
 const MANY: u64 = 1_100;
+
+/// As often as the supervisor answers one user within a second.
+const OFTEN: u64 = 50;
 
 /// Answers to a few who ask among many who do not, when nobody is waited for.
 const MANY_AMONG: u64 = 50;

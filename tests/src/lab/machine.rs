@@ -29,6 +29,8 @@ use super::power_switch;
 use super::stuck::{self, Late};
 use super::watch::Watch;
 use super::watchdog;
+use supervisor::client::{Answer, ask};
+use supervisor::config::SOCKET;
 
 /// A box, with or without power.
 #[derive(Clone, Debug)]
@@ -170,6 +172,15 @@ impl Machine {
     /// When it has no power, or no such program.
     pub(super) fn enter(&self, program: &str, arguments: &[&str]) -> io::Result<Output> {
         self.inside(|| Command::new(program).args(arguments).stdin(Stdio::null()).output())
+    }
+
+    /// Asks its supervisor, as a process that it cannot see: of the PID namespace around it.
+    ///
+    /// # Errors
+    ///
+    /// When it has no power, or does not answer.
+    pub(super) fn ask_from_outside(&self, request: &str) -> io::Result<Answer> {
+        self.inside(|| ask(Path::new(SOCKET), request))
     }
 
     /// Does `work` in a box, on a thread of its own.

@@ -17,7 +17,7 @@ use super::power_switch::Switch;
 use super::tour::{condition, millis};
 use super::{
     Cable, Lab, Way, by_hand, descent, interfaces, kept, letters, limits, loop_calls, name, places,
-    races, reloads, removed, rights, trials,
+    races, reloads, removed, rights, told_plainly, trials, vanished,
 };
 
 /// Tells one story, and prints how it ended.
@@ -73,7 +73,7 @@ const fn removal(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) 
     Story { name, choices: removed::choices, play }
 }
 
-const STORIES: [Story; 71] = [
+const STORIES: [Story; 76] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -134,6 +134,14 @@ const STORIES: [Story; 71] = [
     removal("removed-is-let-go", removed::let_go_by_the_next_life),
     removal("removed-unknown", removed::unknown_to_the_next_life),
     removal("removed-by-the-guard", removed::next_life_waits_for_the_guard),
+    Story { choices: watched, ..story("idle-writes-nothing", vanished::idle) },
+    Story { choices: vanished::choices, ..story("files-vanish", vanished::files) },
+    Story {
+        choices: vanished::choices,
+        ..story("files-vanish-and-then-it-dies", vanished::then_dies)
+    },
+    story("asked-from-outside", vanished::from_outside),
+    Story { choices: told_plainly::choices, ..story("told-plainly", told_plainly::everywhere) },
     story("alone-at-boot", alone_at_boot),
     story("peer-unknown-at-boot", peer_unknown),
     story("site-loses-power", site_loses_power),
@@ -681,7 +689,7 @@ pub(super) const RESTART: Duration = Duration::from_millis(1_000 + 1_600 + 200);
 const DARK: Duration = Duration::from_secs(3);
 
 /// How long its disk may take no write.
-const DISK: Duration = Duration::from_secs(1);
+pub(super) const DISK: Duration = Duration::from_secs(1);
 
 /// What a busy machine may add.
 pub(super) const LATE: Duration = Duration::from_secs(2);
