@@ -58,7 +58,7 @@ impl Lease {
         Ok(())
     }
 
-    /// Looks whether the files are there, for whoever holds it, and makes the one that is locked anew if somebody has removed
+    /// Looks whether the files are there, for its holder, and makes the one that is locked anew if somebody has removed
     /// it. Tells whether the note is missing.
     ///
     /// # Errors

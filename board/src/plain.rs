@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Write};
 
-/// `text` as one line, of at most [`TEXT_MAX`] characters: whatever is not shown as itself becomes a blank.
+/// `text` as one line, of at most [`TEXT_MAX`] characters: what is not shown as itself becomes a blank.
 pub fn plain(text: &str) -> String {
     Plain(text).to_string()
 }

@@ -123,7 +123,7 @@ impl SafeFile {
         Ok(())
     }
 
-    /// Opens it, and makes it with `mode`, whatever the umask is, where it is not there. Tells whether it was made.
+    /// Opens it, and makes it with exactly `mode`, for the umask does not count, where it is not there. Tells whether it was made.
     ///
     /// # Errors
     ///
@@ -142,7 +142,7 @@ impl SafeFile {
         }
     }
 
-    /// Makes it anew, with `mode` whatever the umask is.
+    /// Makes it anew, with exactly `mode`, for the umask does not count.
     ///
     /// # Errors
     ///
@@ -227,7 +227,7 @@ impl SafeFile {
     }
 }
 
-/// Reads the file to which `path` leads, whoever has written it, of at most so many bytes: for what is only shown, or looked
+/// Reads the file to which `path` leads, no matter who has written it, of at most so many bytes: for what is only shown, or looked
 /// at before it is believed. Never waits.
 ///
 /// # Errors

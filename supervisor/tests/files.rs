@@ -1,4 +1,4 @@
-//! What if a file that twobox reads or writes at its start is none, or somebody else's? It says so, and waits for nothing.
+//! Spoils each file that twobox reads or writes at its start: it says so, and waits for nothing.
 //! Wants root, to give files away, and `unshare(1)`, for a network of its own.
 
 use std::fs::{self, Permissions};

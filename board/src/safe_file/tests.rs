@@ -19,7 +19,7 @@ fn a_file_of_ours_is_opened() {
     SafeFile::own(&path).unwrap().replace(0o600, b"new").unwrap();
     assert_eq!(read(&path).unwrap(), b"new");
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
-    // What was left of a power cut is in nobody's way, whatever it is.
+    // What was left of a power cut is in nobody's way.
     symlink("/nowhere", beside(&path, NEW)).unwrap();
     SafeFile::own(&path).unwrap().replace(0o600, b"newer").unwrap();
     assert_eq!(read(&path).unwrap(), b"newer");
@@ -80,7 +80,7 @@ fn what_others_own_or_may_write_is_refused() {
     let path = room.file("file", 0o600);
     chown(&path, Some(NOBODY), None).unwrap();
     expect(read(&path), "belongs to user 65534: run chown root");
-    // Whoever is shown it may have it.
+    // It is only shown, and anybody may have it.
     assert_eq!(look(&path, 9).unwrap(), b"content");
     expect(SafeFile::own(&path).unwrap().open_or_make(OFlags::WRONLY, 0o600), "belongs to user");
 }

@@ -35,7 +35,7 @@ pub(super) fn walk(path: &Path, links: Links, trust: Trust) -> io::Result<SafeFi
         let there = at.look(&name)?;
         let link = there.filter(|it| FileType::from_raw_mode(it.st_mode) == FileType::Symlink);
         match link {
-            // To refuse it is for whoever opens it.
+            // The caller who opens it refuses it.
             Some(_) if file && links == Links::OnTheWay => {}
             Some(stat) => {
                 followed += 1;

@@ -76,7 +76,7 @@ fn read_buffered(probe: &SafeFile) -> io::Result<()> {
     }
 }
 
-/// As direct access wants it aligned, whatever the device (`open(2)`).
+/// As direct access wants it aligned, on every device (`open(2)`).
 #[repr(align(4096))]
 struct Block([u8; BLOCK]);
 

@@ -70,7 +70,7 @@ impl Porter {
                     && error.kind() != io::ErrorKind::WouldBlock
                 {
                     log::debug!("control socket: {error}");
-                    // Whatever it is, spinning does not mend it.
+                    // Spinning mends no error.
                     thread::sleep(SPIN);
                 }
             }
@@ -109,7 +109,7 @@ impl Porter {
         }
     }
 
-    /// A seat for `caller`. Root waits until there is one, and whoever has said nothing for longest makes way.
+    /// A seat for `caller`. Root waits until there is one, and the one that has said nothing for longest makes way.
     fn seat(&self, caller: &Caller) -> Result<Seat, Full> {
         let trusted = Doors::trusts(caller);
         loop {
@@ -129,12 +129,12 @@ impl Porter {
     }
 }
 
-/// A line always finds room in a socket that is new, or whoever called has hung up.
+/// A line always finds room in a socket that is new, or the caller has hung up.
 fn say(mut stream: UnixStream, text: &str) {
     let _ = stream.set_nonblocking(true).and_then(|()| stream.write_all(text.as_bytes()));
 }
 
-/// Whoever asks says so at once; only where others wait is nobody waited for.
+/// The asker says so at once; only where others wait is nobody waited for.
 const COURTESY: Duration = Duration::from_millis(10);
 /// Over a network a question and its answer take seconds.
 const ALONE_MAX: Duration = Duration::from_secs(60);

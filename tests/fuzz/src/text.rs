@@ -1,4 +1,4 @@
-//! What programs, devices and others say, on its way to a person.
+//! Follows what programs, devices and others say, on its way to a person.
 
 use board::plain::{TEXT_MAX, is_plain, plain, plain_bytes, plain_lines};
 use supervisor::client::Answer;

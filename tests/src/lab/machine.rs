@@ -271,7 +271,7 @@ struct Running {
     orders: std::process::ChildStdin,
     /// Says when nothing of this boot lives any more.
     gone: Receiver<()>,
-    /// What holds up whoever uses a file.
+    /// What holds up each process that uses a file.
     #[allow(dead_code, reason = "it is held, and ends with this")]
     stuck: Option<OwnedFd>,
 }

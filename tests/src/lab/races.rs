@@ -25,7 +25,7 @@ pub(super) fn overtaken(lab: &Lab) -> Result<String, Failure> {
         let reload = || scope.spawn(|| told(lab, First, &["reload"], 0));
         let first = reload();
         expect(late.is_read(PATIENCE), "nobody reads the file")?;
-        // Whoever has it open has it still; others find what lies below.
+        // The process that has it open has it still; others find what lies below.
         lab.machine(First).uncover(FILE)?;
         put(lab, First, &newer)?;
         let second = reload();

@@ -1,6 +1,6 @@
-//! What is a disk that has died, or one that takes its time?
+//! Acts as a disk that has died, or as one that takes its time.
 //!
-//! A file system whose server never answers, or answers late (`fuse(4)`), mounted over a file: whoever uses the file waits,
+//! A file system whose server never answers, or answers late (`fuse(4)`), mounted over a file: a process that uses the file waits,
 //! and can only be killed.
 
 use std::ffi::CString;

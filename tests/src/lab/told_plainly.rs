@@ -1,4 +1,4 @@
-//! What if a program says what would draw on the console of whoever is told of it?
+//! Lets a program say what would draw on a person's console.
 
 use std::fs;
 

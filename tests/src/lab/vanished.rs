@@ -1,4 +1,4 @@
-//! What if somebody removes what a supervisor keeps on its box, while it runs?
+//! Removes what a supervisor keeps on its box, while it runs.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
