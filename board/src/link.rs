@@ -177,6 +177,16 @@ pub trait Link: AsFd {
     /// first; else the link must be opened again.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
+    /// Where the last frame came from that [`Link::receive`] has read, where links tell.
+    fn sender(&self) -> Option<IpAddr> {
+        None
+    }
+
+    /// What came from others than the other box since this was asked last: how much, and from where the last of it. It was dropped.
+    fn strangers(&self) -> (u64, Option<IpAddr>) {
+        (0, None)
+    }
+
     /// How long it takes until the rest of the frame is here of which [`Link::receive`] has just read a part, if it has.
     fn rest(&self) -> Option<Duration> {
         None

@@ -20,21 +20,25 @@
 //! | 2 | whether the witness answers, whether the listener is being shot, which machine speaks |
 //! | 3 | the newest frame of the listener that was heard, on one link after the other, and how long ago |
 //!
-//! The pieces of letters ([`letter`](crate::letter)) travel in frames of the same form, whose first byte is no version of this list.
+//! The pieces of letters ([`letter`](crate::letter)) travel in frames of the same form, whose first byte is no version of this
+//! list, and whose keys are derived from those of the heartbeats.
 
 use core::fmt;
 use core::time::Duration;
 
 use heapless::Vec;
-use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::heartbeat::Heartbeat;
 use crate::identity::LinkId;
 
+mod keys;
 mod v2;
 mod v3;
+
+pub(crate) use keys::{Derived, HASH};
+pub use keys::{KEYS_MAX, Key, Keys};
 
 /// A version of the protocol: the first byte of each frame.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -108,7 +112,12 @@ pub fn encode(word: &Word, keys: &Keys, pair: PairId) -> Frame {
         Version::Three => postcard::to_slice(&v3::Body::from(word), &mut buffer),
     };
     let body = body.expect("BODY_MAX holds the largest body");
-    seal(word.version as u8, body, keys, pair, &[])
+    let key = keys.signing();
+    let mut frame = begin(word.version as u8, key, pair);
+    add(&mut frame, body);
+    let tag = key.sign(&frame);
+    add(&mut frame, &tag);
+    frame
 }
 
 /// Reads a frame.
@@ -117,7 +126,9 @@ pub fn encode(word: &Word, keys: &Keys, pair: PairId) -> Frame {
 ///
 /// The cause for which the frame is to be dropped.
 pub fn decode(frame: &[u8], keys: &Keys, pair: PairId) -> Result<Word, FrameError> {
-    let (version, body) = unseal(frame, keys, pair, &[], Version::from_byte)?;
+    let Unchecked { first: version, key, signed, body, tag } =
+        take_apart(frame, keys, pair, Version::from_byte)?;
+    key.verify(signed, tag)?;
     let read = match version {
         Version::Two => whole::<v2::Body>(body).and_then(|body| Word::try_from(body).ok()),
         Version::Three => whole::<v3::Body>(body).and_then(|body| Word::try_from(body).ok()),
@@ -131,29 +142,40 @@ pub(crate) fn signer(frame: &[u8]) -> Option<u8> {
     Some(key)
 }
 
-/// Makes a frame of `body`, of [`BODY_MAX`] at the most. The signature is over `bound` too, which is not sent: who reads
-/// the frame must know it.
-pub(crate) fn seal(first: u8, body: &[u8], keys: &Keys, pair: PairId, bound: &[u8]) -> Frame {
-    let mut frame = Frame::new();
-    let key = keys.signing();
+/// Begins a frame: its header, whose first byte is `first`.
+pub(crate) fn begin(first: u8, key: &Key, pair: PairId) -> Frame {
     let [pair_high, pair_low] = pair.0;
-    for part in [&[first, key.id, pair_high, pair_low], body] {
-        frame.extend_from_slice(part).expect("FRAME_MAX holds the largest frame");
-    }
-    let tag = key.mac(&frame, bound).finalize().into_bytes();
-    let tag = tag.first_chunk::<TAG>().expect("a SHA-256 is longer than a tag");
-    frame.extend_from_slice(tag).expect("FRAME_MAX holds the largest frame");
+    let mut frame = Frame::new();
+    add(&mut frame, &[first, key.id(), pair_high, pair_low]);
     frame
 }
 
-/// What `known` makes of the first byte, and the body, of a frame whose signature is right.
-pub(crate) fn unseal<'f, T>(
+/// Adds `bytes` to a frame that has room for them, as each one has that this program makes.
+pub(crate) fn add(frame: &mut Frame, bytes: &[u8]) {
+    frame.extend_from_slice(bytes).expect("FRAME_MAX holds the largest frame");
+}
+
+/// A frame of this pair whose authentication has not been checked yet.
+pub(crate) struct Unchecked<'f, 'k, T> {
+    /// What the first byte means.
+    pub(crate) first: T,
+    /// The key that the frame names.
+    pub(crate) key: &'k Key,
+    /// All but the authentication.
+    pub(crate) signed: &'f [u8],
+    /// What stands between the header and the authentication.
+    pub(crate) body: &'f [u8],
+    /// The authentication.
+    pub(crate) tag: &'f [u8; TAG],
+}
+
+/// Takes a frame apart. `known` tells what the first byte means, if it means anything here.
+pub(crate) fn take_apart<'f, 'k, T>(
     frame: &'f [u8],
-    keys: &Keys,
+    keys: &'k Keys,
     pair: PairId,
-    bound: &[u8],
     known: impl FnOnce(u8) -> Option<T>,
-) -> Result<(T, &'f [u8]), FrameError> {
+) -> Result<Unchecked<'f, 'k, T>, FrameError> {
     if frame.len() > FRAME_MAX {
         return Err(FrameError::Oversized);
     }
@@ -165,8 +187,7 @@ pub(crate) fn unseal<'f, T>(
         return Err(FrameError::Foreign);
     }
     let key = keys.get(key).ok_or(FrameError::WrongKey)?;
-    key.mac(signed, bound).verify_truncated_left(tag).map_err(|_| FrameError::WrongKey)?;
-    Ok((first, body))
+    Ok(Unchecked { first, key, signed, body, tag })
 }
 
 pub(crate) fn whole<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
@@ -247,73 +268,6 @@ impl PairId {
     }
 }
 
-/// A key with its name on the wire.
-#[derive(Clone)]
-pub struct Key {
-    id: u8,
-    state: Hmac<Sha256>,
-}
-
-impl Key {
-    /// The key called `id`, made of `secret`, which is not kept.
-    pub fn new(id: u8, secret: &[u8]) -> Self {
-        let state = Hmac::new_from_slice(secret).expect("HMAC takes keys of any length");
-        Self { id, state }
-    }
-
-    fn mac(&self, bytes: &[u8], bound: &[u8]) -> Hmac<Sha256> {
-        self.state.clone().chain_update(bytes).chain_update(bound)
-    }
-}
-
-/// Keys are the same if they have one name and sign alike.
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.id == other.id && self.mac(&[], &[]).finalize() == other.mac(&[], &[]).finalize()
-    }
-}
-
-/// The keys that are valid now. The first one signs; any of them is understood.
-#[derive(Clone, PartialEq)]
-pub struct Keys(Vec<Key, KEYS_MAX>);
-
-impl Keys {
-    /// The ring of `keys`, or `None` when there is none, too many, or two with one name.
-    pub fn new(keys: impl IntoIterator<Item = Key>) -> Option<Self> {
-        let mut ring: Vec<Key, KEYS_MAX> = Vec::new();
-        for key in keys {
-            if ring.iter().any(|other| other.id == key.id) {
-                return None;
-            }
-            ring.push(key).ok()?;
-        }
-        if ring.is_empty() { None } else { Some(Self(ring)) }
-    }
-
-    /// What the keys are called, that of the signing one first.
-    pub fn ids(&self) -> impl Iterator<Item = u8> {
-        self.0.iter().map(|key| key.id)
-    }
-
-    /// Whether a box that has `others` can read what is signed with these.
-    pub fn are_read_with(&self, others: &Self) -> bool {
-        others.get(self.signing().id) == Some(self.signing())
-    }
-
-    /// Whether the key called `id` is here what it is among `others`.
-    pub(crate) fn has_like(&self, others: &Self, id: u8) -> bool {
-        self.get(id) == others.get(id)
-    }
-
-    fn signing(&self) -> &Key {
-        self.0.first().expect("a ring is never empty")
-    }
-
-    fn get(&self, id: u8) -> Option<&Key> {
-        self.0.iter().find(|key| key.id == id)
-    }
-}
-
 /// Encodes a frame for a byte stream: a zero, the frame in COBS, a zero.
 pub fn enclose<'o>(frame: &[u8], out: &'o mut [u8; LINE_MAX]) -> &'o [u8] {
     let frame = frame.get(..FRAME_MAX).unwrap_or(frame);
@@ -391,12 +345,10 @@ impl Default for Deframer {
 pub const LINE_MAX: usize = 64;
 /// The longest frame.
 pub const FRAME_MAX: usize = LINE_MAX - 3;
-/// One key in use, one on its way in, one on its way out, and one spare.
-pub const KEYS_MAX: usize = 4;
 /// Version, key id, pair id.
 const HEADER: usize = 4;
 /// RFC 2104 section 5 wants at least half of the hash.
-const TAG: usize = 16;
+pub(crate) const TAG: usize = 16;
 /// What is left for what a frame says.
 pub(crate) const BODY_MAX: usize = FRAME_MAX - HEADER - TAG;
 /// The unit in which a box tells how long ago it has heard what it echoes.

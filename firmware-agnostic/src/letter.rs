@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   asker                               answerer
-//!   Open { nonce, length }    ────▶
+//!   Opens { life, number,     ────▶
+//!           nonce, length }
 //!                             ◀────     Welcome { nonce, clock }
 //!   Put { at, bytes }         ────▶
 //!                             ◀────     Next { at }               and so on, to the end of the question
@@ -12,112 +13,88 @@
 //! ```
 //!
 //! The [`Asker`] alone has a clock: it says a piece again until that is answered. The [`Answerer`] answers each piece with
-//! one, and a repeated one as it did before. So loss costs time, and repetition and disorder nothing; and the part that paces the asker
-//! paces both directions.
+//! one, and a repeated one as it did before. So loss costs time, and repetition and disorder nothing; and the pace of the asker
+//! is the pace of both directions.
 //!
-//! A piece is a frame ([`frame`]) whose first byte is no version of a heartbeat, so that a box which knows no letters drops it. Its
-//! signature covers a fresh nonce of each of the two boxes: a piece that was recorded is good for no other letter. Nothing
-//! here decides anything: what a letter says is not the core's business.
+//! **Strangers.** All but the opening is encrypted ([`Seal`]); the opening says two random numbers, a length and a time of day.
+//! An opening is new only if it is of the life of the peer that the heartbeats have proven, and of a higher number
+//! than any before in that life. So a recorded one changes nothing, however often it comes, and the letter that is under way
+//! goes on. A piece is good for one letter and one place in it: it is encrypted for that letter, and its number must be higher than any
+//! before. Each frame that is dropped has a cause
+//! ([`FrameError`](crate::frame::FrameError)).
+//!
+//! The first byte of a frame of a letter is no version of a heartbeat, so that a box which knows no letters drops it. This is
+//! version 2 of the letters; version 1 was readable by everybody on the wire, and is no longer understood.
+//! Nothing here decides anything: what a letter says is not the core's business.
 
 use core::time::Duration;
 
+use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::frame::{self, BODY_MAX, Frame, Keys, PairId};
-use crate::identity::BoxId;
+use crate::heartbeat::Boot;
 
 mod answerer;
 mod asker;
+mod seal;
 
 pub use answerer::{Answerer, Heard};
 pub use asker::{Asker, Pace, Reading, Silence};
+pub use seal::Seal;
+use seal::{Kind, Letter, SAYS_MAX};
 
 /// A number that is used once.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Nonce(pub [u8; 8]);
 
-/// Whether a frame that has come is a piece of a letter, as far as its first byte tells.
-pub fn is_piece(frame: &[u8]) -> bool {
-    matches!(frame.first(), Some(&(QUESTION | ANSWER)))
+/// The end of a letter to which a frame goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum End {
+    /// To the [`Answerer`].
+    Answerer,
+    /// To the [`Asker`].
+    Asker,
 }
 
-/// What the two boxes of a pair sign and read pieces with.
-#[derive(Clone)]
-pub struct Seal {
-    /// The keys of the pair.
-    pub keys: Keys,
-    /// The pair.
-    pub pair: PairId,
-    /// This box.
-    pub me: BoxId,
+/// The end to which `frame` goes if it is of a letter, as far as its first byte tells.
+pub fn end_of(frame: &[u8]) -> Option<End> {
+    Some(match Kind::of(frame)? {
+        Kind::Opens | Kind::Question => End::Answerer,
+        Kind::Welcome | Kind::Answer => End::Asker,
+    })
 }
 
-impl Seal {
-    fn ask(&self, question: &Question<'_>, letter: Letter) -> Frame {
-        self.write(QUESTION, question, letter)
-    }
+/// A part of a question or answer, as a piece carries it.
+pub type Bytes = Vec<u8, PIECE_MAX>;
 
-    fn answer(&self, answer: &Answer<'_>, letter: Letter) -> Frame {
-        self.write(ANSWER, answer, letter)
-    }
-
-    fn question<'f>(&self, frame: &'f [u8], letter: Letter) -> Option<Question<'f>> {
-        self.read(QUESTION, frame, letter)
-    }
-
-    fn answered<'f>(&self, frame: &'f [u8], letter: Letter) -> Option<Answer<'f>> {
-        self.read(ANSWER, frame, letter)
-    }
-
-    fn write(&self, kind: u8, says: &impl Serialize, letter: Letter) -> Frame {
-        let mut buffer = [0; BODY_MAX];
-        let body = postcard::to_slice(&(self.me, says), &mut buffer);
-        let body = body.expect("BODY_MAX holds the largest piece");
-        frame::seal(kind, body, &self.keys, self.pair, &letter.bytes())
-    }
-
-    /// What the peer says in a piece of `letter`. This box's own words may come back to it on some wires.
-    fn read<'f, T: Deserialize<'f>>(&self, kind: u8, frame: &'f [u8], letter: Letter) -> Option<T> {
-        let known = |first| (first == kind).then_some(());
-        let ((), body) =
-            frame::unseal(frame, &self.keys, self.pair, &letter.bytes(), known).ok()?;
-        let (from, says) = frame::whole::<(BoxId, T)>(body)?;
-        (from == self.me.other()).then_some(says)
-    }
+/// The first frame of a letter.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+struct Opens {
+    /// The life of the asker.
+    life: Boot,
+    /// It is the `number`th letter of this life.
+    number: u32,
+    nonce: Nonce,
+    /// Of the question, in bytes.
+    length: u32,
 }
 
-/// What makes this letter another one than all before.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Letter {
-    asker: Nonce,
-    /// Zeros until it is known.
-    answerer: Nonce,
-}
-
-impl Letter {
-    fn bytes(self) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        let (asker, answerer) = bytes.split_at_mut(8);
-        asker.copy_from_slice(&self.asker.0);
-        answerer.copy_from_slice(&self.answerer.0);
-        bytes
-    }
+/// The answer to the first frame.
+#[derive(Debug, Deserialize, Serialize)]
+struct Welcome {
+    nonce: Nonce,
+    /// The answerer's time of day, since 1970.
+    clock: Duration,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-enum Question<'f> {
-    Open { nonce: Nonce, length: u32 },
-    Put { at: u32, bytes: &'f [u8] },
+enum Question {
+    Put { at: u32, bytes: Bytes },
     Get { at: u32 },
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-enum Answer<'f> {
-    /// With the answerer's time of day, since 1970.
-    Welcome {
-        nonce: Nonce,
-        clock: Duration,
-    },
+enum Answer {
     /// So much of the question is here.
     Next {
         at: u32,
@@ -125,25 +102,21 @@ enum Answer<'f> {
     Piece {
         at: u32,
         of: u32,
-        bytes: &'f [u8],
+        bytes: Bytes,
     },
 }
 
 /// The bytes of `text` that a piece carries which begins at `at`.
-fn piece(text: &[u8], at: u32) -> &[u8] {
+fn piece(text: &[u8], at: u32) -> Bytes {
     let rest = text.get(at as usize..).unwrap_or_default();
-    rest.get(..PIECE_MAX).unwrap_or(rest)
+    rest.iter().copied().take(PIECE_MAX).collect()
 }
 
 /// The longest question, and the longest answer.
 pub const LETTER_MAX: usize = 256 * 1024;
 
-/// Beside the box, the kind, two places of three bytes each and the length of the bytes.
-const PIECE_MAX: usize = BODY_MAX - 9;
-
-/// The first byte of a piece: the upper bits say of which kind, the lower ones the version of the letters.
-const QUESTION: u8 = 0x81;
-const ANSWER: u8 = 0xc1;
+/// The most bytes in one piece: beside them are which piece it is, two places of three bytes each, and the length of the bytes.
+pub const PIECE_MAX: usize = SAYS_MAX - 8;
 
 const _: () = assert!(LETTER_MAX < 1 << 21, "three bytes of seven bits each hold a place");
 
@@ -154,7 +127,8 @@ mod tests {
     use std::{format, vec};
 
     use super::*;
-    use crate::frame::{FRAME_MAX, Key};
+    use crate::frame::{FRAME_MAX, Frame, FrameError, Key, Keys, PairId};
+    use crate::identity::BoxId;
     use crate::time::Instant;
 
     #[test]
@@ -166,7 +140,7 @@ mod tests {
         let pieces = pair.said.len();
         let least = (1_000_usize.div_ceil(PIECE_MAX) + LETTER_MAX.div_ceil(PIECE_MAX)) * 2;
         assert!(pieces <= least + 10, "{pieces} pieces, and {least} do");
-        assert!(pair.said.iter().all(|frame| frame.len() <= FRAME_MAX && is_piece(frame)));
+        assert!(pair.said.iter().all(|frame| frame.len() <= FRAME_MAX && end_of(frame).is_some()));
     }
 
     #[test]
@@ -189,52 +163,110 @@ mod tests {
         assert_eq!(pair.exchange(&text(200), &text(100)), Ok(text(100)));
         let recorded = core::mem::take(&mut pair.said);
         let (mut later, mut alone) = (pair.asker(b"new"), pair.asker(b"new"));
-        for frame in &recorded {
-            let heard = pair.answerer.hear(frame, || Some(Nonce([9; 8])), NOON, Some(b"old"));
-            if let Some((answer, heard)) = heard {
-                // The letter that has just been answered is answered again; nothing is taken in.
-                assert_eq!(heard, Heard::Nothing);
-                assert_eq!(later.hear(&answer, &PACE, at(1)), None);
-            }
+        let mut hear = |answerer: &mut Answerer, frame: &Frame| {
             for asker in [&mut later, &mut alone] {
-                assert_eq!(asker.hear(frame, &PACE, at(1)), None);
+                assert!(asker.hear(frame, &PACE, at(1)).is_err());
             }
+            let fresh = || Some(Nonce([9; 8]));
+            answerer.hear(frame, Some(LIFE), fresh, NOON, Some(b"old")).err()
+        };
+        // The letter that has just been answered is answered no more.
+        for frame in recorded.iter().filter(|frame| end_of(frame) == Some(End::Answerer)) {
+            assert_eq!(hear(&mut pair.answerer, frame), Some(FrameError::Replayed));
         }
-        // One that has been rebooted, or has had another letter since, does not know it any more.
+        // A box that has been rebooted takes the opening for new, and none of the pieces.
         pair.answerer = Answerer::new(seal(BoxId::Second));
-        for frame in recorded.iter().chain(&recorded) {
-            let heard = pair.answerer.hear(frame, || Some(Nonce([9; 8])), NOON, Some(b"old"));
-            assert!(heard.is_none_or(|(_, heard)| heard == Heard::Nothing));
-        }
+        let opened = recorded.iter().chain(&recorded).filter(|frame| {
+            let cause = hear(&mut pair.answerer, frame);
+            assert!(cause.is_none() || !pair.answerer.whole(), "{cause:?}");
+            cause.is_none()
+        });
+        assert!(opened.count() > 0, "the test replays nothing that is read");
         assert!(!pair.answerer.whole());
         assert_eq!(pair.exchange(b"new", b"newer"), Ok(b"newer".to_vec()));
     }
 
+    /// One opening of each age comes between any two frames of the letter that is under way.
+    #[test]
+    fn recorded_openings_keep_no_letter_from_being_answered() {
+        let other = Seal { life: Boot(*b"then"), ..seal(BoxId::First) };
+        let mut recorded = [other, seal(BoxId::First)]
+            .map(|seal| Asker::new(seal, 0, Nonce([7; 8]), 5, at(0)).say(b"hello", &PACE, at(0)));
+        for answerer_was_rebooted in [false, true] {
+            let mut pair = Pair::new(1);
+            if !answerer_was_rebooted {
+                assert_eq!(pair.exchange(b"first", b"answer"), Ok(b"answer".to_vec()));
+            }
+            pair.between = recorded.to_vec();
+            assert_eq!(pair.exchange(&text(500), &text(300)), Ok(text(300)));
+            assert_eq!(pair.question, text(500));
+            recorded.reverse();
+        }
+        // An opening of a life that the heartbeats have not proven opens nothing.
+        let [past, present] = &recorded;
+        for (opening, life) in
+            [(present, None), (past, Some(LIFE)), (present, Some(Boot(*b"then")))]
+        {
+            let mut answerer = Answerer::new(seal(BoxId::Second));
+            let heard = answerer.hear(opening, life, || Some(Nonce([2; 8])), NOON, None);
+            assert_eq!(heard, Err(FrameError::Replayed));
+        }
+    }
+
     #[test]
     fn own_words_strange_words_and_spoiled_words_are_not_heard() {
-        let mut asker = Asker::new(seal(BoxId::First), Nonce([1; 8]), 5, at(0));
-        let open = asker.say(b"hello", &PACE, at(0));
+        let mut pair = Pair::new(1);
+        assert_eq!(pair.exchange(b"hello", b"world"), Ok(b"world".to_vec()));
+        let [open, welcome, put, ..] = pair.said.as_slice() else { panic!("{:?}", pair.said) };
+        let asker = Asker::new(seal(BoxId::First), 1, Nonce(1_u64.to_be_bytes()), 5, at(0));
         let fresh = || Some(Nonce([2; 8]));
-        let hears = |mut answerer: Answerer, frame: &[u8]| {
-            answerer.hear(frame, fresh, NOON, None).is_some()
+        let hears = |seal: Seal, frame: &[u8]| {
+            Answerer::new(seal).hear(frame, Some(LIFE), fresh, NOON, None).map(|_| ())
         };
-        assert!(hears(Answerer::new(seal(BoxId::Second)), &open));
-        assert!(!hears(Answerer::new(seal(BoxId::First)), &open));
-        let pair = PairId::of("other");
-        assert!(!hears(Answerer::new(Seal { pair, ..seal(BoxId::Second) }), &open));
+        assert_eq!(hears(seal(BoxId::Second), open), Ok(()));
+        assert_eq!(hears(seal(BoxId::First), open), Err(FrameError::WrongKey));
+        let stranger = Seal { pair: PairId::of("other"), ..seal(BoxId::Second) };
+        assert_eq!(hears(stranger, open), Err(FrameError::Foreign));
         let keys = Keys::new([Key::new(1, b"other")]).unwrap();
-        assert!(!hears(Answerer::new(Seal { keys, ..seal(BoxId::Second) }), &open));
-        for place in 0..open.len() {
-            let mut spoiled = open.clone();
-            spoiled[place] ^= 1;
-            assert!(!hears(Answerer::new(seal(BoxId::Second)), &spoiled), "{place}");
+        let stranger = Seal { keys, ..seal(BoxId::Second) };
+        assert_eq!(hears(stranger, open), Err(FrameError::WrongKey));
+        for frame in [open, welcome, put] {
+            for place in 0..frame.len() {
+                let mut spoiled = frame.clone();
+                spoiled[place] ^= 1;
+                assert!(hears(seal(BoxId::Second), &spoiled).is_err(), "{place}");
+                let mut asker = asker.clone();
+                assert!(asker.hear(&spoiled, &PACE, at(1)).is_err(), "{place}");
+            }
+            assert!(hears(seal(BoxId::Second), &frame[..frame.len() - 1]).is_err());
         }
-        assert!(!hears(Answerer::new(seal(BoxId::Second)), &open[..open.len() - 1]));
+        assert_eq!(asker.clone().hear(welcome, &PACE, at(1)), Ok(None));
+    }
+
+    /// What is said cannot be read on the wire, and no key and nonce come twice: neither do two frames.
+    #[test]
+    fn nothing_that_is_said_can_be_read_and_no_frame_comes_twice() {
+        let mut pair = Pair::new(1);
+        let secret = [b"secret ".repeat(40), vec![0; 400]].concat();
+        for _ in 0..2 {
+            assert_eq!(pair.exchange(&secret, &secret), Ok(secret.clone()));
+        }
+        let mut pieces: Vec<_> = pair.said.iter().map(|frame| frame.to_vec()).collect();
+        let readable = |frame: &[u8]| {
+            frame.windows(5).any(|it| b"secret secret".windows(5).any(|with| with == it))
+                || frame.windows(6).any(|it| it == [0; 6])
+        };
+        let sealed = |frame: &[u8]| matches!(Kind::of(frame), Some(Kind::Question | Kind::Answer));
+        assert!(pieces.iter().all(|frame| !sealed(frame) || !readable(frame)));
+        let count = pieces.len();
+        pieces.sort();
+        pieces.dedup();
+        assert_eq!(pieces.len(), count);
     }
 
     #[test]
     fn who_is_not_answered_gives_up() {
-        let mut asker = Asker::new(seal(BoxId::First), Nonce([1; 8]), 5, at(0));
+        let mut asker = Asker::new(seal(BoxId::First), 1, Nonce([1; 8]), 5, at(0));
         let mut said = 0;
         while asker.silence(&PACE, asker.due()).is_none() {
             let now = asker.due();
@@ -252,7 +284,7 @@ mod tests {
         let (begun, answer) = (pair.now, pair.exchange(b"a", b"never"));
         assert_eq!(answer, Err(Silence::Unmade));
         assert!((MINUTE..MINUTE * 2).contains(&(pair.now - begun)));
-        let asker = Asker::new(seal(BoxId::First), Nonce([1; 8]), 5, at(0));
+        let asker = Asker::new(seal(BoxId::First), 1, Nonce([1; 8]), 5, at(0));
         let slow = Pace { patience: MINUTE * 9, ..PACE };
         assert_eq!(asker.silence(&slow, at(300_000)), None);
         assert_eq!(asker.silence(&slow, at(300_001)), Some(Silence::Long));
@@ -265,29 +297,36 @@ mod tests {
         let letter = Letter { asker, answerer };
         let mut end = Answerer::new(second.clone());
         let mut hear = |frame: &[u8]| {
-            let heard = end.hear(frame, || Some(answerer), NOON, None);
-            heard.map(|(_, heard)| format!("{heard:?}"))
+            let heard = end.hear(frame, Some(LIFE), || Some(answerer), NOON, None)?;
+            Ok(heard.map(|(_, heard)| format!("{heard:?}")))
         };
+        let opens = |length| first.open(&Opens { life: LIFE, number: 1, nonce: asker, length });
         for length in [0, LETTER_MAX as u32 + 1] {
-            let open = Question::Open { nonce: asker, length };
-            assert_eq!(hear(&first.ask(&open, Letter::default())), None);
+            assert_eq!(hear(&opens(length)), Err(FrameError::Malformed));
         }
-        let open = Question::Open { nonce: asker, length: 3 };
-        assert!(hear(&first.ask(&open, Letter::default())).is_some());
-        let longer = Question::Put { at: 0, bytes: b"four" };
-        assert_eq!(hear(&first.ask(&longer, letter)), Some("Nothing".into()));
-        let right = Question::Put { at: 0, bytes: b"two" };
-        assert!(hear(&first.ask(&right, letter)).is_some_and(|heard| heard.starts_with("Begun")));
-        let mut end = Asker::new(first, asker, 1, at(0));
+        assert!(hear(&opens(3)).is_ok());
+        let put = |bytes: &[u8]| Question::Put { at: 0, bytes: Bytes::from_slice(bytes).unwrap() };
+        let piece = |number, says: Question| first.seal(Kind::Question, letter, number, &says);
+        assert_eq!(hear(&piece(0, put(b"four"))), Ok(Some("Nothing".into())));
+        assert!(hear(&piece(1, put(b"two"))).unwrap().unwrap().starts_with("Begun"));
+        assert_eq!(hear(&piece(1, put(b"two"))), Err(FrameError::Replayed));
+        assert_eq!(hear(&piece(u32::MAX, put(b"two"))), Err(FrameError::Replayed));
+        let mut end = Asker::new(first.clone(), 1, asker, 1, at(0));
         end.say(b"a", &PACE, at(0));
-        let welcome = Answer::Welcome { nonce: answerer, clock: NOON };
-        end.hear(&second.answer(&welcome, Letter { asker, ..Letter::default() }), &PACE, at(1));
+        let welcome = Welcome { nonce: answerer, clock: NOON };
+        assert_eq!(end.hear(&second.welcome(&welcome, asker), &PACE, at(1)), Ok(None));
         // The next piece waits for its time, and no longer.
         assert_eq!(end.due(), at(2));
-        end.hear(&second.answer(&Answer::Next { at: 1 }, letter), &PACE, at(3));
-        for (of, bytes) in [(LETTER_MAX as u32 + 1, &b"a"[..]), (1, b"more"), (1, b"")] {
-            let piece = second.answer(&Answer::Piece { at: 0, of, bytes }, letter);
-            assert_eq!(end.hear(&piece, &PACE, at(4)), None, "{of}");
+        let answer = |number, says: Answer| second.seal(Kind::Answer, letter, number, &says);
+        let next = answer(0, Answer::Next { at: 1 });
+        assert_eq!(end.hear(&next, &PACE, at(3)), Ok(None));
+        assert_eq!(end.hear(&next, &PACE, at(3)), Err(FrameError::Replayed));
+        for (number, of, bytes) in
+            [(1, LETTER_MAX as u32 + 1, &b"a"[..]), (2, 1, b"more"), (3, 1, b"")]
+        {
+            let bytes = Bytes::from_slice(bytes).unwrap();
+            let piece = answer(number, Answer::Piece { at: 0, of, bytes });
+            assert_eq!(end.hear(&piece, &PACE, at(4)), Err(FrameError::Malformed), "{of}");
             assert!(!end.whole());
         }
     }
@@ -297,8 +336,10 @@ mod tests {
         let mut pair = Pair::new(1);
         let mut asker = pair.asker(b"time");
         let open = asker.say(b"time", &PACE, at(10));
-        let (welcome, _) = pair.answerer.hear(&open, || Some(Nonce([2; 8])), NOON, None).unwrap();
-        asker.hear(&welcome, &PACE, at(14));
+        let fresh = || Some(Nonce([2; 8]));
+        let heard = pair.answerer.hear(&open, Some(LIFE), fresh, NOON, None);
+        let (welcome, _) = heard.unwrap().unwrap();
+        asker.hear(&welcome, &PACE, at(14)).unwrap();
         assert_eq!(asker.reading(), Some(Reading { clock: NOON, asked: at(10), heard: at(14) }));
     }
 
@@ -311,6 +352,8 @@ mod tests {
         question: Vec<u8>,
         answers: bool,
         said: Vec<Frame>,
+        /// Comes to the answerer after each frame of the asker.
+        between: Vec<Frame>,
     }
 
     impl Pair {
@@ -323,13 +366,15 @@ mod tests {
                 question: Vec::new(),
                 answers: true,
                 said: Vec::new(),
+                between: Vec::new(),
             }
         }
 
         fn asker(&mut self, question: &[u8]) -> Asker {
             self.nonce += 1;
             let nonce = Nonce(self.nonce.to_be_bytes());
-            Asker::new(seal(BoxId::First), nonce, question.len() as u32, self.now)
+            let number = self.nonce as u32;
+            Asker::new(seal(BoxId::First), number, nonce, question.len() as u32, self.now)
         }
 
         fn exchange(&mut self, question: &[u8], answer: &[u8]) -> Result<Vec<u8>, Silence> {
@@ -349,10 +394,13 @@ mod tests {
                 self.now = self.now + Duration::from_millis(1);
                 assert!(self.now < at(600_000), "it is never given up");
                 while let Some(frame) = self.cable.arrives() {
-                    if let Some(bytes) = asker.hear(&frame, &pace, self.now) {
-                        got.extend_from_slice(bytes);
+                    if let Ok(Some(bytes)) = asker.hear(&frame, &pace, self.now) {
+                        got.extend_from_slice(&bytes);
                     }
                     self.answer(&frame, answer);
+                    for recorded in self.between.clone() {
+                        self.answer(&recorded, answer);
+                    }
                 }
             }
             Ok(got)
@@ -362,14 +410,12 @@ mod tests {
             self.nonce += 1;
             let fresh = Nonce(self.nonce.to_be_bytes());
             let ready = (self.answers && self.answerer.whole()).then_some(answer);
-            let Some((frame, heard)) = self.answerer.hear(frame, || Some(fresh), NOON, ready)
-            else {
-                return;
-            };
+            let heard = self.answerer.hear(frame, Some(LIFE), || Some(fresh), NOON, ready);
+            let Ok(Some((frame, heard))) = heard else { return };
             match heard {
                 Heard::Nothing => {}
                 Heard::Begun(bytes) => self.question = bytes.to_vec(),
-                Heard::More(bytes) => self.question.extend_from_slice(bytes),
+                Heard::More(bytes) => self.question.extend_from_slice(&bytes),
             }
             self.say(frame);
         }
@@ -421,7 +467,7 @@ mod tests {
 
     fn seal(me: BoxId) -> Seal {
         let keys = Keys::new([Key::new(1, b"secret")]).expect("one key is a ring");
-        Seal { keys, pair: PairId::of("ldap"), me }
+        Seal { keys, pair: PairId::of("ldap"), me, life: LIFE }
     }
 
     fn text(length: usize) -> Vec<u8> {
@@ -437,6 +483,7 @@ mod tests {
         Instant::from_millis(millis)
     }
 
+    const LIFE: Boot = Boot(*b"life");
     const MINUTE: Duration = Duration::from_secs(60);
     const NOON: Duration = Duration::from_secs(1_767_268_800);
     const PACE: Pace = Pace {

@@ -98,6 +98,13 @@ impl Reception {
         }
     }
 
+    /// Counts a frame of a letter that came by `link` and was dropped, and tells how many were for that cause.
+    pub fn refuse_piece(&mut self, link: LinkId, cause: FrameError) -> u32 {
+        let count = &mut self.links[link.place()].pieces_dropped[cause as usize];
+        *count = count.saturating_add(1);
+        *count
+    }
+
     /// The version of the protocol in which the last word came.
     pub const fn speaks(&self) -> Version {
         self.speaks
@@ -166,6 +173,8 @@ pub struct Statistics {
     pub jitter: Duration,
     /// Frames that were dropped, by cause, in the order of [`FrameError::ALL`].
     pub dropped: [u32; FrameError::ALL.len()],
+    /// The same of the frames of letters.
+    pub pieces_dropped: [u32; FrameError::ALL.len()],
 }
 
 impl Statistics {
@@ -177,6 +186,7 @@ impl Statistics {
         round_trip: None,
         jitter: Duration::ZERO,
         dropped: [0; FrameError::ALL.len()],
+        pieces_dropped: [0; FrameError::ALL.len()],
     };
 
     fn note_round_trip(&mut self, time: Duration) {

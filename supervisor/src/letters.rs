@@ -4,7 +4,7 @@
 //! of the other box's. What has to be looked up for an answer is looked up on a thread of its own ([`answers`]); what is asked
 //! for an operator, and how it is told, is in [`asks`]. The node knows nothing of all this.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -13,12 +13,12 @@ use std::sync::Arc;
 use board::clock::Clock;
 use board::link::Port;
 use board::rights::Rights;
-use firmware_agnostic::frame::{Frame, Keys};
-use firmware_agnostic::heartbeat::Links;
+use firmware_agnostic::frame::{Frame, FrameError, Keys};
+use firmware_agnostic::heartbeat::Boot;
 use firmware_agnostic::identity::LinkId;
-use firmware_agnostic::letter::{Answerer, Asker, Heard, LETTER_MAX, Nonce, Reading, Seal};
-use firmware_agnostic::letter::{Silence, is_piece};
-use firmware_agnostic::receiver::Reception;
+use firmware_agnostic::letter::{Answerer, Asker, End, Heard, LETTER_MAX, Nonce, Reading, Seal};
+use firmware_agnostic::letter::{Pace, Silence};
+use firmware_agnostic::receiver::{self, Reception};
 use rustix::rand::{GetRandomFlags, getrandom};
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::or;
@@ -48,8 +48,20 @@ pub(crate) struct Letters {
     inputs: Sender<Input>,
     answers: RefCell<Arc<Answers>>,
     desk: RefCell<Desk>,
-    /// Where the pieces go that answer this box, while it asks.
-    asking: RefCell<Option<Sender<Frame>>>,
+    /// The letter of this box that is under way.
+    asking: RefCell<Option<Asking>>,
+    /// The number of the next letter of this life.
+    number: Cell<u32>,
+    /// The life of the other box that its heartbeats have proven last.
+    life: Cell<Option<Boot>>,
+}
+
+/// A letter of this box, and as much of its answer as has come.
+struct Asking {
+    asker: Asker,
+    answer: Vec<u8>,
+    /// Wakes the one who asks: something has come.
+    moved: Sender<()>,
 }
 
 /// The letter of the other box.
@@ -101,21 +113,28 @@ impl Letters {
         let answers = RefCell::new(Arc::new(Answers::new(itself, inputs.clone())));
         let (seal, desk) = (RefCell::new(seal), RefCell::new(desk));
         let (ways, asking) = (Ways::new(reception), RefCell::default());
-        Self { seal, ways, executor, inputs, answers, desk, asking }
+        let (number, life) = (Cell::default(), Cell::default());
+        Self { seal, ways, executor, inputs, answers, desk, asking, number, life }
     }
 
     /// Goes on with `keys`, and with the links of `config`, whose `ports` are these.
     pub(crate) fn go_on(&self, keys: &Keys, config: &Config, ports: &[Rc<Port>]) {
         self.seal.borrow_mut().keys = keys.clone();
         self.desk.borrow_mut().answerer.reload(keys.clone());
+        if let Some(asking) = &mut *self.asking.borrow_mut() {
+            asking.asker.reload(keys.clone());
+        }
         self.ways.reload(config, ports);
         let answers = self.answers.borrow().with(config);
         *self.answers.borrow_mut() = Arc::new(answers);
     }
 
-    /// Notes on which links the other box says that it hears this one.
-    pub(crate) fn heard_on(&self, links: Links) {
-        self.ways.heard_on(links);
+    /// Notes what a heartbeat of the other box tells: on which links that hears this one, and which life of it is proven.
+    pub(crate) fn heard(&self, heard: &receiver::Heard) {
+        self.ways.heard_on(heard.heartbeat.hears);
+        if heard.proof.is_some() {
+            self.life.set(Some(heard.heartbeat.epoch.boot));
+        }
     }
 
     /// Says what has been waiting for a heartbeat to go before it.
@@ -123,24 +142,30 @@ impl Letters {
         self.ways.ride();
     }
 
-    /// Takes in what came by `link`, and says whether it was a piece of a letter.
-    pub(crate) fn hear(self: &Rc<Self>, link: LinkId, frame: &[u8]) -> bool {
-        if !is_piece(frame) {
-            return false;
+    /// Takes in a frame of a letter, which came by `link` and goes to `end`.
+    ///
+    /// # Errors
+    ///
+    /// The cause for which it is dropped.
+    pub(crate) fn hear(
+        self: &Rc<Self>,
+        end: End,
+        link: LinkId,
+        frame: &[u8],
+    ) -> Result<(), FrameError> {
+        if end == End::Asker {
+            // What comes after the end of a letter was said again on its way.
+            let mut asking = self.asking.borrow_mut();
+            return asking.as_mut().ok_or(FrameError::Replayed)?.hear(self.ways.pace(link), frame);
         }
         let mut desk = self.desk.borrow_mut();
-        if let Some(reply) = desk.hear(frame) {
+        if let Some(reply) = desk.hear(frame, self.life.get())? {
             self.ways.send(ways::Rider::Answer, link, reply);
             if desk.answerer.whole() && !desk.question.is_empty() {
                 self.look_up(&mut desk);
             }
-        } else if let Some(asking) = &*self.asking.borrow()
-            && let Ok(frame) = Frame::from_slice(frame)
-        {
-            // What finds no room comes again.
-            let _ = asking.try_send(frame);
         }
-        true
+        Ok(())
     }
 
     /// Makes the answer to what has come.
@@ -174,49 +199,66 @@ impl Letters {
         let (Some(nonce), Some(length)) = (nonce(), length) else {
             return Err(Unanswered::Impossible);
         };
-        let (_line, pieces) = Line::take(self)?;
-        let mut asker = Asker::new(self.seal.borrow().clone(), nonce, length, Clock.now());
-        let (mut answer, mut turn) = (Vec::new(), 0);
-        while !asker.whole() {
+        let number = self.number.replace(self.number.get().wrapping_add(1));
+        let asker = Asker::new(self.seal.borrow().clone(), number, nonce, length, Clock.now());
+        let (line, moved) = Line::take(self, asker)?;
+        let mut turn = 0;
+        while let Some(due) = line.with(|it| (!it.asker.whole()).then(|| it.asker.due())).flatten()
+        {
             let now = Clock.now();
             let link = self.ways.way(turn, now).ok_or(Unanswered::Unheard)?;
             let pace = self.ways.pace(link);
-            if let Some(silence) = asker.silence(&pace, now) {
+            if let Some(silence) = line.with(|it| it.asker.silence(&pace, now)).flatten() {
                 return Err(Unanswered::Silent(silence));
             }
-            if asker.due() <= now {
-                turn += usize::from(asker.again());
+            if due <= now {
+                turn += usize::from(line.with(|it| it.asker.again()).unwrap_or_default());
                 let link = self.ways.way(turn, now).unwrap_or(link);
-                self.ways.send(ways::Rider::Question, link, asker.say(text, &pace, now));
+                if let Some(frame) = line.with(|it| it.asker.say(text, &pace, now)) {
+                    self.ways.send(ways::Rider::Question, link, frame);
+                }
+                continue;
             }
             let rings = async {
-                Timer::at(Clock.at(asker.due())).await;
-                None
+                Timer::at(Clock.at(due)).await;
             };
-            if let Some(frame) = or(async { pieces.recv().await.ok() }, rings).await {
-                let new = asker.hear(&frame, &pace, Clock.now());
-                answer.extend_from_slice(new.unwrap_or_default());
-            }
+            let moves = async {
+                let _ = moved.recv().await;
+            };
+            or(moves, rings).await;
         }
-        let text = String::from_utf8_lossy(&answer).into_owned();
-        Ok(Answered { text, reading: asker.reading() })
+        let answered = line.with(|it| (std::mem::take(&mut it.answer), it.asker.reading()));
+        let (answer, reading) = answered.unwrap_or_default();
+        Ok(Answered { text: String::from_utf8_lossy(&answer).into_owned(), reading })
+    }
+}
+
+impl Asking {
+    fn hear(&mut self, pace: Pace, frame: &[u8]) -> Result<(), FrameError> {
+        if let Some(bytes) = self.asker.hear(frame, &pace, Clock.now())? {
+            self.answer.extend_from_slice(&bytes);
+        }
+        // One that waits already is enough.
+        let _ = self.moved.try_send(());
+        Ok(())
     }
 }
 
 impl Desk {
-    fn hear(&mut self, frame: &[u8]) -> Option<Frame> {
+    fn hear(&mut self, frame: &[u8], life: Option<Boot>) -> Result<Option<Frame>, FrameError> {
         let Self { answerer, answer, .. } = self;
         let clock = Clock.since_1970();
-        let (reply, heard) = answerer.hear(frame, nonce, clock, answer.as_deref())?;
+        let heard = answerer.hear(frame, life, nonce, clock, answer.as_deref())?;
+        let Some((reply, heard)) = heard else { return Ok(None) };
         match heard {
             Heard::Nothing => {}
             Heard::Begun(bytes) => {
                 self.number += 1;
                 (self.question, self.answer) = (bytes.to_vec(), None);
             }
-            Heard::More(bytes) => self.question.extend_from_slice(bytes),
+            Heard::More(bytes) => self.question.extend_from_slice(&bytes),
         }
-        Some(reply)
+        Ok(Some(reply))
     }
 }
 
@@ -224,14 +266,19 @@ impl Desk {
 struct Line<'a>(&'a Letters);
 
 impl<'a> Line<'a> {
-    fn take(letters: &'a Letters) -> Result<(Self, Receiver<Frame>), Unanswered> {
+    fn take(letters: &'a Letters, asker: Asker) -> Result<(Self, Receiver<()>), Unanswered> {
         let mut asking = letters.asking.borrow_mut();
         if asking.is_some() {
             return Err(Unanswered::Busy);
         }
-        let (pieces, taken) = bounded(PIECES_MAX);
-        *asking = Some(pieces);
-        Ok((Self(letters), taken))
+        let (moved, moves) = bounded(1);
+        *asking = Some(Asking { asker, answer: Vec::new(), moved });
+        Ok((Self(letters), moves))
+    }
+
+    /// What `look` makes of the letter, which is there as long as this is.
+    fn with<T>(&self, look: impl FnOnce(&mut Asking) -> T) -> Option<T> {
+        self.0.asking.borrow_mut().as_mut().map(look)
     }
 }
 
@@ -270,6 +317,3 @@ fn nonce() -> Option<Nonce> {
     let filled = getrandom(&mut nonce, GetRandomFlags::empty()).ok()?;
     (filled == nonce.len()).then_some(Nonce(nonce))
 }
-
-/// Two are under way, and as many again come twice.
-const PIECES_MAX: usize = 8;

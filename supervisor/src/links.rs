@@ -1,6 +1,7 @@
 //! The links of this box: what comes by each of them becomes an event.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 
 use board::clock::Clock;
@@ -8,6 +9,7 @@ use board::link::{Config, Port, Seen};
 use board::lookout::Lookout;
 use firmware_agnostic::frame::{FRAME_MAX, FrameError};
 use firmware_agnostic::identity::{BoxId, LinkId};
+use firmware_agnostic::letter;
 use firmware_agnostic::node::Event;
 use firmware_agnostic::receiver::Reception;
 use smol::channel::Sender;
@@ -100,8 +102,14 @@ async fn listen(
             }
         };
         let frame = buffer.get(..length).unwrap_or(&buffer);
-        if letters.hear(link, frame) {
-            noise.ends();
+        if let Some(end) = letter::end_of(frame) {
+            match letters.hear(end, link, frame) {
+                Ok(()) => noise.ends(),
+                Err(cause) => {
+                    let count = reception.borrow_mut().refuse_piece(link, cause);
+                    tell(&port, "a piece of a letter", piece_refused(cause), count);
+                }
+            }
             continue;
         }
         let received = reception.borrow_mut().receive(link, frame, Clock.now());
@@ -110,8 +118,8 @@ async fn listen(
                 noise.ends();
                 if heard.heartbeat.from != me {
                     port.copies_follow();
+                    letters.heard(&heard);
                 }
-                letters.heard_on(heard.heartbeat.hears);
                 // A heartbeat that finds no room is lost, as others are.
                 let _ = inputs.try_send(Input::Event(Event::Heartbeat(link, heard)));
             }
@@ -124,12 +132,28 @@ async fn listen(
                     continue;
                 }
                 let count = reception.borrow().statistics(link).dropped[cause as usize];
-                // The first, the tenth, the hundredth: a flood makes no flood of lines.
-                if count.checked_ilog10().is_some_and(|zeros| count == 10_u32.pow(zeros)) {
-                    log::warn!("link {name}: dropped a frame: {cause} ({count} so far)");
-                }
+                tell(&port, "a frame", cause, count);
             }
         }
+    }
+}
+
+/// Tells that `what` was dropped, the `count`th for this cause: the first, the tenth, the hundredth, so that a flood makes no
+/// flood of lines.
+fn tell(port: &Port, what: &str, cause: impl fmt::Display, count: u32) {
+    if count.checked_ilog10().is_some_and(|zeros| count == 10_u32.pow(zeros)) {
+        let from = port.sender().map(|sender| format!(" from {sender}")).unwrap_or_default();
+        log::warn!("link {}: dropped {what}{from}: {cause} ({count} so far)", port.name());
+    }
+}
+
+/// For people, why a piece of a letter was dropped. A piece is encrypted for one letter, so a wrong key may be that of another.
+fn piece_refused(cause: FrameError) -> String {
+    match cause {
+        FrameError::WrongKey => {
+            "not of the letter under way, or not with a key of this pair".to_owned()
+        }
+        cause => cause.to_string(),
     }
 }
 

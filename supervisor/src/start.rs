@@ -82,6 +82,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         log::warn!("{wish}");
     }
     let (store, journal) = Store::open(&config.journal);
+    let boot = life(journal.map(|journal| journal.life).unwrap_or_default())?;
     let lease = left::lease(&config);
     let (waiting, leftovers) = Waiting::open(&lease, &config)?;
     let members = Member::open_all(&config.resources, me, &left::notes(&config))?;
@@ -101,7 +102,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         name: config.name(me).to_owned(),
         turn: Arc::default(),
     };
-    let seal = Seal { keys: keys.clone(), pair, me };
+    let seal = Seal { keys: keys.clone(), pair, me, life: boot };
     let said = inputs.clone();
     let letters = Letters::new(seal, executor.clone(), reception.clone(), itself.clone(), said);
     let letters = Rc::new(letters);
@@ -113,7 +114,6 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     executor.spawn(obey_signals(signals, hang_up, inputs.clone())).detach();
     executor.spawn(reload_on(hangups, inputs.clone())).detach();
     let metrics = metrics::publish(config.metrics.clone(), &inputs)?;
-    let boot = life(journal.map(|journal| journal.life).unwrap_or_default())?;
     let (history, black_box) =
         (History::open(&config.history)?, BlackBox::new(&config.history.file));
     let chronicle = Chronicle::new(labels.clone(), history, hooks, black_box, boot);

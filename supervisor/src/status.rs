@@ -165,7 +165,8 @@ impl Status<'_> {
 
     fn write_link(&self, out: &mut String, port: &Port, link: LinkId) -> fmt::Result {
         let statistics = self.reception.statistics(link);
-        let dropped: u64 = statistics.dropped.iter().map(|count| u64::from(*count)).sum();
+        let counts = statistics.dropped.iter().chain(&statistics.pieces_dropped);
+        let dropped = counts.fold(port.strangers(), |sum, count| sum + u64::from(*count));
         write!(out, "  {:<12} {:<9}", port.name(), carries(self.node.peer().carries(link)))?;
         match statistics.heard_at {
             Some(at) => write!(out, " heard {} ago", Time(self.now - at))?,
@@ -270,11 +271,15 @@ impl Status<'_> {
         if let Some(at) = statistics.heard_at {
             json.number("age_ms", millis(self.now - at));
         }
-        json.object("refused", |json| {
-            for (cause, count) in FrameError::ALL.iter().zip(statistics.dropped) {
-                json.number(cause.word(), count);
-            }
-        });
+        let (frames, pieces) = (statistics.dropped, statistics.pieces_dropped);
+        for (name, counts) in [("refused", frames), ("refused_letters", pieces)] {
+            json.object(name, |json| {
+                for (cause, count) in FrameError::ALL.iter().zip(counts) {
+                    json.number(cause.word(), count);
+                }
+            });
+        }
+        json.number("strangers", port.strangers());
         if let Some(lines) = port.lines() {
             json.object("lines", |json| {
                 json.flag("dsr", lines.dsr);

@@ -10,6 +10,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub struct Port {
     line: Cell<Option<bool>>,
     /// It is time to look at the line.
     looked: Cell<bool>,
+    /// Datagrams from others than the other box, which were dropped.
+    strangers: Cell<u64>,
 }
 
 impl Port {
@@ -54,6 +57,7 @@ impl Port {
             dropped: Cell::new(0),
             line: Cell::default(),
             looked: Cell::default(),
+            strangers: Cell::default(),
         }
     }
 
@@ -99,7 +103,9 @@ impl Port {
                 self.wait().await;
                 continue;
             };
-            let error = match link.get_ref().receive(buffer) {
+            let received = link.get_ref().receive(buffer);
+            self.note_strangers(&link);
+            let error = match received {
                 Ok(length) => {
                     self.back_off.set(BACK_OFF_MIN);
                     return Seen::Frame(length);
@@ -147,6 +153,31 @@ impl Port {
     pub fn copies_follow(&self) {
         if let Some(link) = self.link() {
             link.link.spoke();
+        }
+    }
+
+    /// Where the frame came from that was received last, where the link tells.
+    pub fn sender(&self) -> Option<IpAddr> {
+        self.link()?.get_ref().sender()
+    }
+
+    /// How many datagrams came from others than the other box, and were dropped.
+    pub fn strangers(&self) -> u64 {
+        self.strangers.get()
+    }
+
+    fn note_strangers(&self, link: &Plugged) {
+        let (more, from) = link.get_ref().strangers();
+        let (before, count) = (self.strangers.get(), self.strangers.get().saturating_add(more));
+        self.strangers.set(count);
+        // The first, the tenth, the hundredth: a flood makes no flood of lines.
+        if let Some(from) = from
+            && before.checked_ilog10() != count.checked_ilog10()
+        {
+            log::warn!(
+                "link {}: dropped a datagram from {from}, which is not the other box ({count} so far)",
+                self.name()
+            );
         }
     }
 

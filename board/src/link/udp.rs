@@ -106,7 +106,9 @@ impl Config {
             .bind(&SocketAddr::new(near, self.port).into())
             .map_err(|error| self.not_bound(interface, error))?;
         let (socket, interface, direct) = (socket.into(), interface.clone(), self.direct);
-        Ok(Udp { socket, interface, index, renamed: Cell::default(), near, to, direct })
+        let (sender, strangers) = (Cell::default(), Cell::default());
+        let renamed = Cell::default();
+        Ok(Udp { socket, interface, index, renamed, near, to, direct, sender, strangers })
     }
 
     fn not_bound(&self, interface: &str, error: io::Error) -> io::Error {
@@ -219,6 +221,10 @@ pub(super) struct Udp {
     to: SocketAddr,
     /// Whether the carrier tells anything of the peer.
     direct: bool,
+    /// Where the last datagram came from.
+    sender: Cell<Option<IpAddr>>,
+    /// How many came from elsewhere than the peer, and from where the last one.
+    strangers: Cell<(u64, Option<IpAddr>)>,
 }
 
 impl Link for Udp {
@@ -233,13 +239,25 @@ impl Link for Udp {
         for _ in 0..STRANGERS_MAX {
             match self.socket.recv_from(buffer) {
                 Ok((length, from)) if self.near.is_unspecified() || from.ip() == self.to.ip() => {
+                    self.sender.set(Some(from.ip()));
                     return Ok(length);
                 }
-                Ok(_) => {}
+                Ok((_, from)) => {
+                    let (count, _) = self.strangers.get();
+                    self.strangers.set((count.saturating_add(1), Some(from.ip())));
+                }
                 Err(error) => return Err(error),
             }
         }
         Err(io::ErrorKind::Interrupted.into())
+    }
+
+    fn sender(&self) -> Option<IpAddr> {
+        self.sender.get()
+    }
+
+    fn strangers(&self) -> (u64, Option<IpAddr>) {
+        self.strangers.take()
     }
 
     /// Looks whether the interface that the socket is tied to is still there, and no other one has its name.

@@ -2,13 +2,17 @@
 
 use core::time::Duration;
 
-use super::{Answer, LETTER_MAX, Letter, Nonce, Question, Seal, piece};
-use crate::frame::{Frame, Keys};
+use super::{Answer, Bytes, End, Kind, LETTER_MAX, Letter, Nonce, Opens, Question, Seal, Welcome};
+use super::{end_of, piece};
+use crate::frame::{Frame, FrameError, Keys};
+use crate::heartbeat::Boot;
 
 /// The letter that was last begun, without its bytes.
 pub struct Answerer {
     seal: Seal,
-    /// Opened, and not known to be new: only a peer that knows this box's nonce begins it.
+    /// The life and the number of the newest opening.
+    newest: Option<(Boot, u32)>,
+    /// That opening, until its question begins.
     opened: Option<Taken>,
     begun: Option<Taken>,
 }
@@ -18,23 +22,25 @@ struct Taken {
     letter: Letter,
     length: u32,
     got: u32,
+    /// The lowest number that the next piece may have.
+    next: u32,
 }
 
 /// What a piece brought.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Heard<'f> {
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Heard {
     /// Nothing new.
     Nothing,
     /// The first bytes of another question: the one before is abandoned, and its answer with it.
-    Begun(&'f [u8]),
+    Begun(Bytes),
     /// The next bytes of the question.
-    More(&'f [u8]),
+    More(Bytes),
 }
 
 impl Answerer {
     /// An end that nobody has asked.
     pub const fn new(seal: Seal) -> Self {
-        Self { seal, opened: None, begun: None }
+        Self { seal, newest: None, opened: None, begun: None }
     }
 
     /// Goes on with other keys.
@@ -47,71 +53,108 @@ impl Answerer {
         self.begun.is_some_and(|taken| taken.got == taken.length)
     }
 
-    /// Takes in a piece at the time of day `clock`, and gives the one that answers it. `answer` is that to the question that
-    /// has come, where there is one. `fresh` gives a nonce that was never used, if it can.
+    /// Takes in a frame at the time of day `clock`, and gives the one that answers it. `life` is that of the peer, as far as its
+    /// heartbeats have proven it. `answer` is that to the question that has come, where there is one. `fresh` gives a nonce that
+    /// was never used, if it can: without one a letter stays unopened.
     ///
-    /// `None` when it is no piece of a letter to this box.
-    pub fn hear<'f>(
+    /// # Errors
+    ///
+    /// The cause for which the frame is dropped.
+    pub fn hear(
         &mut self,
-        frame: &'f [u8],
+        frame: &[u8],
+        life: Option<Boot>,
         fresh: impl FnOnce() -> Option<Nonce>,
         clock: Duration,
         answer: Option<&[u8]>,
-    ) -> Option<(Frame, Heard<'f>)> {
-        if let Some(opens) = self.seal.question(frame, Letter::default()) {
-            return Some((self.welcome(&opens, fresh, clock)?, Heard::Nothing));
-        }
-        if let Some(opened) = self.opened
-            && let Some(Question::Put { at: 0, .. }) = self.seal.question(frame, opened.letter)
-        {
-            // Nobody repeats what this box has said just now for the first time.
-            (self.begun, self.opened) = (Some(opened), None);
-        }
-        let mut taken = self.begun?;
-        let (said, heard) = match self.seal.question(frame, taken.letter)? {
-            Question::Open { .. } => return None,
-            Question::Put { at, bytes } => {
-                let heard = taken.put(at, bytes);
-                (Answer::Next { at: taken.got }, heard)
+    ) -> Result<Option<(Frame, Heard)>, FrameError> {
+        match Kind::of(frame) {
+            Some(Kind::Opens) => {
+                let opens = self.seal.opened(frame)?;
+                let welcome = self.welcome(&opens, life, fresh, clock)?;
+                Ok(welcome.map(|welcome| (welcome, Heard::Nothing)))
             }
-            Question::Get { at } => match answer {
-                Some(text) => {
-                    let of = u32::try_from(text.len()).ok().filter(|of| at <= *of)?;
-                    (Answer::Piece { at, of, bytes: piece(text, at) }, Heard::Nothing)
-                }
-                None => (Answer::Next { at: taken.got }, Heard::Nothing),
-            },
-        };
-        self.begun = Some(taken);
-        Some((self.seal.answer(&said, taken.letter), heard))
+            _ if end_of(frame) == Some(End::Answerer) => self.answer(frame, answer).map(Some),
+            _ => Err(FrameError::Version),
+        }
     }
 
     fn welcome(
         &mut self,
-        opens: &Question<'_>,
+        opens: &Opens,
+        life: Option<Boot>,
         fresh: impl FnOnce() -> Option<Nonce>,
         clock: Duration,
-    ) -> Option<Frame> {
-        let Question::Open { nonce, length } = *opens else { return None };
+    ) -> Result<Option<Frame>, FrameError> {
+        let Opens { life: of, number, nonce, length } = *opens;
         if length == 0 || length as usize > LETTER_MAX {
-            return None;
+            return Err(FrameError::Malformed);
         }
-        let mut letter = Letter { asker: nonce, answerer: Nonce::default() };
-        let again = self.opened.filter(|opened| opened.letter.asker == nonce);
-        let answerer = match again {
-            Some(opened) => opened.letter.answerer,
-            None => fresh()?,
+        let newest = self.newest.filter(|(life, _)| *life == of).map(|(_, number)| number);
+        let again = self.opened.filter(|it| newest == Some(number) && it.letter.asker == nonce);
+        if life != Some(of) || again.is_none() && newest.is_some_and(|newest| newest >= number) {
+            return Err(FrameError::Replayed);
+        }
+        let taken = match again {
+            Some(taken) => taken,
+            None => {
+                let Some(answerer) = fresh() else { return Ok(None) };
+                let letter = Letter { asker: nonce, answerer };
+                Taken { letter, length, got: 0, next: 0 }
+            }
         };
-        let welcome = self.seal.answer(&Answer::Welcome { nonce: answerer, clock }, letter);
-        letter.answerer = answerer;
-        self.opened = Some(Taken { letter, length, got: 0 });
-        Some(welcome)
+        (self.newest, self.opened) = (Some((of, number)), Some(taken));
+        let welcome = Welcome { nonce: taken.letter.answerer, clock };
+        Ok(Some(self.seal.welcome(&welcome, nonce)))
+    }
+
+    fn answer(
+        &mut self,
+        frame: &[u8],
+        answer: Option<&[u8]>,
+    ) -> Result<(Frame, Heard), FrameError> {
+        let read = |taken: Taken| {
+            let read = self.seal.unseal(Kind::Question, taken.letter, frame);
+            read.map(|(number, question)| (taken, number, question))
+        };
+        // What can be read with the nonce that this box has just given away is new: the letter before is over.
+        let begins = self.opened.and_then(|opened| read(opened).ok());
+        let (mut taken, number, question) = match begins {
+            Some(read @ (_, _, Question::Put { at: 0, .. })) => {
+                self.opened = None;
+                read
+            }
+            _ => read(self.begun.ok_or(FrameError::Replayed)?)?,
+        };
+        if number < taken.next {
+            return Err(FrameError::Replayed);
+        }
+        taken.next = number.checked_add(1).ok_or(FrameError::Replayed)?;
+        let (said, heard) = match question {
+            Question::Put { at, bytes } => {
+                let heard = taken.put(at, bytes);
+                (Answer::Next { at: taken.got }, heard)
+            }
+            Question::Get { at } => {
+                let said = match answer {
+                    Some(text) => {
+                        let of = u32::try_from(text.len()).ok().filter(|of| at <= *of);
+                        let of = of.ok_or(FrameError::Malformed)?;
+                        Answer::Piece { at, of, bytes: piece(text, at) }
+                    }
+                    None => Answer::Next { at: taken.got },
+                };
+                (said, Heard::Nothing)
+            }
+        };
+        self.begun = Some(taken);
+        Ok((self.seal.seal(Kind::Answer, taken.letter, number, &said), heard))
     }
 }
 
 impl Taken {
     /// Takes in the bytes that begin at `at`, if it has come to there.
-    fn put<'f>(&mut self, at: u32, bytes: &'f [u8]) -> Heard<'f> {
+    fn put(&mut self, at: u32, bytes: Bytes) -> Heard {
         let end = at as usize + bytes.len();
         if at != self.got || bytes.is_empty() || end > self.length as usize {
             return Heard::Nothing;

@@ -2,16 +2,22 @@
 
 use core::time::Duration;
 
-use super::{Answer, LETTER_MAX, Letter, Nonce, Question, Seal, piece};
-use crate::frame::Frame;
+use super::{
+    Answer, Bytes, Kind, LETTER_MAX, Letter, Nonce, Opens, Question, Seal, Welcome, piece,
+};
+use crate::frame::{Frame, FrameError, Keys};
 use crate::time::Instant;
 
 /// One letter under way, without its bytes.
+#[derive(Clone)]
 pub struct Asker {
     seal: Seal,
+    opens: Opens,
     letter: Letter,
-    length: u32,
     stage: Stage,
+    /// The number of the next piece, and the lowest that its answer may have.
+    number: u32,
+    next: u32,
     reading: Option<Reading>,
     /// When the piece that is to be answered was said first, and how often it was said since.
     said: Instant,
@@ -68,13 +74,17 @@ pub enum Silence {
 }
 
 impl Asker {
-    /// Begins a letter of `length` bytes, between one and [`LETTER_MAX`]. `nonce` must never have been used.
-    pub fn new(seal: Seal, nonce: Nonce, length: u32, now: Instant) -> Self {
+    /// Begins the `number`th letter of this life, of `length` bytes, between one and [`LETTER_MAX`]. `nonce` must never have been
+    /// used.
+    pub fn new(seal: Seal, number: u32, nonce: Nonce, length: u32, now: Instant) -> Self {
+        let opens = Opens { life: seal.life, number, nonce, length };
         Self {
             seal,
+            opens,
             letter: Letter { asker: nonce, answerer: Nonce::default() },
-            length,
             stage: Stage::Opening,
+            number: 0,
+            next: 0,
             reading: None,
             said: now,
             times: 0,
@@ -121,14 +131,13 @@ impl Asker {
         })
     }
 
-    /// The piece of `text` that is due.
+    /// Goes on with other keys.
+    pub fn reload(&mut self, keys: Keys) {
+        self.seal.keys = keys;
+    }
+
+    /// The frame that is due, of the letter that says `text`.
     pub fn say(&mut self, text: &[u8], pace: &Pace, now: Instant) -> Frame {
-        let question = match self.stage {
-            Stage::Opening => Question::Open { nonce: self.letter.asker, length: self.length },
-            Stage::Giving { at } => Question::Put { at, bytes: piece(text, at) },
-            Stage::Getting { at, .. } => Question::Get { at },
-            Stage::Whole => Question::Get { at: 0 },
-        };
         if self.times == 0 {
             self.said = now;
         }
@@ -139,24 +148,49 @@ impl Asker {
         };
         self.times = self.times.saturating_add(1);
         self.due = now + pace.retry * slower;
-        // What opens a letter is read by somebody who does not know it yet.
-        let opens = matches!(self.stage, Stage::Opening);
-        self.seal.ask(&question, if opens { Letter::default() } else { self.letter })
+        let question = match self.stage {
+            Stage::Opening => return self.seal.open(&self.opens),
+            Stage::Giving { at } => Question::Put { at, bytes: piece(text, at) },
+            Stage::Getting { at, .. } => Question::Get { at },
+            Stage::Whole => Question::Get { at: 0 },
+        };
+        let number = self.number;
+        self.number =
+            number.checked_add(1).expect("a letter takes minutes, and a piece milliseconds");
+        self.seal.seal(Kind::Question, self.letter, number, &question)
     }
 
-    /// Takes in what has come, and gives the bytes by which the answer is longer now.
-    pub fn hear<'f>(&mut self, frame: &'f [u8], pace: &Pace, now: Instant) -> Option<&'f [u8]> {
-        let answer = self.seal.answered(frame, self.letter)?;
-        let mut new = None;
-        let mut wait = pace.gap;
-        self.stage = match (self.stage, answer) {
-            (Stage::Opening, Answer::Welcome { nonce, clock }) => {
-                self.letter.answerer = nonce;
-                self.reading = Some(Reading { clock, asked: self.said, heard: now });
-                Stage::Giving { at: 0 }
-            }
+    /// Takes in what has come, and gives the bytes by which the answer is longer now. What says nothing new gives none.
+    ///
+    /// # Errors
+    ///
+    /// The cause for which the frame is dropped.
+    pub fn hear(
+        &mut self,
+        frame: &[u8],
+        pace: &Pace,
+        now: Instant,
+    ) -> Result<Option<Bytes>, FrameError> {
+        if let Stage::Opening = self.stage {
+            let Welcome { nonce, clock } = self.seal.welcomed(frame, self.letter.asker)?;
+            self.letter.answerer = nonce;
+            self.reading = Some(Reading { clock, asked: self.said, heard: now });
+            self.moves(Stage::Giving { at: 0 }, pace.gap, now);
+            return Ok(None);
+        }
+        if Kind::of(frame) == Some(Kind::Welcome) {
+            // A frame that was repeated on its way is welcomed twice.
+            return self.seal.welcomed(frame, self.letter.asker).map(|_| None);
+        }
+        let (number, answer) = self.seal.unseal(Kind::Answer, self.letter, frame)?;
+        if number < self.next {
+            return Err(FrameError::Replayed);
+        }
+        self.next = number.saturating_add(1);
+        let (mut new, mut wait) = (None, pace.gap);
+        let stage = match (self.stage, answer) {
             (Stage::Giving { at }, Answer::Next { at: next }) if next > at => {
-                if next < self.length {
+                if next < self.opens.length {
                     Stage::Giving { at: next }
                 } else {
                     self.given = now;
@@ -173,18 +207,24 @@ impl Asker {
                 let end = at as usize + bytes.len();
                 let stuck = bytes.is_empty() && of > 0;
                 if stuck || end > of as usize || of as usize > LETTER_MAX {
-                    return None;
+                    return Err(FrameError::Malformed);
                 }
                 new = Some(bytes);
                 let whole = end == of as usize;
                 if whole { Stage::Whole } else { Stage::Getting { at: end as u32, of: Some(of) } }
             }
-            _ => return None,
+            _ => return Ok(None),
         };
+        self.moves(stage, wait, now);
+        Ok(new)
+    }
+
+    /// What was said is answered: the next piece is due `wait` after it.
+    fn moves(&mut self, stage: Stage, wait: Duration, now: Instant) {
+        self.stage = stage;
         self.times = 0;
         self.moved = now;
         self.due = now.max(self.said + wait);
-        new
     }
 }
 

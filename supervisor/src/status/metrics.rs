@@ -40,10 +40,16 @@ impl Status<'_> {
             page.counter("link_received_total", &name, statistics.received);
             page.counter("link_lost_total", &name, statistics.lost);
             page.gauge("link_gap_max_seconds", &name, seconds(statistics.largest_gap));
-            for (cause, count) in FrameError::ALL.iter().zip(statistics.dropped) {
-                let labels = [("link", port.name()), ("cause", cause.word())];
-                page.counter("link_refused_total", &labels, count);
+            let (frames, pieces) = (statistics.dropped, statistics.pieces_dropped);
+            for (figure, counts) in
+                [("link_refused_total", frames), ("link_refused_letters_total", pieces)]
+            {
+                for (cause, count) in FrameError::ALL.iter().zip(counts) {
+                    let labels = [("link", port.name()), ("cause", cause.word())];
+                    page.counter(figure, &labels, count);
+                }
             }
+            page.counter("link_strangers_total", &name, port.strangers());
         }
         let resources = self.config.resources.iter().zip(&self.resources);
         for ((config, state), id) in resources.zip((0..).filter_map(ResourceId::new)) {
