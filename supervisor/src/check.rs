@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use board::need::Need;
@@ -91,6 +91,50 @@ pub(crate) fn read(text: &str, path: &Path, who: &str, known: &[Need]) -> Result
     let wrong = |complaints| Error::Wrong { path: path.to_owned(), complaints };
     let config = Config::read(text, &identity).map_err(wrong)?;
     sound(Config { path: path.to_owned(), ..config }, path, Look::Another, known, None)
+}
+
+/// The same of a `text` that came from the other box, where this one runs with `own`: no file is opened as a secret on the word
+/// of another box alone. To open one may do harm (a watchdog is armed by it), and the errors tell what is in it.
+///
+/// # Errors
+///
+/// All that is wrong.
+pub(crate) fn read_of_peer(
+    text: &str,
+    own: &Config,
+    who: &str,
+    known: &[Need],
+) -> Result<Config, Error> {
+    let identity = Identity { told: Some(who.to_owned()), ..Identity::of_this_machine() };
+    let wrong = |complaints| Error::Wrong { path: own.path.clone(), complaints };
+    let config = Config::read(text, &identity).map_err(wrong)?;
+    let ours: Vec<_> = secrets(own).into_iter().map(|(path, ..)| path).collect();
+    let strange = secrets(&config).into_iter().filter(|(path, ..)| !ours.contains(path));
+    let complaints: Vec<_> = strange
+        .map(|(path, (line, column), word)| Complaint {
+            line,
+            column,
+            word,
+            reason: format!(
+                "{} is not in the file of this box, which opens no secret because another box says so",
+                path.display()
+            ),
+        })
+        .collect();
+    if complaints.is_empty() { read(text, &own.path, who, known) } else { Err(wrong(complaints)) }
+}
+
+/// The files of secrets, with the place and the word of each.
+fn secrets(config: &Config) -> Vec<(PathBuf, (usize, usize), String)> {
+    let peer = config.settings.me.other();
+    let word = format!("box.{}.fence", config.name(peer));
+    let needs = config.fence_of(peer).iter().flat_map(fence::Config::needs);
+    let fences = needs.filter_map(|need| match need {
+        Need::Secret(path) => Some((path, config.places.fence[peer.place()], word.clone())),
+        _ => None,
+    });
+    let key = (config.key_file.clone(), config.places.key_file, "pair.key_file".to_owned());
+    std::iter::once(key).chain(fences).collect()
 }
 
 /// As [`load`], for a box that may lack all of `known`. A file that others than root can change is shown, and not run with.
@@ -414,5 +458,34 @@ mod tests {
         assert!(told(&text("eth77", "3s"), &known).is_none());
         let other = told(&text("eth78", "3s"), &known).unwrap().to_string();
         assert!(other.contains("eth78") && !other.contains("/nowhere/x"), "{other}");
+    }
+
+    #[test]
+    fn no_secret_is_opened_because_another_box_says_so() {
+        let room = tempfile::tempdir().unwrap();
+        let strange = room.path().join("strange");
+        let sample = include_str!("../../images/dist/twobox.toml");
+        let identity = Identity { told: Some("server1".to_owned()), ..Identity::default() };
+        let own = Config::read(sample, &identity).unwrap();
+        let bmc = format!(
+            "fence = [{{ kind = \"ipmi\", host = \"192.0.2.9\", user = \"a\", password_file = \"{}\" }}]\n#",
+            strange.display()
+        );
+        // Who opens a pipe for which nobody writes waits for ever (fifo(7)).
+        let made = std::process::Command::new("mkfifo").arg(&strange).status();
+        assert!(made.unwrap().success());
+        for (from, to, word) in [
+            ("/etc/twobox.key", strange.to_str().unwrap(), "pair.key_file"),
+            (
+                "fence = [{ kind = \"command\", command = [\"/usr/sbin/cut-power\", \"outlet2\"]",
+                &bmc,
+                "box.server2.fence",
+            ),
+        ] {
+            assert!(sample.contains(from), "{from}");
+            let error = read_of_peer(&sample.replacen(from, to, 1), &own, "server1", &[]).unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains(word) && error.contains("opens no secret"), "{error}");
+        }
     }
 }

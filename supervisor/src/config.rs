@@ -75,6 +75,8 @@ pub struct Config {
     pub ready_file: Option<PathBuf>,
     /// How long its services run on when the supervisor has died, and no other comes.
     pub restart_time: Duration,
+    /// Whether the other box may have this one try a configuration.
+    pub peer_may_configure: bool,
     /// How it comes before all others.
     pub realtime: Realtime,
     /// What resets this box when it is stuck.
@@ -285,6 +287,7 @@ impl Config {
             metrics,
             ready_file,
             restart_time: pair.restart_time,
+            peer_may_configure: pair.peer_may_configure,
             realtime,
             watchdog,
             text: text.to_owned(),

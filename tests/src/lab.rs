@@ -32,6 +32,7 @@
 //! | `told_plainly` | what if a program says what would draw on a console? |
 //! | `removed` | what if a supervisor dies before what was removed is gone? |
 //! | `places` | what does a box leave behind in the BMC of the other one? |
+//! | `strangers` | what may somebody do who has the key of the pair? |
 //! | `by_hand`, `kept`, `letters` | what if a person cuts the power, what can be read afterwards, what can one box ask of the other? |
 //! | [`stories`], [`storm`], [`cuts`], [`soak`] | which promises are tried out, one by one, all at once, many times, for long? |
 //! | `guise` | in which circumstances does a supervisor run? |
@@ -103,6 +104,7 @@ pub mod service;
 pub mod soak;
 pub mod stories;
 pub mod storm;
+mod strangers;
 mod stuck;
 mod told_plainly;
 pub mod tour;

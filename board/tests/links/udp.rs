@@ -194,8 +194,10 @@ fn only_the_peer_is_listened_to() {
     };
     says("192.0.2.3:694");
     assert_eq!(receive(&port, PAUSE), None);
+    assert_eq!((port.strangers(), port.sender()), (1, None));
     says("192.0.2.2:694");
     assert_eq!(receive(&port, PATIENCE).as_deref(), Some(&b"hello"[..]));
+    assert_eq!((port.strangers(), port.sender()), (1, Some([192, 0, 2, 2].into())));
 }
 
 #[test]
@@ -214,6 +216,7 @@ fn a_crowd_of_strangers_hides_nobody() {
     cable.far_end(say).unwrap();
     // Sooner than the link looks after itself, and finds what nobody has told it of.
     assert_eq!(receive(&port, PAUSE / 2).as_deref(), Some(&b"it is me"[..]));
+    assert_eq!(port.strangers(), 200);
 }
 
 #[test]

@@ -236,8 +236,10 @@ cannot change while twobox runs; then nothing changes, and it says what to do.
 SIGHUP does the same, and tells the log. Reload one box after the other: until
 both have the same file they say that they are configured differently.
 
---both sends the file to the other box as well. If either box finds anything
-wrong, nothing changes on either. Otherwise both go on with it, and both go
+--both sends the file to the other box as well, which takes it only if its own
+file says peer_may_configure = true. Programs, accounts and files it takes only
+once its own file says exactly the same: copy it there first. If either box
+finds anything wrong, nothing changes on either. Otherwise both run it, and go
 back by themselves after TIME (2min; 1h at most) unless you say `reload
 --confirm` on one of them. Until then FILE has what was proven on both boxes,
 and what is tried lies in FILE.new; what nobody has confirmed lies in

@@ -23,6 +23,8 @@ struct Change {
     word: String,
     /// How.
     what: String,
+    /// Whether the other box may change it: it decides neither what runs as root, nor which files are opened.
+    peers: bool,
 }
 
 impl Difference {
@@ -67,7 +69,16 @@ impl Difference {
 
     /// Notes that something differs that stands in another file.
     pub fn add(&mut self, word: &str, what: &str) {
-        self.0.push(Change { word: plain(word), what: plain(what) });
+        self.note(word, what, false);
+    }
+
+    fn note(&mut self, word: &str, what: &str, peers: bool) {
+        self.0.push(Change { word: plain(word), what: plain(what), peers });
+    }
+
+    /// What of it only an operator of this box may change: all but the words that are known to be harmless.
+    pub fn beyond_the_peer(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|change| !change.peers).map(|change| &*change.word)
     }
 
     /// Whether nothing differs.
@@ -101,14 +112,14 @@ impl Difference {
         }
         let was = was.and_then(DeValue::as_table).unwrap_or(&empty);
         let is = is.and_then(DeValue::as_table).unwrap_or(&empty);
-        self.table(&format!("{word}."), was, is);
+        self.table(&format!("{word}."), was, is, peers(word));
     }
 
-    fn table(&mut self, before: &str, was: &DeTable<'_>, is: &DeTable<'_>) {
+    fn table(&mut self, before: &str, was: &DeTable<'_>, is: &DeTable<'_>, peers: &[&str]) {
         for word in words(was, is) {
             let (was, is) = (value(was, word), value(is, word));
             if !same(was, is) {
-                self.add(&format!("{before}{word}"), &told(was, is));
+                self.note(&format!("{before}{word}"), &told(was, is), peers.contains(&word));
             }
         }
     }
@@ -120,7 +131,9 @@ impl Difference {
         for name in words(was, is) {
             let table = |table| value(table, name).and_then(DeValue::as_table);
             match (table(was), table(is)) {
-                (Some(was), Some(is)) => self.table(&format!("box.{name}."), was, is),
+                (Some(was), Some(is)) => {
+                    self.table(&format!("box.{name}."), was, is, peers("box"));
+                }
                 (None, _) => self.add(&format!("[box.{name}]"), "added"),
                 (_, None) => self.add(&format!("[box.{name}]"), "removed"),
             }
@@ -145,9 +158,10 @@ impl Difference {
             match (before, is.and_then(|is| row(is, place))) {
                 (Some(was), Some(is)) => {
                     let first = self.0.len();
-                    self.table(&format!("[[{word}]] {name}: "), was, is);
+                    self.table(&format!("[[{word}]] {name}: "), was, is, peers(word));
                     if self.0.len() > first {
-                        self.add(&format!("[[{word}]] {name}"), fate(name));
+                        // The words that have changed are judged, each by itself.
+                        self.note(&format!("[[{word}]] {name}"), fate(name), true);
                     }
                 }
                 _ => self.add(&format!("[[{word}]] {name}"), "added"),
@@ -157,7 +171,7 @@ impl Difference {
             these.iter().filter(|name| those.contains(name)).cloned().collect()
         };
         if stay(old, new) != stay(new, old) {
-            self.add(&format!("[[{word}]]"), "in another order");
+            self.note(&format!("[[{word}]]"), "in another order", true);
         }
     }
 }
@@ -171,7 +185,7 @@ impl Change {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|Change { word, what }| writeln!(f, "{word}: {what}"))
+        self.0.iter().try_for_each(|Change { word, what, .. }| writeln!(f, "{word}: {what}"))
     }
 }
 
@@ -203,6 +217,35 @@ fn told(was: Option<&DeValue<'_>>, is: Option<&DeValue<'_>>) -> String {
     match (text(was), text(is)) {
         (Some(was), Some(is)) => format!("{was} -> {is}"),
         _ => "changed".to_owned(),
+    }
+}
+
+/// The words of `section` that the other box may change where the file lets it. Each other word, a new one too, is for
+/// an operator of this box: it names a program, an account, a file, or a device.
+fn peers(section: &str) -> &'static [&'static str] {
+    match section {
+        "box" => &["priority"],
+        "fencing" => &["at_boot"],
+        "link" => {
+            &["interface", "address", "broadcast", "multicast", "ttl", "port", "direct", "baud"]
+        }
+        "log" => &["level"],
+        "pair" => &["auto_failback", "failback_hold", "restart_time"],
+        "resource" => &[
+            "address",
+            "interface",
+            "probe",
+            "refresh",
+            "start_timeout",
+            "stop_timeout",
+            "kill_after",
+            "on_failure",
+            "threshold",
+            "forget_after",
+        ],
+        "takeover" => &["require", "dark_time"],
+        "timing" => &["keepalive", "warntime", "deadtime", "initdead"],
+        _ => &[],
     }
 }
 
@@ -245,6 +288,38 @@ mod tests {
             assert_eq!(difference.fixed(), [""; 0], "{difference}");
         }
         assert!(difference("# 0 to 255", "# any comment").is_empty());
+    }
+
+    #[test]
+    fn the_peer_changes_neither_programs_nor_accounts_nor_files() {
+        for (from, to, beyond) in [
+            ("#keepalive = \"200ms\"", "keepalive = \"100ms\"", &[][..]),
+            ("priority = 100", "priority = 90", &[]),
+            (
+                "#peer_may_configure = false",
+                "peer_may_configure = true",
+                &["pair.peer_may_configure"],
+            ),
+            ("key_file = \"/etc/twobox.key\"", "key_file = \"/etc/other\"", &["pair.key_file"]),
+            ("outlet1", "outlet7", &["box.server1.fence"]),
+            ("/usr/sbin/slapd", "/usr/sbin/other", &["[[resource]] slapd: command"]),
+            (
+                "name = \"slapd\"",
+                "name = \"slapd: threshold\"",
+                &["[[resource]] slapd", "[[resource]] slapd: threshold"],
+            ),
+            (
+                "name = \"slapd\"",
+                "name = \"slapd\"\nuser = \"root\"\nthreshold = 4",
+                &["[[resource]] slapd: user"],
+            ),
+            ("#file = \"/run/twobox.prom\"", "file = \"/etc/passwd\"", &["metrics.file"]),
+            ("/usr/bin/logger", "/bin/sh", &["[[hook]]"]),
+        ] {
+            let difference = difference(from, to);
+            assert!(!difference.is_empty(), "{from} -> {to}");
+            assert_eq!(difference.beyond_the_peer().collect::<Vec<_>>(), beyond, "{difference}");
+        }
     }
 
     #[test]

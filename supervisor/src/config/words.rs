@@ -25,6 +25,7 @@ pub(super) struct Pair {
     pub(super) auto_failback: AutoFailback,
     pub(super) failback_hold: Duration,
     pub(super) restart_time: Duration,
+    pub(super) peer_may_configure: bool,
 }
 
 impl Pair {
@@ -54,6 +55,7 @@ impl Pair {
             table.complain(broken.word, broken.to_string());
         }
         let restart_time = said.or(timing.map(|it| it.restart_time(require, dark_time)));
+        let peer_may_configure = table.or("peer_may_configure", false);
         table.finish();
         Some(Self {
             name: name?,
@@ -62,6 +64,7 @@ impl Pair {
             auto_failback,
             failback_hold,
             restart_time: restart_time?,
+            peer_may_configure,
         })
     }
 }

@@ -3,7 +3,7 @@
 //! | question | answer |
 //! |---|---|
 //! | `check`, and a configuration on the lines below | what runs here, with what, and what it says about that configuration |
-//! | `try SECONDS`, and a configuration on the lines below | whether it runs with that now, on trial |
+//! | `try SECONDS`, and a configuration on the lines below | whether it runs with that now, on trial; refused unless the file of this box lets the other one |
 //! | `confirm MARK` | whether it keeps the one that is on trial |
 //! | `history COUNT BYTES` | the clocks of this box, and the last records of its history, so many at the most |
 //!
@@ -55,7 +55,7 @@ impl Answers {
                 _ => Err("history wants two numbers".to_owned()),
             },
             ["try", seconds] => match seconds.parse() {
-                Ok(seconds) => self.take(Duration::from_secs(seconds).min(TRIAL_MAX), body),
+                Ok(seconds) => self.try_for_peer(Duration::from_secs(seconds).min(TRIAL_MAX), body),
                 Err(_) => Err("try wants a number of seconds".to_owned()),
             },
             ["confirm", mark] => trial::keep(&self.itself, self.running(), &self.inputs, mark),
@@ -68,6 +68,11 @@ impl Answers {
     pub(super) fn itself(&self) -> String {
         let (name, mark) = (&self.itself.name, config::mark(self.running()));
         format!("{name} runs twobox {} with configuration {mark}\n", env!("CARGO_PKG_VERSION"))
+    }
+
+    /// The configuration that runs here.
+    pub(super) const fn own(&self) -> Option<&Config> {
+        self.config.as_ref()
     }
 
     /// The text of the configuration that runs here.
@@ -86,12 +91,12 @@ impl Answers {
     }
 
     fn check(&self, text: &str) -> Result<String, String> {
-        let (mut said, name, path) = (self.itself(), &self.itself.name, &self.itself.config);
+        let Some(own) = self.own() else { return Err("it does not run yet".to_owned()) };
+        let (mut said, name) = (self.itself(), &self.itself.name);
         let wrong = |wrong| format!("{name} cannot run with the file of the other box:\n{wrong}");
-        let config = check::read(text, path, name, &self.needs())
+        let config = check::read_of_peer(text, own, name, &self.needs())
             .map_err(|error| said.clone() + &wrong(error.to_string()))?;
-        let difference = self.config.as_ref().map(|own| Difference::between(own, &config));
-        let difference = difference.unwrap_or_default();
+        let difference = Difference::between(own, &config);
         let other = if difference.is_empty() {
             "runs with the same configuration\n"
         } else {

@@ -11,8 +11,9 @@ use smol::channel::{Sender, bounded};
 use super::answers::Answers;
 use super::asks::{Failed, refusal};
 use super::{Answered, Letters, aside};
+use crate::check;
 use crate::client::{Answer, Verdict};
-use crate::config::mark;
+use crate::config::{Config, Difference, mark};
 use crate::reload::{Candidate, NOTHING};
 use crate::request::Wish;
 use crate::run::{Input, Trying};
@@ -93,6 +94,52 @@ impl Answers {
         let candidate = Candidate::read(&self.itself, &self.needs())?;
         let text = candidate.config.text.clone();
         said(&candidate.put(Wish::Show, &self.inputs)).map(|shown| (text, shown))
+    }
+
+    /// Takes `text` on trial for `time`, because the other box wants it, if this one lets it. Waits until that is done.
+    pub(super) fn try_for_peer(&self, time: Duration, text: &str) -> Result<String, String> {
+        let Some(own) = self.own() else { return Err("it does not run yet".to_owned()) };
+        let (name, peer) = (&self.itself.name, own.name(own.settings.me.other()));
+        let what = self.may_try_for_peer(own, text, name, peer).inspect_err(|why| {
+            log::warn!("refused to try a configuration of {peer}: {}", why.replace('\n', " "));
+        })?;
+        log::warn!("{peer} has this box try a configuration for {}", Time(time));
+        what.lines().for_each(|line| log::warn!("{peer} changes {line}"));
+        self.take(time, text)
+    }
+
+    /// What would change with `text`. The key of the pair is no right to say what runs as root: that is for an operator of this
+    /// box, who has said it where the file has that very text.
+    fn may_try_for_peer(
+        &self,
+        own: &Config,
+        text: &str,
+        name: &str,
+        peer: &str,
+    ) -> Result<String, String> {
+        if !own.peer_may_configure {
+            return Err(format!(
+                "{name} does not let {peer} configure it: say peer_may_configure = true in its file, \
+                 or copy the file and say twobox reload there"
+            ));
+        }
+        let path = &self.itself.config;
+        let stands = trial_file::is_exactly(path, text);
+        let config = if stands {
+            check::read(text, path, name, &self.needs())
+        } else {
+            check::read_of_peer(text, own, name, &self.needs())
+        };
+        let difference = Difference::between(own, &config.map_err(|error| error.to_string())?);
+        let beyond: Vec<_> = difference.beyond_the_peer().collect();
+        if !stands && !beyond.is_empty() {
+            return Err(format!(
+                "{name} lets {peer} change neither programs, accounts nor files there: copy the file to it first, \
+                 or say twobox reload there; this is\n  {}",
+                beyond.join("\n  ")
+            ));
+        }
+        Ok(difference.to_string())
     }
 
     /// Takes `text` on trial for `time`. Waits until that is done.

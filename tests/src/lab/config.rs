@@ -20,6 +20,8 @@ pub struct Choices {
     pub auto_failback: String,
     /// How long home must be well before it gets the resources back.
     pub failback_hold: String,
+    /// Whether each box lets the other one configure it.
+    pub peer_may_configure: bool,
     /// How fast the serial cable is.
     pub baud: u32,
     /// Whether the power is cut by the BMCs of the boxes, and not by their switches.
@@ -53,6 +55,7 @@ impl Default for Choices {
                 .to_owned(),
             auto_failback: "true".to_owned(),
             failback_hold: "2s".to_owned(),
+            peer_may_configure: true,
             baud: 115_200,
             bmcs: false,
             fence: String::new(),
@@ -75,10 +78,15 @@ impl Default for Choices {
 /// The file `/run/twobox.toml` of both boxes.
 pub(super) fn text(choices: &Choices) -> String {
     let mut text = format!(
-        "[pair]\nname = \"lab\"\nkey_file = \"/run/twobox.key\"\nauto_failback = {}\nfailback_hold = \"{}\"\n\n\
+        "[pair]\nname = \"lab\"\nkey_file = \"/run/twobox.key\"\nauto_failback = {}\nfailback_hold = \"{}\"\n\
+         peer_may_configure = {}\n\n\
          [journal]\nfile = \"{}/journal\"\n\n\
          [timing]\n{}\n",
-        choices.auto_failback, choices.failback_hold, choices.state, choices.timing
+        choices.auto_failback,
+        choices.failback_hold,
+        choices.peer_may_configure,
+        choices.state,
+        choices.timing
     );
     for id in BoxId::BOTH {
         let own = name(id);

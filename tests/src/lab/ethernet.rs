@@ -117,6 +117,12 @@ impl Ethernet {
         wiring.recorded.get(&(segment, station)).cloned().unwrap_or_default()
     }
 
+    /// What a station said to open letters, as far as it was recorded.
+    pub(super) fn openings(&self, segment: Segment, station: Station) -> Vec<Vec<u8>> {
+        let wiring = self.0.wiring();
+        wiring.openings.get(&(segment, station)).cloned().unwrap_or_default()
+    }
+
     /// Another hand on the port of a station.
     ///
     /// # Errors
@@ -151,6 +157,8 @@ struct Wiring {
     pulled: BTreeSet<(Segment, Station)>,
     lost: BTreeSet<(Segment, Station, Station)>,
     recorded: BTreeMap<(Segment, Station), Vec<Vec<u8>>>,
+    /// Of these, what opens a letter.
+    openings: BTreeMap<(Segment, Station), Vec<Vec<u8>>>,
 }
 
 #[derive(Debug)]
@@ -215,11 +223,14 @@ impl Wiring {
     }
 
     fn record(&mut self, place: (Segment, Station), frame: &[u8]) {
-        if frame.get(HEARTBEATS) == Some(&PORT.to_be_bytes()) {
-            let recorded = self.recorded.entry(place).or_default();
-            if recorded.len() < RECORDED {
-                recorded.push(frame.to_vec());
-            }
+        if frame.get(HEARTBEATS) != Some(&PORT.to_be_bytes()) {
+            return;
+        }
+        let opens = frame.get(KIND) == Some(&OPENS);
+        let recorded = if opens { &mut self.openings } else { &mut self.recorded };
+        let recorded = recorded.entry(place).or_default();
+        if recorded.len() < RECORDED {
+            recorded.push(frame.to_vec());
         }
     }
 
@@ -248,6 +259,11 @@ const FRAME_MAX: usize = 1518;
 /// Where the port stands to which a UDP datagram goes (RFC 791, RFC 768), and that of the heartbeats.
 const HEARTBEATS: Range<usize> = 36..38;
 const PORT: u16 = 694;
+
+/// The first byte behind the headers of Ethernet, IPv4 and UDP.
+const KIND: usize = 14 + 20 + 8;
+/// It opens a letter.
+const OPENS: u8 = 0x82;
 
 /// How many are recorded: the first ones.
 const RECORDED: usize = 32;

@@ -43,6 +43,31 @@ impl Lab {
     }
 }
 
+impl Lab {
+    /// Sends a box what the other one said to open letters, `rate` frames a second by each network, for `time`. Tells how many
+    /// went by each.
+    ///
+    /// # Errors
+    ///
+    /// When the box has no power.
+    pub(crate) fn replay_openings(&self, id: BoxId, rate: u32, time: Duration) -> io::Result<u64> {
+        let openings = |segment| self.ethernet.openings(segment, Station::Box(id.other()));
+        let recorded: Vec<_> =
+            [Segment::Lan, Segment::Direct].into_iter().flat_map(|it| openings(it)).collect();
+        let ports =
+            [Segment::Lan, Segment::Direct].map(|it| self.ethernet.port(it, Station::Box(id)));
+        let [lan, direct] = ports;
+        let (lan, direct) = (lan?, direct?);
+        Ok(thread::scope(|scope| {
+            let floods = [&lan, &direct].map(|port| {
+                let recorded = &recorded;
+                scope.spawn(move || pour(port, recorded, rate, time))
+            });
+            floods.into_iter().map(|flood| flood.join().unwrap_or(0)).min().unwrap_or(0)
+        }))
+    }
+}
+
 /// Writes the frames again and again, so many a second, and tells how many it were.
 fn pour(port: &impl AsFd, frames: &[Vec<u8>], rate: u32, time: Duration) -> u64 {
     let start = Instant::now();

@@ -17,7 +17,7 @@ use super::power_switch::Switch;
 use super::tour::{condition, millis};
 use super::{
     Cable, Lab, Way, by_hand, descent, interfaces, kept, letters, limits, loop_calls, name, places,
-    races, reloads, removed, rights, told_plainly, trials, vanished,
+    races, reloads, removed, rights, strangers, told_plainly, trials, vanished,
 };
 
 /// Tells one story, and prints how it ended.
@@ -73,7 +73,7 @@ const fn removal(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) 
     Story { name, choices: removed::choices, play }
 }
 
-const STORIES: [Story; 76] = [
+const STORIES: [Story; 80] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -117,6 +117,13 @@ const STORIES: [Story; 76] = [
     story("trial-parted", trials::parted),
     story("trial-word-lost", trials::word_lost),
     story("trial-killed", races::killed),
+    Story {
+        choices: strangers::apart,
+        ..story("peer-may-not-configure", strangers::not_configured)
+    },
+    reload("peer-changes-no-programs", strangers::no_programs),
+    story("recorded-letters", strangers::recorded_letters),
+    story("trial-of-keys", strangers::trial_of_keys),
     story("fenced-by-hand", by_hand::fence),
     story("fenced-by-hand-in-vain", by_hand::fence_in_vain),
     Story { choices: by_hand::watched, ..story("drill", by_hand::drill) },

@@ -138,6 +138,8 @@ pub(super) fn busy(lab: &Lab) -> Result<String, Failure> {
     ready(lab)?;
     let before = marks(lab)?;
     change(lab, "# here", STUBBORN)?;
+    // What runs there is for an operator there to say.
+    put(lab, Second, &file(lab, First)?)?;
     told(lab, First, &["reload", "--both", "--for", "3s"], 0)?;
     let started = |lab: &Lab| lab.log(First).contains("stubborn runs");
     expect(lab.wait_for(PATIENCE, started), "what was added does not run")?;
