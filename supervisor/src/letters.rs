@@ -61,7 +61,7 @@ struct Asking {
     asker: Asker,
     answer: Vec<u8>,
     /// Wakes the one who asks: something has come.
-    moved: Sender<()>,
+    wake: Sender<()>,
 }
 
 /// The letter of the other box.
@@ -201,20 +201,20 @@ impl Letters {
         };
         let number = self.number.replace(self.number.get().wrapping_add(1));
         let asker = Asker::new(self.seal.borrow().clone(), number, nonce, length, Clock.now());
-        let (line, moved) = Line::take(self, asker)?;
+        let (ours, progress) = Line::take(self, asker)?;
         let mut turn = 0;
-        while let Some(due) = line.with(|it| (!it.asker.whole()).then(|| it.asker.due())).flatten()
+        while let Some(due) = ours.with(|it| (!it.asker.whole()).then(|| it.asker.due())).flatten()
         {
             let now = Clock.now();
             let link = self.ways.way(turn, now).ok_or(Unanswered::Unheard)?;
             let pace = self.ways.pace(link);
-            if let Some(silence) = line.with(|it| it.asker.silence(&pace, now)).flatten() {
+            if let Some(silence) = ours.with(|it| it.asker.silence(&pace, now)).flatten() {
                 return Err(Unanswered::Silent(silence));
             }
             if due <= now {
-                turn += usize::from(line.with(|it| it.asker.again()).unwrap_or_default());
+                turn += usize::from(ours.with(|it| it.asker.again()).unwrap_or_default());
                 let link = self.ways.way(turn, now).unwrap_or(link);
-                if let Some(frame) = line.with(|it| it.asker.say(text, &pace, now)) {
+                if let Some(frame) = ours.with(|it| it.asker.say(text, &pace, now)) {
                     self.ways.send(ways::Rider::Question, link, frame);
                 }
                 continue;
@@ -222,12 +222,12 @@ impl Letters {
             let rings = async {
                 Timer::at(Clock.at(due)).await;
             };
-            let moves = async {
-                let _ = moved.recv().await;
+            let answered = async {
+                let _ = progress.recv().await;
             };
-            or(moves, rings).await;
+            or(answered, rings).await;
         }
-        let answered = line.with(|it| (std::mem::take(&mut it.answer), it.asker.reading()));
+        let answered = ours.with(|it| (std::mem::take(&mut it.answer), it.asker.reading()));
         let (answer, reading) = answered.unwrap_or_default();
         Ok(Answered { text: String::from_utf8_lossy(&answer).into_owned(), reading })
     }
@@ -239,7 +239,7 @@ impl Asking {
             self.answer.extend_from_slice(&bytes);
         }
         // One that waits already is enough.
-        let _ = self.moved.try_send(());
+        let _ = self.wake.try_send(());
         Ok(())
     }
 }
@@ -271,9 +271,9 @@ impl<'a> Line<'a> {
         if asking.is_some() {
             return Err(Unanswered::Busy);
         }
-        let (moved, moves) = bounded(1);
-        *asking = Some(Asking { asker, answer: Vec::new(), moved });
-        Ok((Self(letters), moves))
+        let (wake, progress) = bounded(1);
+        *asking = Some(Asking { asker, answer: Vec::new(), wake });
+        Ok((Self(letters), progress))
     }
 
     /// What `look` makes of the letter, which is there as long as this is.

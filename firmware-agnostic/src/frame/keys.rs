@@ -125,7 +125,7 @@ impl Keys {
 /// The first block of HKDF-Expand (RFC 5869 section 2.3), with `key` as the pseudorandom key.
 fn expand(key: &Hmac<Sha256>, parts: &[&[u8]]) -> Zeroizing<[u8; HASH]> {
     let mac = key.clone().chain_update([DERIVES]);
-    let mac = parts.iter().fold(mac, |mac, part| mac.chain_update(part)).chain_update([1]);
+    let mac = parts.iter().fold(mac, Mac::chain_update).chain_update([1]);
     Zeroizing::new(mac.finalize().into_bytes().into())
 }
 
@@ -139,7 +139,7 @@ fn verify(key: &Hmac<Sha256>, parts: &[&[u8]], tag: &[u8; TAG]) -> Result<(), Fr
 }
 
 fn over(key: &Hmac<Sha256>, parts: &[&[u8]]) -> Hmac<Sha256> {
-    parts.iter().fold(key.clone(), |mac, part| mac.chain_update(part))
+    parts.iter().fold(key.clone(), Mac::chain_update)
 }
 
 fn state(key: &[u8]) -> Hmac<Sha256> {

@@ -95,13 +95,12 @@ impl Answerer {
         if life != Some(of) || again.is_none() && newest.is_some_and(|newest| newest >= number) {
             return Err(FrameError::Replayed);
         }
-        let taken = match again {
-            Some(taken) => taken,
-            None => {
-                let Some(answerer) = fresh() else { return Ok(None) };
-                let letter = Letter { asker: nonce, answerer };
-                Taken { letter, length, got: 0, next: 0 }
-            }
+        let taken = if let Some(taken) = again {
+            taken
+        } else {
+            let Some(answerer) = fresh() else { return Ok(None) };
+            let letter = Letter { asker: nonce, answerer };
+            Taken { letter, length, got: 0, next: 0 }
         };
         (self.newest, self.opened) = (Some((of, number)), Some(taken));
         let welcome = Welcome { nonce: taken.letter.answerer, clock };

@@ -27,7 +27,7 @@ impl Lab {
     /// When the box has no power.
     pub(crate) fn flood(&self, id: BoxId, rate: u32, time: Duration) -> io::Result<u64> {
         let mut floods = Vec::new();
-        for segment in [Segment::Lan, Segment::Direct] {
+        for segment in NETWORKS {
             let port = self.ethernet.port(segment, Station::Box(id))?;
             let recorded = self.ethernet.recording(segment, Station::Box(id.other()));
             let frames = forged(&recorded);
@@ -51,12 +51,9 @@ impl Lab {
     ///
     /// When the box has no power.
     pub(crate) fn replay_openings(&self, id: BoxId, rate: u32, time: Duration) -> io::Result<u64> {
-        let openings = |segment| self.ethernet.openings(segment, Station::Box(id.other()));
-        let recorded: Vec<_> =
-            [Segment::Lan, Segment::Direct].into_iter().flat_map(|it| openings(it)).collect();
-        let ports =
-            [Segment::Lan, Segment::Direct].map(|it| self.ethernet.port(it, Station::Box(id)));
-        let [lan, direct] = ports;
+        let other = Station::Box(id.other());
+        let recorded = NETWORKS.map(|segment| self.ethernet.openings(segment, other)).concat();
+        let [lan, direct] = NETWORKS.map(|segment| self.ethernet.port(segment, Station::Box(id)));
         let (lan, direct) = (lan?, direct?);
         Ok(thread::scope(|scope| {
             let floods = [&lan, &direct].map(|port| {
@@ -131,6 +128,9 @@ const IP_LENGTH: Range<usize> = 16..18;
 const IP_SUM: Range<usize> = 24..26;
 const UDP_LENGTH: Range<usize> = 38..40;
 const UDP_SUM: Range<usize> = 40..42;
+
+/// The networks that carry heartbeats.
+const NETWORKS: [Segment; 2] = [Segment::Lan, Segment::Direct];
 
 /// How many of each kind there are before they repeat themselves.
 const KINDS: usize = 100;

@@ -76,7 +76,7 @@ pub(super) fn recorded_letters(lab: &Lab) -> Result<String, Failure> {
             });
             answered = asked.map(|()| count + 4);
         }
-        let poured = floods.map(|flood| flood.join().map_or(0, |sent| sent.unwrap_or_default()));
+        let poured = floods.map(|flood| flood.join().ok().and_then(Result::ok).unwrap_or_default());
         (poured, answered)
     });
     let answered = answered?;
