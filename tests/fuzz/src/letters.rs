@@ -13,7 +13,7 @@ use firmware_agnostic::heartbeat::Boot;
 use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::letter::{Answerer, Asker, Heard, LETTER_MAX, Nonce, Pace, Seal};
 use firmware_agnostic::time::Instant;
-use hmac::{Hmac, KeyInit as _, Mac};
+use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 /// The first byte says to whom what follows goes, and how it is sealed; the second how long it is.
