@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use board::need::Need;
 use board::table::Complaint;
-use board::{link, resource};
+use board::{fence, link, resource};
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::frame::LINE_MAX;
 use firmware_agnostic::identity::BoxId;

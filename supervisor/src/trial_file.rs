@@ -37,7 +37,8 @@ pub(crate) fn begin(path: &Path, running: &str, tried: &str) -> io::Result<bool>
 
 /// Whether the file at `path` can be read and has exactly `text`. A mark is too short to prove that to strangers.
 pub(crate) fn is_exactly(path: &Path, text: &str) -> bool {
-    fs::read_to_string(path).is_ok_and(|stands| stands == text)
+    let stands = open(path).and_then(|file| file.read(config::SIZE_MAX));
+    stands.is_ok_and(|stands| stands == text.as_bytes())
 }
 
 /// Puts what lies beside the file at `path` in its place, unless that was done before and it has what is `running`.

@@ -81,6 +81,7 @@ async fn history(letters: &Letters, peer: &str, count: usize) -> Result<String, 
     let now = Anchor::now(Clock.now(), Clock.since_1970());
     let Some(reading) = reading else { return Ok(text) };
     let [most, least] = [reading.asked, reading.heard].map(|at| now.ahead(reading.clock, at));
+    let (least, most) = (least - CUT_OFF, most + CUT_OFF);
     Ok(format!("ok\nclock {peer} {least} {most}\n{now}\n{text}"))
 }
 
@@ -108,6 +109,9 @@ impl From<Unanswered> for Failed {
         Self::Unanswered(why)
     }
 }
+
+/// Milliseconds by which the sum of four times is wrong at most, two of them negative, when each is cut off to a millisecond.
+const CUT_OFF: i64 = 2;
 
 /// Soon enough for the next one to ask.
 const LOOK: Duration = Duration::from_millis(500);
