@@ -8,6 +8,8 @@
 //! People want the time of day beside it ([`Wall`]). It can be set and may be wrong, and decides nothing.
 
 use std::fmt;
+use std::fs;
+use std::sync::OnceLock;
 use std::time::{self, Duration};
 
 use firmware_agnostic::time::Instant;
@@ -41,6 +43,18 @@ impl Clock {
         let wait = (instant - self.now()).min(WAIT_MAX);
         time::Instant::now() + wait
     }
+}
+
+/// Names the present boot of this machine: the first digits of `/proc/sys/kernel/random/boot_id` (random(4)). Read once.
+pub fn boot_id() -> Option<&'static str> {
+    static BOOT: OnceLock<Option<String>> = OnceLock::new();
+    let read = || {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        text.get(..8)
+            .filter(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+            .map(str::to_owned)
+    };
+    BOOT.get_or_init(read).as_deref()
 }
 
 /// A time of day, in seconds since 1970. Written as RFC 3339 has it, in UTC.

@@ -118,7 +118,7 @@ impl Config {
     }
 
     /// Whether to open it is to do something to the box.
-    fn moves_when_opened(&self) -> bool {
+    pub fn moves_when_opened(&self) -> bool {
         match &self.kind {
             Kind::SerialReset(_) => true,
             Kind::Together(together) => together.parts().iter().any(Self::moves_when_opened),
@@ -403,6 +403,7 @@ fn read_redfish(table: &mut Table<'_>) -> Option<Kind> {
 #[cfg(not(feature = "redfish"))]
 fn read_redfish(table: &mut Table<'_>) -> Option<Kind> {
     table.complain("kind", MISSING);
+    table.forgive();
     None
 }
 

@@ -88,7 +88,10 @@ impl Config {
         if let Kind::Process(process) = &kind
             && process.kill_after.is_some_and(|time| time >= stop_timeout)
         {
-            table.complain("kill_after", "must be shorter than stop_timeout, which includes it");
+            table.complain_if_read(
+                "kill_after",
+                "must be shorter than stop_timeout, which includes it",
+            );
         }
         let name = name.unwrap_or_else(|| kind.name());
         if name.is_empty() || !is_plain(&name) {

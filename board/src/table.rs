@@ -2,15 +2,18 @@
 //!
 //! Every reader of the house takes the words it knows out of its table and says what it misses; the
 //! words that are left at the end are unknown. Nothing stops at the first mistake: each becomes a
-//! [`Complaint`] with its place, and the person sees all of them at once.
+//! [`Complaint`] with its place, and the person sees all of them at once. One mistake gives one complaint: a word that is
+//! missing and one that nearly is it are one, and nothing is said of what would follow from a value that could not be read.
 //!
 //! ```text
 //! let every = table.or("every", Duration::from_secs(5));     // absent: the default
 //! let Some(url) = table.need::<String>("url") else { .. };   // absent: a complaint
 //! table.finish();                                            // what is left is unknown
 //! ```
+//!
+//! A table that is dropped is finished as well.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -47,17 +50,28 @@ pub struct Source<'a> {
     text: &'a str,
     complaints: RefCell<Vec<Complaint>>,
     boxes: RefCell<Vec<String>>,
+    /// The text is no TOML: what is missing may be there.
+    broken: Cell<bool>,
+    /// A value could not be read, and has its default meanwhile.
+    misread: Cell<bool>,
 }
 
 impl<'a> Source<'a> {
     /// A source that nothing has been read from.
     pub fn new(text: &'a str) -> Self {
-        Self { text, complaints: RefCell::default(), boxes: RefCell::default() }
+        Self {
+            text,
+            complaints: RefCell::default(),
+            boxes: RefCell::default(),
+            broken: Cell::default(),
+            misread: Cell::default(),
+        }
     }
 
     /// The table that the whole text is. Mistakes of syntax become complaints; the rest is read all the same.
     pub fn parse(&'a self) -> Table<'a> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
+        self.broken.set(!errors.is_empty());
         for error in errors {
             let remedy = match error.message() {
                 "duplicate key" => ": it stands above already, take one of the two out",
@@ -67,13 +81,7 @@ impl<'a> Source<'a> {
             self.complain(error.span().unwrap_or(0..0), "", reason);
         }
         let span = table.span();
-        Table {
-            source: self,
-            path: String::new(),
-            words: table.into_inner(),
-            span,
-            taken: Vec::new(),
-        }
+        Table::new(self, String::new(), table.into_inner(), span)
     }
 
     /// Tells the names of the two boxes, in alphabetical order, for values that differ between them.
@@ -114,15 +122,24 @@ pub struct Table<'a> {
     words: DeTable<'a>,
     span: Range<usize>,
     taken: Vec<(&'static str, Range<usize>)>,
+    /// Words that must be there and are not, each with what is said of that.
+    missed: Vec<(&'static str, String)>,
+    /// It is not known what kind of thing this describes, and so which words it has.
+    unknowable: bool,
 }
 
 impl<'a> Table<'a> {
+    fn new(source: &'a Source<'a>, path: String, words: DeTable<'a>, span: Range<usize>) -> Self {
+        Self { source, path, words, span, taken: Vec::new(), missed: Vec::new(), unknowable: false }
+    }
+
     /// The value of `word`, or `None` where it is absent or wrong (which is complained about).
     pub fn take<T: Value>(&mut self, word: &'static str) -> Option<T> {
         let value = self.item(word)?;
         match T::read(value.get_ref(), self.source) {
             Ok(value) => Some(value),
             Err(reason) => {
+                self.source.misread.set(true);
                 self.source.complain(value.span(), &self.full(word), reason);
                 None
             }
@@ -132,14 +149,14 @@ impl<'a> Table<'a> {
     /// The value of `word`, whose absence is complained about.
     pub fn need<T: Value>(&mut self, word: &'static str) -> Option<T> {
         if !self.has(word) {
-            let path = self.full(word);
-            self.source.complain(
-                self.span.clone(),
-                &path,
-                format!("is missing: say {}", T::EXAMPLE),
-            );
+            self.miss(word, format!("is missing: say {}", T::EXAMPLE));
         }
         self.take(word)
+    }
+
+    /// Complains that `word` is not there, unless a word is that nearly is it.
+    pub fn miss(&mut self, word: &'static str, reason: impl Into<String>) {
+        self.missed.push((word, reason.into()));
     }
 
     /// The value of `word`, or `default` where it is absent.
@@ -152,6 +169,7 @@ impl<'a> Table<'a> {
         let said: String = self.take(word)?;
         let found = choices.iter().find(|(name, _)| *name == said).map(|(_, choice)| *choice);
         if found.is_none() {
+            self.source.misread.set(true);
             let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
             let hint = nearest(&said, names.iter().copied());
             self.complain(word, format!("{said:?} is none of {}{hint}", names.join(", ")));
@@ -163,9 +181,16 @@ impl<'a> Table<'a> {
     pub fn kind<T: Copy>(&mut self, kinds: &[(&str, T)]) -> Option<T> {
         if !self.has("kind") {
             let names: Vec<_> = kinds.iter().map(|(name, _)| *name).collect();
-            self.complain("", format!("has no kind: say one of {}", names.join(", ")));
+            self.miss("kind", format!("is missing: say one of {}", names.join(", ")));
         }
-        self.choose("kind", kinds)
+        let kind = self.choose("kind", kinds);
+        self.unknowable |= kind.is_none();
+        kind
+    }
+
+    /// Complains about none of the words that nobody takes: which ones this table has is not known.
+    pub const fn forgive(&mut self) {
+        self.unknowable = true;
     }
 
     /// The table called `word`.
@@ -178,14 +203,10 @@ impl<'a> Table<'a> {
     /// The table called `word`, or an empty one in its place, whose words all have their defaults.
     #[must_use]
     pub fn section(&mut self, word: &'static str) -> Table<'a> {
-        let absent = Table {
-            source: self.source,
-            path: self.full(word),
-            words: DeTable::new(),
-            span: self.span.clone(),
-            taken: Vec::new(),
-        };
-        self.table(word).unwrap_or(absent)
+        let found = self.table(word);
+        found.unwrap_or_else(|| {
+            Table::new(self.source, self.full(word), DeTable::new(), self.span.clone())
+        })
     }
 
     /// The list of tables called `word` (`[[word]]`, or `word = [{..}]`); empty where there is none.
@@ -230,15 +251,36 @@ impl<'a> Table<'a> {
         self.source.place(self.span_of(word).start)
     }
 
-    /// Complains about every word that nobody took.
-    pub fn finish(self) {
+    /// Complains about what follows from the value of `word` and from others; not if one of them could not be read, for the
+    /// default is none that somebody has chosen.
+    pub fn complain_if_read(&self, word: &str, reason: impl Into<String>) {
+        if !self.source.misread.get() {
+            self.complain(word, reason);
+        }
+    }
+
+    /// Complains about every word that nobody took, and about those that are missing.
+    pub fn finish(self) {}
+
+    fn judge(&mut self) {
         for name in self.words.keys() {
-            let hint = nearest(name.get_ref(), self.taken.iter().map(|(word, _)| *word));
-            self.source.complain(
-                name.span(),
-                &self.full(name.get_ref()),
-                format!("is no word of this table{hint}"),
-            );
+            let said = name.get_ref();
+            let meant = closest(said, self.taken.iter().map(|(word, _)| *word));
+            let missed = self.missed.iter().position(|(word, _)| Some(*word) == meant);
+            if self.unknowable && missed.is_none() {
+                continue;
+            }
+            if let Some(place) = missed {
+                self.missed.remove(place);
+            }
+            let reason = format!("is no word of this table{}", hint(meant));
+            self.source.complain(name.span(), &self.full(said), reason);
+        }
+        if self.source.broken.get() {
+            return;
+        }
+        for (word, reason) in &self.missed {
+            self.source.complain(self.span.clone(), &self.full(word), reason.clone());
         }
     }
 
@@ -256,7 +298,7 @@ impl<'a> Table<'a> {
     fn enter(&self, value: Spanned<DeValue<'a>>, path: String) -> Option<Table<'a>> {
         let span = value.span();
         if let DeValue::Table(words) = value.into_inner() {
-            Some(Table { source: self.source, path, words, span, taken: Vec::new() })
+            Some(Table::new(self.source, path, words, span))
         } else {
             self.source.complain(span, &path, "is no table".to_owned());
             None
@@ -269,6 +311,12 @@ impl<'a> Table<'a> {
             ("", word) => word.to_owned(),
             (path, word) => format!("{path}.{word}"),
         }
+    }
+}
+
+impl Drop for Table<'_> {
+    fn drop(&mut self) {
+        self.judge();
     }
 }
 
@@ -491,30 +539,46 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// `; did you mean X?`, where one of `words` is near to `said`.
 pub fn nearest<'w>(said: &str, words: impl Iterator<Item = &'w str>) -> String {
-    words
-        .map(|word| (distance(said, word), word))
-        .filter(|(distance, word)| *distance <= word.len().max(3) / 3)
-        .min()
-        .map_or_else(String::new, |(_, word)| format!("; did you mean {word}?"))
+    hint(closest(said, words))
 }
 
-/// How many letters must be put in, taken out or changed to turn one word into the other (Levenshtein).
+fn hint(meant: Option<&str>) -> String {
+    meant.map_or_else(String::new, |word| format!("; did you mean {word}?"))
+}
+
+/// The one of `words` that is near to `said`.
+fn closest<'w>(said: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    let far = |word: &str| word.len().max(3) / 3;
+    words
+        .filter(|word| said.len().abs_diff(word.len()) <= 4 * far(word))
+        .map(|word| (distance(said, word), word))
+        .filter(|(distance, word)| *distance <= far(word))
+        .min()
+        .map(|(_, word)| word)
+}
+
+/// How many letters must be put in, taken out, changed, or exchanged with the one beside them to turn one word into the
+/// other (optimal string alignment).
 fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut corner = i;
-        let mut left = i + 1;
-        for (cell, b) in row.iter_mut().skip(1).zip(other.chars()) {
-            let cost = usize::from(a != b);
-            let value = (corner + cost).min(*cell + 1).min(left + 1);
-            corner = std::mem::replace(cell, value);
-            left = value;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
+    let [one, other] = [one, other].map(|word| word.chars().collect::<Vec<_>>());
+    let mut rows = vec![(0..=other.len()).collect::<Vec<_>>()];
+    let at = |rows: &[Vec<usize>], i: usize, j: usize| {
+        rows.get(i).and_then(|row| row.get(j)).copied().unwrap_or(usize::MAX / 2)
+    };
+    for (i, a) in one.iter().enumerate() {
+        rows.push(vec![i + 1]);
+        for (j, b) in other.iter().enumerate() {
+            let changed = at(&rows, i, j) + usize::from(a != b);
+            let mut least = changed.min(at(&rows, i, j + 1) + 1).min(at(&rows, i + 1, j) + 1);
+            if i > 0 && j > 0 && one.get(i - 1) == Some(b) && other.get(j - 1) == Some(a) {
+                least = least.min(at(&rows, i - 1, j - 1) + 1);
+            }
+            if let Some(row) = rows.last_mut() {
+                row.push(least);
+            }
         }
     }
-    row.last().copied().unwrap_or(0)
+    at(&rows, one.len(), other.len())
 }
 
 /// Nobody reads more at once; the wrong file, read as a configuration, has a mistake in every line.
@@ -543,6 +607,54 @@ mod tests {
         assert_eq!(told[0], (2, 1, "is no word of this table; did you mean keepalive?"));
         assert_eq!((told[1].0, told[1].1), (3, 12));
         assert!(told[1].2.starts_with("has no unit"), "{}", told[1].2);
+    }
+
+    #[test]
+    fn one_mistake_gives_one_complaint() {
+        let told = |text: &str, read: fn(&mut Table<'_>)| {
+            let source = Source::new(text);
+            read(&mut source.parse());
+            let told = source.into_complaints();
+            told.iter().map(|it| format!("{}: {}", it.word, it.reason)).collect::<Vec<_>>()
+        };
+        let needs = |table: &mut Table<'_>| {
+            let _ = table.need::<String>("password_file");
+            let _ = table.need::<String>("host");
+        };
+        let unknown = "pasword_file: is no word of this table; did you mean password_file?";
+        assert_eq!(told("pasword_file = \"/x\"\nhost = \"a\"", needs), [unknown]);
+        assert_eq!(
+            told("hsot = \"a\"\npassword_file = \"/x\"", needs),
+            ["hsot: is no word of this table; did you mean host?"]
+        );
+        let missing = "host: is missing: say a text in quotes";
+        assert_eq!(told("password_file = \"/x\"", needs), [missing]);
+        assert_eq!(told("pasword_file = \"/x\"", needs), [unknown, missing]);
+        // What else is there may be of the kind that is meant.
+        let kind = |table: &mut Table<'_>| {
+            let _ = table.kind(&[("udp", ()), ("serial", ())]);
+        };
+        assert_eq!(
+            told("knid = \"udp\"\nport = 1", kind),
+            ["knid: is no word of this table; did you mean kind?"]
+        );
+        assert_eq!(told("port = 1", kind), ["kind: is missing: say one of udp, serial"]);
+        assert_eq!(
+            told("kind = \"icmp\"\nport = 1", kind),
+            ["kind: \"icmp\" is none of udp, serial"]
+        );
+        // What is not TOML may say what seems to be missing.
+        let broken = told("host = \"a\npassword_file = \"/x\"", needs);
+        assert!(broken.iter().all(|reason| !reason.contains("is missing")), "{broken:?}");
+        let follows = |table: &mut Table<'_>| {
+            let time = table.or("time", Duration::from_secs(1));
+            if time < Duration::from_secs(5) {
+                table.complain_if_read("time", "is too short");
+            }
+        };
+        assert_eq!(told("time = \"2s\"", follows), ["time: is too short"]);
+        let [unit] = told("time = 9", follows).try_into().unwrap();
+        assert!(unit.starts_with("time: has no unit"), "{unit}");
     }
 
     #[test]

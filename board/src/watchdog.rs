@@ -48,7 +48,7 @@ impl Config {
         let path: Option<PathBuf> = table.take("device");
         let timeout = table.or("timeout", TIMEOUT);
         if timed && path.is_none() {
-            table.complain("timeout", "goes with `device`, such as \"/dev/watchdog\"");
+            table.complain_if_read("timeout", "goes with `device`, such as \"/dev/watchdog\"");
         }
         if timeout.is_zero() || timeout.subsec_nanos() != 0 {
             table.complain("timeout", "is no whole number of seconds, and a device counts seconds");

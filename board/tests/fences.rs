@@ -354,7 +354,7 @@ fn a_part_of_the_same_device_is_the_same_device() {
 #[test]
 fn mistakes_in_the_configuration_are_told() {
     for (text, told) in [
-        ("command = [\"/bin/x\"]", "has no kind"),
+        ("command = [\"/bin/x\"]", "is missing: say one of agent, command"),
         ("kind = \"comand\"\ncommand = [\"/bin/x\"]", "did you mean command?"),
         ("kind = \"command\"\ncommand = [\"x\"]", "full path"),
         ("kind = \"command\"\ncommand = []", "full path"),

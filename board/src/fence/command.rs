@@ -24,7 +24,8 @@ pub struct Config {
 impl Config {
     /// Reads the words of a command.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
-        Some(Self { command: table.need("command")?, privileges: Privileges::read(table) })
+        let (command, privileges) = (table.need("command"), Privileges::read(table));
+        Some(Self { command: command?, privileges })
     }
 
     /// What must be there: the program.

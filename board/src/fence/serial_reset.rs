@@ -63,7 +63,7 @@ impl Config {
         let choices = [("dcd", Sense::Dcd), ("dsr", Sense::Dsr), ("cts", Sense::Cts)];
         let sense = table.choose("sense", &choices);
         if !sensed {
-            table.complain(
+            table.miss(
                 "sense",
                 "is missing: say which line shows the other box's power, \"dcd\", \"dsr\" or \"cts\"; a reset that \
                  nobody sees proves nothing",

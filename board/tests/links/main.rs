@@ -30,7 +30,7 @@ fn links_are_configured_in_words() {
         (12, "is the same for both boxes"),
         (16, "the nearest is 115200"),
         (17, "eth1 is another link already"),
-        (21, "has no kind: say one of udp, serial"),
+        (21, "is missing: say one of udp, serial"),
     ];
     assert_eq!(told.len(), expected.len(), "{told:?}");
     for ((line, reason), (expected_line, part)) in told.iter().zip(expected) {
