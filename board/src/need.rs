@@ -34,6 +34,8 @@ pub enum Need {
     Folder(PathBuf),
     /// A file that so many bytes more can be written to, and the section of the configuration that names it.
     Room(PathBuf, u64, &'static str),
+    /// Something without which a supervisor starts all the same.
+    Later(Box<Self>),
     /// What only root may do, or who has the capability (capabilities(7)).
     Right(Right),
     /// A way to know which processes belong to a service.
@@ -80,6 +82,7 @@ impl Need {
             | Self::Group(_)
             | Self::Folder(_)
             | Self::Room(..)
+            | Self::Later(_)
             | Self::Members => true,
             Self::Program(..) | Self::Secret(_) | Self::Right(_) => false,
         }
@@ -113,6 +116,7 @@ impl Need {
             Self::Room(path, more, section) => Self::folder_of(path)
                 .missing()
                 .or_else(|| safe_file::unwritable(path, *more, section)),
+            Self::Later(need) => need.missing(),
             Self::Right(right) => right.missing(),
             Self::Members => members_unknown(),
             Self::Secret(path) => {

@@ -3,23 +3,20 @@
 //! What is wrong goes to standard error, in the form that editors jump by. What is right is worth a few lines as well:
 //! the inequalities with their numbers, and how long the service can be gone.
 
-use std::fmt::{self, Write};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use board::need::Need;
 use board::table::Complaint;
 use board::{fence, link, resource};
 use firmware_agnostic::evidence::Require;
-use firmware_agnostic::frame::LINE_MAX;
 use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::journal::FILE;
 
 use crate::config::{Config, Error, Identity};
-use crate::upgrade;
 
 mod bounds;
+mod report;
 
 pub use bounds::{Bound, bounds};
 
@@ -59,7 +56,17 @@ impl Look {
 /// All that is wrong.
 pub fn check(path: &Path, who: Option<&str>, here: bool) -> Result<String, Error> {
     let look = if here { Look::Here } else { Look::Least };
-    load(path, who, look).map(|config| report(path, &config, here))
+    load(path, who, look).map(|config| report::whole(path, &config, here))
+}
+
+/// The same, in so few lines that they fit on the screen of a serial console.
+///
+/// # Errors
+///
+/// All that is wrong.
+pub fn check_in_short(path: &Path, who: Option<&str>, here: bool) -> Result<String, Error> {
+    let look = if here { Look::Here } else { Look::Least };
+    load(path, who, look).map(|config| report::short(path, &config, here))
 }
 
 /// Reads the file at `path`, and looks for what it takes.
@@ -302,71 +309,6 @@ fn surroundings(config: &Config, look: Look) -> Vec<(&'static str, (usize, usize
 /// The section in which `word` stands.
 fn section(word: &'static str) -> &'static str {
     word.split_once('.').map_or(word, |(section, _)| section)
-}
-
-fn report(path: &Path, config: &Config, here: bool) -> String {
-    let mut text = String::new();
-    write_report(&mut text, path, config, here).expect("a String takes all that is written");
-    text
-}
-
-fn write_report(text: &mut String, path: &Path, config: &Config, here: bool) -> fmt::Result {
-    let me = config.settings.me;
-    let (own, peer) = (config.name(me), config.name(me.other()));
-    writeln!(text, "{}: good. This box is {own}, its peer {peer}.", path.display())?;
-    writeln!(text, "\nTimes")?;
-    for inequality in config.settings.timing.inequalities() {
-        writeln!(text, "  {inequality}")?;
-    }
-    if let Some(baud) = config.links.iter().filter_map(link::Config::baud).min() {
-        let keepalive = config.settings.timing.keepalive().as_secs_f64();
-        let share = (LINE_MAX * 10) as f64 / f64::from(baud) / keepalive * 100.0;
-        writeln!(text, "  heartbeats fill {share:.1} % of the serial line at {baud} baud")?;
-    }
-    write_watchdog(text, config)?;
-    write_restart(text, config)?;
-    writeln!(text, "\nLongest time without service, if every timeout is used to its end")?;
-    for Bound { what, worst, sum } in bounds(config) {
-        let worst = match worst {
-            None => "no bound".to_owned(),
-            Some(Duration::ZERO) => "none".to_owned(),
-            Some(worst) => format!("{worst:?}"),
-        };
-        writeln!(text, "  {what}: {worst}\n    = {sum}")?;
-    }
-    let of_this_box = config.watchdog.device.as_ref().filter(|_| here);
-    let risk = of_this_box.and_then(board::watchdog::device::Config::risk);
-    let own = if here { upgrade::risk() } else { None };
-    let wishes = if here { wishes(config) } else { Vec::new() };
-    for warning in warnings(config).into_iter().chain(risk).chain(own).chain(wishes) {
-        writeln!(text, "warning: {warning}")?;
-    }
-    Ok(())
-}
-
-fn write_watchdog(text: &mut String, config: &Config) -> fmt::Result {
-    let Some(device) = &config.watchdog.device else { return Ok(()) };
-    let (timing, reset) = (&config.settings.timing, config.watchdog.reset);
-    for inequality in timing.watchdog(device.timeout, Some(reset), config.settings.require) {
-        writeln!(text, "  {inequality}")?;
-    }
-    let dead = timing.stall(device.timeout, reset);
-    writeln!(
-        text,
-        "  a box that is stuck is dead {dead:?} after it was last heard, no matter which box shoots"
-    )
-}
-
-fn write_restart(text: &mut String, config: &Config) -> fmt::Result {
-    let (time, settings) = (config.restart_time, &config.settings);
-    let restart = settings.timing.restart(time, settings.require, settings.dark_time);
-    if let Some(inequality) = restart {
-        writeln!(text, "  {inequality}")?;
-    }
-    writeln!(
-        text,
-        "  services of a supervisor that died run on for {time:?}, and are stopped then unless another came"
-    )
 }
 
 /// What this machine does not have and the resources can do without, but are the better for.

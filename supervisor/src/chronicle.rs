@@ -9,10 +9,10 @@ use std::time::Duration;
 use firmware_agnostic::evidence::Evidence;
 use firmware_agnostic::heartbeat::{Boot, Epoch, Term};
 use firmware_agnostic::node::{Action, Event, Node};
-use firmware_agnostic::report::{Cause, News, Weight};
+use firmware_agnostic::report::{Cause, News, Time, Weight};
 use firmware_agnostic::time::Instant;
 
-use board::clock::Clock;
+use board::clock::{Clock, boot_id};
 
 use crate::black_box::BlackBox;
 use crate::fate::Fate;
@@ -31,8 +31,14 @@ pub(crate) struct Chronicle {
     phases: Phases,
     /// The shot that is under way is a drill.
     drill: bool,
+    /// Whether the last shot was seen to have cut the power.
+    shot: Option<bool>,
+    /// Since when the boxes are configured differently, until that is told as an error.
+    differs: Option<Instant>,
     now: Instant,
     epoch: Epoch,
+    /// The newest stance of the other box that was heard.
+    heard: Option<Epoch>,
     term: Term,
 }
 
@@ -46,8 +52,24 @@ impl Chronicle {
         boot: Boot,
     ) -> Self {
         let (phases, epoch) = (Phases::default(), Epoch { boot, change: 0 });
-        let (drill, now, term) = (false, Clock.now(), Term(0));
-        Self { labels, history, hooks, black_box, phases, drill, now, epoch, term }
+        let (drill, now, term, heard) = (false, Clock.now(), Term(0), None);
+        // Read once, before the loop begins.
+        let _ = boot_id();
+        let (shot, differs) = (None, None);
+        Self {
+            labels,
+            history,
+            hooks,
+            black_box,
+            phases,
+            drill,
+            shot,
+            differs,
+            now,
+            epoch,
+            heard,
+            term,
+        }
     }
 
     /// Tells others from now on, by other names; where the history is another one, what was kept so far stays where
@@ -63,9 +85,31 @@ impl Chronicle {
     /// Notes where things stand, before anything is done about it, and what has happened, if that was an event.
     pub(crate) fn note(&mut self, node: &Node, event: Option<&Event>, now: Instant) {
         (self.now, self.epoch, self.term) = (now, node.epoch(), node.term());
+        self.heard = node.peer().last_word().map(|word| word.epoch);
+        self.note_difference(node);
         if let Some(event) = event {
             self.black_box.takes(event, now);
         }
+    }
+
+    /// Tells of a difference that lasts: a person who reloads one box after the other makes one that does not.
+    fn note_difference(&mut self, node: &Node) {
+        let Some(since) = self.differs else { return };
+        let Some(word) = node.peer().word(self.now) else { return };
+        let differs = word.config != node.settings().config;
+        if differs && self.now - since < DIFFER_MAX {
+            return;
+        }
+        self.differs = None;
+        if differs {
+            let line = News::ConfigDiffers.line(&self.labels.names()).to_string();
+            log::error!("{line}: it has been so for {}", Time(self.now - since));
+        }
+    }
+
+    /// Whether the last shot of this box was seen to have cut the power, once it has ended.
+    pub(crate) const fn shot(&self) -> Option<bool> {
+        self.shot
     }
 
     /// Who is told by programs.
@@ -93,6 +137,11 @@ impl Chronicle {
             line.insert_str(0, "drill: ");
         }
         let level = match news.weight() {
+            // For now: see `note_difference`.
+            Weight::Error if *news == News::ConfigDiffers => {
+                self.differs.get_or_insert(self.now);
+                log::Level::Warn
+            }
             Weight::Error => log::Level::Error,
             Weight::Warning => log::Level::Warn,
             Weight::Info => log::Level::Info,
@@ -162,6 +211,9 @@ impl Chronicle {
                     Cause::Evidence(evidence) => Some(word(evidence)),
                     _ => None,
                 };
+                if change.cause == Cause::Evidence(Evidence::Fenced) && self.phases.is_shooting() {
+                    self.shot = Some(true);
+                }
                 let record = self
                     .begin("role", news.weight())
                     .with("from", change.from)
@@ -171,12 +223,14 @@ impl Chronicle {
                 self.phases.changed(change, announced, now, record)
             }
             News::Shooting { .. } => {
+                self.shot = None;
                 self.phases.shoots(now);
                 self.fence(what, "ordered", news, line)
             }
             News::Fenced | News::FenceFailed { .. } | News::NotFenced => {
                 let outcome = if *news == News::Fenced { "seen_off" } else { "failed" };
                 let took = self.phases.shot(now);
+                self.shot = took.map(|_| *news == News::Fenced).or(self.shot);
                 self.fence(what, outcome, news, line).with_some("fence_ms", took.map(millis))
             }
             News::ShotAt => self.fence(what, "shot_at", news, line),
@@ -197,17 +251,24 @@ impl Chronicle {
             Weight::Warning => "warning",
             Weight::Info => "info",
         };
-        let Boot([a, b, c, d]) = self.epoch.boot;
         Record::default()
             .with("time", Clock.wall())
             .with("up", format!("{:.3}", self.now.as_micros() as f64 / 1e6))
             .with("box", names.boxes[names.me.place()])
-            .with("boot", format!("{a:02x}{b:02x}{c:02x}{d:02x}"))
+            .with_some("kernel_boot", boot_id())
+            .with("boot", life(self.epoch))
             .with("change", self.epoch.change)
+            .with_some("peer_boot", self.heard.map(life))
+            .with_some("peer_change", self.heard.map(|heard| heard.change))
             .with("term", self.term.0)
             .with("what", what)
             .with("level", level)
     }
+}
+
+/// The life of a supervisor, as it is written.
+fn life(Epoch { boot: Boot([a, b, c, d]), .. }: Epoch) -> String {
+    format!("{a:02x}{b:02x}{c:02x}{d:02x}")
 }
 
 const fn word(evidence: Evidence) -> &'static str {
@@ -219,6 +280,9 @@ const fn word(evidence: Evidence) -> &'static str {
         Evidence::Operator => "operator",
     }
 }
+
+/// Longer than it takes to reload the other box as well, and than a trial goes on after its end on one of them.
+const DIFFER_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// What init should not have to wait for, and a message may take.
 const LEAVE_MAX: Duration = Duration::from_secs(2);

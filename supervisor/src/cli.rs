@@ -49,13 +49,15 @@ pub enum Command {
         who: Option<String>,
         /// Whether to look at the interfaces, devices and programs of this machine too.
         here: bool,
+        /// Whether to tell what each number is made of.
+        all: bool,
     },
     /// Ask the other box, by the supervisor that runs, in its words.
     AskPeer(String),
     /// Show what has happened, as both boxes have seen it.
     HistoryOfBoth {
-        /// How many records at the most.
-        count: usize,
+        /// How many records at the most; as many as the screen has room for, if that is not said.
+        count: Option<usize>,
         /// For a program.
         json: bool,
     },
@@ -63,8 +65,8 @@ pub enum Command {
     History {
         /// The history of the other box, to be shown together with that of this one.
         with: Option<PathBuf>,
-        /// How many records at the most.
-        count: usize,
+        /// How many records at the most; as many as the screen has room for, if that is not said.
+        count: Option<usize>,
         /// For a program.
         json: bool,
     },
@@ -163,6 +165,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Short('V') | Long("version") => said.words = vec!["version".to_owned()],
             Long("box") => said.who = Some(parser.value()?.string()?),
             Long("here") => said.here = true,
+            Long("all") => said.all = true,
             Short('n') => said.count = Some(parser.value()?.parse()?),
             Long("with") => said.with = Some(parser.value()?.into()),
             Long("peer") => said.peer = true,
@@ -191,6 +194,7 @@ struct Said {
     who: Option<String>,
     help: bool,
     here: bool,
+    all: bool,
     peer: bool,
     both: bool,
     confirm: bool,
@@ -221,13 +225,14 @@ impl Said {
     }
 
     fn known(&mut self, topic: &Topic, operands: &[&str]) -> Result<Command, UsageError> {
-        let (who, here, json) = (self.who.take(), self.here, self.json);
+        let (who, here, all, json) = (self.who.take(), self.here, self.all, self.json);
         let misplaced = [
             ("--box", who.is_some() && !["run", "check", "fence"].contains(&topic.word)),
             ("--metrics", self.metrics && topic.word != "status"),
             ("--dry-run", self.dry_run && !["run", "fence", "reload"].contains(&topic.word)),
             ("--yes", self.yes && topic.word != "fence"),
             ("--here", here && topic.word != "check"),
+            ("--all", all && !["check", "status", "history"].contains(&topic.word)),
             ("--peer", self.peer && topic.word != "check"),
             ("--both", self.both && !["history", "reload"].contains(&topic.word)),
             ("--confirm", self.confirm && topic.word != "reload"),
@@ -248,7 +253,7 @@ impl Said {
         match (topic.word, operands) {
             ("run", []) if self.dry_run => Ok(Command::TryRun { who }),
             ("run", []) => Ok(Command::Run { who }),
-            ("check", []) if self.peer && !here && who.is_none() => {
+            ("check", []) if self.peer && !here && !all && who.is_none() => {
                 Ok(Command::AskPeer("peer check".to_owned()))
             }
             ("check", _) if self.peer => Err(UsageError(
@@ -256,22 +261,28 @@ impl Said {
                 it is about the file that the supervisor here runs with"
                     .to_owned(),
             )),
-            ("check", []) => Ok(Command::Check { who, here }),
+            ("check", []) => Ok(Command::Check { who, here, all }),
             ("check", [file]) => {
                 self.config = Some(file.into());
-                Ok(Command::Check { who, here })
+                Ok(Command::Check { who, here, all })
             }
             ("history", []) if self.both && self.with.is_some() => {
                 Err(UsageError("--both and --with exclude each other".to_owned()))
             }
-            ("history", []) if self.both => {
-                Ok(Command::HistoryOfBoth { count: self.count.unwrap_or(usize::MAX), json })
+            ("history", []) if all && self.count.is_some() => {
+                Err(UsageError("--all and -n exclude each other".to_owned()))
             }
-            ("history", []) => Ok(Command::History {
-                with: self.with.take(),
-                count: self.count.unwrap_or(usize::MAX),
-                json,
-            }),
+            ("history", []) => {
+                let count = self.count.or(all.then_some(usize::MAX));
+                Ok(match self.with.take() {
+                    _ if self.both => Command::HistoryOfBoth { count, json },
+                    with => Command::History { with, count, json },
+                })
+            }
+            ("status", []) if all && (json || self.metrics) => Err(UsageError(
+                "--all goes with neither --json nor --metrics, which tell all".to_owned(),
+            )),
+            ("status", []) if all => Ok(Command::Ask("status all".to_owned())),
             ("status", []) if json => Ok(Command::Ask("status json".to_owned())),
             ("status", []) if self.metrics => Ok(Command::Ask("status metrics".to_owned())),
             ("confirm", []) => Ok(Command::Confirm),
@@ -355,13 +366,14 @@ mod tests {
         for line in ["-c /x check --box a", "check /x --box=a", "check --box a --config /x"] {
             let invocation = say(line).unwrap();
             assert_eq!(invocation.config, PathBuf::from("/x"), "{line}");
-            let check = Command::Check { who: Some("a".to_owned()), here: false };
+            let check = Command::Check { who: Some("a".to_owned()), here: false, all: false };
             assert_eq!(invocation.command, check);
         }
         let run = say("run --dry-run --box a").unwrap().command;
         assert_eq!(run, Command::TryRun { who: Some("a".to_owned()) });
         for (line, asked) in [
             ("status --json", "status json"),
+            ("status --all", "status all"),
             ("status --metrics", "status metrics"),
             ("standby --for 2h", "standby for 2h"),
             ("reload", "reload"),
@@ -391,6 +403,9 @@ mod tests {
             ("check --peer --here", "--peer goes with nothing else"),
             ("check --peer /x", "--peer goes with nothing else"),
             ("history --both --with /x", "exclude each other"),
+            ("history --all -n 3", "exclude each other"),
+            ("status --all --json", "--all goes with neither"),
+            ("reload --all", "--all is no option of reload"),
             ("status --peer", "--peer is no option of status"),
             ("takeover --persistent", "--persistent is no option of takeover"),
             ("log loud", "is no level"),

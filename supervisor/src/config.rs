@@ -312,7 +312,7 @@ pub fn history(path: &Path) -> PathBuf {
 fn read_links(root: &mut Table<'_>) -> Vec<link::Config> {
     let tables = root.tables("link");
     if tables.is_empty() {
-        root.complain(
+        root.miss(
             "link",
             "is missing: the boxes must hear each other, say [[link]] for each cable",
         );

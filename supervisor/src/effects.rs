@@ -19,15 +19,17 @@ use std::time::Duration;
 
 use board::clock::Clock;
 use firmware_agnostic::frame::{self, Keys, PairId, Word};
+use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::identity::ResourceId;
 use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
-use firmware_agnostic::order::{Order, Refusal};
+use firmware_agnostic::order::Refusal;
 use firmware_agnostic::receiver::Reception;
 use firmware_agnostic::time::Instant;
 use smol::channel::Sender;
 use smol::{LocalExecutor, Task, Timer};
 
+use crate::asking::Asking;
 use crate::check;
 use crate::chronicle::Chronicle;
 use crate::config::Config;
@@ -42,7 +44,7 @@ use crate::reload::refused;
 use crate::request::{Form, Request};
 use crate::run::{Happened, Input};
 use crate::senses::Watch;
-use crate::status::{Files, Status};
+use crate::status::{self, Files, Status};
 use crate::upgrade::Itself;
 
 pub(crate) use group::{Group, Member, State, States, Waiting};
@@ -60,6 +62,8 @@ pub(crate) struct Effects {
     pub(crate) config: Rc<Config>,
     pub(crate) labels: Rc<Labels>,
     pub(crate) keys: Keys,
+    /// What the secrets of the fence devices were when these were opened.
+    pub(crate) secrets: Fingerprint,
     pub(crate) pair: PairId,
     pub(crate) links: Links,
     pub(crate) reception: Rc<RefCell<Reception>>,
@@ -83,7 +87,7 @@ pub(crate) struct Effects {
     /// The number of the next frame.
     pub(crate) number: u32,
     /// The operator whose order the node is looking at.
-    pub(crate) asking: Option<(Sender<String>, Order)>,
+    pub(crate) asking: Option<Asking>,
     /// What makes an answer of their silence.
     pub(crate) overdue: Overdue,
     /// What the node has ordered and is not done.
@@ -276,14 +280,15 @@ impl Effects {
     ) -> Option<Event> {
         let (verdict, text) = match request {
             Request::Order(order) => {
-                self.asking = Some((reply, order));
+                self.asking = Some(Asking::new(reply, order, node));
                 return Some(Event::Order(order));
             }
             Request::Status(form) => {
                 let status = self.status(node, now);
                 let verdict = if status.redundant() { "ok" } else { "degraded" };
                 match form {
-                    Form::Text => (verdict, status.text()),
+                    Form::Text => (verdict, status.text(Some(status::ROWS))),
+                    Form::All => (verdict, status.text(None)),
                     Form::Json => (verdict, status.json()),
                     Form::Metrics => (verdict, status.metrics()),
                 }
@@ -335,6 +340,7 @@ impl Effects {
                 metrics: self.metrics.failure(),
             },
             devices: self.gun.devices(),
+            shot: self.chronicle.shot(),
             watchdog: self.keeper.as_ref().map(Keeper::state),
             trial: self.trial.as_ref().and_then(|trial| trial.state(now)),
             pace: self.pace,
@@ -347,17 +353,16 @@ impl Effects {
         self.chronicle.note(node, event, now);
         self.ready.note(node, now, &self.labels);
         self.note_trial(node);
+        if let Some(asking) = self.asking.take() {
+            let surroundings = self.status(node, now).surroundings();
+            self.asking = Some(asking.noted(node, surroundings));
+        }
         self.gun.expect(node.peer().last_word().map(|word| word.system).unwrap_or_default());
     }
 
     fn reply(&mut self, verdict: Result<(), Refusal>) {
-        if let Some((asking, order)) = self.asking.take() {
-            let text = match verdict {
-                Ok(()) if order == Order::Upgrade => UPGRADED.to_owned(),
-                Ok(()) => "ok\n".to_owned(),
-                Err(refusal) => format!("refused\n{refusal}\n"),
-            };
-            let _ = asking.try_send(text);
+        if let Some(asking) = self.asking.take() {
+            asking.answer(verdict);
         }
     }
 
@@ -374,9 +379,6 @@ impl Effects {
 
 /// Who is named when nobody knows which resource hangs.
 const FIRST: ResourceId = ResourceId::new(0).expect("there is room for one resource");
-
-/// The one order after which nothing changes that could be seen.
-const UPGRADED: &str = "ok\ngoing on as the program on the disk; see twobox status\n";
 
 /// Far more than tasks are ready at any moment; they may make each other ready for ever.
 const TICKS_MAX: u32 = 100;

@@ -16,13 +16,16 @@ use crate::config::History as Config;
 use crate::record::Record;
 use crate::written::Written;
 
+mod anchor;
 mod both;
 mod file;
+mod order;
 mod show;
 
-pub(crate) use both::{Anchor, both, last};
+pub(crate) use anchor::{Anchor, ahead};
+pub(crate) use both::{both, last};
 pub(crate) use file::FOR_ALL;
-pub(crate) use show::show;
+pub(crate) use show::{View, show};
 
 /// The other end of the thread that writes.
 pub(crate) struct History {

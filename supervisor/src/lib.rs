@@ -3,6 +3,7 @@
 //! Read `run.rs` for the loop and `effects.rs` for what is done; the decisions are in
 //! `firmware_agnostic::node`.
 
+mod asking;
 mod black_box;
 pub mod check;
 mod chronicle;
@@ -30,6 +31,7 @@ mod record;
 mod reload;
 pub mod request;
 mod run;
+mod screen;
 mod senses;
 mod start;
 mod status;

@@ -123,7 +123,7 @@ impl Logger {
         let _ = match self.form {
             Form::Console => {
                 let seconds = Clock.now().as_micros() as f64 / 1e6;
-                write!(line, "[{seconds:12.3}] {}: ", level.0)
+                write!(line, "{} [{seconds:12.3}] {}: ", Clock.wall(), level.0)
             }
             Form::Journal => write!(line, "<{}>", level.1),
             Form::Syslog => {
@@ -200,6 +200,18 @@ const DAEMON: u8 = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_for_people_has_the_time_of_day() {
+        let (queue, _lines) = sync_channel(1);
+        let logger = Logger::new(Form::Console, queue, Hooks::default());
+        let mut record = Record::builder();
+        record.level(Level::Warn).target("supervisor::run");
+        let line = logger.line(&record.args(format_args!("late")).build());
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert!(board::clock::Wall::read(time).is_some(), "{line}");
+        assert!(rest.starts_with('[') && rest.ends_with("] warning: late"), "{line}");
+    }
 
     #[test]
     fn a_line_of_rfc_5424_has_every_field() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use board::clock::Clock;
 use firmware_agnostic::node::{Event, Node};
+use firmware_agnostic::receiver::Heard;
 use firmware_agnostic::time::Instant;
 
 /// The worst of each.
@@ -25,7 +26,10 @@ impl Pace {
     /// The loop has an event in its hands, at `now`.
     pub(crate) fn begin(&mut self, node: &Node, event: &Event, now: Instant) {
         self.late = self.late.max(now - node.next_deadline());
-        if matches!(event, Event::Heartbeat(..)) && node.peer().word(now).is_some() {
+        let known = node.peer().word(now).map(|word| word.epoch.boot);
+        // Another life of the peer was not silent: it was not there.
+        let same = |heard: &Heard| known.is_some_and(|boot| boot == heard.heartbeat.epoch.boot);
+        if matches!(event, Event::Heartbeat(_, heard) if same(heard)) {
             self.silence = self.silence.max(node.peer().silence(now));
         }
     }

@@ -7,6 +7,8 @@
 //! | fence | the order, or else the decision | the evidence |
 //! | start | the evidence | everything runs |
 //! | announce | the evidence | the neighbours know where the addresses are; a part of start |
+//!
+//! The first four follow each other, and are as long together as the takeover.
 
 use std::time::Duration;
 
@@ -23,6 +25,9 @@ pub(crate) struct Phases {
     delay: Option<Duration>,
     fence: Option<Duration>,
     doubted: Option<Instant>,
+    /// The first order since then, which ends the delay.
+    ordered: Option<Instant>,
+    /// The shot that is under way.
     shot: Option<Instant>,
     evident: Option<Instant>,
 }
@@ -30,10 +35,14 @@ pub(crate) struct Phases {
 impl Phases {
     /// The peer's power was ordered off. What counts is the first try.
     pub(crate) fn shoots(&mut self, now: Instant) {
-        if self.shot.is_none() {
-            self.shot = Some(now);
-            self.delay = self.doubted.map(|doubted| now - doubted);
-        }
+        self.shot.get_or_insert(now);
+        let ordered = *self.ordered.get_or_insert(now);
+        self.delay = self.doubted.map(|doubted| ordered - doubted);
+    }
+
+    /// Whether a shot is under way.
+    pub(crate) const fn is_shooting(&self) -> bool {
+        self.shot.is_some()
     }
 
     /// It was seen off, or was not, while this box serves: how long that took.
@@ -60,7 +69,7 @@ impl Phases {
                 record
             }
             (_, Role::Starting) => {
-                self.fence = self.shot.or(self.doubted).map(|begun| now - begun);
+                self.fence = self.ordered.or(self.doubted).map(|begun| now - begun);
                 self.evident = Some(now);
                 self.tell(record)
             }
@@ -106,19 +115,34 @@ mod tests {
 
     use super::*;
 
+    /// A shot failed, and the power was seen off later.
+    #[test]
+    fn the_parts_of_a_takeover_are_as_long_as_all_of_it() {
+        let mut phases = Phases::default();
+        let at = Instant::from_millis;
+        let _ = phases.changed(
+            &change(Role::Standby, Role::Fencing, Cause::Silent(Links::default(), MILLIS(2_000))),
+            None,
+            at(2_000),
+            Record::default(),
+        );
+        phases.shoots(at(29_100));
+        assert_eq!(phases.shot(at(34_100)), Some(MILLIS(5_000)));
+        phases.shoots(at(40_000));
+        let cause = Cause::Evidence(Evidence::Fenced);
+        let change = change(Role::Fencing, Role::Starting, cause);
+        let record = phases.changed(&change, None, at(41_400), Record::default());
+        let parts = ["detect_ms", "delay_ms", "fence_ms"].map(|word| record.number(word).unwrap());
+        assert_eq!(parts, [2_000, 27_100, 12_300]);
+        assert_eq!(parts.iter().sum::<u64>(), 41_400);
+    }
+
     #[test]
     fn every_part_of_a_takeover_is_told() {
         let mut phases = Phases::default();
         let mut told = |from, to, cause, announced: Option<u64>, now| {
-            let change = Change {
-                from,
-                to,
-                cause,
-                epoch: Epoch { boot: Boot([0; 4]), change: 1 },
-                term: Term(1),
-            };
             let record = phases.changed(
-                &change,
+                &change(from, to, cause),
                 announced.map(Instant::from_millis),
                 Instant::from_millis(now),
                 Record::default(),
@@ -144,4 +168,11 @@ mod tests {
         let runs = told(Role::Starting, Role::Active, Cause::Started, Some(5_420), 9_070);
         assert_eq!(runs, [None, None, None, Some(70), None]);
     }
+
+    fn change(from: Role, to: Role, cause: Cause) -> Change {
+        let epoch = Epoch { boot: Boot([0; 4]), change: 1 };
+        Change { from, to, cause, epoch, term: Term(1) }
+    }
+
+    const MILLIS: fn(u64) -> Duration = Duration::from_millis;
 }

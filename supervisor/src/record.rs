@@ -6,6 +6,7 @@
 
 use std::fmt::{Display, Write as _};
 
+use board::clock::Wall;
 use board::plain::plain;
 use firmware_agnostic::heartbeat::Fingerprint;
 
@@ -42,6 +43,21 @@ impl Record {
     /// The number that `word` has.
     pub(crate) fn number(&self, word: &str) -> Option<u64> {
         self.get(word)?.parse().ok()
+    }
+
+    /// When it was written by the clock of its box, to the second: in thousandths since 1970.
+    pub(crate) fn wall(&self) -> Option<i64> {
+        let Wall(seconds) = Wall::read(self.get("time")?)?;
+        i64::try_from(seconds).ok()?.checked_mul(1_000)
+    }
+
+    /// When that was since its box had booted, in thousandths of a second.
+    pub(crate) fn up(&self) -> Option<i64> {
+        // Without the code for numbers of any form, which is dear.
+        let (seconds, rest) =
+            self.get("up")?.split_once('.').filter(|(_, rest)| rest.len() == 3)?;
+        let (seconds, rest) = (seconds.parse::<u32>().ok()?, rest.parse::<u16>().ok()?);
+        Some(i64::from(seconds) * 1_000 + i64::from(rest))
     }
 
     /// The line, with its end.
@@ -106,7 +122,7 @@ fn sum(said: &str) -> String {
 }
 
 /// Every word, in the order in which they stand.
-const WORDS: [&str; 28] = [
+const WORDS: [&str; 31] = [
     "time",
     "up",
     "box",
@@ -125,6 +141,9 @@ const WORDS: [&str; 28] = [
     "fence_ms",
     "start_ms",
     "announce_ms",
+    // Which boot of the machine it was, and the newest stance of the other box that was heard.
+    "kernel_boot",
+    "peer_change",
     // Where things stand, for a command that waits.
     "summary",
     "redundant",
@@ -136,11 +155,20 @@ const WORDS: [&str; 28] = [
     "fenced",
     "power",
     "failure",
+    "shot",
 ];
 
 /// Those whose values are numbers.
-const NUMBERS: [&str; 7] =
-    ["change", "term", "detect_ms", "delay_ms", "fence_ms", "start_ms", "announce_ms"];
+const NUMBERS: [&str; 8] = [
+    "change",
+    "peer_change",
+    "term",
+    "detect_ms",
+    "delay_ms",
+    "fence_ms",
+    "start_ms",
+    "announce_ms",
+];
 
 #[cfg(test)]
 mod tests {

@@ -5,10 +5,13 @@
 //! (`effects/reload.rs`); what is not changes nothing. A card or a program that is missing already, and that the
 //! configuration in force names too, is no reason to refuse another one.
 
+use board::fence;
 use board::need::Need;
 use board::rights::Rights;
+use board::secret::Secret;
 use board::threads;
 use firmware_agnostic::frame::Keys;
+use firmware_agnostic::heartbeat::Fingerprint;
 use smol::channel::{Receiver, Sender, bounded};
 
 use crate::check;
@@ -22,6 +25,8 @@ use crate::upgrade::Itself;
 pub(crate) struct Candidate {
     pub(crate) config: Config,
     pub(crate) keys: Keys,
+    /// What the secrets of the peer's fence devices are, or why not.
+    pub(crate) secrets: Fingerprint,
 }
 
 impl Candidate {
@@ -54,8 +59,23 @@ impl Candidate {
 
     fn with_keys(config: Config) -> Result<Self, String> {
         let keys = config.keys().map_err(|error| error.to_string())?;
-        Ok(Self { config, keys })
+        let secrets = secrets(&config);
+        Ok(Self { config, keys, secrets })
     }
+}
+
+/// What tells whether a secret of the peer's fence devices has changed. It is read when the devices are opened, and again
+/// for each reload; what cannot be read is told elsewhere.
+pub(crate) fn secrets(config: &Config) -> Fingerprint {
+    let devices = config.fence_of(config.settings.me.other());
+    let files = devices.iter().flat_map(fence::Config::needs).filter_map(|need| match need {
+        Need::Secret(path) => Some(path),
+        _ => None,
+    });
+    let each =
+        files.map(|path| Secret::read(&path).map(|it| Fingerprint::of(it.expose().as_bytes())));
+    let all: Vec<_> = each.flat_map(|it| it.map_or([0; 4], |Fingerprint(bytes)| bytes)).collect();
+    Fingerprint::of(&all)
 }
 
 impl Itself {

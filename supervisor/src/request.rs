@@ -48,8 +48,10 @@ pub enum Wish {
 /// For whom a status is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Form {
-    /// A person.
+    /// A person, on a screen of 24 lines.
     Text,
+    /// The same, with all that there is.
+    All,
     /// A program: JSON.
     Json,
     /// A collector of figures: the text format of Prometheus.
@@ -75,6 +77,7 @@ impl Request {
         let words: Vec<_> = line.split_ascii_whitespace().collect();
         Ok(match *words.as_slice() {
             ["status"] => Self::Status(Form::Text),
+            ["status", "all"] => Self::Status(Form::All),
             ["status", "json"] => Self::Status(Form::Json),
             ["status", "metrics"] => Self::Status(Form::Metrics),
             ["evidence"] => Self::Evidence,

@@ -160,7 +160,6 @@ mod tests {
             if presumed != then {
                 assert!(matches!(told.recv_blocking(), Ok(Input::Gate)));
             }
-            thread::sleep(Duration::from_millis(50));
             assert_eq!((watch.all(), watch.any()), (then, then), "{program}");
         }
         let none = Watch::over(&[], false, &inputs, || Input::Gate).unwrap();

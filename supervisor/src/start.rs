@@ -28,7 +28,7 @@ use smol::stream::StreamExt;
 use crate::black_box::BlackBox;
 use crate::check::wishes;
 use crate::chronicle::Chronicle;
-use crate::config::Config;
+use crate::config::{Config, mark};
 use crate::control::Socket;
 use crate::effects::{
     Effects, Group, Guarded, Gun, Keeper, Member, Ordered, Overdue, Paper, Waiting, gates,
@@ -42,7 +42,7 @@ use crate::links::Links;
 use crate::pace::Pace;
 use crate::ready::Ready;
 use crate::realtime::Realtime;
-use crate::reload::reload_on;
+use crate::reload::{reload_on, secrets};
 use crate::run::{Input, run};
 use crate::senses::{Watch, ask_how_it_ended};
 use crate::upgrade::Itself;
@@ -56,7 +56,7 @@ use crate::{left, logging, metrics, trial_file};
 /// When something that it needs cannot be had: with the remedy.
 pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()> {
     config.settings.system = Guid::of_this_box().map(Guid::fingerprint).unwrap_or_default();
-    let keys = config.keys()?;
+    let (keys, secrets) = (config.keys()?, secrets(&config));
     // Before any right is dropped.
     let wishes = wishes(&config);
     expect_files()?;
@@ -76,6 +76,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let (socket, _place) = Socket::open(&config.control)?;
     let hooks = Hooks::open(&config.hooks, config.name(me))?;
     logging::start(config.log.to, config.log.level, hooks.clone())?;
+    log::info!("{}", itself_in_words(&config));
     trial_file::tell_left(&config.path);
     realtime.missing.iter().for_each(|missing| log::info!("{missing}"));
     for wish in wishes {
@@ -134,6 +135,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         config: Rc::new(config),
         labels,
         keys,
+        secrets,
         pair,
         links,
         reception,
@@ -180,6 +182,15 @@ fn expect_files() -> io::Result<()> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// What is started here, for the first line of the log.
+fn itself_in_words(config: &Config) -> String {
+    let (version, own) = (env!("CARGO_PKG_VERSION"), config.name(config.settings.me));
+    let (pair, path, mark) = (&config.pair, config.path.display(), mark(&config.text));
+    format!(
+        "twobox {version} starts: this box is {own} of pair {pair}; configuration {path} ({mark})"
+    )
 }
 
 /// Names this life of the supervisor, which follows `before`.

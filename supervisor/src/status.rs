@@ -1,12 +1,14 @@
-//! Shows the state of the pair: as text for a console of 80 columns, and as JSON for programs.
+//! Tells how the pair is doing: in text for a console ([`text`]), in JSON for programs, in figures ([`metrics`]).
 //!
 //! Nothing is said of the peer without the age of what it rests on.
 
+use std::borrow::Cow;
 use std::cell::Ref;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::rc::Rc;
 use std::time::Duration;
 
+use board::fence::Power;
 use board::link::Port;
 use board::plain::Plain;
 use firmware_agnostic::evidence::Require;
@@ -17,9 +19,11 @@ use firmware_agnostic::node::Node;
 use firmware_agnostic::node::fencing::Shot;
 use firmware_agnostic::peer::Carries;
 use firmware_agnostic::receiver::Reception;
+use firmware_agnostic::recovery::Policy;
 use firmware_agnostic::report::{Change, News, Time};
 use firmware_agnostic::time::{Instant, Timer};
 
+use crate::asking::Surroundings;
 use crate::config::Config;
 use crate::effects::{Devices, State};
 use crate::json::Json;
@@ -29,6 +33,11 @@ use crate::realtime::Realtime;
 
 mod metrics;
 mod progress;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub(crate) use text::ROWS;
 
 /// Everything there is to say, at one moment.
 pub(crate) struct Status<'a> {
@@ -41,6 +50,8 @@ pub(crate) struct Status<'a> {
     pub(crate) resources: Vec<State>,
     pub(crate) files: Files,
     pub(crate) devices: Devices,
+    /// Whether the last shot of this box was seen to have cut the power.
+    pub(crate) shot: Option<bool>,
     /// Whether what watches this box is fed, where something does.
     pub(crate) watchdog: Option<String>,
     /// What is to be said of a configuration on trial, where one is.
@@ -65,122 +76,9 @@ impl Files {
 }
 
 impl Status<'_> {
-    /// The text for a person.
-    pub(crate) fn text(&self) -> String {
-        let mut out = String::new();
-        // Writing to a text cannot fail.
-        let _ = self.write(&mut out);
-        out
-    }
-
     /// Whether either box could fail now, and the other one would serve.
     pub(crate) fn redundant(&self) -> bool {
         self.summary() == REDUNDANT
-    }
-
-    fn write(&self, out: &mut String) -> fmt::Result {
-        let names = self.labels.names();
-        let node = self.node;
-        let (_, since) = node.cause();
-        let me = names.boxes[names.me.place()];
-        writeln!(out, "pair {}: {}", self.config.pair, self.summary())?;
-        write!(out, "  {me:<12} {:<9} for {}", node.role(), Time(self.now - since))?;
-        writeln!(out, ", term {}{}", node.term().0, asks(node.asks()))?;
-        writeln!(out, "  {:<12} because {}", "", self.why())?;
-        self.write_peer(out)?;
-        if let Some(next) = self.next() {
-            writeln!(out, "  next         {next}")?;
-        }
-        if let Some(evidence) = self.evidence() {
-            writeln!(out, "  evidence     {evidence}")?;
-        }
-        if !self.config.witnesses.is_empty() {
-            let answers = if self.node.witness() { "answers" } else { "does not answer" };
-            writeln!(out, "  witness      {answers}")?;
-        }
-        writeln!(out, "links")?;
-        for (port, link) in self.ports.iter().zip((0..).filter_map(LinkId::new)) {
-            self.write_link(out, port, link)?;
-        }
-        writeln!(out, "resources")?;
-        for (config, state) in self.config.resources.iter().zip(&self.resources) {
-            let runs = if state.runs { "runs" } else { "stopped" };
-            write!(out, "  {:<20} {runs}", config.name)?;
-            match &state.failure {
-                Some(failure) => writeln!(out, ", last failed: {}", Plain(failure))?,
-                None => writeln!(out)?,
-            }
-        }
-        writeln!(out, "power of {}: {}", names.peer(), self.power())?;
-        for (name, failure) in self.files.each() {
-            if let Some(failure) = failure {
-                writeln!(out, "{name}: not written: {}", Plain(failure))?;
-            }
-        }
-        if let Some(watchdog) = &self.watchdog {
-            writeln!(out, "watchdog: {watchdog}")?;
-        }
-        if let Some(trial) = &self.trial {
-            writeln!(out, "configuration: {trial}")?;
-        }
-        let Pace { late, step, silence } = self.pace;
-        write!(out, "loop: at the worst {} late, {} in one step; ", Time(late), Time(step))?;
-        writeln!(out, "longest silence {}", Time(silence))?;
-        writeln!(out, "real time: {}", self.realtime)?;
-        for missing in &self.realtime.missing {
-            writeln!(out, "  {missing}")?;
-        }
-        let deadtime = self.config.settings.timing.deadtime();
-        let (needed, has) = (self.pace.needs(), Time(deadtime));
-        if needed > deadtime {
-            let needed = needed.as_millis();
-            writeln!(out, "warning: deadtime {has} was nearly over: make it \"{needed}ms\"")?;
-        } else {
-            let needed = Time(needed);
-            writeln!(out, "deadtime {has}: by what was seen so far it takes {needed} at least")?;
-        }
-        if self.config.settings.require == Require::Silence {
-            writeln!(out, "warning: takeover.require is silence: both boxes can serve at once")?;
-        }
-        Ok(())
-    }
-
-    fn write_peer(&self, out: &mut String) -> fmt::Result {
-        let name = self.labels.names().peer();
-        match self.node.peer().last_word() {
-            None => writeln!(out, "  {name:<12} not heard since this box booted"),
-            Some(word) => {
-                let age = Time(self.node.peer().silence(self.now));
-                let fit = if word.fit { "" } else { ", not fit" };
-                let fenced = if self.node.peer().fenced() { "; known to be off since" } else { "" };
-                writeln!(
-                    out,
-                    "  {name:<12} {:<9} {age} ago{fit}{}{fenced}",
-                    word.role,
-                    asks(word.asks)
-                )
-            }
-        }
-    }
-
-    fn write_link(&self, out: &mut String, port: &Port, link: LinkId) -> fmt::Result {
-        let statistics = self.reception.statistics(link);
-        let counts = statistics.dropped.iter().chain(&statistics.pieces_dropped);
-        let dropped = counts.fold(port.strangers(), |sum, count| sum + u64::from(*count));
-        write!(out, "  {:<12} {:<9}", port.name(), carries(self.node.peer().carries(link)))?;
-        match statistics.heard_at {
-            Some(at) => write!(out, " heard {} ago", Time(self.now - at))?,
-            None => write!(out, " never heard")?,
-        }
-        write!(out, ", lost {} of {}", statistics.lost, statistics.received + statistics.lost)?;
-        write!(out, ", longest gap {}", Time(statistics.largest_gap))?;
-        if dropped > 0 {
-            write!(out, ", refused {dropped}")?;
-        }
-        match port.failure() {
-            Some(failure) => writeln!(out, "\n  {:<12} {}", "", Plain(&failure)),
-            None => writeln!(out),
-        }
     }
 
     /// The object for a program.
@@ -190,7 +88,7 @@ impl Status<'_> {
         let epoch = node.epoch();
         let mut json = Json::new();
         json.text("pair", &self.config.pair);
-        json.text("summary", self.summary());
+        json.text("summary", &self.summary());
         json.object("box", |json| {
             json.text("name", names.boxes[names.me.place()]);
             json.text("role", &node.role().to_string());
@@ -290,44 +188,97 @@ impl Status<'_> {
         json.optional_text("failure", port.failure().as_deref());
     }
 
-    /// The pair in one phrase.
-    fn summary(&self) -> &'static str {
+    /// The pair in one phrase, with what to say where an order keeps a box from its part.
+    fn summary(&self) -> Cow<'static, str> {
         let node = self.node;
-        let word = node.peer().word(self.now);
+        let Some(word) = node.peer().word(self.now) else {
+            return if node.role() == Role::Active {
+                "serving alone: the peer is not heard".into()
+            } else {
+                let isolated = "isolated: the peer is not heard, and nothing is served here";
+                self.with_order(isolated, node.asks(), None)
+            };
+        };
         let cables = (0..self.ports.len())
             .filter_map(LinkId::new)
             .all(|link| node.peer().carries(link) == Some(Carries::BothWays));
-        let serves = node.role() == Role::Active;
-        match word {
-            None if serves => "serving alone: the peer is not heard",
-            None => "isolated: the peer is not heard, and nothing is served here",
-            Some(word) if !serves && word.role != Role::Active => "nobody serves",
-            Some(word) if !node.fit() || !word.fit => "serving, but one box is not fit",
-            Some(word) if !node.witness() || !word.witness => {
-                "serving, but one box has lost its network: no witness answers"
+        let which = |mine: bool, theirs: bool| match (mine, theirs) {
+            (true, true) => "both boxes",
+            (mine, _) => self.name(mine),
+        };
+        match node.role() {
+            role if role != Role::Active && word.role != Role::Active => {
+                self.with_order("nobody serves", node.asks(), Some(word.asks))
             }
-            Some(word) if [node.asks(), word.asks].contains(&Asks::Maintenance) => {
-                "in maintenance: nothing happens by itself"
+            _ if !node.fit() || !word.fit => {
+                format!("serving, but not fit: {}", which(!node.fit(), !word.fit)).into()
             }
-            Some(word) if node.asks().yields() || word.asks.yields() => {
-                "serving, but one box is kept from taking over"
+            _ if !node.witness() || !word.witness => {
+                let lost = which(!node.witness(), !word.witness);
+                format!("serving, but {lost}: no network, no witness answers").into()
             }
-            Some(_) if !cables => "serving, but a link does not carry",
-            Some(word) if word.config != self.config.settings.config => {
-                "serving, but the boxes are configured differently"
+            _ if [node.asks(), word.asks].contains(&Asks::Maintenance) => self.with_order(
+                "in maintenance: nothing happens by itself",
+                node.asks(),
+                Some(word.asks),
+            ),
+            _ if node.asks().yields() || word.asks.yields() => {
+                self.with_order("serving", node.asks(), Some(word.asks))
             }
-            Some(_)
-                if self.config.settings.require != Require::Silence && self.devices.count == 0 =>
-            {
-                "serving, but no device can fence the peer"
+            _ if !cables => "serving, but a link does not carry".into(),
+            _ if word.config != self.config.settings.config => {
+                "serving, but the boxes are configured differently".into()
             }
-            Some(_) if self.devices.failure.is_some() => {
-                "serving, but the peer could not be fenced"
+            _ if self.config.settings.require != Require::Silence && self.devices.count == 0 => {
+                "serving, but no device can fence the peer".into()
             }
-            Some(_) if self.files.journal.is_some() => {
-                "serving, but this box cannot write its journal"
+            _ if self.devices.failure.is_some() => {
+                "serving, but the peer could not be fenced".into()
             }
-            Some(_) => REDUNDANT,
+            _ if self.files.journal.is_some() => {
+                "serving, but this box cannot write its journal".into()
+            }
+            _ => REDUNDANT.into(),
+        }
+    }
+
+    /// Names with `phrase` each box that an order keeps from its part, and how the order is ended.
+    fn with_order(
+        &self,
+        phrase: &'static str,
+        mine: Asks,
+        theirs: Option<Asks>,
+    ) -> Cow<'static, str> {
+        let mut text = Cow::Borrowed(phrase);
+        for (asks, own) in [(Some(mine), true), (theirs, false)] {
+            let name = self.name(own);
+            let what = match asks {
+                Some(Asks::Standby) => format!("; {name} is held back: twobox resume on {name}"),
+                Some(Asks::Maintenance) => format!("; to end it: twobox resume on {name}"),
+                Some(Asks::HandOver) => format!("; {name} hands over"),
+                Some(Asks::Leave) => format!("; {name} leaves"),
+                _ => continue,
+            };
+            text.to_mut().push_str(&what);
+        }
+        text
+    }
+
+    /// The name of this box, or of its peer.
+    fn name(&self, own: bool) -> &str {
+        let names = self.labels.names();
+        if own { names.boxes[names.me.place()] } else { names.peer() }
+    }
+
+    /// What an operator should know who has given an order.
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        let word = self.node.peer().word(self.now);
+        Surroundings {
+            names: [true, false].map(|own| self.name(own).to_owned()),
+            next: self.next(),
+            way_out: self.way_out(),
+            peer: word.copied(),
+            differs: word.is_some_and(|word| word.config != self.config.settings.config),
         }
     }
 
@@ -345,7 +296,7 @@ impl Status<'_> {
         line.split_once(": ").map_or(line.clone(), |(_, why)| why.to_owned())
     }
 
-    /// What this box waits for.
+    /// What this box waits for, or a person is to do.
     fn next(&self) -> Option<String> {
         let left = |timer| self.node.timer(timer).map(|at| Time(at - self.now));
         let peer = self.labels.names().peer();
@@ -364,47 +315,85 @@ impl Status<'_> {
             (_, Shot::CalledOff(_)) => {
                 Some(format!("has called the shot at {peer} off, and waits for its device"))
             }
-            (_, Shot::Waiting | Shot::Aimed) => {
-                let left = left(Timer::Shot)?;
-                Some(format!("looks at the power of {peer} again, or cuts it, in {left}"))
+            (_, Shot::Waiting) => {
+                Some(format!("tries the power of {peer} again in {}", left(Timer::Shot)?))
             }
+            (_, Shot::Aimed) => Some(format!(
+                "cuts the power of {peer} in {}, unless it is heard",
+                left(Timer::Shot)?
+            )),
+            (Role::Active, _) if self.node.peer().fenced() => Some(self.after_the_shot()),
             (Role::Active, _) => {
                 let left = left(Timer::Failback)?;
                 Some(format!("gives the resources back to {peer} in {left}"))
             }
-            _ if !self.node.fit() => {
-                Some("serves once what has failed is mended, and twobox clear is said".to_owned())
-            }
+            _ if !self.node.fit() => Some(self.recovers()),
             _ => None,
         }
     }
 
+    /// What a person does whose box has lost its peer.
+    fn after_the_shot(&self) -> String {
+        let peer = self.labels.names().peer();
+        let devices = self.config.fence_of(self.config.settings.me.other());
+        match self.shot {
+            Some(true) if devices.iter().any(|device| device.on_after.is_some()) => format!(
+                "{peer} was cut off and is powered on again by its fence device; see why it was silent"
+            ),
+            Some(true) => format!(
+                "{peer} was cut off from here: mend what made it silent (its cables, the box itself), then power it on"
+            ),
+            _ => format!("{peer} is off: see why, and power it on"),
+        }
+    }
+
+    /// How a box that is not fit comes to serve again.
+    fn recovers(&self) -> String {
+        let counts = |(policy, id): (&Policy, ResourceId)| {
+            policy.forget_after.is_some() || self.node.recovery().count(id) == 0
+        };
+        let mut policies =
+            self.config.settings.resources.iter().zip((0..).filter_map(ResourceId::new));
+        let by_itself = policies.all(counts);
+        match self.node.recovery().deadline().filter(|_| by_itself) {
+            Some(at) => {
+                let left = Time(at - self.now);
+                format!("may serve again in {left}, or once it is mended: twobox clear")
+            }
+            None => "serves once what has failed is mended, and twobox clear is said".to_owned(),
+        }
+    }
+
+    /// What a person can say where this box waits for proof that the peer is off.
+    fn way_out(&self) -> Option<String> {
+        let waits = self.node.role() == Role::Fencing && self.node.peer().word(self.now).is_none();
+        let peer = self.labels.names().peer();
+        waits.then(|| format!("twobox confirm {peer}, if you have seen that it is off"))
+    }
+
     fn power(&self) -> String {
         let Devices { count, seen, failure, failed_at } = &self.devices;
+        let heard = self.node.peer().word(self.now).is_some();
         let seen = match seen {
             _ if *count == 0 => "no fence device: only an operator's word counts".to_owned(),
+            Some((Power::Off, at)) if heard => format!(
+                "not read since {} is heard again; seen off {} ago",
+                self.labels.names().peer(),
+                Time(self.now - *at)
+            ),
             Some((power, at)) => format!("seen {power} {} ago", Time(self.now - *at)),
             None => "not seen yet".to_owned(),
         };
         match failure {
             Some(failure) => {
                 let since = Time(self.now - failed_at.unwrap_or(self.now));
-                format!("{seen}; not ready for {since}:\n  {}", Plain(failure))
+                format!(
+                    "{seen}; not ready for {since}, and tried again within a minute: {}",
+                    Plain(failure)
+                )
             }
             None => seen,
         }
-    }
-}
-
-fn asks(asks: Asks) -> &'static str {
-    match asks {
-        Asks::Nothing => "",
-        Asks::HandOver => ", hands over",
-        Asks::Standby => ", kept from serving by an operator",
-        Asks::Claim => ", kept serving by an operator",
-        Asks::Leave => ", leaves",
-        Asks::Fence => ", asks to be fenced",
-        Asks::Maintenance => ", in maintenance",
     }
 }
 

@@ -126,11 +126,12 @@ fn the_history_is_shown_without_a_supervisor() {
     let nowhere = Path::new("/nowhere/socket");
     let (number, _, err) = told(&twobox(nowhere, &words).output().unwrap());
     assert_eq!(number, Some(1));
-    assert!(err.contains("no supervisor has run"), "{err}");
+    assert!(err.contains("nothing was written there yet"), "{err}");
     fs::write(room.join("history"), "what=role torn off").unwrap();
     let (number, out, _) = told(&twobox(nowhere, &words).output().unwrap());
     assert_eq!(number, Some(0));
-    assert_eq!(out, "nothing has happened yet\n1 lines are not whole, and left out\n");
+    assert!(out.starts_with("no records: nothing has happened yet, or it could not be"), "{out}");
+    assert!(out.ends_with("\n1 lines are not whole, and left out\n"), "{out}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::heartbeat::Priority;
 use firmware_agnostic::identity::BoxId;
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
-use supervisor::check::{Look, bounds, check, load};
+use supervisor::check::{Look, bounds, check, check_in_short, load};
 use supervisor::config::{Config, Identity, LogTo};
 use tempfile::TempDir;
 
@@ -348,6 +348,73 @@ fn junk_is_complained_about() {
     }
 }
 
+/// What is missing or follows is not told where it comes from a mistake that is told.
+#[test]
+fn one_mistake_gives_one_complaint() {
+    let mistakes = [
+        (
+            "key_file =",
+            "key_fiel =",
+            "pair.key_fiel: is no word of this table; did you mean key_file?",
+        ),
+        ("deadtime = \"1s\"", "deadtime = 500", "timing.deadtime: has no unit"),
+        (
+            "deadtime = \"1s\"",
+            "deadtime = \"9 parsecs\"",
+            "timing.deadtime: \"9 parsecs\" is no time",
+        ),
+        ("timeout = \"3s\"", "timeout = 3", "box.server1.fence[0].timeout: has no unit"),
+        (
+            "fence = []",
+            "fense = []",
+            "box.server2.fense: is no word of this table; did you mean fence?",
+        ),
+        ("priority = 50", "prority = 50", "box.server2.prority: is no word of this table; did"),
+        ("kind = \"serial\"", "kind = \"cereal\"", "link[1].kind: \"cereal\" is none of"),
+        ("kind = \"serial\"", "knid = \"serial\"", "link[1].knid: is no word of this table; did"),
+        ("device =", "devise =", "link[1].devise: is no word of this table; did you mean device?"),
+        (
+            "command = [\"/usr",
+            "comand = [\"/usr",
+            "resource[1].comand: is no word of this table; did",
+        ),
+        (
+            "command = [\"/nowhere",
+            "comand = [\"/nowhere",
+            "box.server1.fence[0].comand: is no word",
+        ),
+        (
+            "[control]",
+            "[[witness]]\nkind = \"icmp\"\naddress = \"203.0.113.1\"\n[control]",
+            "witness[0].kind: \"icmp\" is none of",
+        ),
+        (
+            "[control]",
+            "[watchdog]\ndevice = \"/dev/watchdog\"\ntimeout = 10\n[control]",
+            "watchdog.timeout: has no unit",
+        ),
+    ];
+    for (from, to, said) in mistakes {
+        assert!(GOOD.contains(from), "{from}");
+        let told = told_all(&read(&GOOD.replacen(from, to, 1)).unwrap_err());
+        assert!(told.lines().count() == 1 && told.contains(said), "{to}:\n{told}");
+    }
+    // Two mistakes are two, and what follows from values that could be read is told.
+    let two = GOOD.replace("key_file =", "keyfile =").replace("\"1s\"", "\"500ms\"");
+    assert_eq!(read(&two).unwrap_err().len(), 2);
+}
+
+/// A device that is faster than any BMC makes the other box wait no longer than it takes.
+#[test]
+fn a_fast_device_counts_as_fast() {
+    let text = GOOD.replace("timeout = \"3s\"", "timeout = \"300ms\"");
+    let time = |text: &str| read(text).unwrap().settings.timing.fence_time();
+    assert_eq!(time(&text), Duration::from_millis(300));
+    let none =
+        "fence = [{ kind = \"command\", command = [\"/nowhere/cut\", \"1\"], timeout = \"3s\" }]";
+    assert_eq!(time(&GOOD.replace(none, "fence = []")), Duration::from_secs(1));
+}
+
 #[test]
 fn a_file_that_is_none_is_told_by_its_name() {
     let directory = tempfile::tempdir().unwrap();
@@ -417,11 +484,34 @@ fn check_tells_what_is_missing_and_what_is_promised() {
         assert!(report.contains(said), "{said}\n{report}");
     }
 
+    let short = check_in_short(&path, Some("server1"), false).unwrap();
+    for said in [
+        "This box is server1, its peer server2.",
+        "warning: box.server2.fence = []",
+        "  planned switch or failback                               90.4s\n",
+        "twobox check --all\n",
+    ] {
+        assert!(short.contains(said), "{said}\n{short}");
+    }
+    // With all that there is to be warned of.
+    let mut many =
+        text.replace("\"fenced\"", "\"dark\"").replace("\"/dev/ttyS1\"", "\"/dev/null\"");
+    many = many.replace("timeout = \"3s\"", "timeout = \"300ms\"");
+    many.push_str(
+        "[[witness]]\nkind = \"ping\"\naddress = \"203.0.113.1\"\n[fencing]\nat_boot = \"fence\"\n",
+    );
+    fs::write(&path, &many).unwrap();
+    for short in [short, check_in_short(&path, Some("server1"), false).unwrap()] {
+        assert!(short.lines().count() <= 20, "{short}");
+        assert!(short.lines().all(|line| line.chars().count() <= 80), "{short}");
+    }
+
     let text = text
         .replace("[control]", "[watchdog]\ndevice = \"/dev/watchdog77\"\n[control]")
         .replace("/dev/ttyS1", "/dev/ttyS77")
         .replace("\"eth1\"", "\"eth77\"")
-        .replace("/usr/sbin/slapd", "/nowhere/slapd");
+        .replace("/usr/sbin/slapd", "/nowhere/slapd")
+        .replace("threshold = 3", "threshold = 3\nready = { command = [\"/nowhere/probe\"] }");
     fs::write(&path, text).unwrap();
     let report = say("server1", false).unwrap();
     let dead = "a box that is stuck is dead 10.9s after it was last heard";
@@ -432,6 +522,7 @@ fn check_tells_what_is_missing_and_what_is_promised() {
     assert!(wrong.contains("ttyS77: the device /dev/ttyS77 is not here"), "{wrong}");
     assert!(wrong.contains("eth77: there is no interface eth77 here"), "{wrong}");
     assert!(wrong.contains("slapd: the program /nowhere/slapd is not here"), "{wrong}");
+    assert!(wrong.contains("slapd: the program /nowhere/probe is not here"), "{wrong}");
 }
 
 #[test]
@@ -441,7 +532,7 @@ fn accounts_and_folders_are_looked_for_here_and_not_at_a_start() {
         "[pair]\nname = \"p\"\nkey_file = {key:?}\n[box.a]\npriority = 2\nfence = []\n\
          [box.b]\npriority = 1\nfence = []\n[[link]]\nkind = \"serial\"\ndevice = \"/dev/null\"\n\
          [[resource]]\nkind = \"process\"\ncommand = [\"/bin/sh\"]\nuser = \"nobody-here\"\n\
-         directory = \"/nowhere/home\"\n[control]\noperators = \"wheel-here\"\nviewers = \"adm-here\"\n\
+         directory = \"/nowhere/home\"\nready = {{ command = [\"/nowhere/probe\"] }}\n[control]\noperators = \"wheel-here\"\nviewers = \"adm-here\"\n\
          [journal]\nfile = \"/nowhere/j\"\n[history]\nfile = \"/nowhere/h\"\n\
          [metrics]\nfile = \"/nowhere/m\"\n[ready]\nfile = \"/nowhere/r\"\n"
     );
@@ -450,17 +541,18 @@ fn accounts_and_folders_are_looked_for_here_and_not_at_a_start() {
     let wrong = wrong.to_string();
     for said in [
         ":13:1: resource: sh: user nobody-here is not in /etc/passwd",
+        ":13:1: resource: sh: the program /nowhere/probe is not here",
         ":13:1: resource: sh: the folder /nowhere/home is not here",
-        ":18:1: control.operators: group wheel-here is not in /etc/group",
-        ":18:1: control.viewers: group adm-here is not in /etc/group",
-        ":21:1: journal.file: the folder /nowhere is not here",
-        ":23:1: history.file: the folder /nowhere is not here",
-        ":25:1: metrics.file: the folder /nowhere is not here",
-        ":27:1: ready.file: the folder /nowhere is not here",
+        ":19:1: control.operators: group wheel-here is not in /etc/group",
+        ":19:1: control.viewers: group adm-here is not in /etc/group",
+        ":22:1: journal.file: the folder /nowhere is not here",
+        ":24:1: history.file: the folder /nowhere is not here",
+        ":26:1: metrics.file: the folder /nowhere is not here",
+        ":28:1: ready.file: the folder /nowhere is not here",
     ] {
         assert!(wrong.contains(said), "{said}\n{wrong}");
     }
-    assert_eq!(wrong.lines().count(), 8, "{wrong}");
+    assert_eq!(wrong.lines().count(), 9, "{wrong}");
     // A service that cannot start here may start on the other box: a supervisor is needed for that.
     load(&path, Some("a"), Look::Start).unwrap();
     // But without its groups the control socket cannot be opened.

@@ -148,7 +148,7 @@ fn an_upgrade_executes_only_what_is_roots() {
         let program = format!("the program {} ", own.display());
         assert!(answer.text.contains(&program) && answer.text.contains(told), "{}", answer.text);
         let mut check = Command::new(&own);
-        check.args(["check", "--here", "--config"]).arg(bench.at("twobox.toml"));
+        check.args(["check", "--here", "--all", "--config"]).arg(bench.at("twobox.toml"));
         let report = String::from_utf8(check.output().unwrap().stdout).unwrap();
         let warns = report
             .lines()

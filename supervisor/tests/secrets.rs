@@ -38,23 +38,30 @@ fn of_the_keys_their_text_is_not_kept() {
 fn a_crash_leaves_no_memory_behind() {
     let room = TempDir::new().unwrap();
     let socket = room.path().join("socket");
-    let _deaf = UnixListener::bind(&socket).unwrap();
+    let deaf = UnixListener::bind(&socket).unwrap();
     let twobox = env!("CARGO_BIN_EXE_twobox");
-    let status = crashed(&room, &format!("{twobox} status --socket {}", socket.display()));
+    let mut asked = Vec::new();
+    // A client that has connected waits for an answer, and gets none.
+    let mut crash =
+        |command: &str| crashed(&room, command, || asked.push(deaf.accept().unwrap().0));
+    let status = crash(&format!("{twobox} status --socket {}", socket.display()));
     assert!(!status.core_dumped(), "the memory of twobox was dumped");
-    let status = crashed(&room, "sleep 60");
+    let status = crash(
+        "python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.connect(\"socket\"); s.recv(1)'",
+    );
     assert!(status.core_dumped(), "nothing is ever dumped here: a test of nothing");
 }
 
-/// How a program ended that was aborted in the middle of its work, with no limit to what it may dump.
-fn crashed(room: &TempDir, command: &str) -> ExitStatus {
+/// How a program ended that was aborted in the middle of its work, when `works` had seen it there, with no limit to what it
+/// may dump.
+fn crashed(room: &TempDir, command: &str, works: impl FnOnce()) -> ExitStatus {
     let script = format!("ulimit -c unlimited && cd {} && exec {command}", room.path().display());
     let mut child = Command::new("/bin/sh").args(["-c", &script]).spawn().unwrap();
     let comm = format!("/proc/{}/comm", child.id());
     while fs::read_to_string(&comm).unwrap().trim() == "sh" {
         thread::sleep(Duration::from_millis(5));
     }
-    thread::sleep(Duration::from_millis(200));
+    works();
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::ABORT).unwrap();
     let status = child.wait().unwrap();

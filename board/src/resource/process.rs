@@ -100,9 +100,9 @@ impl Config {
 
     /// What must be there: the programs, the account, the folder that it runs in, and the rights to make it what it is.
     pub fn needs(&self) -> Vec<Need> {
-        let programs = [Some(&self.command), self.ready.command()].into_iter().flatten();
-        let mut needs: Vec<_> =
-            programs.map(|program| program.needs_as(self.user.as_deref())).collect();
+        let need = |program: &Own| program.needs_as(self.user.as_deref());
+        let mut needs = vec![need(&self.command)];
+        needs.extend(self.ready.command().map(|program| Need::Later(Box::new(need(program)))));
         if self.changes_account() {
             needs.push(Need::Account(self.user.clone(), self.groups.clone()));
             needs.extend([Right::Users, Right::Signals].map(Need::Right));

@@ -98,9 +98,9 @@ fn shoot(socket: &Path, name: &str, request: &str) -> Result<Time, Error> {
     let begun = Clock.now();
     order(socket, request)?;
     let after = wait(socket, SHOT_MAX, |now| !is(now, "shoots"))?;
-    let off = is(&after, "fenced") || after.get("power") == Some("off");
     let took = Time(Clock.now() - begun);
-    if off {
+    // What was seen before the order proves nothing.
+    if after.get("shot") == Some("seen_off") {
         return Ok(took);
     }
     let why = after.get("failure").unwrap_or("see twobox history");

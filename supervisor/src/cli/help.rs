@@ -88,15 +88,16 @@ what would keep it from starting, and starts nothing.",
     Topic {
         word: "check",
         operands: "",
-        options: "[FILE] [--box NAME] [--here] | --peer",
+        options: "[FILE] [--box NAME] [--here] [--all] | --peer",
         line: "what is wrong with the configuration, or what it promises",
         text: "\
 Reads the configuration as `run` does, and prints all that is wrong with it,
 one mistake in each line: FILE:LINE:COLUMN: WORD: REASON. If nothing is wrong,
-prints every inequality between the times and the worst time without service
-for each kind of failure. Looks at the key file and the fence programs too;
-with --here also at the interfaces, devices, programs, accounts and folders,
-for a login on the tty, and for a router that answers for every address.
+prints the worst time without service for each kind of failure; with --all also
+what it is made of, and every inequality between the times. Looks at the key
+file and the fence programs too; with --here also at the interfaces, devices,
+programs, accounts and folders, for a login on the tty, and for a router that
+answers for every address.
 --peer asks the other box over the links between them: which twobox runs there,
 whether with this configuration, where it differs, and whether it could run
 with the file of this box. Ends with 5 if there is no answer.",
@@ -104,27 +105,31 @@ with the file of this box. Ends with 5 if there is no answer.",
     Topic {
         word: "status",
         operands: "",
-        options: "[--json | --metrics]",
+        options: "[--all | --json | --metrics]",
         line: "how the pair is",
         text: "\
 Shows the role of this box and why it has it, the other box and how old that
 news is, each link and each resource. Ends with 0 when all is well, and with
-10 when the pair is degraded: one more failure may end the service. --json is
-for programs; its words only ever become more. --metrics is for Prometheus.",
+10 when the pair is degraded: one more failure may end the service. What does
+not fit on a screen of 24 lines is left out, what matters least first; --all
+shows it. --json is for programs; its words only ever become more. --metrics is
+for Prometheus.",
     },
     Topic {
         word: "history",
         operands: "",
-        options: "[--json] [-n N] [--both | --with FILE]",
+        options: "[--json] [-n N | --all] [--both | --with FILE]",
         line: "what has happened to this box, kept over reboots",
         text: "\
 Shows every change of role, every shot and drill, and what became of each
 configuration that was reloaded or tried, the newest last; of a takeover, how
 long each part of it took. Reads the file of [history], whether or not the
-supervisor runs; -n N shows the last N only. --both asks the other box for its
+supervisor runs. On a terminal it shows as much as the screen has room for;
+-n N shows the last N, and --all everything. --both asks the other box for its
 own over the links between them, tells how far the clocks differ, and shows
-what both have seen in the order in which it happened; it ends with 5 if there
-is no answer. --with FILE takes the file of the other box, copied here, and the
+what both have seen in the order in which it happened: what a box had heard of
+the other comes before it, also against the clocks. It ends with 5 if there is
+no answer. --with FILE takes the file of the other box, copied here, and the
 order of the terms. The time of day is for people: nothing is decided by it.",
     },
     Topic {
@@ -228,20 +233,22 @@ this command does not cancel the drill: the power is restored anyway.",
         options: "[--dry-run | --both [--for TIME] | --confirm]",
         line: "go on with what the configuration says now",
         text: "\
-Reads the configuration and the key file again. If anything is wrong with them,
-nothing changes, and all that is wrong is told. Otherwise tells what is
-different, and replaces just that: a service whose command is the same runs on,
-a cable that is the same stays open. --dry-run tells it only. A few words
-cannot change while twobox runs; then nothing changes, and it says what to do.
+Reads the configuration, the key file and the secrets of the fence devices
+again. If anything is wrong with them, nothing changes, and all that is wrong
+is told. Otherwise tells what is different, and replaces just that: a service
+whose command is the same runs on, a cable that is the same stays open.
+--dry-run tells it only. A few words cannot change while twobox runs; then
+nothing changes, and it says what to do.
 SIGHUP does the same, and tells the log. Reload one box after the other: until
-both have the same file they say that they are configured differently.
+both have the same file they say that they are configured differently, as an
+error only after five minutes.
 
 --both sends the file to the other box as well, which takes it only if its own
 file says peer_may_configure = true. Programs, accounts and files it takes only
 once its own file says exactly the same: copy it there first. If either box
-finds anything wrong, nothing changes on either. Otherwise both run it, and go
-back by themselves after TIME (2min; 1h at most) unless you say `reload
---confirm` on one of them. Until then FILE has what was proven on both boxes,
+finds anything wrong, or a new fence device does not tell the power, nothing
+changes on either. Otherwise both run it, and go back by themselves after TIME
+(2min; 1h at most) unless you say `reload --confirm` on one of them. Until then FILE has what was proven on both boxes,
 and what is tried lies in FILE.new; what nobody has confirmed lies in
 FILE.rejected afterwards. A twobox that dies meanwhile comes back with FILE,
 and tells the log that FILE.new is there; the other box goes back as always.

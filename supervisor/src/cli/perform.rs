@@ -8,20 +8,24 @@ use rustix::termios::isatty;
 
 use super::typed::typed;
 use super::{Command, Exit, Invocation, fence};
-use crate::check::{Look, check, load};
+use crate::check::{Look, check, check_in_short, load};
 use crate::client::{Answer, Verdict, ask, ask_peer};
 use crate::config::{self, Config, socket};
-use crate::history;
+use crate::history::{self, View};
+use crate::screen;
 
 /// Does what a person has said, `run` by the function of this name, and tells how it ended.
 pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit {
     let Invocation { config: path, socket: told, command } = invocation;
     match command {
         Command::Show(text) => show(&text),
-        Command::Check { who, here } => match check(&path, who.as_deref(), here) {
-            Ok(report) => show(&report),
-            Err(error) => complain(Exit::Refused, &error.to_string()),
-        },
+        Command::Check { who, here, all } => {
+            let check = if all { check } else { check_in_short };
+            match check(&path, who.as_deref(), here) {
+                Ok(report) => show(&report),
+                Err(error) => complain(Exit::Refused, &error.to_string()),
+            }
+        }
         Command::Run { who } => match load(&path, who.as_deref(), Look::Start) {
             Ok(config) => run(match told {
                 Some(socket) => config.with_socket(socket),
@@ -34,7 +38,7 @@ pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit
             Err(error) => complain(Exit::Refused, &error.to_string()),
         },
         Command::History { with, count, json } => {
-            match history::show(&config::history(&path), with.as_deref(), count, json) {
+            match history::show(&config::history(&path), with.as_deref(), view(count), json) {
                 Ok(text) => show(&text),
                 Err(error) => complain(Exit::Refused, &error.to_string()),
             }
@@ -43,11 +47,13 @@ pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit
             answered(ask_peer(&told.unwrap_or_else(|| socket(&path)), &request), show)
         }
         Command::HistoryOfBoth { count, json } => {
-            let request = format!("peer history {count}");
+            let request = format!("peer history {}", count.unwrap_or(usize::MAX));
             let told = ask_peer(&told.unwrap_or_else(|| socket(&path)), &request);
-            answered(told, |said| match history::both(&config::history(&path), said, count, json) {
-                Ok(text) => show(&text),
-                Err(error) => complain(Exit::Refused, &error.to_string()),
+            answered(told, |said| {
+                match history::both(&config::history(&path), said, view(count), json) {
+                    Ok(text) => show(&text),
+                    Err(error) => complain(Exit::Refused, &error.to_string()),
+                }
             })
         }
         Command::Ask(request) => put(&told.unwrap_or_else(|| socket(&path)), &request),
@@ -86,6 +92,11 @@ fn named(command: &str, name: Option<String>, act: impl FnOnce(&str) -> Exit) ->
         Some(name) => act(&name),
         None => nameless(command),
     }
+}
+
+/// As much of the history as the screen has room for, unless a person has said how much.
+fn view(count: Option<usize>) -> View {
+    View { count: count.unwrap_or(usize::MAX), rows: screen::rows(), scrolls: count.is_some() }
 }
 
 fn nameless(command: &str) -> Exit {

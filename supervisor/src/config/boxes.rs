@@ -31,12 +31,14 @@ impl Boxes {
         let names: Vec<_> = tables.iter().map(|(name, _)| name.clone()).collect();
         if names.len() != 2 {
             let them = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            root.complain(
-                "box",
-                format!(
-                    "a pair is two boxes, and here is {them}: say [box.NAME] for each of the two"
-                ),
+            let reason = format!(
+                "a pair is two boxes, and here is {them}: say [box.NAME] for each of the two"
             );
+            if names.is_empty() {
+                root.miss("box", reason);
+            } else {
+                root.complain("box", reason);
+            }
         }
         source.set_boxes(names);
         let mut entries: Vec<_> = tables
@@ -146,16 +148,13 @@ impl Entry {
         }
         let priority = table.need("priority").map(Priority);
         let said = table.has("fence");
-        let fence = table.tables("fence").into_iter().filter_map(|mut device| {
-            let config = fence::Config::read(&mut device);
-            if config.is_some() {
-                device.finish();
-            }
-            config
-        });
+        let fence = table
+            .tables("fence")
+            .into_iter()
+            .filter_map(|mut device| fence::Config::read(&mut device));
         let fence = fence.collect();
         if !said && require == Require::Fenced {
-            table.complain(
+            table.miss(
                 "fence",
                 "is missing: say how the power of this box is cut, \
                  fence = [{ kind = \"command\", command = [\"/PROGRAM\"] }], \

@@ -52,7 +52,7 @@ impl Pair {
         if let (Some(timing), Some(said)) = (timing, said)
             && let Some(broken) = timing.restart(said, require, dark_time).filter(|it| !it.holds())
         {
-            table.complain(broken.word, broken.to_string());
+            table.complain_if_read(broken.word, broken.to_string());
         }
         let restart_time = said.or(timing.map(|it| it.restart_time(require, dark_time)));
         let peer_may_configure = table.or("peer_may_configure", false);
@@ -200,7 +200,7 @@ pub(super) fn read_watchdog(
     if let (Some(timing), Some(device)) = (timing, &config.device) {
         let times = timing.watchdog(device.timeout, Some(config.reset), require);
         for broken in times.filter(|inequality| !inequality.holds()) {
-            table.complain(broken.word, broken.to_string());
+            table.complain_if_read(broken.word, broken.to_string());
         }
     }
     let place = table.place("device");
@@ -223,11 +223,11 @@ pub(super) fn read_timing(
         warntime: table.or("warntime", Duration::from_millis(500)),
         deadtime: table.or("deadtime", Duration::from_secs(1)),
         initdead: table.or("initdead", Duration::from_secs(15)),
-        fence_time: fence_time.max(FENCE_TIME_MIN),
+        fence_time: if fence_time.is_zero() { OPERATOR } else { fence_time },
         baud: links.iter().filter_map(link::Config::baud).min(),
     };
     for broken in Timing::broken(times) {
-        table.complain(broken.word, broken.to_string());
+        table.complain_if_read(broken.word, broken.to_string());
     }
     table.finish();
     Timing::new(times).ok()
@@ -313,5 +313,5 @@ const DARK_TIME: Duration = Duration::from_secs(30);
 /// Longer than a box that reboots in a loop stays up.
 const FAILBACK_HOLD: Duration = Duration::from_secs(90);
 
-/// An operator who confirms is not faster either.
-const FENCE_TIME_MIN: Duration = Duration::from_secs(1);
+/// Where no box has a device, an operator cuts the power, who is not faster.
+const OPERATOR: Duration = Duration::from_secs(1);

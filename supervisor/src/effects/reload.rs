@@ -69,13 +69,22 @@ impl Effects {
         node: &Node,
         now: Instant,
     ) -> Outcome {
-        let Candidate { config, keys } = candidate;
+        let Candidate { config, keys, secrets } = candidate;
         let config = config.following(&self.config);
         let mut difference = Difference::between(&self.config, &config);
         if keys != self.keys {
             let [was, is] = [&self.keys, &keys]
                 .map(|keys| keys.ids().map(|id| id.to_string()).collect::<Vec<_>>().join(", "));
-            difference.add("the keys", &format!("{was} -> {is}; the first one signs"));
+            let what = if was == is {
+                format!("the secret of a key is another now ({is})")
+            } else {
+                format!("{was} -> {is}; the first one signs")
+            };
+            difference.add("the keys", &what);
+        }
+        if secrets != self.secrets {
+            let fence = format!("box.{}.fence", config.name(config.settings.me.other()));
+            difference.add(&fence, "its secret is another now: it is opened anew");
         }
         if difference.is_empty() {
             log::info!("reload: nothing has changed");
@@ -100,7 +109,7 @@ impl Effects {
             self.open_changed(&config, &difference, node).map_err(|error| error.to_string())?;
         let changes = difference.to_string();
         changes.lines().for_each(|line| log::info!("reload: {line}"));
-        self.keys = keys;
+        (self.keys, self.secrets) = (keys, secrets);
         self.reception.borrow_mut().reload(self.keys.clone(), &reloaded.links);
         self.links.reload(&config.links, &reloaded.links);
         self.letters.go_on(&self.keys, &config, self.links.ports());

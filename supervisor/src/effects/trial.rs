@@ -64,7 +64,13 @@ impl Effects {
         if wish != Wish::Show {
             self.trial.as_ref().map_or(Ok(()), |trial| trial.may_be_replaced(now))?;
         }
-        let before = Candidate { config: self.config.as_ref().clone(), keys: self.keys.clone() };
+        // What is tried is the file: the secrets are each box's own.
+        let candidate = match wish {
+            Wish::Try(_) => Candidate { secrets: self.secrets, ..candidate },
+            Wish::Show | Wish::Apply => candidate,
+        };
+        let (config, keys) = (self.config.as_ref().clone(), self.keys.clone());
+        let before = Candidate { config, keys, secrets: self.secrets };
         let fate = match wish {
             Wish::Show => None,
             Wish::Apply => Some(Fate::Applied),

@@ -1,63 +1,18 @@
-//! Merges the histories of both boxes in the order in which things happened.
+//! Shows what both boxes have recorded, in the order in which it happened ([`order`](super::order)).
 //!
-//! Their clocks differ, and a letter tells by how much, within bounds. A record has the time of day to the second, and the
-//! time since boot to the thousandth: where it is of this boot, the latter tells when that was by the clock as it is now.
+//! Their clocks differ, and a letter tells by how much, within bounds.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use board::clock::Wall;
 use firmware_agnostic::report::Time;
-use firmware_agnostic::time::Instant;
 
-use super::show::{Shown, read};
+use super::anchor::Anchor;
+use super::order::{merge, times};
+use super::show::{Shown, View, read, unwritten};
 use crate::record::Record;
-
-/// What the clocks of a box showed at one moment, in thousandths of a second.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Anchor {
-    /// The time of day, since 1970.
-    wall: i64,
-    /// The time since boot.
-    up: i64,
-}
-
-impl Anchor {
-    /// The time of day is `wall` at `now`.
-    pub(crate) fn now(now: Instant, wall: Duration) -> Self {
-        Self { wall: millis(wall), up: millis(now - Instant::default()) }
-    }
-
-    /// By how much `clock` was ahead of this box's time of day at `at`.
-    pub(crate) fn ahead(self, clock: Duration, at: Instant) -> i64 {
-        let up = millis(at - Instant::default());
-        millis(clock) - (self.wall - self.up + up)
-    }
-
-    /// When `record` was written, by the clock as it is now.
-    fn time(self, record: &Record) -> i64 {
-        let wall = record.get("time").and_then(Wall::read).map_or(0, |Wall(seconds)| seconds);
-        let wall = i64::try_from(wall).unwrap_or(0).saturating_mul(1_000);
-        let exact = record.get("up").and_then(thousandths).map(|up| self.wall - self.up + up);
-        // One of an earlier boot is elsewhere.
-        exact.filter(|exact| exact.abs_diff(wall) <= SAME_BOOT).unwrap_or(wall)
-    }
-
-    fn read(line: &str) -> Option<Self> {
-        match line.split(' ').collect::<Vec<_>>().as_slice() {
-            ["now", wall, up] => Some(Self { wall: wall.parse().ok()?, up: up.parse().ok()? }),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Anchor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "now {} {}", self.wall, self.up)
-    }
-}
 
 /// The last `count` records of the history at `path`, `bytes` of them at the most, as they stand there.
 ///
@@ -77,33 +32,30 @@ pub(crate) fn last(path: &Path, count: usize, bytes: usize) -> io::Result<String
     Ok(lines.into_iter().rev().collect())
 }
 
-/// The last `count` records of the file at `path` and of the other box, which has `told` its own by letter.
+/// The records of the file at `path` and of the other box, which has `told` its own by letter, as `view` wants them.
 ///
 /// # Errors
 ///
 /// When the file cannot be read, or the letter makes no sense.
-pub(crate) fn both(path: &Path, told: &str, count: usize, json: bool) -> io::Result<String> {
+pub(crate) fn both(path: &Path, told: &str, view: View, json: bool) -> io::Result<String> {
     let (mine, damaged) = read(path)?;
     let theirs = Theirs::read(told)
         .ok_or_else(|| io::Error::other("the answer of the other box makes no sense"))?;
-    let line = theirs.clocks();
-    let ahead = theirs.ahead();
-    let mut records: Vec<_> = mine.into_iter().map(|it| (theirs.here.time(&it), it)).collect();
-    records.extend(theirs.records.into_iter().map(|it| (theirs.there.time(&it) - ahead, it)));
-    // What one box has written at one moment stays in its order.
-    records.sort_by_key(|(time, _)| *time);
-    let records = records.into_iter().map(|(_, record)| record).collect();
-    let shown = Shown { records, damaged, count };
+    let (line, ahead) = (theirs.clocks(), theirs.ahead());
+    let mine = times(&mine, Some(&theirs.here)).into_iter().zip(mine).collect();
+    let there = times(&theirs.records, Some(&theirs.there)).into_iter();
+    let there = there.map(|time| time.saturating_sub(ahead)).zip(theirs.records).collect();
+    let shown = Shown { records: merge(mine, there), damaged, failure: unwritten(path) };
     if json {
-        return Ok(shown.json(|json| json.signed("peer_clock_ahead_ms", ahead)));
+        return Ok(shown.json(view, |json| json.signed("peer_clock_ahead_ms", ahead)));
     }
-    Ok(format!("{line}\n{}", shown.text()))
+    Ok(shown.text(view, &line))
 }
 
 /// What the other box has told.
 struct Theirs {
     name: String,
-    /// Its clock is ahead of this one by something between these.
+    /// Its clock is ahead of this one by something between these, in millionths of a second.
     least: i64,
     most: i64,
     here: Anchor,
@@ -113,29 +65,39 @@ struct Theirs {
 
 impl Theirs {
     fn read(told: &str) -> Option<Self> {
-        let mut lines = told.lines();
+        let mut lines = told.lines().peekable();
         let clock = lines.next()?.split(' ').collect::<Vec<_>>();
-        let ["clock", name, least, most] = *clock.as_slice() else { return None };
+        let [unit, name, least, most] = *clock.as_slice() else { return None };
+        // A supervisor that has not been restarted since an upgrade tells thousandths.
+        let unit =
+            [("clock_us", 1), ("clock", 1_000)].into_iter().find(|(word, _)| *word == unit)?.1;
+        let bound = |text: &str| text.parse::<i64>().ok()?.checked_mul(unit);
         Some(Self {
             name: name.to_owned(),
-            least: least.parse().ok()?,
-            most: most.parse().ok()?,
-            here: Anchor::read(lines.next()?)?,
-            there: Anchor::read(lines.next()?)?,
+            least: bound(least)?,
+            most: bound(most)?,
+            here: Anchor::read(&mut lines)?,
+            there: Anchor::read(&mut lines)?,
             records: lines.filter_map(Record::read).collect(),
         })
     }
 
-    /// By how much its clock is taken to be ahead. Clocks that may agree do: over a slow cable much of what was measured is
-    /// how long the letter took one way and the other.
+    /// By how much its clock is taken to be ahead, in thousandths of a second. Clocks that may agree do: over a slow cable
+    /// much of what was measured is how long the letter took one way and the other.
     fn ahead(&self) -> i64 {
-        if (self.least..=self.most).contains(&0) { 0 } else { self.least.midpoint(self.most) }
+        if (self.least..=self.most).contains(&0) {
+            return 0;
+        }
+        let middle = self.least.midpoint(self.most);
+        (middle + 500 * middle.signum()) / 1_000
     }
 
     /// How the clocks differ, for a person.
     fn clocks(&self) -> String {
         let Self { name, least, most, .. } = self;
-        let (ahead, width) = (self.ahead(), most.abs_diff(*least).div_ceil(2).max(1));
+        let ahead = self.ahead();
+        let far = |bound: i64| bound.abs_diff(ahead.saturating_mul(1_000));
+        let width = far(*least).max(far(*most)).div_ceil(1_000).max(1);
         let time = |millis| Time(Duration::from_millis(millis));
         let mut line = match ahead {
             0 => "the clocks of both boxes agree".to_owned(),
@@ -149,23 +111,11 @@ impl Theirs {
     }
 }
 
-/// Reads `12.345`, without the code for numbers of any form, which is dear.
-fn thousandths(text: &str) -> Option<i64> {
-    let (seconds, rest) = text.split_once('.').filter(|(_, rest)| rest.len() == 3)?;
-    let (seconds, rest) = (seconds.parse::<u32>().ok()?, rest.parse::<u16>().ok()?);
-    Some(i64::from(seconds) * 1_000 + i64::from(rest))
-}
-
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// A record has its time to the second, and clocks are put right by little while a box runs.
-const SAME_BOOT: u64 = 2_000;
-
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use board::clock::Wall;
 
     use super::*;
 
@@ -182,26 +132,35 @@ mod tests {
         fs::write(&path, mine.concat()).unwrap();
         let theirs = [line(4_605, 5.0, "b"), line(4_610, 10.4, "d"), line(4_611, 11.0, "f")];
         let told = format!(
-            "clock server2 3599990 3600010\nnow 1020000 20000\nnow 4620000 20000\n{}",
+            "clock_us server2 3599990000 3600010000\nnow 1020000 20000\nnow 4620000 20000\n{}",
             theirs.concat()
         );
-        let text = both(&path, &told, 10, false).unwrap();
+        let text = both(&path, &told, View::last(10), false).unwrap();
         let mut lines = text.lines();
         let clocks = lines.next().unwrap();
         assert!(
             clocks.starts_with("the clock of server2 is 3600.0 s ahead of this one, within 10 ms"),
             "{clocks}"
         );
-        let why: Vec<_> = lines.map(|line| line.split_whitespace().last().unwrap()).collect();
+        let lines: Vec<_> = lines.collect();
+        let why = lines.iter().filter(|line| !line.starts_with("--"));
+        let why: Vec<_> = why.map(|line| line.split_whitespace().last().unwrap()).collect();
         assert_eq!(why, ["a", "b", "c", "d", "e", "f"]);
-        let json = both(&path, &told, 1, true).unwrap();
+        assert_eq!(lines[1], "-- server1: booted --", "the time since boot is less than before");
+        let json = both(&path, &told, View::last(1), true).unwrap();
         assert!(json.contains("\"peer_clock_ahead_ms\":3600000"), "{json}");
         assert!(json.contains("\"why\":\"f\"") && !json.contains("\"why\":\"e\""), "{json}");
-        let agree = told.replace("3599990 3600010", "-3 4");
-        let text = both(&path, &agree, 10, false).unwrap();
+        let agree = told.replace("clock_us server2 3599990000 3600010000", "clock server2 -3 4");
+        let text = both(&path, &agree, View::last(10), false).unwrap();
         assert!(text.starts_with("the clocks of both boxes agree, within 4 ms"), "{text}");
-        for wrong in ["", "clock", "clock x 1 2\nnow 1 2\n", "clock x y z\nnow 1 2\nnow 1 2"] {
-            assert!(both(&path, wrong, 1, false).is_err(), "{wrong}");
+        for wrong in [
+            "",
+            "clock",
+            "clock x 1 2\nnow 1 2\n",
+            "clock_us x y z\nnow 1 2\nnow 1 2",
+            "year x 1 2",
+        ] {
+            assert!(both(&path, wrong, View::last(1), false).is_err(), "{wrong}");
         }
     }
 
@@ -216,14 +175,17 @@ mod tests {
         fs::write(&path, [line(10.1, "a"), line(10.3, "c")].concat()).unwrap();
         // Over a slow cable, where an answer takes longer than a question.
         let told = format!(
-            "clock server2 -50 550\nnow 1020000 20000\nnow 1020000 20000\n{}{}",
+            "clock_us server2 -50000 550000\nnow 1020000 20000\nnow 1020000 20000\n{}{}",
             line(10.2, "b"),
             line(10.4, "d")
         );
-        let text = both(&path, &told, 10, false).unwrap();
-        let why = text.lines().skip(1).map(|line| line.split_whitespace().last().unwrap());
+        let text = both(&path, &told, View::last(10), false).unwrap();
+        let why = text
+            .lines()
+            .filter(|line| line.contains("term"))
+            .map(|line| line.split_whitespace().last().unwrap());
         assert_eq!(why.collect::<String>(), "abcd", "{text}");
-        assert!(text.starts_with("the clocks of both boxes agree, within 300 ms"), "{text}");
+        assert!(text.starts_with("the clocks of both boxes agree, within 550 ms"), "{text}");
     }
 
     #[test]
@@ -236,13 +198,5 @@ mod tests {
         assert_eq!(last(&path, 2, 999).unwrap(), lines[7..].concat());
         assert_eq!(last(&path, 9, lines[0].len() * 3).unwrap(), lines[6..].concat());
         assert_eq!(last(&path, 9, 3).unwrap(), "");
-    }
-
-    #[test]
-    fn a_clock_is_compared_with_the_time_of_its_reading() {
-        let now = Anchor::now(Instant::from_millis(5_000), Duration::from_secs(100));
-        assert_eq!(Anchor::read(&now.to_string()), Some(now));
-        assert_eq!(now.ahead(Duration::from_secs(99), Instant::from_millis(4_000)), 0);
-        assert_eq!(now.ahead(Duration::from_secs(99), Instant::from_millis(4_400)), -400);
     }
 }

@@ -13,7 +13,6 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use board::clock::Clock;
 use board::need::Need;
 use smol::channel::Sender;
 
@@ -85,6 +84,11 @@ impl Answers {
         self.config.as_ref().map(check::needs).unwrap_or_default()
     }
 
+    /// What runs here.
+    pub(super) const fn config(&self) -> Option<&Config> {
+        self.config.as_ref()
+    }
+
     /// This supervisor.
     pub(super) const fn supervisor(&self) -> &Itself {
         &self.itself
@@ -111,10 +115,10 @@ impl Answers {
 
     fn history(&self, count: usize, bytes: usize) -> Result<String, String> {
         let own = self.config.as_ref().ok_or("there is no history yet")?;
-        let now = history::Anchor::now(Clock.now(), Clock.since_1970());
+        let now = history::Anchor::now();
         let lines =
             history::last(&own.history.file, count, bytes).map_err(|error| error.to_string())?;
-        Ok(format!("{now}\n{lines}"))
+        Ok(format!("{now}{lines}"))
     }
 }
 

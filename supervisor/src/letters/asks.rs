@@ -12,7 +12,7 @@ use smol::future::or;
 use super::{Answered, Letters, Unanswered, aside, trial};
 use crate::client::{Answer, Verdict};
 use crate::config::trusted_text;
-use crate::history::Anchor;
+use crate::history::{Anchor, ahead};
 
 /// What is asked for at the control socket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -77,12 +77,9 @@ async fn history(letters: &Letters, peer: &str, count: usize) -> Result<String, 
     let bytes = letters.ways.room(Clock.now());
     let Answered { text, reading } = letters.ask(&format!("history {count} {bytes}")).await?;
     let Some(Answer { verdict: Verdict::Ok, text }) = Answer::parse(&text) else { return Ok(text) };
-    // How far the other clock is ahead lies between these: it was read at a moment between two of this box.
-    let now = Anchor::now(Clock.now(), Clock.since_1970());
     let Some(reading) = reading else { return Ok(text) };
-    let [most, least] = [reading.asked, reading.heard].map(|at| now.ahead(reading.clock, at));
-    let (least, most) = (least - CUT_OFF, most + CUT_OFF);
-    Ok(format!("ok\nclock {peer} {least} {most}\n{now}\n{text}"))
+    let ((least, most), now) = (ahead(reading), Anchor::now());
+    Ok(format!("ok\nclock_us {peer} {least} {most}\n{now}{text}"))
 }
 
 pub(super) enum Failed {
@@ -109,9 +106,6 @@ impl From<Unanswered> for Failed {
         Self::Unanswered(why)
     }
 }
-
-/// Milliseconds by which the sum of four times is wrong at most, two of them negative, when each is cut off to a millisecond.
-const CUT_OFF: i64 = 2;
 
 /// Soon enough for the next one to ask.
 const LOOK: Duration = Duration::from_millis(500);

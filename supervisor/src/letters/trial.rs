@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use board::patience::Patience;
 use firmware_agnostic::report::Time;
 use smol::channel::{Sender, bounded};
 
@@ -92,6 +93,7 @@ impl Answers {
     /// What the file says, and what would change with it.
     fn look(&self) -> Result<(String, String), String> {
         let candidate = Candidate::read(&self.itself, &self.needs())?;
+        self.ask_new_devices(&candidate.config)?;
         let text = candidate.config.text.clone();
         said(&candidate.put(Wish::Show, &self.inputs)).map(|shown| (text, shown))
     }
@@ -151,6 +153,7 @@ impl Answers {
             return Err("another configuration was taken meanwhile: say it once more".to_owned());
         }
         let candidate = Candidate::of(itself, text, &self.needs())?;
+        self.ask_new_devices(&candidate.config)?;
         let (path, running) = (&itself.config, self.running());
         let stood = trial_file::begin(path, running, text).map_err(|error| error.to_string())?;
         let taken = said(&candidate.put(Wish::Try(time), inputs));
@@ -166,6 +169,22 @@ impl Answers {
             });
         }
         taken
+    }
+}
+
+impl Answers {
+    /// Refuses a fence device that is not used yet and does not tell the power: it could not cut it either.
+    fn ask_new_devices(&self, config: &Config) -> Result<(), String> {
+        let peer = config.settings.me.other();
+        let known = self.config().map(|own| own.fence_of(peer)).unwrap_or_default();
+        let new = config.fence_of(peer).iter().filter(|device| !known.contains(device));
+        new.filter(|device| !device.moves_when_opened()).try_for_each(|device| {
+            let asked = device.open().power(&Patience::new(device.timeout));
+            asked.map(drop).map_err(|error| {
+                let (box_, device) = (config.name(peer), &device.name);
+                format!("box.{box_}.fence: {device} does not tell the power: {error}\n")
+            })
+        })
     }
 }
 

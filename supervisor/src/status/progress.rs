@@ -11,18 +11,24 @@ use firmware_agnostic::report::Time;
 
 use super::Status;
 use crate::record::Record;
+use crate::screen::wrap;
 
 impl Status<'_> {
     /// What there is of evidence that the peer holds nothing, and what there is not, while it is collected.
     pub(super) fn evidence(&self) -> Option<String> {
-        if self.node.role() != Role::Fencing {
+        // As long as it is heard there is none, even if there was some before.
+        if self.node.role() != Role::Fencing || self.node.peer().word(self.now).is_some() {
             return None;
         }
         let signs = self.node.signs(self.now);
         let dropped = signs.up.is_empty() && !signs.down.is_empty();
         let silent = format!("silent for {}", Time(signs.silence));
-        let have = [(true, silent.as_str()), (dropped, "lines dropped"), (signs.mute, MUTE)];
-        let have: Vec<&str> = have.into_iter().filter(|it| it.0).map(|it| it.1).collect();
+        let is_silent = signs.silence >= self.config.settings.timing.deadtime();
+        let have = [(is_silent, silent.as_str()), (dropped, "lines dropped"), (signs.mute, MUTE)];
+        let mut have: Vec<&str> = have.into_iter().filter(|it| it.0).map(|it| it.1).collect();
+        if have.is_empty() {
+            have.push("nothing");
+        }
         let or = match signs.dark_at {
             _ if self.config.settings.require != Require::Dark => String::new(),
             Some(at) => format!(", or all of this for {} more", Time(at - self.now)),
@@ -42,7 +48,7 @@ impl Status<'_> {
         let signs = node.signs(self.now);
         // Writing to a text cannot fail.
         let _ = writeln!(out, "what is known of {peer}");
-        let _ = self.write_peer(&mut out);
+        let _ = writeln!(out, "{}", self.peer());
         for (port, link) in self.ports.iter().zip((0..).filter_map(LinkId::new)) {
             let heard = match self.reception.statistics(link).heard_at {
                 Some(at) => format!("last heard {} ago", Time(self.now - at)),
@@ -62,7 +68,7 @@ impl Status<'_> {
             let _ = writeln!(out, "  witness           {answers}");
         }
         let _ = writeln!(out, "  {evidence}");
-        Ok(out)
+        Ok(out.lines().map(|line| wrap(line, 4) + "\n").collect())
     }
 
     /// Where things stand, as a record.
@@ -88,6 +94,7 @@ impl Status<'_> {
             .with("heard", said.is_some())
             .with("fenced", node.peer().fenced())
             .with("power", power)
+            .with_some("shot", self.shot.map(|off| if off { "seen_off" } else { "failed" }))
             .with_some("failure", self.devices.failure.as_deref())
             .line()
     }
