@@ -8,11 +8,11 @@ use firmware_agnostic::identity::BoxId::{self, First, Second};
 
 use super::Lab;
 use super::config::Choices;
-use super::expectations::{PATIENCE, is, served_by, silence_below, whole};
+use super::expectations::{PATIENCE, is, nobody_noticed, served_by, whole};
 use super::failure::{Failure, expect};
 use super::kept::keeps;
 use super::power_switch::Switch;
-use super::stories::{LONG, NOTHING};
+use super::stories::LONG;
 
 /// The one that stands by may be cut by the one that serves; the other way round it must be wanted.
 pub(super) fn fence(lab: &Lab) -> Result<String, Failure> {
@@ -31,7 +31,7 @@ pub(super) fn fence(lab: &Lab) -> Result<String, Failure> {
     for word in ["< Heartbeat(", "< Order(Fence", "> Fence("] {
         expect(last.contains(word), format!("no {word} in the black box:\n{last}"))?;
     }
-    silence_below(lab, start, NOTHING)?;
+    nobody_noticed(lab, start)?;
     lab.power_on(Second)?;
     is(lab, Second, "standby")?;
     done(lab, Second, &["fence", "server1", "--yes"])?;
@@ -51,7 +51,54 @@ pub(super) fn fence_in_vain(lab: &Lab) -> Result<String, Failure> {
     is(lab, Second, "standby")?;
     served_by(lab, First)?;
     keeps(lab, First, ["fence", "failed", "server2 is not fenced, and talks"])?;
-    silence_below(lab, start, NOTHING)
+    nobody_noticed(lab, start)
+}
+
+/// What was seen off before, and booted since, is no box that a drill has cut: its switch fails now.
+pub(super) fn drill_in_vain(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    done(lab, First, &["fence", "server2"])?;
+    lab.power_on(Second)?;
+    let well =
+        |lab: &Lab| lab.twobox(First, &["status"]).is_ok_and(|status| status.status.success());
+    expect(lab.wait_for(PATIENCE, well), "the pair does not become whole")?;
+    let boots = lab.boots(Second);
+    lab.set_switch(Second, Switch::Unreachable);
+    refused(lab, First, &["drill", "fence", "server2"], "take it for alive")?;
+    expect(lab.is_on(Second) && lab.boots(Second) == boots, "server2 was without power")?;
+    served_by(lab, First)?;
+    Ok("a drill that cut nothing says so".to_owned())
+}
+
+/// An order says what it did, and one that changes nothing says that.
+pub(super) fn told(lab: &Lab) -> Result<String, Failure> {
+    whole(lab)?;
+    for (id, order, tells) in [
+        (First, "resume", "nothing has changed: no order stands on server1"),
+        (First, "clear", "nothing has changed: no resource of server1 has failed"),
+        (Second, "standby", "server2 is held back"),
+        (Second, "standby", "nothing has changed: server2 is held back already"),
+        (First, "resume", "nothing has changed: no order stands on server1, but one on server2"),
+    ] {
+        let heard = |lab: &Lab| done(lab, id, &[order]).is_ok_and(|said| said.starts_with(tells));
+        expect(lab.wait_for(PATIENCE, heard), format!("{order} on {id:?} does not say {tells:?}"))?;
+    }
+    let status = lab.twobox(First, &["status"])?;
+    let (said, _) = words(&status);
+    let first = said.lines().next().unwrap_or_default().to_owned();
+    let named = first.ends_with("server2 is held back: twobox resume on server2");
+    expect(named && status.status.code() == Some(10), said)?;
+    refused(lab, First, &["standby"], "server2 is not ready to serve: it is held back")?;
+    expect(
+        done(lab, Second, &["resume"])?.starts_with("server2 may serve again"),
+        "no word of it",
+    )?;
+    let moves = |lab: &Lab| {
+        done(lab, First, &["standby"]).is_ok_and(|said| said.contains("server2 starts them"))
+    };
+    expect(lab.wait_for(PATIENCE, moves), "it is not said that the services move")?;
+    served_by(lab, Second)?;
+    Ok(first)
 }
 
 /// The power goes and comes back, and nobody outside notices.
@@ -73,7 +120,7 @@ pub(super) fn drill(lab: &Lab) -> Result<String, Failure> {
     };
     expect(lab.wait_for(PATIENCE, alone), "server2 is not missed")?;
     refused(lab, First, &["drill", "fence", "server2"], "a drill wants a pair that is well")?;
-    silence_below(lab, start, NOTHING)?;
+    nobody_noticed(lab, start)?;
     Ok(said.lines().map(str::trim).collect::<Vec<_>>().join("; "))
 }
 
@@ -85,8 +132,9 @@ fn told_as_drill(lab: &Lab) -> Result<(), Failure> {
     expect(!own.contains("\"what\":\"fence\""), format!("a shot is told of in {own}"))?;
     let both = done(lab, Second, &["history", "--both"])?;
     expect(both.contains("drill: server2 is fenced"), format!("no drill in {both}"))?;
-    let hook = fs::read_to_string(lab.disk(First).join("told")).unwrap_or_default();
-    expect(hook == "ordered\nseen_off\n", format!("the hook was told: {hook:?}"))
+    let hook = |lab: &Lab| fs::read_to_string(lab.disk(First).join("told")).unwrap_or_default();
+    let told = lab.wait_for(PATIENCE, |lab| hook(lab) == "ordered\nseen_off\n");
+    expect(told, format!("the hook was told: {:?}", hook(lab)))
 }
 
 /// A program that wants to know of drills, and of nothing else.

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 
-use super::expectations::{is, silence_below, whole};
+use super::expectations::{is, nobody_noticed, whole};
 use super::failure::{Failure, expect};
 use super::figures::Figures;
-use super::stories::{NOTHING, term};
+use super::stories::term;
 use super::tour::millis;
 use super::{Lab, name};
 
@@ -33,7 +33,7 @@ impl Calm {
 
     /// Nothing has happened to it, neither box was late, and none has grown.
     pub(super) fn still(&self, lab: &Lab) -> Result<String, Failure> {
-        let mut measured = silence_below(lab, self.start, NOTHING)?;
+        let mut measured = nobody_noticed(lab, self.start)?;
         for (id, before) in BoxId::BOTH.into_iter().zip(self.figures) {
             let seconds = self.start.elapsed().as_secs();
             let (after, who) = (Figures::of(lab, id)?, name(id));
@@ -41,9 +41,9 @@ impl Calm {
             let (heard, least) = (after.received - before.received, 5 * 2 * seconds / 2);
             expect(heard >= least, format!("{who} heard {heard} of {least} heartbeats"))?;
             let (late, step) = (millis(after.late), millis(after.step));
-            let machine = self.machine.late();
+            let machine = self.machine.adds();
             let told = format!("{who}: {late} late, {step} a step; machine {}", millis(machine));
-            expect(after.late.max(after.step) < LATE + machine * TIMES, told)?;
+            expect(after.late.max(after.step) < LATE + machine, told)?;
             let grown = after.resident.saturating_sub(before.resident);
             expect(grown < GROWN, format!("{who} has {grown} KiB more"))?;
             write!(measured, "; {who} {late} late, {grown} KiB more")?;
@@ -58,10 +58,11 @@ impl Calm {
 
 /// How late is a thread on this machine that does nothing at all?
 #[derive(Debug)]
-struct Machine(Arc<AtomicU64>, Arc<AtomicBool>);
+pub(super) struct Machine(Arc<AtomicU64>, Arc<AtomicBool>);
 
 impl Machine {
-    fn watch() -> Result<Self, Failure> {
+    /// Watches from now on.
+    pub(super) fn watch() -> Result<Self, Failure> {
         let (worst, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (noted, end) = (worst.clone(), over.clone());
         thread::Builder::new().name("late".to_owned()).spawn(move || {
@@ -73,6 +74,11 @@ impl Machine {
             }
         })?;
         Ok(Self(worst, over))
+    }
+
+    /// What several turns of all others may have added so far.
+    pub(super) fn adds(&self) -> Duration {
+        self.late() * TIMES
     }
 
     fn late(&self) -> Duration {

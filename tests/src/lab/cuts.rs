@@ -9,7 +9,7 @@ use firmware_agnostic::identity::BoxId::{First, Second};
 
 use super::Lab;
 use super::config::Choices;
-use super::expectations::{PATIENCE, one_holder, whole};
+use super::expectations::{PATIENCE, nobody_noticed, one_holder, whole};
 use super::failure::{Failure, expect};
 use super::tour::millis;
 use crate::world::random::Random;
@@ -66,18 +66,14 @@ fn cut(lab: &Lab, chance: &mut Random) -> Result<String, Failure> {
         shots == [0, 1],
         format!("{shots:?} orders to the BMCs, and not one to that of the standby"),
     )?;
-    let silence = lab.client().since(start).silence;
-    expect(silence < NOTHING, format!("the client noticed: {}", millis(silence)))?;
+    let silence = nobody_noticed(lab, start)?;
     Ok(format!(
-        "shot in {}, of which its power took {}, seen {} later, longest silence {}",
+        "shot in {}, of which its power took {}, seen {} later, {silence}",
         millis(shot_after),
         millis(off_takes),
-        millis(seen_after),
-        millis(silence)
+        millis(seen_after)
     ))
 }
 
 const SEEN: &str = "server2 is fenced: its power was seen off";
 const REBORN: Duration = Duration::from_secs(17);
-/// What may cost nothing, on a machine that does this many times at once.
-const NOTHING: Duration = Duration::from_millis(900);

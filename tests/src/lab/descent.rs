@@ -5,11 +5,11 @@ use std::time::Instant;
 use firmware_agnostic::identity::BoxId::First;
 
 use super::config::Choices;
-use super::expectations::{PATIENCE, served_by, silence_below, whole};
+use super::expectations::{PATIENCE, nobody_noticed, served_by, whole};
 use super::failure::{Failure, expect};
 use super::init::Order;
 use super::power_switch::Switch;
-use super::stories::{LATE, LONG, NOTHING, RESTART, adopted, runs_on, term};
+use super::stories::{LATE, LONG, RESTART, adopted, runs_on, term};
 use super::tour::millis;
 use super::{FLOATING, Lab};
 
@@ -23,7 +23,7 @@ pub(super) fn found(lab: &Lab) -> Result<String, Failure> {
         runs_on(lab, First, |lab| Ok(lab.machine(First).order(order)?))?;
         expect(lab.find(First, STRAY)? == stray, "what it has started was started again")?;
     }
-    let measured = silence_below(lab, start, NOTHING)?;
+    let measured = nobody_noticed(lab, start)?;
     lab.set_switch(First, Switch::Unreachable);
     lab.machine(First).order(Order::Abandon)?;
     let begun = Instant::now();
@@ -49,7 +49,7 @@ pub(super) fn one_killed(lab: &Lab) -> Result<String, Failure> {
     expect(lab.find(First, "serve")? == serves, "the other service was started again")?;
     expect(self::term(lab, First)? == term, "the term has changed")?;
     expect(adopted(lab, First) == lives, "the supervisor was started again")?;
-    silence_below(lab, start, NOTHING)
+    nobody_noticed(lab, start)
 }
 
 /// Whether the service shares a cgroup with its supervisor.

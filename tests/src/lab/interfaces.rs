@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 
-use super::expectations::{PATIENCE, is, order, served_by, silence_below, whole};
+use super::expectations::{PATIENCE, is, nobody_noticed, order, served_by, whole};
 use super::failure::{Failure, expect};
 use super::reloads::{edit, said};
-use super::stories::{LONG, NOTHING, Story, runs_on, story};
+use super::stories::{LONG, Story, runs_on, story};
 use super::{Lab, name};
 
 pub(super) const STORIES: [Story; 3] = [
@@ -30,7 +30,7 @@ fn renamed(lab: &Lab) -> Result<String, Failure> {
     expect(status.contains("serving, and redundant"), status)?;
     runs_on(lab, First, |lab| order(lab, First, "upgrade"))?;
     runs_on(lab, First, |lab| Ok(lab.crash_supervisor(First)?))?;
-    let measured = silence_below(lab, start, NOTHING)?;
+    let measured = nobody_noticed(lab, start)?;
     order(lab, First, "standby")?;
     served_by(lab, Second)?;
     expect(lab.holders() == [Second], "server1 has the address still")?;
@@ -59,7 +59,7 @@ fn dead_card(lab: &Lab) -> Result<String, Failure> {
     let refused = String::from_utf8_lossy(&refused.stderr).into_owned();
     let says_so = refused.contains("no interface eth9") && !refused.contains("eth1");
     expect(says_so, refused)?;
-    silence_below(lab, start, NOTHING)
+    nobody_noticed(lab, start)
 }
 
 /// The interface of the address is down on the box that stands by: nothing is handed over to that box until it is up.
@@ -87,7 +87,7 @@ fn unfit(lab: &Lab) -> Result<String, Failure> {
     expect(status.contains("needs eth0, which is down"), status)?;
     let refused = lab.twobox(First, &["standby"])?;
     expect(!refused.status.success(), "the service was sent to a box that cannot have it")?;
-    let measured = silence_below(lab, start, NOTHING)?;
+    let measured = nobody_noticed(lab, start)?;
     ip(lab, Second, "link set eth0 up")?;
     let whole_again = says("serving, and redundant");
     expect(lab.wait_for(PATIENCE, whole_again), "server2 is not fit again")?;

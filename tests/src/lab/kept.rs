@@ -13,6 +13,11 @@ use super::failure::{Failure, expect};
 /// A takeover, with the time of each of its parts, is there after reboots, and on both boxes as one.
 pub(super) fn history(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
+    let first = "starts: this box is server1 of pair lab; configuration /run/twobox.toml (";
+    let log = lab.log(First);
+    // The lab itself says that the box boots.
+    let named = log.lines().nth(1).is_some_and(|line| line.contains(first));
+    expect(named, format!("it is not said what was started:\n{log}"))?;
     lab.power_off(First);
     served_by(lab, Second)?;
     let kept = |lab: &Lab| said(lab, Second, &["history"]).contains("starting -> active");

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 
-use super::expectations::{PATIENCE, is, silence_below};
+use super::expectations::{PATIENCE, is, nobody_noticed};
 use super::failure::{Failure, expect};
-use super::stories::{NOTHING, runs_on};
+use super::stories::runs_on;
 use super::trials::{change, file, marks, put, ready, told};
 use super::{Lab, name};
 
@@ -40,7 +40,7 @@ pub(super) fn overtaken(lab: &Lab) -> Result<String, Failure> {
     let said = told(lab, First, &["reload", "--dry-run"], 0)?;
     expect(said == "nothing has changed\n", format!("the older file is in force: {said}"))?;
     is(lab, First, "active")?;
-    silence_below(lab, start, NOTHING)
+    nobody_noticed(lab, start)
 }
 
 /// A supervisor that dies in the middle of a trial comes back with what was proven, and so does the other box; nobody
@@ -77,7 +77,7 @@ pub(super) fn killed(lab: &Lab) -> Result<String, Failure> {
     expect(marks(lab)? == during, "it does not run on both boxes")?;
     expect(lies(First, "new").is_none(), "what is kept lies there still")?;
     is(lab, Second, "standby")?;
-    silence_below(lab, start, NOTHING)
+    nobody_noticed(lab, start)
 }
 
 fn beside(lab: &Lab, id: BoxId, ending: &str) -> PathBuf {

@@ -3,18 +3,19 @@
 //! A service that takes its time to stop, and an address before it that goes only after that, are taken out of the file;
 //! the supervisor is killed before they are gone, or before it knows.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId::{First, Second};
 
 use super::Lab;
 use super::config::Choices;
-use super::expectations::{PATIENCE, order, served_by, silence_below, whole};
+use super::expectations::{PATIENCE, nobody_noticed, order, served_by, whole};
 use super::failure::{Failure, expect};
 use super::init::Order;
 use super::power_switch::Switch;
 use super::reloads::{edit, said};
-use super::stories::{LATE, LONG, NOTHING, RESTART, adopted, term};
+use super::stories::{LATE, RESTART, adopted, term};
 use super::tour::millis;
 
 /// It dies for good while a reload stops them: its guard stops them too.
@@ -39,7 +40,7 @@ pub(super) fn let_go_by_the_next_life(lab: &Lab) -> Result<String, Failure> {
     let start = Instant::now();
     remove_and_reload(lab)?;
     is_let_go(lab, |lab| Ok(lab.crash_supervisor(First)?))?;
-    silence_below(lab, start, NOTHING)
+    nobody_noticed(lab, start)
 }
 
 /// They are removed from the file alone, and the supervisor is killed, or becomes the program on the disk.
@@ -53,7 +54,7 @@ pub(super) fn unknown_to_the_next_life(lab: &Lab) -> Result<String, Failure> {
     expect(lab.wait_for(PATIENCE, is_there), "what was added does not run")?;
     edit(lab, First, REMOVED, "# none\n")?;
     is_let_go(lab, |lab| order(lab, First, "upgrade"))?;
-    silence_below(lab, start, NOTHING)
+    nobody_noticed(lab, start)
 }
 
 /// The guard is stopping everything when the next life begins, which waits for it and then serves.
@@ -62,6 +63,7 @@ pub(super) fn next_life_waits_for_the_guard(lab: &Lab) -> Result<String, Failure
     let hold = "failback_hold = \"2s\"";
     edit(lab, First, hold, &format!("{hold}\nrestart_time = \"100ms\""))?;
     said(lab, First, &["reload"])?;
+    noted(lab, "restart_time = \"100ms\"")?;
     edit(lab, First, REMOVED, "# none\n")?;
     lab.machine(First).order(Order::Abandon)?;
     let begun = |lab: &Lab| lab.log(First).contains("no other came within");
@@ -83,8 +85,7 @@ fn remove_and_reload(lab: &Lab) -> Result<(), Failure> {
     expect(is_there(lab), "what is to be removed does not run")?;
     edit(lab, First, REMOVED, "# none\n")?;
     said(lab, First, &["reload"])?;
-    // A person who is told of the reload knows by then.
-    std::thread::sleep(STOP / 4);
+    noted(lab, "# none\n")?;
     expect(is_there(lab), "it has stopped before the supervisor could die")
 }
 
@@ -95,10 +96,17 @@ fn is_let_go(lab: &Lab, end: impl FnOnce(&Lab) -> Result<(), Failure>) -> Result
     end(lab)?;
     let back = |lab: &Lab| adopted(lab, First) > lives;
     expect(lab.wait_for(PATIENCE, back), "its services were not adopted")?;
-    expect(lab.wait_for(STOP + LONG, is_gone), "something runs that nobody watches")?;
+    expect(lab.wait_for(STOP + PATIENCE, is_gone), "something runs that nobody watches")?;
     expect(lab.find(First, "serve")? == service, "the service was started again")?;
     expect(self::term(lab, First)? == term, "the term has changed")?;
     served_by(lab, First)
+}
+
+/// Waits until the one that comes after the supervisor of the first box is told of a configuration with these `words`.
+fn noted(lab: &Lab, words: &str) -> Result<(), Failure> {
+    let lease = lab.machine(First).run().join("twobox.sock.lease.note");
+    let so = |_: &Lab| fs::read_to_string(&lease).is_ok_and(|text| text.contains(words));
+    expect(lab.wait_for(PATIENCE, so), format!("no {words:?} in {}", lease.display()))
 }
 
 /// Both of them.

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 
-use super::expectations::{PATIENCE, is, order, served_by, silence_below, whole};
+use super::expectations::{PATIENCE, is, nobody_noticed, order, served_by, whole};
 use super::failure::{Failure, expect};
 use super::kept::keeps;
-use super::stories::NOTHING;
+use super::power_switch::Switch;
 use super::{Lab, Way, name};
 
 /// What one of the boxes cannot run with is taken by none.
@@ -31,6 +31,19 @@ pub(super) fn refused(lab: &Lab) -> Result<String, Failure> {
     expect(said.contains("no interface eth9") && !said.contains("server2:"), said)?;
     put(lab, First, &first)?;
     told(lab, First, &["reload", "--confirm"], 1)?;
+    expect(marks(lab)? == before, "something has changed")?;
+    // A device that does not answer could not cut the power either. That holds for both boxes.
+    change(lab, "timeout = \"1s\"", "timeout = \"900ms\"")?;
+    for (silent, words) in [
+        (Second, "box.server2.fence: command does not tell the power"),
+        (First, "server2: box.server1.fence: command does not tell the power"),
+    ] {
+        lab.set_switch(silent, Switch::Unreachable);
+        let said = told(lab, First, &["reload", "--both"], 1)?;
+        expect(said.contains(words), format!("no {words:?} in {said}"))?;
+        lab.set_switch(silent, Switch::Sound);
+    }
+    put(lab, First, &first)?;
     expect(marks(lab)? == before, "something has changed")?;
     // What somebody has changed there is not written over.
     put(lab, Second, &first.replace("failback_hold = \"2s\"", "failback_hold = \"5s\""))?;
@@ -67,7 +80,7 @@ pub(super) fn kept(lab: &Lab) -> Result<String, Failure> {
             let said = told(lab, id, words, 1)?;
             expect(said.contains("is on trial for "), said)?;
         }
-        let status = told(lab, Second, &["status"], 0)?;
+        let status = well(lab, Second)?;
         expect(status.contains("configuration: on trial for "), status)?;
         let hold = format!("{from} -> {hold}").replace("failback_hold = ", "pair.failback_hold: ");
         keeps(lab, First, ["reload", "on_trial", &hold.replace('"', "")])?;
@@ -90,7 +103,7 @@ pub(super) fn kept(lab: &Lab) -> Result<String, Failure> {
     let said = told(lab, First, &["reload", "--both", "--for", "4s"], 0)?;
     expect(said.starts_with("nothing has changed"), said)?;
     for id in BoxId::BOTH {
-        let status = told(lab, id, &["status"], 0)?;
+        let status = well(lab, id)?;
         expect(!status.contains("on trial"), status)?;
         let beside = lab.machine(id).run().join("twobox.toml.new");
         expect(!beside.exists(), "what nobody tries lies there")?;
@@ -99,7 +112,7 @@ pub(super) fn kept(lab: &Lab) -> Result<String, Failure> {
     std::thread::sleep(Duration::from_secs(1));
     expect(!lab.log(Second).contains("is given up"), "what both have was given up")?;
     is(lab, Second, "standby")?;
-    silence_below(lab, start, NOTHING)
+    nobody_noticed(lab, start)
 }
 
 /// What nobody confirms is gone again, on both boxes.
@@ -130,7 +143,7 @@ pub(super) fn unconfirmed(lab: &Lab) -> Result<String, Failure> {
         expect(lab.log(id).contains("twobox.toml.rejected"), "nobody tells where it is")?;
     }
     is(lab, Second, "standby")?;
-    silence_below(lab, start, NOTHING)
+    nobody_noticed(lab, start)
 }
 
 /// A box that is busy when the time is over goes back as soon as it can, and says once that it waits.
@@ -250,6 +263,16 @@ pub(super) fn file(lab: &Lab, id: BoxId) -> Result<String, Failure> {
 
 pub(super) fn put(lab: &Lab, id: BoxId, text: &str) -> Result<(), Failure> {
     Ok(fs::write(lab.machine(id).run().join("twobox.toml"), text)?)
+}
+
+/// Waits until the pair is well, and gives the status that says so.
+fn well(lab: &Lab, id: BoxId) -> Result<String, Failure> {
+    let mut status = told(lab, id, &["status"], 0);
+    lab.wait_for(PATIENCE, |lab| {
+        status = told(lab, id, &["status"], 0);
+        status.is_ok()
+    });
+    status
 }
 
 /// What a command says that ends with `code`.

@@ -10,10 +10,10 @@ use firmware_agnostic::identity::BoxId::First;
 
 use super::Lab;
 use super::config::Choices;
-use super::expectations::{PATIENCE, is, order, served_by, silence_below, whole};
+use super::expectations::{PATIENCE, is, nobody_noticed, order, served_by, silence_below, whole};
 use super::failure::{Failure, expect};
 use super::power_switch::Switch;
-use super::stories::{DISK, NOTHING, SWITCH};
+use super::stories::{DISK, SWITCH};
 use super::trials::told;
 
 /// All of it comes back or is told, nobody outside notices, and no second supervisor starts meanwhile.
@@ -37,7 +37,7 @@ pub(super) fn files(lab: &Lab) -> Result<String, Failure> {
     {
         expect(said.contains(told), format!("the log does not say {told:?}"))?;
     }
-    silence_below(lab, start, NOTHING)?;
+    nobody_noticed(lab, start)?;
     fs::remove_file(lab.disk(First).join("twobox.history"))?;
     order(lab, First, "standby")?;
     let told = |lab: &Lab| lab.log(First).contains("somebody has removed it: what happened before");
