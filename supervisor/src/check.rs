@@ -425,7 +425,8 @@ mod tests {
             ),
         ] {
             assert!(sample.contains(from), "{from}");
-            let error = read_of_peer(&sample.replacen(from, to, 1), &own, "server1", &[]).unwrap_err();
+            let error =
+                read_of_peer(&sample.replacen(from, to, 1), &own, "server1", &[]).unwrap_err();
             let error = error.to_string();
             assert!(error.contains(word) && error.contains("opens no secret"), "{error}");
         }

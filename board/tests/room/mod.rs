@@ -27,7 +27,7 @@ impl Room {
     pub(crate) fn new() -> Self {
         let directory = TempDir::new().unwrap();
         // For those who run as somebody else.
-        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o1777)).unwrap();
         Self::at(directory.path().canonicalize().unwrap(), Some(directory))
     }
 

@@ -1,4 +1,4 @@
-//! What may somebody do who has the key of the pair, or who sends again what was sent?
+//! Plays somebody who has the key of the pair, or who sends again what was sent.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -7,9 +7,8 @@ use firmware_agnostic::identity::BoxId::{self, First, Second};
 
 use super::Lab;
 use super::config::{Choices, KEY};
-use super::expectations::{PATIENCE, is, served_by, silence_below};
+use super::expectations::{PATIENCE, is, nobody_noticed, served_by};
 use super::failure::{Failure, expect};
-use super::stories::NOTHING;
 use super::trials::{change, file, marks, put, ready, told};
 
 /// A box that does not let the other one configure it says so, and what is missing; it answers questions all the same.
@@ -30,7 +29,7 @@ pub(super) fn not_configured(lab: &Lab) -> Result<String, Failure> {
     expect(log.contains(word), format!("no {word:?} in the log of server2"))?;
     expect(marks(lab)? == before && file(lab, Second)? == old, "something has changed")?;
     is(lab, First, "active")?;
-    silence_below(lab, start, NOTHING)
+    nobody_noticed(lab, start)
 }
 
 /// What runs as root is said by an operator of each box, and by nobody else.
@@ -91,7 +90,7 @@ pub(super) fn recorded_letters(lab: &Lab) -> Result<String, Failure> {
     }
     let seconds = time.as_secs();
     expect(answered > 8, format!("{answered} letters in {seconds} s beside {poured:?} openings"))?;
-    silence_below(lab, start, NOTHING)?;
+    nobody_noticed(lab, start)?;
     Ok(format!("{answered} letters answered beside {poured:?} recorded openings"))
 }
 
