@@ -145,7 +145,8 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 }
 
 fn everything() -> Vec<(PathBuf, String)> {
-    let tests = ["tests/src", "tests/tests", "tests/no-std/src", "tests/fuzz/src"];
+    let tests =
+        ["tests/src", "tests/tests", "tests/no-std/src", "tests/fuzz/src", "tests/mutation/src"];
     PRODUCT.iter().chain(&tests).flat_map(|folder| sources(folder)).collect()
 }
 

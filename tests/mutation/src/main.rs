@@ -1,0 +1,216 @@
+//! Counts which mutants of the core the tests kill: `tests/mutants --help`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+use std::{env, fs, thread};
+
+use accepted::Accepted;
+use catalogue::Catalogue;
+use stages::{End, Only, Stage, stages};
+use tree::{Built, Tree, target};
+
+mod accepted;
+mod catalogue;
+mod places;
+mod schemata;
+mod stages;
+mod tree;
+mod values;
+
+fn main() -> ExitCode {
+    let wanted = match Wanted::parse(env::args().skip(1)) {
+        Ok(wanted) => wanted,
+        Err(usage) => {
+            eprintln!("{usage}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&wanted) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tests/mutants: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the command line asks for.
+#[derive(Default)]
+struct Wanted {
+    list: bool,
+    only: Only,
+    /// One part of so many.
+    part: Option<(u32, u32)>,
+    /// Only what survived the last run is run.
+    again: bool,
+    /// A word of the descriptions.
+    word: Option<String>,
+}
+
+impl Wanted {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, &'static str> {
+        let mut wanted = Self::default();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--list" => wanted.list = true,
+                "--again" => wanted.again = true,
+                "--only" => match arguments.next().as_deref() {
+                    Some("simulation") => wanted.only = Only::Random,
+                    Some("rules") => wanted.only = Only::Rules,
+                    _ => return Err(USAGE),
+                },
+                "--part" => {
+                    wanted.part = Some(arguments.next().as_deref().and_then(part).ok_or(USAGE)?)
+                }
+                word if !word.starts_with('-') => wanted.word = Some(word.to_owned()),
+                _ => return Err(USAGE),
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn has(&self, number: u32, catalogue: &Catalogue) -> bool {
+        let word = |word: &String| catalogue.get(number).description.contains(word);
+        let part = |(part, of): (u32, u32)| number % of == part % of;
+        self.part.is_none_or(part) && self.word.as_ref().is_none_or(word)
+    }
+}
+
+fn part(text: &str) -> Option<(u32, u32)> {
+    let (part, of) = text.split_once('/')?;
+    let (part, of) = (part.parse().ok()?, of.parse().ok()?);
+    (of > 0 && part <= of).then_some((part, of))
+}
+
+fn run(wanted: &Wanted) -> Result<(), String> {
+    let root = root();
+    let accepted = Accepted::read(&root.join("tests/mutants.accepted"))?;
+    let catalogue = Catalogue::of(&root, &BTreeSet::new());
+    let strangers = accepted.strangers(&catalogue);
+    if !strangers.is_empty() {
+        return Err(format!(
+            "no such mutant any more, in tests/mutants.accepted\n{}",
+            strangers.join("\n")
+        ));
+    }
+    // A part is for a quick look: what is known to survive would take the longest.
+    let skips = wanted.part.is_some() && wanted.only == Only::All;
+    let chosen = |number: u32| {
+        wanted.has(number, &catalogue)
+            && !(skips && accepted.has(&catalogue.get(number).description))
+    };
+    if wanted.list {
+        catalogue
+            .numbers()
+            .filter(|it| chosen(*it))
+            .for_each(|it| println!("{}", catalogue.show(it)));
+        return Ok(());
+    }
+    let folder = target(&root).join("mutants");
+    let kept = target(&root).join("mutants.survivors");
+    let last = fs::read_to_string(&kept).unwrap_or_default();
+    let last: BTreeSet<&str> = last.lines().collect();
+    let begin = Instant::now();
+    let built = Tree::new(&root, &folder).build();
+    println!("{} mutants built in {:.0?}", built.viable.len(), begin.elapsed());
+    let stages = stages(&built, &folder, wanted.only);
+    let runs = |number: &u32| {
+        chosen(*number)
+            && (!wanted.again || last.contains(catalogue.get(*number).description.as_str()))
+    };
+    let queue: Vec<u32> = built.viable.iter().copied().filter(runs).collect();
+    let ends = run_all(&built, &queue, &stages, &folder);
+    let survivors = ends.survivors.iter().map(|it| format!("{}\n", catalogue.get(*it).description));
+    fs::write(&kept, survivors.collect::<String>())
+        .map_err(|error| format!("{}: {error}", kept.display()))?;
+    judge(wanted, &built, &queue, &accepted, &ends)
+}
+
+/// Runs every mutant, some at a time. Returns those that survive, and how many each stage has killed.
+fn run_all(built: &Built, queue: &[u32], stages: &[Stage], folder: &Path) -> Ends {
+    let (next, ends) = (
+        AtomicUsize::new(0),
+        Mutex::new(Ends { survivors: Vec::new(), killed: vec![0; stages.len()] }),
+    );
+    let work = || {
+        while let Some(mutant) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let reached =
+                stages.iter().enumerate().filter(|(_, stage)| stage.reaches.contains(mutant));
+            let mut reached = reached.peekable();
+            let how = if reached.peek().is_some() { "survives" } else { "is not reached" };
+            let killer = reached.find(|(_, stage)| stage.run(*mutant, folder) != End::Passed);
+            let mut ends = ends.lock().expect("no worker panics");
+            if let Some((at, _)) = killer {
+                ends.killed[at] += 1;
+            } else {
+                println!("{} {how}", built.catalogue.show(*mutant));
+                ends.survivors.push(*mutant);
+            }
+        }
+    };
+    thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
+    let ends = ends.into_inner().expect("no worker panics");
+    for (stage, killed) in stages.iter().zip(&ends.killed) {
+        println!("{killed:5} killed by {}", stage.name);
+    }
+    ends
+}
+
+struct Ends {
+    survivors: Vec<u32>,
+    killed: Vec<usize>,
+}
+
+fn judge(
+    wanted: &Wanted,
+    built: &Built,
+    ran: &[u32],
+    accepted: &Accepted,
+    ends: &Ends,
+) -> Result<(), String> {
+    let Built { catalogue, unviable, .. } = built;
+    let description = |number: &u32| catalogue.get(*number).description.as_str();
+    let constant =
+        catalogue.numbers().filter(|it| wanted.has(*it, catalogue) && catalogue.get(*it).is_const);
+    let killed: usize = ends.killed.iter().sum();
+    println!(
+        "{killed} of {} mutants killed, {:.1} %; besides, {} that the compiler refuses, and {} in what it computes",
+        ran.len(),
+        100.0 * killed as f64 / ran.len().max(1) as f64,
+        unviable.len(),
+        constant.count(),
+    );
+    if wanted.only != Only::All {
+        return Ok(());
+    }
+    let new: Vec<_> = ends.survivors.iter().filter(|it| !accepted.has(description(it))).collect();
+    let dead =
+        ran.iter().filter(|it| accepted.has(description(it)) && !ends.survivors.contains(it));
+    let dead: Vec<_> = dead.map(|it| catalogue.show(*it)).collect();
+    if !new.is_empty() {
+        let new: Vec<_> = new.into_iter().map(description).collect();
+        return Err(format!(
+            "no test kills, and tests/mutants.accepted does not name\n{}",
+            new.join("\n")
+        ));
+    }
+    if !dead.is_empty() {
+        return Err(format!("tests kill what tests/mutants.accepted names\n{}", dead.join("\n")));
+    }
+    Ok(())
+}
+
+fn root() -> PathBuf {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::canonicalize(&home).unwrap_or(home)
+}
+
+const USAGE: &str = "tests/mutants [--list] [--part K/N] [--again] [--only simulation|rules] [WORD]
+Mutates the core and prints what survives the tests. WORD chooses the mutants whose description has it, --again those that
+survived the last run. --only runs the simulation and the model alone, or all but these.";
+/// One for each core of a small machine.
+const AT_ONCE: usize = 2;
