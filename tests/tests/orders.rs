@@ -335,6 +335,9 @@ fn every_news_has_its_own_line_and_the_bad_ones_weigh_more() {
             lines.push(news.line(&names).to_string());
         }
     }
+    let fates: Vec<_> = lines.iter().filter(|line| line.contains("slapd")).collect();
+    let told = |line: &&String| line.split_whitespace().count() > 2;
+    assert!(fates.len() == 9 && fates.iter().all(told), "{fates:#?}");
     distinct(lines);
 }
 

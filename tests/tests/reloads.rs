@@ -100,12 +100,33 @@ fn the_boxes_do_not_miss_each_other_in_between() {
     let timing = standby.node.settings().timing;
     let may = |timing| standby.may(|it| it.settings.timing = timing);
     assert_eq!(may(three_times(timing)), Err(Refusal::TimesApart), "as seldom as the peer bears");
+    let at_the_bound = with(timing, |it| {
+        (it.keepalive, it.warntime) = (timing.warntime() / 2, timing.warntime() * 7 / 5);
+    });
+    assert_eq!(may(at_the_bound), Err(Refusal::TimesApart), "one lost heartbeat makes it late");
     let keepalive = timing.keepalive() / 2;
     assert_eq!(may(with(timing, |it| it.keepalive = keepalive)), Ok(()));
     assert_eq!(may(with(timing, |it| it.initdead *= 2)), Ok(()));
     let mut alone = Scene::standby();
     alone.silence(2 * SECOND);
     assert_eq!(alone.may(|it| it.settings.timing = three_times(timing)), Ok(()));
+}
+
+#[test]
+fn a_heartbeat_takes_a_third_of_the_serial_line_at_most() {
+    let timing = Scene::standby().node.settings().timing;
+    let fits = |keepalive| {
+        let times = Times {
+            keepalive: Duration::from_millis(keepalive),
+            warntime: timing.warntime() * 2,
+            deadtime: timing.deadtime() * 2,
+            initdead: timing.initdead() * 2,
+            fence_time: timing.fence_time(),
+            baud: Some(9_600),
+        };
+        Timing::new(times).is_ok()
+    };
+    assert!(fits(250) && !fits(200));
 }
 
 #[test]

@@ -187,6 +187,26 @@ fn what_is_signed_and_no_sentence_is_malformed() {
     }
 }
 
+/// What the older version may say one day is not taken for what it says now.
+#[test]
+fn another_kind_of_the_older_version_is_malformed() {
+    let word = Word { version: Version::Two, number: 1, heartbeat: typical(), echo: None };
+    let frame = frame::encode(&word, &keys(), pair());
+    let (head, body) = (&frame[..4], &frame[4..frame.len() - 16]);
+    // The number takes one byte here; the bits follow in two: kind, role, request, flags.
+    let bits = u16::from(body[1] & 0x7f) | u16::from(body[2]) << 7;
+    let with = |bits: u16| {
+        let [low, high, more] = [bits, bits >> 7, bits >> 14].map(|bits| bits as u8 & 0x7f);
+        let bytes =
+            if more == 0 { vec![low | 0x80, high] } else { vec![low | 0x80, high | 0x80, more] };
+        decode(&sign_after(head, &[&body[..1], &bytes, &body[3..]].concat()))
+    };
+    assert!(with(bits).is_ok());
+    for other in [bits | 1, bits | 1 << 14, bits & !(1 << 13)] {
+        assert_eq!(with(other), Err(FrameError::Malformed), "{other:b}");
+    }
+}
+
 /// The proof that the peer lives: the time at which this box said what the peer names.
 #[test]
 fn what_the_peer_has_heard_is_known_by_its_time() {
@@ -206,6 +226,77 @@ fn what_the_peer_has_heard_is_known_by_its_time() {
     let known = mine.statistics(ETHERNET);
     let first = Duration::from_millis(10);
     assert!(known.round_trip.is_some_and(|time| time > first), "smoothed: {known:?}");
+}
+
+#[test]
+fn the_round_trip_is_smoothed_and_only_exact_echoes_count() {
+    let mut mine = reception();
+    let mut echo = |number: u32, of: u32, held: u64, now: u64| {
+        let echo = Some(Echo::new(ETHERNET, of, Duration::from_millis(held)));
+        let frame = encode_word(number, typical(), echo);
+        mine.receive(ETHERNET, &frame, at(now)).expect("it is new");
+        let known = *mine.statistics(ETHERNET);
+        mine.send(number + 1, None, at(u64::from(number + 1) * 1_000));
+        let micros = |time: Duration| u64::try_from(time.as_micros()).expect("it is short");
+        (known.round_trip.map(micros), micros(known.jitter))
+    };
+    assert_eq!(echo(1, 1, 0, 1_990), (None, 0), "nothing was said yet");
+    assert_eq!(echo(2, 2, 40, 2_050), (Some(10_000), 5_000));
+    assert_eq!(echo(3, 3, 40, 3_066), (Some(12_000), 7_750));
+    assert_eq!(echo(4, 4, 2_000, 7_000), (Some(12_000), 7_750), "it was held for too long to tell");
+    assert_eq!(echo(9, 6, 40, 6_900), (Some(12_000), 7_750), "that very one is not known");
+}
+
+#[test]
+fn what_is_said_in_one_moment_counts_as_the_first_of_it() {
+    let mut mine = reception();
+    for (number, said) in [(10, 3_000), (11, 3_004), (12, 3_005)] {
+        mine.send(number, None, at(said));
+    }
+    let mut proof = |number, of| {
+        let echo = Some(Echo::new(ETHERNET, of, Duration::ZERO));
+        let frame = encode_word(number, typical(), echo);
+        mine.receive(ETHERNET, &frame, at(3_010)).expect("it is new").proof
+    };
+    assert_eq!([proof(1, 11), proof(2, 12)], [Some(at(3_000)), Some(at(3_005))]);
+}
+
+#[test]
+fn a_link_that_is_one_frame_behind_has_its_turn_and_one_that_is_gone_has_none() {
+    let mut mine = reception();
+    for (link, number) in [(SERIAL, 9), (ETHERNET, 9), (ETHERNET, 10)] {
+        mine.receive(link, &says(number, typical()), at(1_000)).expect("it is new");
+    }
+    let life = Some(typical().epoch.boot);
+    let echoed = |mine: &mut Reception, number| {
+        mine.send(number, life, at(1_020)).map(|echo| (echo.link, echo.number))
+    };
+    assert_eq!(echoed(&mut mine, 10), Some((ETHERNET, 10)));
+    assert_eq!(echoed(&mut mine, 11), Some((SERIAL, 9)));
+    assert_eq!(mine.statistics(SERIAL).received, 1);
+    mine.reload(keys(), &[None, Some(ETHERNET)]);
+    assert_eq!([ETHERNET, SERIAL].map(|link| mine.statistics(link).received), [0, 2]);
+    assert_eq!(echoed(&mut mine, 12), Some((SERIAL, 10)), "it has another place");
+    mine.reload(keys(), &[]);
+    assert_eq!(echoed(&mut mine, 13), None);
+}
+
+#[test]
+fn a_stream_tells_whether_it_is_within_a_frame() {
+    let mut stream = Deframer::new();
+    assert!(!stream.is_in_the_middle());
+    let within = [0, 1, 1, 0, 1].map(|byte| {
+        let _ = stream.push(byte);
+        stream.is_in_the_middle()
+    });
+    assert_eq!(within, [false, true, true, false, true]);
+}
+
+#[test]
+fn a_set_has_what_was_put_in_twice_and_a_ring_names_its_keys() {
+    let twice = Links::default().with(SERIAL, true).with(SERIAL, true);
+    assert!(twice.contains(SERIAL) && !twice.contains(ETHERNET));
+    assert!(keys().ids().eq([7]));
 }
 
 /// Links are echoed in turn, and one that brings nothing new is left out.
@@ -472,8 +563,11 @@ fn decode(bytes: &[u8]) -> Result<Word, FrameError> {
 
 /// The frame around `body`, signed as RFC 2104 has it and not as the core does it.
 fn sign(body: &[u8]) -> Vec<u8> {
-    let mut frame = encode(&typical())[..4].to_vec();
-    frame.extend(body);
+    sign_after(&encode(&typical())[..4], body)
+}
+
+fn sign_after(head: &[u8], body: &[u8]) -> Vec<u8> {
+    let mut frame = [head, body].concat();
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET).expect("a key may have any length");
     mac.update(&frame);
     frame.extend(&mac.finalize().into_bytes()[..16]);
