@@ -117,66 +117,52 @@ fn run(wanted: &Wanted) -> Result<(), String> {
     let begin = Instant::now();
     let built = Tree::new(&root, &folder).build();
     println!("{} mutants built in {:.0?}", built.viable.len(), begin.elapsed());
-    let stages = stages(&built, &folder, wanted.only);
     let runs = |number: &u32| {
-        chosen(*number)
-            && (!wanted.again || last.contains(catalogue.get(*number).description.as_str()))
+        let description = catalogue.get(*number).description.as_str();
+        chosen(*number) && (!wanted.again || last.contains(description))
     };
-    let queue: Vec<u32> = built.viable.iter().copied().filter(runs).collect();
-    let ends = run_all(&built, &queue, &stages, &folder);
-    let survivors = ends.survivors.iter().map(|it| format!("{}\n", catalogue.get(*it).description));
-    fs::write(&kept, survivors.collect::<String>())
-        .map_err(|error| format!("{}: {error}", kept.display()))?;
-    judge(wanted, &built, &queue, &accepted, &ends)
+    let ran: Vec<u32> = built.viable.iter().copied().filter(runs).collect();
+    let mut alive = ran.clone();
+    for stage in stages(&built, &folder, wanted.only) {
+        let time = stage.time;
+        let before = alive.len();
+        alive = survivors(&stage, alive, &folder);
+        println!("{:4} of {before:4} killed by {} ({time:.1?})", before - alive.len(), stage.name);
+        let lines = alive.iter().map(|it| format!("{}\n", catalogue.get(*it).description));
+        fs::write(&kept, lines.collect::<String>())
+            .map_err(|error| format!("{}: {error}", kept.display()))?;
+    }
+    alive.iter().for_each(|it| println!("{} survives", catalogue.show(*it)));
+    judge(wanted, &built, &ran, &alive, &accepted)
 }
 
-/// Runs every mutant, some at a time. Returns those that survive, and how many each stage has killed.
-fn run_all(built: &Built, queue: &[u32], stages: &[Stage], folder: &Path) -> Ends {
-    let (next, ends) = (
-        AtomicUsize::new(0),
-        Mutex::new(Ends { survivors: Vec::new(), killed: vec![0; stages.len()] }),
-    );
+/// The mutants that pass this stage.
+fn survivors(stage: &Stage, alive: Vec<u32>, folder: &Path) -> Vec<u32> {
+    let (next, killed) = (AtomicUsize::new(0), Mutex::new(BTreeSet::new()));
     let work = || {
-        while let Some(mutant) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let reached =
-                stages.iter().enumerate().filter(|(_, stage)| stage.reaches.contains(mutant));
-            let mut reached = reached.peekable();
-            let how = if reached.peek().is_some() { "survives" } else { "is not reached" };
-            let killer = reached.find(|(_, stage)| stage.run(*mutant, folder) != End::Passed);
-            let mut ends = ends.lock().expect("no worker panics");
-            if let Some((at, _)) = killer {
-                ends.killed[at] += 1;
-            } else {
-                println!("{} {how}", built.catalogue.show(*mutant));
-                ends.survivors.push(*mutant);
+        while let Some(mutant) = alive.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if stage.reaches.contains(mutant) && stage.run(*mutant, folder) != End::Passed {
+                killed.lock().expect("no worker panics").insert(*mutant);
             }
         }
     };
     thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
-    let ends = ends.into_inner().expect("no worker panics");
-    for (stage, killed) in stages.iter().zip(&ends.killed) {
-        println!("{killed:5} killed by {}", stage.name);
-    }
-    ends
-}
-
-struct Ends {
-    survivors: Vec<u32>,
-    killed: Vec<usize>,
+    let killed = killed.into_inner().expect("no worker panics");
+    alive.into_iter().filter(|it| !killed.contains(it)).collect()
 }
 
 fn judge(
     wanted: &Wanted,
     built: &Built,
     ran: &[u32],
+    survivors: &[u32],
     accepted: &Accepted,
-    ends: &Ends,
 ) -> Result<(), String> {
     let Built { catalogue, unviable, .. } = built;
     let description = |number: &u32| catalogue.get(*number).description.as_str();
     let constant =
         catalogue.numbers().filter(|it| wanted.has(*it, catalogue) && catalogue.get(*it).is_const);
-    let killed: usize = ends.killed.iter().sum();
+    let killed = ran.len() - survivors.len();
     println!(
         "{killed} of {} mutants killed, {:.1} %; besides, {} that the compiler refuses, and {} in what it computes",
         ran.len(),
@@ -187,9 +173,8 @@ fn judge(
     if wanted.only != Only::All {
         return Ok(());
     }
-    let new: Vec<_> = ends.survivors.iter().filter(|it| !accepted.has(description(it))).collect();
-    let dead =
-        ran.iter().filter(|it| accepted.has(description(it)) && !ends.survivors.contains(it));
+    let new: Vec<_> = survivors.iter().filter(|it| !accepted.has(description(it))).collect();
+    let dead = ran.iter().filter(|it| accepted.has(description(it)) && !survivors.contains(it));
     let dead: Vec<_> = dead.map(|it| catalogue.show(*it)).collect();
     if !new.is_empty() {
         let new: Vec<_> = new.into_iter().map(description).collect();

@@ -10,7 +10,7 @@ use std::io::Write;
 #[inline(always)]
 pub(crate) fn is(number: u32) -> bool {
     let wanted = WANTED.load(Relaxed);
-    wanted == number || wanted >= NOTES && asks(number)
+    wanted == number || wanted >= NOTES && !SEEN[number as usize].load(Relaxed) && asks(number)
 }
 
 /// A value that lives for ever.
@@ -27,8 +27,7 @@ fn asks(number: u32) -> bool {
         WANTED.store(wanted.or(notes).unwrap_or(0), Relaxed);
         return is(number);
     }
-    let new = |seen: &AtomicBool| !seen.load(Relaxed) && !seen.swap(true, Relaxed);
-    let new = SEEN.get(number as usize).is_some_and(new);
+    let new = !SEEN[number as usize].swap(true, Relaxed);
     if let (true, Some(path)) = (new, std::env::var_os("TWOBOX_MUTANTS_SEEN")) {
         let file = std::fs::File::options().append(true).create(true).open(path);
         let line = std::format!("{number}\n");

@@ -229,7 +229,7 @@ const BUILD: &[&str] = &[
     "--test",
     "letters",
     "--test",
-    "bounds",
+    "failures",
     "--test",
     "simulation",
     "--test",
