@@ -16,6 +16,7 @@ use firmware_agnostic::order::{Order, Refusal, Until};
 use firmware_agnostic::recovery::OnFailure;
 use firmware_agnostic::report::News;
 use firmware_agnostic::settings::Settings;
+use firmware_agnostic::time::Timer;
 
 use tests::world::scene::{LINK, Scene};
 
@@ -950,6 +951,44 @@ fn darkness_that_was_seen_before_a_stall_is_looked_at_again() {
     stalled.now = stalled.now + 5 * SECOND;
     stalled.is_answered(Answer::PowerSilent);
     assert_eq!(stalled.node.role(), Role::Fencing);
+}
+
+#[test]
+fn a_peer_that_is_owed_its_power_gets_it_or_is_heard() {
+    let owed = || {
+        let mut standby = Scene::standby();
+        standby.happens(Event::OwesPower(60 * SECOND));
+        let due = standby.now + 60 * SECOND;
+        standby.talks(59_500 * MILLI, |word| word.role = Role::Active);
+        assert_eq!(standby.node.power_on(), Some(due), "what is heard before says nothing");
+        assert_eq!(standby.node.timer(Timer::PowerOn), Some(due));
+        assert!(!standby.has_done(|action| matches!(action, Action::PowerOn(_))));
+        standby
+    };
+    let mut silent = owed();
+    silent.silence(600 * MILLI);
+    assert!(silent.has_done(|action| matches!(action, Action::PowerOn(_))));
+    silent.is_answered(Answer::PowerOnFailed);
+    let again = silent.node.power_on().map(|due| due + 30 * SECOND);
+    assert_eq!(silent.node.timer(Timer::PowerOn), again, "it is tried again");
+    silent.is_answered(Answer::PoweredOn);
+    assert_eq!((silent.node.power_on(), silent.node.timer(Timer::PowerOn)), (None, None));
+    let mut heard = owed();
+    heard.talks(SECOND, |word| word.role = Role::Active);
+    assert_eq!(heard.node.power_on(), None, "it has its power");
+}
+
+#[test]
+fn a_box_says_anew_what_its_witnesses_tell() {
+    let mut standby = Scene::standby();
+    let before = standby.node.epoch().change;
+    assert!(standby.node.witness());
+    standby.happens(Event::Witness(false));
+    assert!(!standby.node.witness());
+    assert_eq!(standby.node.epoch().change, before + 1);
+    assert_eq!(standby.node.order(), None);
+    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
+    assert!(standby.node.order().is_some_and(|order| order.asks == Asks::Standby));
 }
 
 /// A recording of an earlier boot, which was about to shoot; the present one is late, and then talks on.
