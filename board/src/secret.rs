@@ -4,9 +4,9 @@
 //! longer needed, and never shown: its `Debug` says only that it is there.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -48,6 +48,46 @@ impl Secret {
             text.push_str(part);
         }
         Self(text)
+    }
+
+    /// `N` random bytes of the kernel (getrandom(2)), as hexadecimal digits.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel gives none.
+    pub fn random<const N: usize>() -> io::Result<Self> {
+        let mut bytes = Zeroizing::new([0; N]);
+        let mut filled = 0;
+        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())?;
+        }
+        // With room for all of it: a text that grows leaves pieces behind.
+        let mut text = String::with_capacity(2 * N);
+        for byte in bytes.iter() {
+            for digit in [byte >> 4, byte & 0xf] {
+                text.extend(char::from_digit(digit.into(), 16));
+            }
+        }
+        Ok(Self(text))
+    }
+
+    /// Writes the line `before` + secret to a new file with mode 0600, under any umask.
+    ///
+    /// # Errors
+    ///
+    /// When there is a file at `path` already, or the disk does not take it; then no new file stays behind.
+    pub fn write_new(&self, path: &Path, before: &str) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let written = file.set_permissions(Permissions::from_mode(0o600)).and_then(|()| {
+            // In pieces, so that there is no second copy of the secret.
+            [before, self.expose(), "\n"]
+                .iter()
+                .try_for_each(|it| file.write_all(it.as_bytes()))?;
+            file.sync_all()
+        });
+        written.inspect_err(|_| {
+            let _ = fs::remove_file(path);
+        })
     }
 
     /// The secret itself.
@@ -103,9 +143,27 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(&file, "hush\n").unwrap();
         assert_eq!(Secret::read(file.path()).unwrap().expose(), "hush");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
         let error = Secret::read(file.path()).unwrap_err();
         assert!(error.to_string().contains("chmod 0600"), "{error}");
+    }
+
+    #[test]
+    fn a_random_secret_goes_into_a_new_file_of_its_owner() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("key");
+        let secret = Secret::random::<32>().unwrap();
+        secret.write_new(&path, "1 ").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+        let line = Secret::read(&path).unwrap();
+        assert_eq!(line.expose().strip_prefix("1 "), Some(secret.expose()));
+        assert_eq!(secret.expose().len(), 64);
+        assert!(secret.expose().bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let other = Secret::random::<32>().unwrap();
+        assert!(other != secret, "the same secret twice");
+        let error = other.write_new(&path, "1 ").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert!(Secret::read(&path).unwrap() == line, "a file that was there is another now");
     }
 
     #[test]

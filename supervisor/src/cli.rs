@@ -89,6 +89,13 @@ pub enum Command {
         /// The peer's name, unless it is to be typed.
         name: Option<String>,
     },
+    /// Show the fingerprints of the keys in a file.
+    Key {
+        /// The key file.
+        file: PathBuf,
+        /// Whether to make it first.
+        new: bool,
+    },
     /// Ask the supervisor that runs, in its words.
     Ask(String),
     /// Show this text.
@@ -174,6 +181,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Long("json") => said.json = true,
             Long("metrics") => said.metrics = true,
             Long("dry-run") => said.dry_run = true,
+            Long("new") => said.new = true,
             Long("yes") => said.yes = true,
             Long("for") => said.time = Some(parser.value()?.string()?),
             Long("persistent") => said.persistent = true,
@@ -201,6 +209,7 @@ struct Said {
     json: bool,
     metrics: bool,
     dry_run: bool,
+    new: bool,
     yes: bool,
     count: Option<usize>,
     with: Option<PathBuf>,
@@ -230,6 +239,7 @@ impl Said {
             ("--box", who.is_some() && !["run", "check", "fence"].contains(&topic.word)),
             ("--metrics", self.metrics && topic.word != "status"),
             ("--dry-run", self.dry_run && !["run", "fence", "reload"].contains(&topic.word)),
+            ("--new", self.new && topic.word != "key"),
             ("--yes", self.yes && topic.word != "fence"),
             ("--here", here && topic.word != "check"),
             ("--all", all && !["check", "status", "history"].contains(&topic.word)),
@@ -294,6 +304,7 @@ impl Said {
             ("drill", ["fence", name @ ..]) if name.len() < 2 => {
                 Ok(Command::Drill { name: name.first().map(|&name| name.to_owned()) })
             }
+            ("key", [file]) => Ok(Command::Key { file: file.into(), new: self.new }),
             ("log", [level]) if !LEVELS.iter().any(|(word, _)| word == level) => {
                 let levels = LEVELS.map(|(word, _)| word).join(", ");
                 Err(UsageError(format!("{level:?} is no level: they are {levels}")))
@@ -396,6 +407,8 @@ mod tests {
             ("reload --for 5s", "--for is no option of reload"),
             ("status --confirm", "--confirm is no option of status"),
             ("upgrade --dry-run", "--dry-run is no option of upgrade"),
+            ("key", "say `twobox key FILE [--new]`"),
+            ("check --new", "--new is no option of check"),
             ("status --yes", "--yes is no option of status"),
             ("standby now", "say `twobox standby [--for"),
             ("standby --for long", "is no time"),
@@ -427,7 +440,11 @@ mod tests {
     #[test]
     fn every_command_is_explained_and_understood() {
         for topic in COMMANDS {
-            let operands = topic.operands.replace("PEER", "server1").replace("LEVEL", "debug");
+            let operands = topic
+                .operands
+                .replace("PEER", "server1")
+                .replace("LEVEL", "debug")
+                .replace("FILE", "k");
             assert!(say(&format!("{} {operands}", topic.word)).is_ok(), "{}", topic.word);
             if topic.word == "help" {
                 continue;

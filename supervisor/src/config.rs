@@ -24,7 +24,7 @@ mod difference;
 mod error;
 mod fingerprint;
 mod identity;
-mod keys;
+pub(crate) mod keys;
 mod observers;
 mod realtime;
 mod words;

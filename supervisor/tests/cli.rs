@@ -159,6 +159,38 @@ fn what_this_machine_does_not_have_is_told_before_anything_is_begun() {
     }
 }
 
+#[test]
+fn a_key_is_made_once_and_only_its_fingerprint_is_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("key");
+    let key = |options: &str| {
+        let words = format!("key {options} {}", file.display());
+        told(&twobox(Path::new("/nowhere/socket"), &words).output().unwrap())
+    };
+    let (number, _, err) = key("");
+    assert_eq!(number, Some(1), "{err}");
+    assert!(err.contains("no such file") && err.contains("`twobox key --new FILE`"), "{err}");
+    let (number, made, err) = key("--new");
+    assert_eq!((number, err.as_str()), (Some(0), ""));
+    assert!(made.starts_with("key 1: fingerprint ") && made.ends_with(", signs\n"), "{made}");
+    let text = fs::read_to_string(&file).unwrap();
+    let secret = text.strip_prefix("1 ").and_then(|it| it.strip_suffix('\n')).expect("a key line");
+    assert_eq!(secret.len(), 64);
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
+    assert_eq!(key(""), (Some(0), made.clone(), String::new()));
+    let (number, _, err) = key("--new");
+    assert_eq!(number, Some(1));
+    assert!(err.contains("there is a file already"), "{err}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), text, "the key that was there is gone");
+    // The same secret has the same fingerprint in the place of another, and another secret another one.
+    fs::write(&file, format!("2 {}\n7 {secret}\n", "a".repeat(64))).unwrap();
+    let (_, both, _) = key("");
+    let print = made.strip_prefix("key 1: ").unwrap().strip_suffix(", signs\n").unwrap();
+    assert!(both.ends_with(&format!("\nkey 7: {print}\n")), "{both}");
+    assert!(both.starts_with("key 2: fingerprint ") && both.matches(print).count() == 1, "{both}");
+    assert!(!both.contains(secret) && !both.contains("aaaa"), "{both}");
+}
+
 fn twobox(socket: &Path, words: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_twobox"));
     command.arg("--socket").arg(socket).args(words.split_whitespace());

@@ -46,8 +46,8 @@ pub(super) fn version() -> String {
 }
 
 const BEFORE: &str = "\
-twobox makes two boxes act as one that does not fail: it hears the other box
-over every cable between them, and takes over when the other is proved dead.
+twobox makes two boxes act as one that does not fail. Each box sends heartbeats
+over every cable between them, and takes over when the other is proved off.
 
 twobox [--config FILE] [--socket PATH] COMMAND
 
@@ -58,79 +58,94 @@ const AFTER: &str = "
 
 Files   /etc/twobox.toml   the configuration, the same on both boxes
         /etc/twobox.key    the key of the pair, mode 0600
-        /run/twobox.sock   where the running supervisor is asked
+        /run/twobox.sock   where the running twobox answers
+Manual  man 8 twobox       every command, option, file and signal
+        man 5 twobox.toml  every word of the configuration
 Exit    0 done   1 refused, or the configuration is wrong   2 not understood
-        3 supervisor not reached   4 not permitted   5 other box silent
+        3 no twobox runs here   4 not permitted   5 other box silent
         10 status: degraded
 
 Examples
+  twobox key --new /etc/twobox.key   make a key, then copy it to the other box
   twobox check --here        before the first start, on each box
-  twobox standby             on the active box, before it is opened
-  twobox confirm server1     server1 is silent, and somebody has seen it off
+  twobox standby             on the active box, before somebody opens it
+  twobox confirm server1     server1 is silent, and you have seen it off
 ";
 
 /// Every command, in the order in which they are needed.
-pub const COMMANDS: [Topic; 17] = [
+pub const COMMANDS: [Topic; 18] = [
     Topic {
         word: "run",
         operands: "",
         options: "[--box NAME] [--dry-run]",
-        line: "do this box's part: what init starts",
+        line: "do this box's part: init starts this",
         text: "\
 Reads the configuration, listens for the other box, and starts, watches and
-stops the resources. Stays in the foreground; SIGTERM hands the resources over
-to the other box and ends. --box says which box this is, where the machine
-itself cannot tell. As root it takes what it needs (real-time priority, locked
-memory) and drops all other rights; `status` says what was refused. Waits for
-the interface or device of a link or an address that is missing. --dry-run says
-what would keep it from starting, and starts nothing.",
+stops the resources. Stays in the foreground. SIGTERM hands the resources over
+to the other box, and ends twobox. --box says which box this is, if the machine
+itself cannot tell. As root, twobox takes real-time priority and locked memory,
+and drops all rights that it does not need; `status` shows what the kernel has
+refused. It waits for a missing interface or device of a link or an address.
+--dry-run shows what would prevent the start, and starts nothing.",
     },
     Topic {
         word: "check",
         operands: "",
         options: "[FILE] [--box NAME] [--here] [--all] | --peer",
-        line: "what is wrong with the configuration, or what it promises",
+        line: "find mistakes in the configuration, or show its times",
         text: "\
-Reads the configuration as `run` does, and prints all that is wrong with it,
-one mistake in each line: FILE:LINE:COLUMN: WORD: REASON. If nothing is wrong,
-prints the worst time without service for each kind of failure; with --all also
-what it is made of, and every inequality between the times. Looks at the key
-file and the fence programs too; with --here also at the interfaces, devices,
-programs, accounts and folders, for a login on the tty, and for a router that
-answers for every address.
---peer asks the other box over the links between them: which twobox runs there,
-whether with this configuration, where it differs, and whether it could run
-with the file of this box. Ends with 5 if there is no answer.",
+Reads the configuration as `run` does, and prints every mistake in a line of
+its own: FILE:LINE:COLUMN: WORD: REASON. If there is none, prints for each kind
+of failure the longest time without service; --all also prints what that time
+is made of, and the rules that the times keep. Looks at the key file and the
+fence programs too. --here also looks at the interfaces, devices, programs,
+accounts and folders of this machine, for a login on the tty, and for a router
+that answers for every address. --peer asks the other box over the links: which
+twobox runs there, whether it has the same configuration, where it differs, and
+whether it could run with the file of this box. Ends with 5 if the other box
+does not answer.",
+    },
+    Topic {
+        word: "key",
+        operands: "FILE",
+        options: "[--new]",
+        line: "show the fingerprints of the keys, or make a key",
+        text: "\
+Shows the id and the fingerprint of each key in FILE, never the key itself. The
+first key signs. Both boxes must show the same lines: two people can read them
+to each other over the phone. --new makes FILE first, with one random key and
+mode 0600; a file that is there already stays as it is. Copy FILE to the other
+box by a way that nobody can read, such as scp -p.",
     },
     Topic {
         word: "status",
         operands: "",
         options: "[--all | --json | --metrics]",
-        line: "how the pair is",
+        line: "show the state of the pair",
         text: "\
-Shows the role of this box and why it has it, the other box and how old that
-news is, each link and each resource. Ends with 0 when all is well, and with
-10 when the pair is degraded: one more failure may end the service. What does
-not fit on a screen of 24 lines is left out, what matters least first; --all
-shows it. --json is for programs; its words only ever become more. --metrics is
-for Prometheus.",
+Shows the role of this box and the reason, the role of the other box and when
+it was heard, each link and each resource. Ends with 0 when all is well, and
+with 10 when the pair is degraded: one more failure may end the service. What
+does not fit on a screen of 24 lines is left out, the least important first;
+--all shows it. --json is for programs: later versions add words and remove
+none. --metrics is for Prometheus.",
     },
     Topic {
         word: "history",
         operands: "",
         options: "[--json] [-n N | --all] [--both | --with FILE]",
-        line: "what has happened to this box, kept over reboots",
+        line: "show what has happened, also before the last boot",
         text: "\
-Shows every change of role, every shot and drill, and what became of each
-configuration that was reloaded or tried, the newest last; of a takeover, how
-long each part of it took. Reads the file of [history], whether or not the
-supervisor runs. On a terminal it shows as much as the screen has room for;
--n N shows the last N, and --all everything. --both asks the other box for its
-own over the links between them, tells how far the clocks differ, and shows
-what both have seen in the order in which it happened: what a box had heard of
-the other comes before it, also against the clocks. It ends with 5 if there is
-no answer. --with FILE takes the file of the other box, copied here, and the
-order of the terms. The time of day is for people: nothing is decided by it.",
+Shows every change of role, shot and drill, and the end of every reload or
+trial of a configuration, the newest last. Of a takeover it shows how long each
+part took. Reads the file of [history], also while no twobox runs. On a
+terminal it shows as much as the screen has room for; -n N shows the last N,
+and --all everything. --both asks the other box for its history over the links,
+shows how far the clocks differ, and shows the events of both boxes in their
+true order: what a box had heard of the other comes before it, also against the
+clocks. It ends with 5 if the other box does not answer. --with FILE reads a
+copy of the other box's file instead, and sorts by the terms. The time of day
+is for people: twobox decides nothing by it.",
     },
     Topic {
         word: "standby",
@@ -138,9 +153,11 @@ order of the terms. The time of day is for people: nothing is decided by it.",
         options: "[--for TIME | --persistent]",
         line: "give the resources to the other box, and leave them there",
         text: "\
-This box stops its resources, the other one starts them. This box takes none
-until it is told to `resume` or boots anew: after TIME with --for, and not even
-then with --persistent. Refused if the other box could not serve.",
+This box stops its resources, and the other one starts them. This box does not
+serve again until `twobox resume` is given here, until it boots, or with --for
+until TIME is over. With --persistent the order also survives a boot. Refused
+if the other box cannot serve. On the box that stands by already it keeps that
+box from taking over: the pair is then not redundant.",
     },
     Topic {
         word: "takeover",
@@ -148,9 +165,10 @@ then with --persistent. Refused if the other box could not serve.",
         options: "[--for TIME]",
         line: "take the resources from the other box, and keep them",
         text: "\
-The other box stops its resources, this one starts them, and keeps them until
-`resume`, or for TIME, against the priorities; until it fails or boots
-anew. Refused if the other box is silent: see `confirm`.",
+The other box stops its resources, and this one starts them. This box keeps
+them against the priorities until `twobox resume` is given here, until
+it fails or boots, or with --for until TIME is over. Refused if the other box
+is silent: see `twobox help confirm`.",
     },
     Topic {
         word: "failback",
@@ -158,19 +176,20 @@ anew. Refused if the other box is silent: see `confirm`.",
         options: "",
         line: "give the resources back to home now",
         text: "\
-Said on the box that serves and is not home: home gets the resources at once,
-without the rest of failback_hold, and also after failures. Refused if
-home is not ready, or if a resource is not in step yet.",
+Say it on the box that serves and is not home. Home gets the resources at once:
+it does not wait for the rest of failback_hold, and earlier failures do not
+count. Refused if home is not ready, or if a `gate` is not open yet.",
     },
     Topic {
         word: "maintenance",
         operands: "",
         options: "[--for TIME | --persistent]",
-        line: "leave everything as it is, also when this box fails",
+        line: "leave everything as it is, on both boxes",
         text: "\
-Nothing is started, stopped, moved or fenced: not here, and not by the other
-box if this one falls silent. Failures are told only. Until `resume`, or this
-box boots anew: after TIME with --for, and not even then with --persistent.",
+Neither box starts, stops, moves or fences anything, also when this box falls
+silent. Failures are only reported. Ends with `twobox resume` on this box, when
+this box boots, or with --for when TIME is over. With --persistent it also
+survives a boot.",
     },
     Topic {
         word: "resume",
@@ -178,43 +197,43 @@ box boots anew: after TIME with --for, and not even then with --persistent.",
         options: "",
         line: "end a `standby`, `takeover` or `maintenance`",
         text: "\
-Priority and auto_failback decide again where the resources are. A home that
-was locked out for its failures is trusted again.",
+Say it on the box that got the order. Priority and auto_failback decide again
+which box serves. A home that was locked out for its failures may serve again.",
     },
     Topic {
         word: "clear",
         operands: "",
         options: "",
-        line: "forget the failures of the resources: their cause is mended",
+        line: "forget the failures of the resources, once they are mended",
         text: "\
-A box whose resources have failed too often does not serve until their
-failures are forgotten, by themselves after forget_after or by this command.",
+A box whose resources have failed too often does not serve. It forgets the
+failures after forget_after, or at once by this command.",
     },
     Topic {
         word: "confirm",
         operands: "PEER",
         options: "",
-        line: "the other box is off: somebody has looked",
+        line: "the other box is off: you have seen it",
         text: "\
 When the other box is silent and its power cannot be read, this box waits for
-a person. Go there, see that the box called PEER is off or pull its cord, and
-say so by its name. If it runs after all, both boxes serve at once, and data
-can be lost. On a terminal, without PEER, shows what is known of it first, and
-has its name typed.",
+a person. Go there. See that the box called PEER is off, or pull its cord. Then
+give this command with its name. If PEER still runs, both boxes serve at once,
+and data can be lost. Without PEER, on a terminal, twobox shows what it knows
+of the other box, and asks you to type the name.",
     },
     Topic {
         word: "fence",
         operands: "PEER",
         options: "[--yes] | --dry-run [--box NAME]",
-        line: "cut the power of the other box, and see it off",
+        line: "cut the power of the other box, and see that it is off",
         text: "\
-Said on the box that serves: cuts the power of the one that stands by, before
-it is opened, for instance. On a box that does not serve it is refused, or with
---yes means that this box takes over. The box stays off until you put its power
-on, unless the `action` of its device does. --dry-run orders nothing: it asks
-each device in the file of --config (not what runs) for the power and for whose
-power it is, and tells how long that took; a BMC has the light of its box
-blink, so that you see which one it would cut.",
+Say it on the box that serves: it cuts the power of the box that stands by, for
+instance before somebody opens that box. A box that does not serve refuses it;
+with --yes it takes over. The other box stays off until you switch it on, or
+the `action` of its device does that. --dry-run orders nothing. It asks each
+device in the file of --config (not the running twobox) for the power and for
+the box that it belongs to, and shows how long that took. A BMC makes the light
+of its box blink, so that you see which box it would cut.",
     },
     Topic {
         word: "drill",
@@ -222,59 +241,59 @@ blink, so that you see which one it would cut.",
         options: "",
         line: "cut the other box's power for real, and bring it back",
         text: "\
-On the box that serves, when the pair is well: cuts the power of the one that
-stands by, sees it off, puts it on again, waits until the pair is whole, and
-tells how long each step took. The service stays where it is. Interrupting
-this command does not cancel the drill: the power is restored anyway.",
+Say it on the box that serves, when the pair is redundant. twobox cuts the
+power of the box that stands by, sees that it is off, switches it on again,
+waits until the pair is redundant, and shows how long each step took. The
+service stays where it is. Interrupting this command does not cancel the drill:
+twobox restores the power anyway.",
     },
     Topic {
         word: "reload",
         operands: "",
         options: "[--dry-run | --both [--for TIME] | --confirm]",
-        line: "go on with what the configuration says now",
+        line: "read the configuration again, and apply what changed",
         text: "\
 Reads the configuration, the key file and the secrets of the fence devices
-again. If anything is wrong with them, nothing changes, and all that is wrong
-is told. Otherwise tells what is different, and replaces just that: a service
-whose command is the same runs on, a cable that is the same stays open.
---dry-run tells it only. A few words cannot change while twobox runs; then
-nothing changes, and it says what to do.
-SIGHUP does the same, and tells the log. Reload one box after the other: until
-both have the same file they say that they are configured differently, as an
-error only after five minutes.
+again. If there is a mistake, twobox shows every mistake and changes nothing.
+Otherwise it shows what is different, and replaces only that: a service whose
+command is the same runs on, and a link that is the same stays open. --dry-run
+only shows it. A few words cannot change while twobox runs; then it changes
+nothing, and says what to do. SIGHUP does the same, and writes to the log.
+Reload one box after the other: until both have the same file, both report that
+they are configured differently, as an error only after five minutes.
 
 --both sends the file to the other box as well, which takes it only if its own
-file says peer_may_configure = true. Programs, accounts and files it takes only
-once its own file says exactly the same: copy it there first. If either box
-finds anything wrong, or a new fence device does not tell the power, nothing
-changes on either. Otherwise both run it, and go back by themselves after TIME
-(2min; 1h at most) unless you say `reload --confirm` on one of them. Until then FILE has what was proven on both boxes,
-and what is tried lies in FILE.new; what nobody has confirmed lies in
-FILE.rejected afterwards. A twobox that dies meanwhile comes back with FILE,
-and tells the log that FILE.new is there; the other box goes back as always.
-Ends with 5 if the other box does not answer: then nothing has changed on this
-one.
+file says peer_may_configure = true. It takes programs, accounts and files only
+if its own file says exactly the same: copy it there first. If either box finds
+a mistake, or a new fence device does not tell the power, neither changes
+anything. Otherwise both boxes run with it on trial, and both go back by
+themselves after TIME (2min; 1h at most), unless you say `twobox reload
+--confirm` on one of them. During the trial FILE holds the old configuration,
+and FILE.new the new one. After a trial that nobody has confirmed, your text is
+in FILE.rejected. If twobox dies during the trial it starts again with FILE,
+and logs that FILE.new is there; the other box goes back as usual. Ends with 5
+if the other box does not answer: then nothing has changed on this box.
 
 To change the key of the pair without losing a heartbeat, reload both boxes
-after each step: add the new key below the old one; put it first; take the old
-one out.",
+after each step: add the new key below the old one; move it to the top; take
+the old one out.",
     },
     Topic {
         word: "upgrade",
         operands: "",
         options: "",
-        line: "go on as the twobox that is installed now",
+        line: "become the twobox that is installed now",
         text: "\
-The supervisor becomes the program that lies where it was started from, and
-the services run on. Refused if that program would not start with the
-configuration as it is now (run --dry-run), while something moves, and while a
-takeover was ordered that stands: the next twobox would not know of it.",
+The running twobox starts the program file at its own path in its place, and
+the services run on. Refused if that program would not start with the present
+configuration (`run --dry-run`), while a resource starts, stops or moves, and
+while an order `takeover` is in force: the next twobox would not know of it.",
     },
     Topic {
         word: "log",
         operands: "LEVEL",
         options: "",
-        line: "tell more or less, until the next start",
+        line: "log more or less, until the next start",
         text: "\
 LEVEL is error, warn, info, debug or trace.",
     },
@@ -284,6 +303,6 @@ LEVEL is error, warn, info, debug or trace.",
         options: "[COMMAND]",
         line: "this text, or more about one command",
         text: "\
-Reads like the text that you are reading.",
+Shows all commands, or explains COMMAND.",
     },
 ];

@@ -10,7 +10,7 @@ use super::typed::typed;
 use super::{Command, Exit, Invocation, fence};
 use crate::check::{Look, check, check_in_short, load};
 use crate::client::{Answer, Verdict, ask, ask_peer};
-use crate::config::{self, Config, socket};
+use crate::config::{self, Config, keys, socket};
 use crate::history::{self, View};
 use crate::screen;
 
@@ -55,6 +55,13 @@ pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit
                     Err(error) => complain(Exit::Refused, &error.to_string()),
                 }
             })
+        }
+        Command::Key { file, new } => {
+            let made = if new { keys::make(&file) } else { Ok(()) };
+            match made.and_then(|()| keys::show(&file)) {
+                Ok(text) => show(&text),
+                Err(error) => complain(Exit::Refused, &error.to_string()),
+            }
         }
         Command::Ask(request) => put(&told.unwrap_or_else(|| socket(&path)), &request),
         Command::Confirm => confirm(&told.unwrap_or_else(|| socket(&path))),

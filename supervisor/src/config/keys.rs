@@ -14,39 +14,89 @@ use std::path::Path;
 
 use board::secret::Secret;
 use firmware_agnostic::frame::{KEYS_MAX, Key, Keys};
+use firmware_agnostic::heartbeat::Fingerprint;
 
 /// Reads the key file. No error has a secret in it.
 pub(super) fn read(path: &Path) -> io::Result<Keys> {
-    let said = |kind, reason: String| io::Error::new(kind, format!("{}{reason}", path.display()));
-    let secret = Secret::read(path).map_err(|error| said(error.kind(), format!(": {error}")))?;
-    parse(secret.expose()).map_err(|reason| said(io::ErrorKind::InvalidData, reason))
+    with_entries(path, |entries| {
+        let keys = entries.iter().map(|(id, secret)| Key::new(*id, secret.as_bytes()));
+        Keys::new(keys).ok_or_else(|| ": two keys have one id".to_owned())
+    })
 }
 
-fn parse(text: &str) -> Result<Keys, String> {
-    let mut keys: Vec<Key> = Vec::new();
-    let mut ids = Vec::new();
+/// One line for each key of the file, with what two people can compare: no line has a secret in it.
+///
+/// # Errors
+///
+/// As for the keys themselves.
+pub(crate) fn show(path: &Path) -> io::Result<String> {
+    with_entries(path, |entries| {
+        let line = |(place, (id, secret)): (usize, &(u8, &str))| {
+            let signs = if place == 0 { ", signs" } else { "" };
+            let Fingerprint([a, b, c, d]) = Fingerprint::of(secret.as_bytes());
+            format!("key {id}: fingerprint {a:02x}{b:02x} {c:02x}{d:02x}{signs}\n")
+        };
+        Ok(entries.iter().enumerate().map(line).collect())
+    })
+}
+
+/// Makes a key file with one random key.
+///
+/// # Errors
+///
+/// When there is a file already, or the disk does not take it.
+pub(crate) fn make(path: &Path) -> io::Result<()> {
+    let made = Secret::random::<SECRET_BYTES>().and_then(|key| key.write_new(path, "1 "));
+    made.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => said(path, error.kind(), EXISTS),
+        kind => said(path, kind, &format!(": {error}")),
+    })
+}
+
+/// What becomes of the entries of the key file.
+fn with_entries<T>(
+    path: &Path,
+    of: impl FnOnce(&[(u8, &str)]) -> Result<T, String>,
+) -> io::Result<T> {
+    let secret = Secret::read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            said(path, error.kind(), &format!(": there is no such file: {REMEDY}"))
+        }
+        kind => said(path, kind, &format!(": {error}")),
+    })?;
+    let read = parse(secret.expose()).and_then(|entries| of(&entries));
+    read.map_err(|reason| said(path, io::ErrorKind::InvalidData, &reason))
+}
+
+fn said(path: &Path, kind: io::ErrorKind, reason: &str) -> io::Error {
+    io::Error::new(kind, format!("{}{reason}", path.display()))
+}
+
+/// The id and the secret of each key.
+fn parse(text: &str) -> Result<Vec<(u8, &str)>, String> {
+    let mut entries: Vec<(u8, &str)> = Vec::new();
     for (place, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let (id, key) = parse_line(line).map_err(|reason| format!(":{}: {reason}", place + 1))?;
-        if ids.contains(&id) {
+        let entry = parse_line(line).map_err(|reason| format!(":{}: {reason}", place + 1))?;
+        let (id, _) = entry;
+        if entries.iter().any(|(earlier, _)| *earlier == id) {
             return Err(format!(":{}: there is a key {id} already: give it another id", place + 1));
         }
-        ids.push(id);
-        keys.push(key);
+        entries.push(entry);
     }
-    match keys.len() {
+    match entries.len() {
         0 => Err(format!(": has no key in it: {REMEDY}")),
-        1..=KEYS_MAX => Keys::new(keys).ok_or_else(|| ": two keys have one id".to_owned()),
+        1..=KEYS_MAX => Ok(entries),
         many => Err(format!(
             ": has {many} keys, the most is {KEYS_MAX}: take out those that neither box signs with"
         )),
     }
 }
 
-fn parse_line(line: &str) -> Result<(u8, Key), String> {
+fn parse_line(line: &str) -> Result<(u8, &str), String> {
     let mut words = line.split_whitespace();
     let (Some(id), Some(secret), None) = (words.next(), words.next(), words.next()) else {
         return Err(format!("is no key: {REMEDY}"));
@@ -58,14 +108,18 @@ fn parse_line(line: &str) -> Result<(u8, Key), String> {
             secret.len()
         ));
     }
-    Ok((id, Key::new(id, secret.as_bytes())))
+    Ok((id, secret))
 }
 
-/// Eight random bytes in hexadecimal; the remedy makes twice as much.
+/// Eight random bytes in hexadecimal.
 const SECRET_MIN: usize = 16;
 
-const REMEDY: &str =
-    "write \"1 SECRET\", the secret from `head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \\n'`";
+/// As many as the hash that signs has (RFC 2104, section 3): more would not be stronger.
+const SECRET_BYTES: usize = 32;
+
+const REMEDY: &str = "`twobox key --new FILE` makes a file with a key";
+
+const EXISTS: &str = ": there is a file already, and it stays as it is: name another one";
 
 #[cfg(test)]
 mod tests {
