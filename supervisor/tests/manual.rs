@@ -135,6 +135,9 @@ fn the_guide_knows_the_headlines_of_status() {
         .map(|path| fs::read_to_string(path).unwrap())
         .collect();
     for headline in told {
+        // What follows names a box, as the example calls it.
+        let headline = headline.split("server").next().unwrap_or_default();
+        let headline = headline.split("; ").next().unwrap_or_default();
         assert!(sources.contains(headline), "no status begins with {headline:?} any more");
     }
 }
