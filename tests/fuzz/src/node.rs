@@ -14,13 +14,13 @@ use firmware_agnostic::heartbeat::{
 };
 use firmware_agnostic::identity::{BoxId, LINKS_MAX, LinkId, RESOURCES_MAX, ResourceId};
 use firmware_agnostic::journal::{End, Journal, Standing};
-use firmware_agnostic::report::{Cause, News};
+use firmware_agnostic::node::fencing::LastLoss;
 use firmware_agnostic::node::{ACTIONS_MAX, Action, Answer, Event, Node, Tag};
 use firmware_agnostic::order::{Order, Until};
 use firmware_agnostic::receiver::Heard;
 use firmware_agnostic::recovery::{OnFailure, Policy};
+use firmware_agnostic::report::{Cause, News};
 use firmware_agnostic::settings::{AtBoot, Settings, Times, Timing};
-use firmware_agnostic::node::fencing::LastLoss;
 use firmware_agnostic::time::Instant;
 
 /// A life of one box.
