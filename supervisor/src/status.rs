@@ -349,12 +349,15 @@ impl Status<'_> {
 
     /// How a box that is not fit comes to serve again.
     fn recovers(&self) -> String {
-        let counts = |(policy, id): (&Policy, ResourceId)| {
-            policy.forget_after.is_some() || self.node.recovery().count(id) == 0
-        };
-        let mut policies =
-            self.config.settings.resources.iter().zip((0..).filter_map(ResourceId::new));
-        let by_itself = policies.all(counts);
+        let policies = self.config.settings.resources.iter().zip((0..).filter_map(ResourceId::new));
+        let failed: Vec<&Policy> = policies
+            .filter(|(_, id)| self.node.recovery().count(*id) > 0)
+            .map(|(policy, _)| policy)
+            .collect();
+        if failed.is_empty() {
+            return "may serve again once what its resources need is there".to_owned();
+        }
+        let by_itself = failed.iter().all(|policy| policy.forget_after.is_some());
         match self.node.recovery().deadline().filter(|_| by_itself) {
             Some(at) => {
                 let left = Time(at - self.now);
