@@ -34,6 +34,8 @@ pub(super) fn refused(lab: &Lab) -> Result<String, Failure> {
     expect(marks(lab)? == before, "something has changed")?;
     // A device that does not answer could not cut the power either. That holds for both boxes.
     change(lab, "timeout = \"1s\"", "timeout = \"900ms\"")?;
+    // The other box says which programs run there: its file has them too.
+    put(lab, Second, &file(lab, First)?)?;
     for (silent, words) in [
         (Second, "box.server2.fence: command does not tell the power"),
         (First, "server2: box.server1.fence: command does not tell the power"),
@@ -43,7 +45,9 @@ pub(super) fn refused(lab: &Lab) -> Result<String, Failure> {
         expect(said.contains(words), format!("no {words:?} in {said}"))?;
         lab.set_switch(silent, Switch::Sound);
     }
-    put(lab, First, &first)?;
+    for id in BoxId::BOTH {
+        put(lab, id, &first)?;
+    }
     expect(marks(lab)? == before, "something has changed")?;
     // What somebody has changed there is not written over.
     put(lab, Second, &first.replace("failback_hold = \"2s\"", "failback_hold = \"5s\""))?;
