@@ -18,6 +18,10 @@ use std::process::{Command, Stdio};
 use crate::child::orphans::Starting;
 use crate::privacy;
 
+pub use last_frame::LastFrame;
+
+mod last_frame;
+
 /// Whether this process was started as a guard.
 pub fn is_this() -> bool {
     env::var_os(WORD).is_some()

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::journal::{FILE, Journal};
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, StatVfsMountFlags, fstatvfs};
 
 use crate::lease;
 use crate::safe_file::{SafeFile, remedy};
@@ -108,7 +108,7 @@ impl Store {
         let number = self.number.wrapping_add(1);
         let (at, bytes) = journal.encode(number, self.kernel);
         file.write_all_at(&bytes, at as u64)?;
-        file.sync_data()?;
+        sync(&file)?;
         self.number = number;
         (self.file, self.written) = (Some(file), Some(*journal));
         Ok(())
@@ -118,6 +118,16 @@ impl Store {
     fn is_there(&self, file: &File) -> bool {
         SafeFile::own(&self.path).is_ok_and(|there| there.is(file))
     }
+}
+
+/// Forces what was written to the disk. A file system that the kernel has made read-only after an error says that it has
+/// done so, and has not (`errors=remount-ro` of `ext4(5)`).
+fn sync(file: &File) -> io::Result<()> {
+    file.sync_data()?;
+    if fstatvfs(file)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+    }
+    Ok(())
 }
 
 /// Names the boot of the kernel that runs.

@@ -46,6 +46,20 @@ impl Lease {
         }
     }
 
+    /// Whether somebody has it now.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be told.
+    pub fn is_taken(&self) -> io::Result<bool> {
+        // Whoever asks for it in this moment asks again in the next.
+        match flock(&self.lock, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(flock(&self.lock, FlockOperation::Unlock).map(|()| false)?),
+            Err(Errno::WOULDBLOCK) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Waits until nobody else has it, and takes it.
     ///
     /// # Errors
@@ -149,10 +163,11 @@ mod tests {
         assert_eq!(first.noted().unwrap(), [""; 0], "nobody was here before");
         first.note(["one", "two\n"]).unwrap();
         let second = Lease::open(&path).unwrap();
-        assert!(!second.try_take().unwrap());
+        assert!(!second.try_take().unwrap() && second.is_taken().unwrap());
         assert_eq!(second.take(&now).unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert_eq!(second.noted().unwrap(), ["one", "two\n"]);
         drop(first);
+        assert!(!second.is_taken().unwrap());
         second.take(&now).unwrap();
         second.note([]).unwrap();
         assert_eq!(second.noted().unwrap(), [""; 0]);

@@ -14,6 +14,7 @@
 //! | [`safe_file`] | how is a file opened so that no other user has a say in it? |
 //! | [`plain`] | how is text from outside made fit to be shown? |
 //! | [`secret`], [`privacy`] | what is secret; what do others learn from what is left on the disk? |
+//! | [`init`] | how long does init wait before it starts a program again? |
 //! | [`lease`], [`guard`] | who answers for what runs here; who does when the supervisor has died? |
 //! | [`reserve`] | what if no file can be opened any more? |
 //! | [`watchdog`], [`notify`] | what makes a stuck box a dead box; how is init told? |
@@ -32,6 +33,7 @@ pub mod clock;
 pub mod fence;
 pub mod guard;
 pub mod holder;
+pub mod init;
 pub mod journal;
 pub mod lease;
 pub mod link;

@@ -107,6 +107,18 @@ impl Config {
         })
     }
 
+    /// Opens the link on the box `me` to send only, beside the supervisor that takes it meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_to_speak(&self, me: BoxId) -> io::Result<Box<dyn Link + Send>> {
+        Ok(match &self.kind {
+            Kind::Udp(config) => Box::new(config.open_to_speak(me)?),
+            Kind::Serial(config) => Box::new(config.open_to_speak(me)?),
+        })
+    }
+
     /// Whether the cable itself shows that there is a live machine at the other end.
     pub fn shows_power(&self) -> bool {
         match &self.kind {

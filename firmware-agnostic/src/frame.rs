@@ -20,6 +20,9 @@
 //! | 2 | whether the witness answers, whether the listener is being shot, which machine speaks |
 //! | 3 | the newest frame of the listener that was heard, on one link after the other, and how long ago |
 //!
+//! One bit of version 3 was taken into use later: [`Heartbeat::restarts`]. Only guards set it, which a box that does not know
+//! it need not hear.
+//!
 //! The pieces of letters ([`letter`](crate::letter)) travel in frames of the same form, whose first byte is no version of this
 //! list, and whose keys are derived from those of the heartbeats.
 
@@ -83,6 +86,17 @@ pub struct Word {
     pub heartbeat: Heartbeat,
     /// The newest frame of the listener that the speaker has heard, from version 3 on.
     pub echo: Option<Echo>,
+}
+
+impl Word {
+    /// The next word, by a guard that hears nobody: it echoes what was echoed last, and does not know how long ago that came.
+    ///
+    /// To a peer of an older version nothing can be said, which takes every word for a proof of life.
+    pub fn of_guard(self, heartbeat: Heartbeat) -> Option<Self> {
+        let echo = self.echo.map(|echo| Echo { held: u8::MAX, ..echo });
+        let number = self.number.wrapping_add(1);
+        (self.version == Version::Three).then_some(Self { number, heartbeat, echo, ..self })
+    }
 }
 
 /// What a box says of a frame that it has heard.

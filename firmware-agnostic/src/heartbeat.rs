@@ -31,6 +31,9 @@ pub struct Heartbeat {
     pub witness: bool,
     /// Whether the speaker has ordered the listener's power off: who hears that it is being shot resets itself at once.
     pub shoots: bool,
+    /// The supervisor of the speaker has died, and its guard says on what was said last: nothing new starts there, and
+    /// the supervisor is being started again.
+    pub restarts: bool,
     /// What the speaker asks of the listener.
     pub asks: Asks,
     /// What the speaker was configured with.
@@ -52,6 +55,24 @@ impl Heartbeat {
     /// What decides between the boxes when nothing else does.
     pub const fn rank(&self) -> Rank {
         Rank::new(self.priority, self.from)
+    }
+
+    /// What the guard of a supervisor that died says in its stead, while it waits for another one.
+    ///
+    /// A box that was shooting, or that asked to be shot, is better silent: the peer then does what it would have done.
+    pub fn while_it_restarts(self) -> Option<Self> {
+        let speaks = self.role != Role::Fencing
+            && !self.shoots
+            && !matches!(self.asks, Asks::Fence | Asks::Leave);
+        speaks.then_some(Self { restarts: true, ..self })
+    }
+
+    /// What the guard says when it has stopped everything: this life holds nothing, and never will.
+    #[must_use]
+    pub fn farewell(self) -> Self {
+        let change = self.epoch.change.wrapping_add(1);
+        let epoch = Epoch { change, ..self.epoch };
+        Self { epoch, role: Role::Standby, shoots: false, asks: Asks::Leave, ..self }
     }
 }
 

@@ -248,7 +248,8 @@ impl Node {
     /// `journal` is what its last life has left, if that can be read.
     pub fn new(settings: Settings, boot: Boot, journal: Option<Journal>, now: Instant) -> Self {
         let past = Past::of(journal);
-        let peer = Peer::new(settings.timing, settings.links, boot, past.peer_life(), now);
+        let times = (settings.timing, settings.restart_time);
+        let peer = Peer::new(times, settings.links, boot, past.peer_life(), now);
         let recovery = Recovery::new(&settings.resources);
         let last = journal.unwrap_or_default();
         let mut timers = Timers::default();
@@ -388,6 +389,7 @@ impl Node {
             fit: self.fit,
             witness: self.witness,
             shoots: self.shoots(),
+            restarts: false,
             asks: self.asks(),
             config: self.settings.config,
             system: self.settings.system,
@@ -480,7 +482,7 @@ impl Node {
         self.told &= self.peer.word(now).is_none();
         let (left, differs) = (self.peer.left(), self.config_differs());
         let before = self.peer.word(now).map(|word| (word.role.holds_resources(), word.asks));
-        let doubled = self.peer.is_doubled(now);
+        let (doubled, restarts) = (self.peer.is_doubled(now), self.peer.restarts(now));
         match self.peer.heard(link, heard, self.epoch(), now) {
             Brought::Word => {}
             // What an earlier life of the peer has echoed is not to be believed of this one.
@@ -492,6 +494,10 @@ impl Node {
                 }
             }
             Brought::Lie => tell(actions, News::OffAndTalks),
+        }
+        if self.peer.restarts(now) && !restarts {
+            let holds = heartbeat.role.holds_resources();
+            tell(actions, News::PeerRestarts { holds, within: self.settings.restart_time });
         }
         let Some(word) = self.peer.word(now).copied() else { return };
         self.armed = true;

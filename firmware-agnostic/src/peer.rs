@@ -16,6 +16,9 @@
 //! A peer that still talks but no longer hears this box is [`Contact::Deaf`]. What it says is shown to people and keeps
 //! this box from shooting a box that serves, but it is no proof.
 //!
+//! A peer whose supervisor has died is *restarting*: its guard says on what was said last, and hears nobody. It counts as
+//! deaf for `restart_time` from the first such word of that life. What the guard says later counts no more.
+//!
 //! `Late` changes nothing but the log: it is there so that `deadtime` can be tuned before it bites.
 //! Time in which this box did not listen, because it was stalled itself, is no silence.
 
@@ -104,6 +107,8 @@ pub enum Brought {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Peer {
     timing: Timing,
+    /// For how long a guard is listened to.
+    restart_time: Duration,
     my_boot: Boot,
     ways: heapless::Vec<Way, LINKS_MAX>,
     health: Health,
@@ -111,6 +116,8 @@ pub struct Peer {
     word: Option<Heartbeat>,
     /// When that life last talked.
     talked_at: Instant,
+    /// Since when its guard talks in its stead.
+    restarts_since: Option<Instant>,
     /// The last instant at which the peer surely lived; time in which this box did not run does not count.
     lived_at: Instant,
     /// The same with that time counted, so that the other box comes to the same instant.
@@ -148,7 +155,7 @@ struct Stranger {
 impl Peer {
     /// A peer not heard yet: the silence is counted from `now`.
     pub fn new(
-        timing: Timing,
+        (timing, restart_time): (Timing, Duration),
         links: usize,
         my_boot: Boot,
         newest: Option<Boot>,
@@ -157,11 +164,13 @@ impl Peer {
         let ways = core::iter::repeat_n(Way::new(now), links.min(LINKS_MAX)).collect();
         Self {
             timing,
+            restart_time,
             my_boot,
             ways,
             health: Health::Alive,
             word: None,
             talked_at: now,
+            restarts_since: None,
             lived_at: now,
             spoke_at: now,
             proof: None,
@@ -186,7 +195,8 @@ impl Peer {
         let proof = heard.proof.filter(|_| self.knows_this_life(&word));
         let known = self.word.map(|word| word.epoch);
         let same = known.is_some_and(|epoch| epoch.boot == word.epoch.boot);
-        if !same && proof.is_some() && proof < self.proof {
+        // A guard speaks for a life that is known, or for nobody.
+        if !same && (word.restarts || proof.is_some() && proof < self.proof) {
             return Brought::Word;
         }
         if let Some(way) = self.ways.get_mut(link.place()) {
@@ -196,7 +206,9 @@ impl Peer {
             self.note_stranger(word, now);
             return Brought::Word;
         }
-        self.talked_at = now;
+        if !(word.restarts && self.has_restarted_for_long(now)) {
+            self.talked_at = now;
+        }
         let lies = proof.is_some_and(|proof| self.prove(proof, word.epoch.boot, now));
         let older = same && known.is_some_and(|epoch| word.epoch.change < epoch.change);
         // The life before was proven alive after the present one had come.
@@ -206,6 +218,7 @@ impl Peer {
             self.met = mine.change + 1;
             self.before = known.map(|epoch| (epoch.boot, proof));
             self.stranger = None;
+            self.restarts_since = None;
         }
         if !older {
             self.take(word, now);
@@ -223,7 +236,10 @@ impl Peer {
 
     /// Takes over the newest that the peer says.
     fn take(&mut self, word: Heartbeat, now: Instant) {
-        self.word = Some(word);
+        // What the supervisor said may come after what its guard says.
+        let restarts = word.restarts || self.restarts_since.is_some() && word.asks != Asks::Leave;
+        self.word = Some(Heartbeat { restarts, ..word });
+        self.restarts_since = restarts.then_some(self.restarts_since.unwrap_or(now));
         for link in word.hears.iter() {
             if let Some(way) = self.ways.get_mut(link.place()) {
                 way.echoed_at = now;
@@ -281,8 +297,13 @@ impl Peer {
     }
 
     /// Goes on with other times, and with `links`: for each one its place so far.
-    pub(crate) fn reload(&mut self, timing: Timing, links: &[Option<LinkId>], now: Instant) {
-        self.timing = timing;
+    pub(crate) fn reload(
+        &mut self,
+        (timing, restart_time): (Timing, Duration),
+        links: &[Option<LinkId>],
+        now: Instant,
+    ) {
+        (self.timing, self.restart_time) = (timing, restart_time);
         let known = |link: &Option<LinkId>| self.ways.get((*link)?.place()).cloned();
         self.ways = links.iter().map(|link| known(link).unwrap_or(Way::new(now))).collect();
     }
@@ -364,6 +385,19 @@ impl Peer {
         let known = self.word.as_ref().filter(|_| fresh(self.talked_at) && self.fenced.is_none());
         let stranger = self.stranger.as_ref().filter(|it| fresh(it.at) && self.is_new(it));
         known.or(stranger.map(|it| &it.word)).map_or(Contact::Silent, Contact::Deaf)
+    }
+
+    /// Whether the supervisor of the peer has died, and its guard talks in its stead.
+    pub fn restarts(&self, now: Instant) -> bool {
+        match self.contact(now) {
+            Contact::Heard(word) | Contact::Deaf(word) => word.restarts,
+            Contact::Silent => false,
+        }
+    }
+
+    /// Whether its guard has talked for so long that nobody waits for another supervisor any more.
+    fn has_restarted_for_long(&self, now: Instant) -> bool {
+        self.restarts_since.is_some_and(|since| now - since >= self.restart_time)
     }
 
     /// Whether a life that was never proven began after all that are known.
@@ -522,12 +556,14 @@ impl Peer {
     /// Tells what has changed with the peer's health and with the links.
     pub fn review(&mut self, now: Instant, mut tell: impl FnMut(News)) {
         let (silence, health) = (self.silence(now), self.health(now));
-        let expected = self.word.is_some() && self.fenced.is_none() && !self.left();
+        let expected =
+            self.word.is_some_and(|word| !word.restarts) && self.fenced.is_none() && !self.left();
         if expected && health == Health::Late && self.health == Health::Alive {
             tell(News::Late(silence));
         }
         self.health = health;
-        let deaf = matches!(self.contact(now), Contact::Deaf(_));
+        let deaf = |word: &Heartbeat| !word.restarts && word.asks != Asks::Leave;
+        let deaf = matches!(self.contact(now), Contact::Deaf(word) if deaf(word));
         self.deaf_since = deaf.then_some(self.deaf_since.unwrap_or(now));
         let deadtime = self.timing.deadtime();
         for (way, link) in self.ways.iter_mut().zip((0..).filter_map(LinkId::new)) {
@@ -571,7 +607,7 @@ impl Peer {
     /// All that it knows the time of.
     pub(crate) fn instants(&mut self) -> impl Iterator<Item = &mut Instant> {
         let Self { ways, talked_at, lived_at, spoke_at, proof, stranger, .. } = self;
-        let Self { before, twins_at, fenced, trust, deaf_since, .. } = self;
+        let Self { before, twins_at, fenced, trust, deaf_since, restarts_since, .. } = self;
         let suspected = match trust {
             DeviceTrust::Suspect(at, _) => Some(at),
             DeviceTrust::Trusted | DeviceTrust::Distrusted => None,
@@ -579,6 +615,7 @@ impl Peer {
         let stranger = stranger.iter_mut().flat_map(|it| [&mut it.at, &mut it.since]);
         let lives = before.iter_mut().map(|(_, came)| came).chain(stranger);
         let seen = twins_at.iter_mut().chain(fenced).chain(suspected).chain(deaf_since);
+        let seen = seen.chain(restarts_since);
         let heard = [talked_at, lived_at, spoke_at].into_iter().chain(proof);
         ways.iter_mut().flat_map(Way::instants).chain(heard).chain(lives).chain(seen)
     }
@@ -798,6 +835,7 @@ mod tests {
             fit: true,
             witness: true,
             shoots: false,
+            restarts: false,
             asks: Asks::Nothing,
             config: Fingerprint::default(),
             system: Fingerprint::default(),
@@ -816,7 +854,7 @@ mod tests {
             fence_time: millis(5_000),
             baud: None,
         });
-        Peer::new(timing.unwrap(), 2, MINE.boot, None, at(0))
+        Peer::new((timing.unwrap(), Duration::from_secs(5)), 2, MINE.boot, None, at(0))
     }
 
     fn at(millis: u64) -> Instant {

@@ -55,6 +55,13 @@ pub enum News {
     WaitingUnarmed(Unarmed),
     /// The peer talks, and does not hear this box.
     PeerDeaf,
+    /// The supervisor of the peer has died, and its guard speaks.
+    PeerRestarts {
+        /// Something runs there that must run on one box only.
+        holds: bool,
+        /// For so long it is waited for.
+        within: Duration,
+    },
     /// Two machines speak under the name of the peer.
     Twins(LinkId),
     /// The resources should go to the peer by order, and the gate keeps them here.
@@ -247,6 +254,7 @@ impl News {
             | Self::Impostor(_)
             | Self::ConfigDiffers => Weight::Error,
             Self::Late(_)
+            | Self::PeerRestarts { .. }
             | Self::Stalled(_)
             | Self::Shooting { .. }
             | Self::Fenced
@@ -317,6 +325,14 @@ impl Display for Line<'_> {
                 f,
                 "{peer} talks, and does not hear this box: mend the direction from this box to {peer}"
             ),
+            News::PeerRestarts { holds, within } => {
+                let what = if *holds { "what it served runs on" } else { "nothing is held there" };
+                let within = Time(*within);
+                write!(
+                    f,
+                    "the supervisor of {peer} has died, and {what}: waiting for it for {within}"
+                )
+            }
             News::Twins(link) => write!(
                 f,
                 "two machines say on link {} that they are {peer}: nothing starts on their word; take one away, and \

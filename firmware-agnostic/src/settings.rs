@@ -27,6 +27,8 @@ pub struct Settings {
     pub require: Require,
     /// How long a peer must be dark before that is evidence.
     pub dark_time: Duration,
+    /// For how long a supervisor that died is waited for: by its guard before it stops everything, and by the peer.
+    pub restart_time: Duration,
     /// What happens when the peer is not heard after boot, and its power is on.
     pub at_boot: AtBoot,
     /// The times.

@@ -9,7 +9,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use board::safe_file::{SafeFile, Trust, look};
 use board::table::{Complaint, Source, Table};
@@ -73,8 +72,6 @@ pub struct Config {
     pub metrics: Option<Metrics>,
     /// A file that is there while this box is ready to do its part.
     pub ready_file: Option<PathBuf>,
-    /// How long its services run on when the supervisor has died, and no other comes.
-    pub restart_time: Duration,
     /// Whether the other box may have this one try a configuration.
     pub peer_may_configure: bool,
     /// How it comes before all others.
@@ -256,6 +253,7 @@ impl Config {
             failback_hold: pair.failback_hold,
             require,
             dark_time,
+            restart_time: pair.restart_time,
             at_boot,
             timing: timing?,
             links: links.len(),
@@ -286,7 +284,6 @@ impl Config {
             hooks,
             metrics,
             ready_file,
-            restart_time: pair.restart_time,
             peer_may_configure: pair.peer_may_configure,
             realtime,
             watchdog,

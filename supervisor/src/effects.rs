@@ -136,6 +136,7 @@ impl Effects {
                     for port in self.links.ports() {
                         port.send(&frame);
                     }
+                    self.guarded.keep(&frame);
                 }
                 self.letters.ride();
                 self.number = self.number.wrapping_add(1);

@@ -1,17 +1,19 @@
 //! No box keeps an address that nobody watches.
 //!
 //! Each supervisor starts a guard, tells it whose it is, and then nothing more. When the supervisor dies, the guard waits
-//! for `pair.restart_time`. By then a successor holds the [`Lease`], or the guard takes it, stops all that may run here by
+//! for `pair.restart_time`, and says so over the links ([`Speaker`]). By then a successor holds the [`Lease`], or the guard takes it, stops all that may run here by
 //! what is noted there, as the supervisor would have, and gives it back.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use board::guard::LastFrame;
 use board::lease::{self, Lease};
 use board::patience::Patience;
 use board::resource;
@@ -21,6 +23,10 @@ use crate::config::Config;
 use crate::hooks::Hooks;
 use crate::left::configs;
 use crate::logging;
+
+use speaker::Speaker;
+
+mod speaker;
 
 /// All that a guard has to be told.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -68,8 +74,10 @@ impl Brief {
 pub(crate) fn run() -> io::Result<()> {
     board::guard::begin();
     Rights::NONE.narrow();
-    let mut line = io::stdin().lock();
-    let brief = Brief::read(&mut line).map_err(|error| {
+    // Not by way of the buffer of the library: what is handed over with a byte would be lost.
+    let mut line = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let told = LastFrame::receive(&line).and_then(|last| Ok((Brief::read(&mut line)?, last)));
+    let (brief, last) = told.map_err(|error| {
         io::Error::new(error.kind(), format!("the guard is started by twobox run: {error}"))
     })?;
     if matches!(line.read(&mut [0]), Ok(1)) {
@@ -81,8 +89,8 @@ pub(crate) fn run() -> io::Result<()> {
         // Nothing was touched yet.
         return Ok(());
     };
-    thread::sleep(config.restart_time);
-    if !lease.try_take()? {
+    let mut speaker = Speaker::new(&config, &last);
+    if speaker.wait(&lease, config.settings.restart_time)? || !lease.try_take()? {
         // A successor answers for it, and has its own guard.
         return Ok(());
     }
@@ -95,7 +103,7 @@ pub(crate) fn run() -> io::Result<()> {
     logging::start(config.log.to, config.log.level, hooks)?;
     log::error!(
         "the supervisor has died, and no other came within {:?}: stopping its services, and removing its addresses",
-        config.restart_time
+        config.settings.restart_time
     );
     while let Err(error) = stop(&all, &lease::notes(&brief.lease)) {
         log::error!("the guard cannot clear this box: {error}: it is reset");
@@ -105,8 +113,10 @@ pub(crate) fn run() -> io::Result<()> {
         thread::sleep(PAUSE);
     }
     lease.note([])?;
+    drop(lease);
     log::warn!("nothing of the pair runs on this box any more");
     logging::flush();
+    speaker.say_farewell();
     Ok(())
 }
 

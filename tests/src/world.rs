@@ -12,6 +12,7 @@
 //! | [`disk`] | what does a box remember? |
 //! | [`device`] | what becomes of an order to cut the power? |
 //! | [`effects`] | what is done about an action? |
+//! | [`guard`] | what does a supervisor leave that dies? |
 //! | [`faults`] | what can people and fate do? |
 //! | [`senses`] | what does a box see besides? |
 //! | [`fault`] | what of it happens, and what ends it? |
@@ -52,6 +53,7 @@ pub mod disk;
 pub mod effects;
 pub mod fault;
 pub mod faults;
+pub mod guard;
 pub mod leap;
 pub mod misery;
 pub mod plan;
@@ -219,6 +221,7 @@ impl World {
             What::PowerIsPolled(asker, life) => self.poll(asker, life),
             What::PowerGoesOff(id, by) => self.cut_power(id, by),
             What::Written(id, life) => self.written(id, life),
+            What::GuardSpeaks(id, life) => self.guard_speaks(id, life),
             What::Starts(id, life) => self.start_supervisor(id, life),
             What::StallEnds(id, life) => self.stall_ends(id, life),
             What::Rescued(id, life) => self.rescue(id, life),
@@ -315,6 +318,7 @@ enum What {
     PowerGoesOff(BoxId, Option<BoxId>),
     Written(BoxId, u32),
     Starts(BoxId, u32),
+    GuardSpeaks(BoxId, u32),
     StallEnds(BoxId, u32),
     Rescued(BoxId, u32),
     Fault(Fault),

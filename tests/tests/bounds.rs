@@ -6,13 +6,15 @@
 use std::time::Duration;
 
 use board::resource::Place;
-use firmware_agnostic::identity::{BoxId, ResourceId};
+use firmware_agnostic::evidence::Require;
+use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::order::{Order, Until};
 use firmware_agnostic::settings::AtBoot;
 use supervisor::check::{Bound, bounds};
 use supervisor::config::{Config, Identity};
 
 use tests::world::World;
+use tests::world::device::Device;
 use tests::world::misery::{MILLI, Misery, SECOND};
 use tests::world::random::Random;
 use tests::world::trace::Trace;
@@ -29,6 +31,31 @@ fn a_planned_switch() {
 fn power_is_lost() {
     holds("active box loses its power", &config(""), |world| {
         world.power_off(HOME, "loses its power");
+        AWAY
+    });
+}
+
+#[test]
+fn a_box_and_its_bmc_lose_their_power() {
+    let config = config("").map(|mut config| {
+        config.settings.require = Require::Dark;
+        config
+    });
+    holds("active box and its BMC", &config, |world| {
+        let link = LinkId::new(1).unwrap();
+        world.line(AWAY, link, true);
+        world.power_off(HOME, "loses its power");
+        world.device(HOME, Device::Unreachable);
+        world.line(AWAY, link, false);
+        AWAY
+    });
+}
+
+#[test]
+fn a_supervisor_dies_for_good() {
+    holds("supervisor of the active box dies", &config(""), |world| {
+        world.misery.respawn = 1_000 * SECOND..1_000 * SECOND;
+        world.kill(HOME);
         AWAY
     });
 }

@@ -30,6 +30,96 @@ fn the_term_and_an_order_outlive_a_reboot() {
     assert_eq!((reborn.node.term(), reborn.node.asks()), (last.term, Asks::Standby));
 }
 
+/// The guard of the peer says for `time` what its supervisor said last.
+fn guard_talks(scene: &mut Scene, time: Duration, role: Role) {
+    let (end, heard) = (scene.now + time, scene.node.epoch());
+    while scene.now < end {
+        scene.silence(SECOND / 5);
+        scene.says_unproven(|word| {
+            (word.restarts, word.role, word.heard) = (true, role, Some(heard));
+        });
+    }
+}
+
+const RESTART_TIME: Duration = Duration::from_secs(7);
+
+#[test]
+fn a_peer_that_restarts_is_waited_for_and_not_for_ever() {
+    let shoots = |action: &Action| matches!(action, Action::Fence(_) | Action::LookAtPower(_));
+    let peer = [(Role::Active, Role::Standby), (Role::Standby, Role::Active)];
+    for (role, of_peer) in peer {
+        let mut scene =
+            if role == Role::Active { Scene::serving_with(|_| ()) } else { Scene::standby() };
+        guard_talks(&mut scene, RESTART_TIME, of_peer);
+        assert!(!scene.has_done(shoots), "{role}");
+        assert_eq!(scene.node.role(), role);
+        let told = scene.node.peer().restarts(scene.now);
+        assert!(told && scene.node.peer().word(scene.now).is_none(), "its words are no proof");
+        // It talks on, and that counts no more: the next turn of this box comes.
+        guard_talks(&mut scene, 20 * SECOND, of_peer);
+        assert!(scene.has_done(shoots), "{role}");
+    }
+}
+
+#[test]
+fn a_guard_that_falls_silent_is_not_waited_for() {
+    let mut active = Scene::serving_with(|_| ());
+    guard_talks(&mut active, 2 * SECOND, Role::Standby);
+    assert!(!active.has_done(|action| matches!(action, Action::Fence(_))));
+    active.silence(20 * SECOND);
+    assert!(active.has_done(|action| matches!(action, Action::Fence(_))));
+}
+
+#[test]
+fn a_guard_of_an_unknown_life_says_nothing() {
+    let mut active = Scene::serving_with(|_| ());
+    active.epoch = Epoch { boot: Boot([0x70, 0x66, 0, 0]), change: 0 };
+    guard_talks(&mut active, 2 * SECOND, Role::Standby);
+    assert!(active.has_done(|action| matches!(action, Action::Fence(_))));
+}
+
+#[test]
+fn nothing_is_handed_to_a_peer_that_restarts() {
+    let mut active = Scene::serving_with(|_| ());
+    active.says(|_| ());
+    active.says(|word| word.restarts = true);
+    assert_eq!(active.order(Order::Standby(Until::Reboot)), Err(Refusal::PeerNotReady));
+    active.epoch = Epoch { boot: Boot([0x70, 0x66, 0, 0]), change: 0 };
+    active.says(|_| ());
+    assert_eq!(active.order(Order::Standby(Until::Reboot)), Ok(()), "another life has come");
+}
+
+#[test]
+fn the_farewell_of_a_guard_releases() {
+    for late in [SECOND, RESTART_TIME + 3 * SECOND] {
+        let mut standby = Scene::standby();
+        guard_talks(&mut standby, late, Role::Active);
+        let (heard, last) = (standby.node.epoch(), standby.epoch);
+        standby.says_unproven(|word| {
+            (word.role, word.heard, word.epoch) = (Role::Active, Some(heard), last);
+            *word = word.farewell();
+        });
+        standby.silence(SECOND / 5);
+        assert_eq!(standby.node.role(), Role::Starting);
+        assert!(!standby.has_done(|action| matches!(action, Action::Fence(_))));
+    }
+}
+
+#[test]
+fn a_guard_says_nothing_new() {
+    let word = Scene::standby().node.heartbeat(Scene::standby().now);
+    let says = |but: fn(&mut Heartbeat)| {
+        let mut word = word;
+        but(&mut word);
+        word.while_it_restarts()
+    };
+    assert_eq!(says(|_| ()), Some(Heartbeat { restarts: true, ..word }));
+    assert_eq!(says(|word| word.role = Role::Fencing), None);
+    assert_eq!(says(|word| word.shoots = true), None);
+    assert_eq!(says(|word| word.asks = Asks::Fence), None);
+    assert_eq!(says(|word| word.asks = Asks::Leave), None);
+}
+
 #[test]
 fn an_order_outlives_the_supervisor_for_its_time() {
     let last = Scene::standby().last_record(|scene| {
@@ -553,6 +643,37 @@ fn darkness_is_no_evidence_while_it_lasts_too_short_or_the_peer_talks() {
         pleads.is_answered(Answer::FenceFailed);
     }
     assert_eq!(pleads.node.role(), Role::Fencing, "who talks is not dark");
+}
+
+/// The pause after a shot that fails grows to half a minute: it is no reason to look later.
+#[test]
+fn the_look_at_the_end_of_darkness_waits_for_no_pause() {
+    let mut standby = Scene::standby_with(|settings| {
+        settings.require = Require::Dark;
+        settings.dark_time = Duration::from_secs(30);
+    });
+    standby.happens(Event::Line(OTHER_LINK, true));
+    standby.happens(Event::Line(OTHER_LINK, false));
+    standby.silence(2 * SECOND);
+    standby.is_answered(Answer::PowerSilent);
+    let dark_at = standby.node.signs(standby.now).dark_at.expect("it is dark by now");
+    let shoots = |scene: &Scene| matches!(scene.node.shot(), Shot::Ordered(..));
+    // Each shot takes its whole time, and the last of them reaches beyond the dark time.
+    while standby.now < dark_at {
+        standby.silence(SECOND / 10);
+        if shoots(&standby) && standby.now + 10 * SECOND < dark_at {
+            standby.silence(5 * SECOND);
+            standby.is_answered(Answer::FenceFailed);
+        }
+        if matches!(standby.node.shot(), Shot::Looking(_)) {
+            standby.is_answered(Answer::PowerSilent);
+        }
+    }
+    assert!(shoots(&standby), "{:?}", standby.node.shot());
+    standby.is_answered(Answer::FenceFailed);
+    assert!(matches!(standby.node.shot(), Shot::Looking(_)), "{:?}", standby.node.shot());
+    standby.is_answered(Answer::PowerSilent);
+    assert_eq!(standby.node.role(), Role::Starting);
 }
 
 #[test]

@@ -27,6 +27,7 @@ stories! {
     found_by_descent: "found-by-descent",
     one_service_killed: "one-service-killed",
     an_order_stands: "an-order-stands",
+    standby_supervisor_restarts: "standby-supervisor-restarts",
     supervisor_stays_away: "supervisor-stays-away",
     unwatched_address_goes: "unwatched-address-goes",
     guard_dies: "guard-dies",

@@ -224,6 +224,7 @@ fn home(boot: Boot, change: u32) -> Heartbeat {
         fit: true,
         witness: true,
         shoots: false,
+        restarts: false,
         asks: Asks::Nothing,
         config: Fingerprint::default(),
         system: Fingerprint::default(),

@@ -387,6 +387,47 @@ fn supervisor_killed_on_the_active_and_slow_to_start() {
     story.end("supervisor_killed_on_the_active_and_slow_to_start", Some(HOME));
 }
 
+/// A box whose supervisor is started again is no dead box: its guard says so.
+#[test]
+fn supervisor_killed_on_the_standby_and_slow_to_start() {
+    let mut story = Story::serving();
+    story.misery.respawn = 3 * SECOND..3 * SECOND;
+    for _ in 0..3 {
+        story.kill(AWAY);
+        for _ in 0..100 {
+            story.run(100 * MILLI);
+            assert_eq!(story.role(HOME), Some(Role::Active));
+        }
+        assert_eq!(story.role(AWAY), Some(Role::Standby));
+    }
+    assert_eq!(story.outcome().shots, 0);
+    story.end("supervisor_killed_on_the_standby_and_slow_to_start", Some(HOME));
+}
+
+/// The guard stops everything and says so: nobody has to be shot.
+#[test]
+fn supervisor_killed_on_the_active_for_good() {
+    let mut story = Story::serving();
+    story.misery.respawn = 100 * SECOND..100 * SECOND;
+    story.kill(HOME);
+    story.run(60 * SECOND);
+    assert_eq!(story.outcome().shots, 0);
+    story.end("supervisor_killed_on_the_active_for_good", Some(AWAY));
+}
+
+/// The same, and its guard is not heard.
+#[test]
+fn supervisor_killed_on_the_standby_behind_cut_cables() {
+    let mut story = Story::serving();
+    story.misery.respawn = 3 * SECOND..3 * SECOND;
+    story.kill(AWAY);
+    story.run(400 * MILLI);
+    story.cables(false);
+    story.run(60 * SECOND);
+    assert_eq!(story.outcome().shots, 1);
+    story.end("supervisor_killed_on_the_standby_behind_cut_cables", Some(HOME));
+}
+
 #[test]
 fn supervisor_killed_together_with_a_service() {
     let mut story = Story::serving();
@@ -399,12 +440,17 @@ fn supervisor_killed_together_with_a_service() {
 /// A person took the silence of the supervisor for the death of the box.
 #[test]
 fn supervisor_killed_and_the_peer_told_to_take_over() {
-    let mut story = Story::serving_with(|settings| settings.require = Require::Dark);
+    let mut story = Story::serving_with(|settings| {
+        settings.require = Require::Dark;
+        settings.restart_time = Duration::from_secs(20);
+    });
     story.device(HOME, Device::Unreachable);
     story.misery.respawn = 10 * SECOND..10 * SECOND;
+    story.cables(false);
     story.kill(HOME);
     story.run(5 * SECOND);
     assert_eq!(story.order(AWAY, Order::Confirm(HOME)), Some(Ok(())));
+    story.cables(true);
     story.run(60 * SECOND);
     story.end("supervisor_killed_and_the_peer_told_to_take_over", None);
 }
@@ -662,6 +708,7 @@ fn a_replaced_box_asserts_that_it_serves() {
         fit: true,
         witness: true,
         shoots: false,
+        restarts: false,
         asks: Asks::Nothing,
         config: Fingerprint::default(),
         system: Fingerprint::default(),

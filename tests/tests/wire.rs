@@ -36,6 +36,9 @@ fn the_bytes_of_every_version_are_fixed() {
         let word = Word { version: Version::Three, number: 1, heartbeat: typical(), echo };
         its_bytes_are_fixed(&format!("echo_{}", link.place()), &word);
     }
+    let restarts = Heartbeat { restarts: true, ..typical() };
+    let word = Word { version: Version::Three, number: 1, heartbeat: restarts, echo: None };
+    its_bytes_are_fixed("restarts", &word);
 }
 
 /// The first version is understood no more: two are enough to upgrade the boxes one after the other.
@@ -169,7 +172,7 @@ fn what_is_signed_and_no_sentence_is_malformed() {
     assert_eq!(bits(|bits| bits), body);
     let (role, asks) = (bits(|bits| bits | 7), bits(|bits| bits | 7 << 3));
     let (silent, link) = (bits(|bits| bits & !(1 << 10)), bits(|bits| bits | 7 << 12));
-    let (unknown, newer) = (bits(|bits| bits | 1 << 11 | 7 << 12), bits(|bits| bits | 1 << 15));
+    let (unknown, newer) = (bits(|bits| bits | 1 << 11 | 7 << 12), bits(|bits| bits | 1 << 16));
     let echo = with(body.len() - 1, 1);
     let short = &body[..body.len() - 1];
     assert_eq!(decode(&sign(&too_long)), Err(FrameError::Oversized));
@@ -495,6 +498,7 @@ fn typical() -> Heartbeat {
         fit: true,
         witness: true,
         shoots: false,
+        restarts: false,
         asks: Asks::Nothing,
         config: Fingerprint([0xc0, 0xff, 0x1e, 0x5]),
         system: Fingerprint::default(),
@@ -515,6 +519,7 @@ fn largest() -> Heartbeat {
         fit: true,
         witness: true,
         shoots: false,
+        restarts: false,
         asks: Asks::Fence,
         config: Fingerprint([0xff; 4]),
         system: Fingerprint([0xff; 4]),
@@ -533,6 +538,7 @@ fn newborn() -> Heartbeat {
         fit: false,
         witness: true,
         shoots: false,
+        restarts: false,
         asks: Asks::Nothing,
         config: Fingerprint([0; 4]),
         system: Fingerprint::default(),

@@ -80,9 +80,16 @@ impl Config {
         Serial::new(port, self.baud)
             .map_err(while_trying(format!("cannot set up {}", device.display())))
     }
+
+    /// The next supervisor takes it for its own while it is open (`TIOCNXCL` of `ioctl_tty(2)`).
+    pub(super) fn open_to_speak(&self, me: BoxId) -> io::Result<Serial> {
+        let serial = self.open(me)?;
+        serial.port.borrow_mut().set_exclusive(false)?;
+        Ok(serial)
+    }
 }
 
-/// A tty that is ours alone.
+/// A tty that is ours alone, or that of a guard beside the next supervisor.
 pub(super) struct Serial {
     /// For the length of the queue.
     port: RefCell<TTYPort>,

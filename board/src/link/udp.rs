@@ -87,6 +87,15 @@ impl Config {
     }
 
     pub(super) fn open(&self, me: BoxId) -> io::Result<Udp> {
+        self.bind(me, self.port)
+    }
+
+    /// From a port of its own, so that the next supervisor finds the usual one free. What comes there is not read.
+    pub(super) fn open_to_speak(&self, me: BoxId) -> io::Result<Udp> {
+        self.bind(me, 0)
+    }
+
+    fn bind(&self, me: BoxId, port: u16) -> io::Result<Udp> {
         let interface = self.interface.of(me);
         let (near, far) = self.to.ends(me);
         let to = SocketAddr::new(far, self.port);
@@ -103,7 +112,7 @@ impl Config {
         hurry(&socket, near.is_ipv4())?;
         socket.set_nonblocking(true)?;
         socket
-            .bind(&SocketAddr::new(near, self.port).into())
+            .bind(&SocketAddr::new(near, port).into())
             .map_err(|error| self.not_bound(interface, error))?;
         let (socket, interface, direct) = (socket.into(), interface.clone(), self.direct);
         let (sender, strangers) = (Cell::default(), Cell::default());

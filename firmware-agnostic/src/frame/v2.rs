@@ -70,6 +70,7 @@ impl TryFrom<Body> for Word {
             fit: flag(1),
             witness: flag(2),
             shoots: flag(3),
+            restarts: false,
             asks: *Asks::ALL.get(value(ASKS)).ok_or(())?,
             config: body.config,
             system: body.system,

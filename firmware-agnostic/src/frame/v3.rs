@@ -4,8 +4,8 @@
 //! byte  0        4      7      11       15         16     20       24       28      32       36      37      40
 //!       number   bits   life   change   priority   term   config   system   heard   change   hears   echo    held
 //!
-//! bits  0..3   3..6      6      7     8         9        10      11       12..15   15..24
-//!       role   request   from   fit   witness   shoots   heard   echoes   link     zero
+//! bits  0..3   3..6      6      7     8         9        10      11       12..15   15         16..24
+//!       role   request   from   fit   witness   shoots   heard   echoes   link     restarts   zero
 //! ```
 //!
 //! Numbers are little-endian. What is absent is nothing but zeros.
@@ -46,7 +46,8 @@ impl From<&Word> for Body {
         let places = flags.into_iter().zip(FLAGS..);
         let flags = places.fold(0, |bits, (flag, place)| bits | u32::from(flag) << place);
         let link = word.echo.map_or(0, |echo| echo.link.place() as u32);
-        let bits = said.role as u32 | (said.asks as u32) << ASKS | flags | link << LINK;
+        let restarts = u32::from(said.restarts) << RESTARTS;
+        let bits = said.role as u32 | (said.asks as u32) << ASKS | flags | link << LINK | restarts;
         let [low, middle, high, _] = bits.to_le_bytes();
         let [first, second, third, _] = word.echo.map_or(0, |echo| echo.number).to_le_bytes();
         Self {
@@ -99,6 +100,7 @@ impl TryFrom<Body> for Word {
             fit: flag(1),
             witness: flag(2),
             shoots: flag(3),
+            restarts: bits >> RESTARTS & 1 != 0,
             asks: *Asks::ALL.get(value(ASKS)).ok_or(())?,
             config: body.config,
             system: body.system,
@@ -125,8 +127,10 @@ impl From<Fixed> for Epoch {
 const ASKS: u32 = 3;
 const FLAGS: u32 = 6;
 const LINK: u32 = 12;
+/// Only guards set it. A box that does not know it drops the frame, and is where it was: it hears nothing.
+const RESTARTS: u32 = 15;
 /// The bits in use.
-const BITS: u32 = 15;
+const BITS: u32 = 16;
 /// A role, a request or a link takes three bits.
 const VALUE: u32 = 0b111;
 

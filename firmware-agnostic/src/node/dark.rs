@@ -25,6 +25,8 @@ pub struct Dark {
     pub(crate) mute: bool,
     /// It was so for `dark_time`, and is asked about once more.
     ripe: bool,
+    /// That question has been asked.
+    asked: bool,
 }
 
 /// What there is to be seen of a silent peer while evidence is collected, and shown to people.
@@ -51,10 +53,12 @@ impl Node {
             && self.peer.health(now) == Health::Dead;
         if !dark {
             self.timers.stop(Timer::Dark);
-            self.dark.ripe = false;
-        } else if self.timers.expired(Timer::Dark, now) {
+            (self.dark.ripe, self.dark.asked) = (false, false);
+        } else if self.timers.expired(Timer::Dark, now) || self.dark.ripe && !self.dark.asked {
             self.dark.ripe = true;
+            // A shot that goes on just now is waited for, and not the pause after it.
             if matches!(self.shot, Shot::Waiting | Shot::Aimed) {
+                self.dark.asked = true;
                 self.look(actions);
             }
         } else if self.timers.get(Timer::Dark).is_none() && !self.dark.ripe {

@@ -163,6 +163,8 @@ impl Node {
                 self.enter(Role::Standby, cause, now, actions);
             }
             Contact::Deaf(word) if serves(word) => self.enter(Role::Standby, cause, now, actions),
+            // Its guard has stopped everything.
+            _ if self.peer.left() => self.enter(Role::Standby, cause, now, actions),
             _ if !self.eligible(now) => {
                 self.enter(Role::Standby, Cause::NotEligible, now, actions);
             }

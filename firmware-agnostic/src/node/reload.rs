@@ -81,7 +81,8 @@ impl Node {
             let Reloaded { settings, links, resources } = reloaded;
             let (me, system) = (node.settings.me, node.settings.system);
             node.settings = Settings { me, system, ..settings };
-            node.peer.reload(node.settings.timing, &links, now);
+            let times = (node.settings.timing, node.settings.restart_time);
+            node.peer.reload(times, &links, now);
             node.recovery.reload(&node.settings.resources, &resources);
             node.change += 1;
             if node.config_differs() && !differed {

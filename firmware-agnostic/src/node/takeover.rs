@@ -198,5 +198,6 @@ impl Node {
 pub(super) fn will_serve(word: &Heartbeat) -> bool {
     matches!(word.role, Role::Standby | Role::Starting)
         && word.fit
+        && !word.restarts
         && matches!(word.asks, Asks::Nothing | Asks::Claim)
 }

@@ -33,7 +33,9 @@ pub struct Bound {
 /// |---|---|---|
 /// | planned switch | the order or the claim is heard, stop, the word is heard, start | 2 keepalive + stop + start |
 /// | power gone | silence, the power is read as off, start | deadtime + fence time + start |
+/// | power of box and BMC gone | silence, a look, `dark_time`, a shot that goes on, a look, start | deadtime + 3 fence times + dark_time + start |
 /// | hung | silence, the other's slot passes, fence, start | deadtime + fence delay + fence time + start |
+/// | supervisor dead for good | its guard stops everything and says so, start | restart_time + keepalive + stop + start |
 /// | cables cut | silence, the active box shoots and serves on | none |
 /// | service fails | restarts up to the threshold, stop, the word is heard, start | see [`Policy`] |
 /// | boot alone | leftovers stopped, silence, the power is read as off, start | stop + deadtime + fence time + start |
@@ -61,6 +63,11 @@ pub fn bounds(config: &Config) -> impl Iterator<Item = Bound> {
             "active box hangs with its power on",
             &[("deadtime", deadtime), ("fence delay", delay), fence],
         ),
+        sum(
+            "supervisor of the active box dies for good",
+            &[("restart_time", config.settings.restart_time), ("keepalive", keepalive), stop],
+            &[start],
+        ),
         Bound {
             what: "all links cut, both boxes alive",
             worst: Some(Duration::ZERO),
@@ -83,6 +90,7 @@ pub fn bounds(config: &Config) -> impl Iterator<Item = Bound> {
         sum("both boxes boot", &[stop, ("3 * keepalive", keepalive * 3)], &[start]),
     ]
     .into_iter()
+    .chain(lost_with_bmc(config, start))
     .chain(lost_network(config, &[("2 * keepalive", keepalive * 2), stop], start))
     .chain(worst_service(config, &[stop, ("keepalive", keepalive)], start))
 }
@@ -98,6 +106,16 @@ fn sum(what: &'static str, parts: &[Part], more: &[Part]) -> Bound {
 
 fn operator(what: &'static str) -> Bound {
     Bound { what, worst: None, sum: "until an operator says `twobox confirm`".to_owned() }
+}
+
+/// The peer is dark: its BMC is asked before and after `dark_time`, and may be told to cut the power when that is over.
+fn lost_with_bmc(config: &Config, start: Part) -> Option<Bound> {
+    let settings = &config.settings;
+    let asked = ("3 * fence time", settings.timing.fence_time().saturating_mul(3));
+    let parts =
+        [("deadtime", settings.timing.deadtime()), asked, ("dark_time", settings.dark_time)];
+    let dark = settings.require == Require::Dark;
+    dark.then(|| sum("active box and its BMC lose their power", &parts, &[start]))
 }
 
 /// A box has lost its network when the last of its witnesses is silent.

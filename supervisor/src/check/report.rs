@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use board::init::Init;
 use board::link;
 use firmware_agnostic::frame::LINE_MAX;
 
@@ -74,7 +75,7 @@ fn write_report(text: &mut String, path: &Path, config: &Config, here: bool) -> 
         writeln!(text, "  heartbeats fill {share:.1} % of the serial line at {baud} baud")?;
     }
     write_watchdog(text, config)?;
-    write_restart(text, config)?;
+    write_restart(text, config, Init::of_this_box().filter(|_| here))?;
     writeln!(text, "\nLongest time without service, if every timeout is used to its end")?;
     for Bound { what, worst, sum } in bounds(config) {
         writeln!(text, "  {what}: {}\n    = {sum}", told(worst))?;
@@ -98,8 +99,8 @@ fn write_watchdog(text: &mut String, config: &Config) -> fmt::Result {
     )
 }
 
-fn write_restart(text: &mut String, config: &Config) -> fmt::Result {
-    let (time, settings) = (config.restart_time, &config.settings);
+fn write_restart(text: &mut String, config: &Config, init: Option<Init>) -> fmt::Result {
+    let (time, settings) = (config.settings.restart_time, &config.settings);
     let restart = settings.timing.restart(time, settings.require, settings.dark_time);
     if let Some(inequality) = restart {
         writeln!(text, "  {inequality}")?;
@@ -107,7 +108,22 @@ fn write_restart(text: &mut String, config: &Config) -> fmt::Result {
     writeln!(
         text,
         "  services of a supervisor that died run on for {time:?}, and are stopped then unless another came"
-    )
+    )?;
+    init.map_or(Ok(()), |init| writeln!(text, "  {}", restarts(init, config)))
+}
+
+/// Whether `init` is back before the guard gives up, and before the peer would take a box without a guard for dead.
+fn restarts(Init { name, pause }: Init, config: &Config) -> String {
+    let (restart_time, deadtime) =
+        (config.settings.restart_time, config.settings.timing.deadtime());
+    let starts = format!("{name} starts a supervisor that died again after {pause:?}");
+    if pause >= restart_time {
+        format!("{starts}, not within restart_time ({restart_time:?}): raise restart_time")
+    } else if pause >= deadtime {
+        format!("{starts}, not within deadtime ({deadtime:?}): its guard tells the peer meanwhile")
+    } else {
+        format!("{starts}, within deadtime ({deadtime:?})")
+    }
 }
 
 /// The most lines of the short form.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use board::aside::aside;
+use board::guard::LastFrame;
 use board::rights::Rights;
 use smol::io::AsyncReadExt;
 use smol::{Async, LocalExecutor, Timer};
@@ -16,6 +17,7 @@ use crate::guard::Brief;
 /// Our end of the guard's line.
 pub(crate) struct Guarded {
     line: Rc<RefCell<UnixStream>>,
+    last: LastFrame,
 }
 
 impl Guarded {
@@ -25,9 +27,15 @@ impl Guarded {
     ///
     /// When there can be none.
     pub(crate) fn start(brief: Brief, executor: &LocalExecutor<'static>) -> io::Result<Self> {
-        let line = Rc::new(RefCell::new(start(&brief)?));
-        executor.spawn(replace(brief, line.clone())).detach();
-        Ok(Self { line })
+        let last = LastFrame::new();
+        let line = Rc::new(RefCell::new(start(&brief, &last)?));
+        executor.spawn(replace(brief, last.clone(), line.clone())).detach();
+        Ok(Self { line, last })
+    }
+
+    /// Keeps the last frame that was sent where the guard finds it.
+    pub(crate) fn keep(&self, frame: &[u8]) {
+        self.last.keep(frame);
     }
 
     /// Lets it go: nothing is left that it could have to stop.
@@ -38,7 +46,7 @@ impl Guarded {
 }
 
 /// Waits for the end of each guard, and starts the next: on a thread of its own, for that takes a busy machine its time.
-async fn replace(brief: Brief, line: Rc<RefCell<UnixStream>>) {
+async fn replace(brief: Brief, last: LastFrame, line: Rc<RefCell<UnixStream>>) {
     let (mut wanted, mut failed) = (false, false);
     loop {
         if !wanted {
@@ -52,8 +60,8 @@ async fn replace(brief: Brief, line: Rc<RefCell<UnixStream>>) {
             }
         }
         if wanted {
-            let told = brief.clone();
-            let started = aside("guard", Rights::PROGRAMS, move || start(&told)).await;
+            let (told, last) = (brief.clone(), last.clone());
+            let started = aside("guard", Rights::PROGRAMS, move || start(&told, &last)).await;
             match started.and_then(|started| started) {
                 Ok(next) => {
                     line.replace(next);
@@ -70,10 +78,11 @@ async fn replace(brief: Brief, line: Rc<RefCell<UnixStream>>) {
     }
 }
 
-fn start(brief: &Brief) -> io::Result<UnixStream> {
+fn start(brief: &Brief, last: &LastFrame) -> io::Result<UnixStream> {
     let try_it = || {
         let mut line = board::guard::start()?;
         line.set_write_timeout(Some(PATIENCE))?;
+        last.hand_over(&line)?;
         brief.hand_over(&mut line)?;
         line.set_nonblocking(true)?;
         Ok(line)

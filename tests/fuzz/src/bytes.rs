@@ -107,6 +107,7 @@ fn any_frame(keys: &Keys, pair: PairId) -> Option<[u8; HEADER]> {
         fit: true,
         witness: true,
         shoots: false,
+        restarts: false,
         asks: Asks::Nothing,
         config: Fingerprint::default(),
         system: Fingerprint::default(),

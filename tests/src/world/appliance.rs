@@ -11,6 +11,7 @@ use firmware_agnostic::time::Instant;
 
 use super::checks::Seen;
 use super::disk::Disk;
+use super::guard::Guard;
 use super::wire::{Mailbox, Release};
 
 /// One box.
@@ -28,6 +29,8 @@ pub struct Appliance {
     pub dead: BTreeSet<usize>,
     /// The supervisor, as long as it lives.
     pub supervisor: Option<Supervisor>,
+    /// The guard of the last one, if that died.
+    pub guard: Option<Guard>,
     /// Rises with every birth and death; what was set going by an earlier life comes to nothing.
     pub life: u32,
     clock: Clock,
@@ -85,6 +88,7 @@ impl Appliance {
             whole: false,
             dead: BTreeSet::new(),
             supervisor: None,
+            guard: None,
             life: 0,
             clock: Clock { set_at: 0, shown: 0, skew: 0 },
             refuses: None,

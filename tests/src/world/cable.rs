@@ -61,6 +61,11 @@ impl World {
         let local = self.boxes[from.place()].local(now);
         let Some(supervisor) = &mut self.boxes[from.place()].supervisor else { return };
         let words = supervisor.mailbox.write(heartbeat, bytes, now, local);
+        self.carry(from, &words);
+    }
+
+    /// Puts what was said on every cable.
+    pub(super) fn carry(&mut self, from: BoxId, words: &[Said]) {
         let to = from.other();
         let places = 0..self.cables.len();
         for (place, said) in places.flat_map(|place| words.iter().map(move |it| (place, *it))) {

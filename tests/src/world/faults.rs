@@ -100,6 +100,7 @@ impl World {
     pub fn kill(&mut self, id: BoxId) {
         if self.boxes[id.place()].supervisor.is_some() {
             self.note(id, format_args!("* its supervisor is killed"));
+            self.leave_to_guard(id);
             self.respawn(id);
         }
     }
@@ -108,6 +109,7 @@ impl World {
     pub(super) fn upgrade(&mut self, id: BoxId) {
         self.saw("a supervisor is upgraded");
         self.note(id, format_args!("* its supervisor becomes another"));
+        self.leave_to_guard(id);
         self.respawn(id);
     }
 
@@ -320,6 +322,7 @@ impl World {
         let (boot, local) = (Boot::after(before, random), appliance.local(now));
         let node = Node::new(appliance.settings.clone(), boot, journal, local);
         let mailbox = Mailbox::new(appliance.release);
+        appliance.guard = None;
         appliance.supervisor = Some(Supervisor::new(node, mailbox, now));
         self.note(id, format_args!("* its supervisor starts"));
         self.step(id, Event::Timeout);
@@ -376,6 +379,7 @@ impl World {
         let time = self.random.within(&self.misery.respawn);
         let life = self.boxes[id.place()].life;
         self.after(time, What::Starts(id, life));
+        self.guard_waits(id, life);
     }
 
     fn die(&mut self, id: BoxId) {

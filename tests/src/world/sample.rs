@@ -34,6 +34,7 @@ pub fn pair() -> [Settings; 2] {
         failback_hold: Duration::from_secs(30),
         require: Require::Fenced,
         dark_time: Duration::from_secs(10),
+        restart_time: Duration::from_secs(7),
         at_boot: AtBoot::Wait,
         timing: Timing::new(times).expect("the default times are in order"),
         links: 3,
@@ -71,6 +72,7 @@ pub fn any_pair(random: &mut Random) -> [Settings; 2] {
         (settings.require, settings.dark_time) = (require, dark_time);
         settings.at_boot = at_boot;
         settings.timing = timing;
+        settings.restart_time = timing.restart_time(require, settings.dark_time);
         settings.resources = policies.into_iter().collect();
     }
     if differs {
@@ -90,6 +92,7 @@ pub fn set_up_differently(settings: &mut Settings, other: &Settings, random: &mu
     let timing = any_timing(random);
     if timing.goes_with(&other.timing) {
         settings.timing = timing;
+        settings.restart_time = timing.restart_time(settings.require, settings.dark_time);
     }
 }
 

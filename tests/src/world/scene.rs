@@ -98,6 +98,7 @@ impl Scene {
             fit: true,
             witness: true,
             shoots: false,
+            restarts: false,
             asks: Asks::Nothing,
             heard: Some(self.node.epoch()),
             hears: mine.hears.with(LINK, true),
@@ -120,6 +121,7 @@ impl Scene {
             hears: Links::default(),
             asks: Asks::Nothing,
             shoots: false,
+            restarts: false,
             ..mine
         };
         but(&mut heartbeat);

@@ -73,6 +73,8 @@ pub struct Mailbox {
     pair: PairId,
     reception: Reception,
     number: u32,
+    /// What was said last, in its last version, and its words.
+    last: Option<(Said, Option<Word>)>,
     /// When the newest word was said of each life that was heard of late.
     newest: BTreeMap<[u8; 4], u64>,
 }
@@ -84,7 +86,7 @@ impl Mailbox {
         let keys = Keys::new([key]).expect("one key is a ring");
         let pair = PairId::of("simulated");
         let (reception, newest) = (Reception::new(keys.clone(), pair), BTreeMap::new());
-        Self { release, reception, keys, pair, number: 0, newest }
+        Self { release, reception, keys, pair, number: 0, last: None, newest }
     }
 
     /// How long ago the newest word of each life was said.
@@ -122,6 +124,7 @@ impl Mailbox {
         let echo = heard.and_then(|Boot(life)| self.newest.get(&life)).copied();
         let said = Said { heartbeat, only, damaged: false, at: now, echo, bytes: None };
         if !bytes {
+            self.last = Some((said, None));
             return vec![said];
         }
         // Only what has bytes has a number, so that rounds without bytes can be left out.
@@ -138,9 +141,27 @@ impl Mailbox {
             // What a version has no words for is not heard.
             let heard = frame::decode(&frame, &self.keys, self.pair);
             let heartbeat = heard.expect("what is written can be read").heartbeat;
-            Said { heartbeat, bytes: Some(Bytes::of(&frame)), ..said }
+            let said = Said { heartbeat, bytes: Some(Bytes::of(&frame)), ..said };
+            self.last = Some((said, Some(word)));
+            said
         });
         words.collect()
+    }
+
+    /// What was said last.
+    pub fn last(&self) -> Option<Heartbeat> {
+        self.last.map(|(said, _)| said.heartbeat)
+    }
+
+    /// Puts into words what a guard says when this end has said its last, if there are words for it.
+    pub fn write_for_guard(&mut self, heartbeat: Heartbeat, now: u64) -> Option<Said> {
+        let (said, word) = self.last?;
+        let said = Said { heartbeat, at: now, ..said };
+        let Some(word) = word else { return Some(said) };
+        let word = word.of_guard(heartbeat)?;
+        self.last = Some((said, Some(word)));
+        let frame = frame::encode(&word, &self.keys, self.pair);
+        Some(Said { bytes: Some(Bytes::of(&frame)), ..said })
     }
 
     /// Reads what came by `link`.

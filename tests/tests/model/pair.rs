@@ -248,6 +248,7 @@ pub(crate) fn settings(links: usize, on_failure: OnFailure) -> [Settings; 2] {
         failback_hold: ROUND,
         require: Require::Fenced,
         dark_time: rounds(4),
+        restart_time: rounds(6),
         at_boot: AtBoot::Wait,
         timing: Timing::new(times).expect("they are in the right order"),
         links,

@@ -18,6 +18,8 @@ use crate::world::wire::Said;
 pub struct Seen {
     /// The newest word of each boot of the peer, and when it was last said, in microseconds of the world.
     words: BTreeMap<[u8; 4], (Heartbeat, u64)>,
+    /// When the first word of the guard of each boot of the peer came.
+    guards: BTreeMap<[u8; 4], u64>,
     /// When this life began, in microseconds of the world.
     born_at: u64,
     /// When the newest word was said that came, by whomever.
@@ -93,6 +95,14 @@ impl Seen {
             && heard.heartbeat.from != id
         {
             let word = &heard.heartbeat;
+            if word.restarts {
+                // What a guard says after this time counts no more.
+                let first = *self.guards.entry(word.epoch.boot.0).or_insert(now);
+                let counts = node.settings().restart_time * 99 / 100;
+                if now - first > counts.as_micros() as u64 {
+                    return;
+                }
+            }
             let newest = self.words.entry(word.epoch.boot.0).or_insert((*word, now));
             if word.epoch.change >= newest.0.epoch.change {
                 *newest = (*word, now);
