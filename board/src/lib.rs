@@ -9,6 +9,7 @@
 //! | [`child`] | how is a program run so that nothing of it stays? |
 //! | [`lookout`], [`alarm`] | how does the loop wait for the links, and for the time? |
 //! | [`aside`], [`threads`] | who does what takes its time? |
+//! | [`random`] | what tells one life from another where there are no random numbers? |
 //! | [`clock`], [`power`] | what time is it; how does this box reset itself? |
 //! | [`caller`], [`holder`] | who has called at a socket; which process has a file open? |
 //! | [`safe_file`] | how is a file opened so that no other user has a say in it? |
@@ -47,6 +48,7 @@ pub mod plain;
 pub mod power;
 pub mod prefix;
 pub mod privacy;
+pub mod random;
 pub mod realtime;
 pub mod reserve;
 pub mod resource;

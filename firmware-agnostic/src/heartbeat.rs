@@ -67,12 +67,12 @@ impl Heartbeat {
         speaks.then_some(Self { restarts: true, ..self })
     }
 
-    /// What the guard says when it has stopped everything: this life holds nothing, and never will.
+    /// What the guard says when it has stopped everything: this life holds nothing, and never will. It has failed.
     #[must_use]
     pub fn farewell(self) -> Self {
         let change = self.epoch.change.wrapping_add(1);
         let epoch = Epoch { change, ..self.epoch };
-        Self { epoch, role: Role::Standby, shoots: false, asks: Asks::Leave, ..self }
+        Self { epoch, role: Role::Standby, fit: false, shoots: false, asks: Asks::Leave, ..self }
     }
 }
 

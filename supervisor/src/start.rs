@@ -12,6 +12,7 @@ use board::clock::Clock;
 use board::fence::Guid;
 use board::journal::Store;
 use board::lookout::Lookout;
+use board::random;
 use board::rights::Rights;
 use board::threads;
 use firmware_agnostic::heartbeat::Boot;
@@ -83,7 +84,8 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         log::warn!("{wish}");
     }
     let (store, journal) = Store::open(&config.journal);
-    let boot = life(journal.map(|journal| journal.life).unwrap_or_default())?;
+    let before = journal.map(|journal| journal.life).unwrap_or_default();
+    let boot = Boot::after(before, random::distinct(config.settings.system)?);
     let lease = left::lease(&config);
     let (waiting, leftovers) = Waiting::open(&lease, &config)?;
     let members = Member::open_all(&config.resources, me, &left::notes(&config))?;
@@ -191,13 +193,6 @@ fn itself_in_words(config: &Config) -> String {
     format!(
         "twobox {version} starts: this box is {own} of pair {pair}; configuration {path} ({mark})"
     )
-}
-
-/// Names this life of the supervisor, which follows `before`.
-fn life(before: Boot) -> io::Result<Boot> {
-    let mut random = [0; 2];
-    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
-    Ok(Boot::after(before, random))
 }
 
 /// The largest pair needs some 160: 24 resources with a pidfd and a pipe each, or that put by, 33 more put by, 16 clients.
