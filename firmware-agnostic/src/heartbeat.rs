@@ -14,6 +14,7 @@ use crate::identity::{BoxId, LINKS_MAX, LinkId};
 
 /// The sentence.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Heartbeat {
     /// Who speaks.
     pub from: BoxId,

@@ -248,8 +248,8 @@ impl Node {
     /// `journal` is what its last life has left, if that can be read.
     pub fn new(settings: Settings, boot: Boot, journal: Option<Journal>, now: Instant) -> Self {
         let past = Past::of(journal);
-        let times = (settings.timing, settings.restart_time);
-        let peer = Peer::new(times, settings.links, boot, past.peer_life(), now);
+        let patience = (settings.timing, settings.restart_time);
+        let peer = Peer::new(patience, settings.links, boot, past.peer_life(), now);
         let recovery = Recovery::new(&settings.resources);
         let last = journal.unwrap_or_default();
         let mut timers = Timers::default();

@@ -84,8 +84,8 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         log::warn!("{wish}");
     }
     let (store, journal) = Store::open(&config.journal);
-    let before = journal.map(|journal| journal.life).unwrap_or_default();
-    let boot = Boot::after(before, random::distinct(config.settings.system)?);
+    let last_life = journal.map(|journal| journal.life).unwrap_or_default();
+    let boot = Boot::after(last_life, random::distinct(config.settings.system)?);
     let lease = left::lease(&config);
     let (waiting, leftovers) = Waiting::open(&lease, &config)?;
     let members = Member::open_all(&config.resources, me, &left::notes(&config))?;

@@ -18,6 +18,7 @@ use crate::time::{Instant, Timer};
 
 /// What is known of the peer's darkness.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Dark {
     /// The peer's power could not be seen when it was last looked at.
     pub(crate) unseen: bool,

@@ -84,7 +84,9 @@ impl Speaker {
             if ended()? {
                 return Ok(true);
             }
-            word.into_iter().for_each(|word| self.say(word));
+            if let Some(word) = word {
+                self.say(word);
+            }
         }
     }
 
