@@ -18,16 +18,25 @@ use crate::time::{Instant, Timer};
 
 /// What is known of the peer's darkness.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Dark {
     /// The peer's power could not be seen when it was last looked at.
     pub(crate) unseen: bool,
     /// The reason was that its BMC gave no sign of life. One that refuses to answer is not dark.
     pub(crate) mute: bool,
-    /// It was so for `dark_time`, and is asked about once more.
-    ripe: bool,
-    /// That question has been asked.
-    asked: bool,
+    /// Whether it was so for `dark_time`.
+    lasted: Lasted,
+}
+
+/// Whether the peer has been dark for `dark_time`.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+enum Lasted {
+    /// Not yet.
+    #[default]
+    No,
+    /// It has, and its power is to be looked at once more.
+    Unasked,
+    /// It has, and that question has been asked.
+    Asked,
 }
 
 /// What there is to be seen of a silent peer while evidence is collected, and shown to people.
@@ -54,22 +63,24 @@ impl Node {
             && self.peer.health(now) == Health::Dead;
         if !dark {
             self.timers.stop(Timer::Dark);
-            (self.dark.ripe, self.dark.asked) = (false, false);
-        } else if self.timers.expired(Timer::Dark, now) || self.dark.ripe && !self.dark.asked {
-            self.dark.ripe = true;
+            self.dark.lasted = Lasted::No;
+        } else if self.timers.expired(Timer::Dark, now) || self.dark.lasted == Lasted::Unasked {
+            self.dark.lasted = Lasted::Unasked;
             // A shot that goes on just now is waited for, and not the pause after it.
             if matches!(self.shot, Shot::Waiting | Shot::Aimed) {
-                self.dark.asked = true;
+                self.dark.lasted = Lasted::Asked;
                 self.look(actions);
             }
-        } else if self.timers.get(Timer::Dark).is_none() && !self.dark.ripe {
+        } else if self.timers.get(Timer::Dark).is_none() && self.dark.lasted == Lasted::No {
             self.timers.set(Timer::Dark, now + self.settings.dark_time);
         }
     }
 
     /// Whether the peer has been dark long enough for this box to take over.
     pub(super) fn darkness_suffices(&self) -> bool {
-        self.dark.ripe && self.dark.mute && Evidence::Dark.suffices(self.settings.require)
+        self.dark.lasted != Lasted::No
+            && self.dark.mute
+            && Evidence::Dark.suffices(self.settings.require)
     }
 
     /// What there is to be seen of a silent peer.
