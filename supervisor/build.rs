@@ -1,8 +1,8 @@
 //! Leaves out of the shipped binary what it does not need: a seventh of its size.
 //!
-//! The unwind tables, because the shipped profile aborts on a panic, and a stripped binary has no names for a backtrace to
-//! show. And the long form of relative relocations: the short one is understood by glibc 2.36 and musl 1.2.4, which are
-//! older than any Rust that builds this; a linker that does not know it says so and goes on.
+//! The unwind tables, because the shipped profile aborts on a panic, and a stripped binary has no names for a
+//! backtrace to show. And the long form of relative relocations: the short one is understood by glibc 2.36 and musl
+//! 1.2.4, which are older than any Rust that builds this; a linker that does not know it says so and goes on.
 
 use std::env;
 use std::path::PathBuf;

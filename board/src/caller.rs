@@ -1,5 +1,5 @@
-//! Reads who connected to a Unix socket. The kernel noted it when they connected, so that it says who called, also when the caller has
-//! become of that process since (`SO_PEERCRED`, `SO_PEERGROUPS`, unix(7)).
+//! Reads who connected to a Unix socket. The kernel noted it when they connected, so that it says who called, also
+//! when the caller has become of that process since (`SO_PEERCRED`, `SO_PEERGROUPS`, unix(7)).
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -35,14 +35,14 @@ impl Caller {
     }
 }
 
-/// The user, and the first group. By hand, because `rustix` has no answer whose process has the number 0, as one has that
-/// this process cannot see.
+/// The user, and the first group. By hand, because `rustix` has no answer whose process has the number 0, as one
+/// has that this process cannot see.
 #[allow(unsafe_code)]
 fn user(stream: &UnixStream) -> io::Result<(Uid, Gid)> {
     let mut user = libc::ucred { pid: 0, uid: libc::uid_t::MAX, gid: libc::gid_t::MAX };
     let mut length = size_of_val(&user) as libc::socklen_t;
-    // SAFETY: the kernel writes a `ucred`, of no more than `length` bytes, to `user`, and how many bytes it has to `length`;
-    // both outlive the call.
+    // SAFETY: the kernel writes a `ucred`, of no more than `length` bytes, to `user`, and how many bytes it has to
+    // `length`; both outlive the call.
     let got = unsafe {
         libc::getsockopt(
             stream.as_raw_fd(),

@@ -4,9 +4,10 @@
 //! `SIGCHLD`. Its group is signalled as a whole. The dead leader is left a zombie until the rest of the group is gone:
 //! as long as it is there, the kernel gives its number to nobody else, and a signal to the group cannot hit a stranger.
 //!
-//! Nothing outlives the supervisor unless it is meant to: the kernel kills a child when *the thread that spawned it*
-//! ends (`PR_SET_PDEATHSIG`, `prctl(2)`), so spawn from a thread that lives as long as the child is to live. A service is
-//! meant to ([`Program::outlives`]), and the next life of the supervisor watches it on ([`Child::found`]).
+//! Nothing outlives the supervisor unless it is meant to: the kernel kills a child when *the thread that spawned
+//! it* ends (`PR_SET_PDEATHSIG`, `prctl(2)`), so spawn from a thread that lives as long as the child is to live. A
+//! service is meant to ([`Program::outlives`]), and the next life of the supervisor watches it on
+//! ([`Child::found`]).
 
 use std::ffi::CString;
 use std::io::{self, Write};
@@ -276,8 +277,8 @@ impl Child {
         }
     }
 
-    /// Sends `signal` to the whole group. The number of the group cannot be a stranger's while its leader is ours to bury;
-    /// of one that was found each member is signalled for itself.
+    /// Sends `signal` to the whole group. The number of the group cannot be a stranger's while its leader is ours
+    /// to bury; of one that was found each member is signalled for itself.
     pub fn signal(&self, signal: Signal) {
         if self.reaped {
             return;

@@ -1,9 +1,9 @@
 //! Reads the one clock of the product: `CLOCK_BOOTTIME`, which counts suspended time and is
 //! never set (`clock_gettime(2)`).
 //!
-//! The core decides in its own [`Instant`]s, and the loop waits for them as they are ([`alarm`](crate::alarm)). The timers
-//! of smol wait for those of the standard library, which stand still while the box is suspended: a deadline is turned into
-//! one only when it is waited for.
+//! The core decides in its own [`Instant`]s, and the loop waits for them as they are ([`alarm`](crate::alarm)). The
+//! timers of smol wait for those of the standard library, which stand still while the box is suspended: a deadline
+//! is turned into one only when it is waited for.
 //!
 //! People want the time of day beside it ([`Wall`]). It can be set and may be wrong, and decides nothing.
 
@@ -45,7 +45,8 @@ impl Clock {
     }
 }
 
-/// Names the present boot of this machine: the first digits of `/proc/sys/kernel/random/boot_id` (random(4)). Read once.
+/// Names the present boot of this machine: the first digits of `/proc/sys/kernel/random/boot_id` (random(4)). Read
+/// once.
 pub fn boot_id() -> Option<&'static str> {
     static BOOT: OnceLock<Option<String>> = OnceLock::new();
     let read = || {

@@ -4,11 +4,11 @@
 //! stands here, once, for every device: the peer counts as fenced only when the device itself has
 //! reported [`Power::Off`], never because a command was accepted.
 //!
-//! To add a device: write `fence/NAME.rs` after the model of [`command`], then name it below: `mod`, its word in `KINDS`, a
-//! variant of `Kind`. The compiler asks for the arms of `needs` and `open`. All that the device waits for, it waits for
-//! through its [`Patience`] (`readable`, `sleep`), also the answer of a network: then a call that is called off ends at
-//! once. `timeout` is for order and reading back together. What is more than two verbs has a default, and needs no word.
-//! A test goes to `board/tests/fences.rs`, its words into `images/dist/twobox.toml`.
+//! To add a device: write `fence/NAME.rs` after the model of [`command`], then name it below: `mod`, its word in
+//! `KINDS`, a variant of `Kind`. The compiler asks for the arms of `needs` and `open`. All that the device waits
+//! for, it waits for through its [`Patience`] (`readable`, `sleep`), also the answer of a network: then a call that
+//! is called off ends at once. `timeout` is for order and reading back together. What is more than two verbs has a
+//! default, and needs no word. A test goes to `board/tests/fences.rs`, its words into `images/dist/twobox.toml`.
 
 use std::fmt;
 use std::io;
@@ -166,8 +166,8 @@ pub trait Fence: Send {
         Ok(None)
     }
 
-    /// How the power of the box was last lost, where the device knows. It is asked of the device of one's own box, after
-    /// boot.
+    /// How the power of the box was last lost, where the device knows. It is asked of the device of one's own box,
+    /// after boot.
     ///
     /// # Errors
     ///
@@ -278,8 +278,8 @@ pub fn fence(device: &mut dyn Fence, patience: &Patience) -> io::Result<Fenced> 
     fence_when_told(device, patience, &mut |_| Ok(())).map(|(fenced, _)| fenced)
 }
 
-/// Does the same, but asks `told` before it sends the order: the device has answered by then. Tells as well when the power
-/// was first read as off.
+/// Does the same, but asks `told` before it sends the order: the device has answered by then. Tells as well when
+/// the power was first read as off.
 ///
 /// A device that gives no answer is sent no order, because such an order could be carried out long after it was wanted.
 /// What is called off is not sent; what was sent by then is watched until the time is over.

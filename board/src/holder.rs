@@ -1,7 +1,7 @@
 //! Finds the process that has a file open, also where somebody has removed the file meanwhile.
 //!
-//! A lock that its holder keeps on a removed file keeps nobody else away, who makes a new file and locks that. But the links
-//! in `/proc/PID/fd` still tell the path, with ` (deleted)` behind it (`proc_pid_fd(5)`).
+//! A lock that its holder keeps on a removed file keeps nobody else away, who makes a new file and locks that. But
+//! the links in `/proc/PID/fd` still tell the path, with ` (deleted)` behind it (`proc_pid_fd(5)`).
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, getpid};
 
-/// A process of root's, or of the user of this one, other than this one, that has the file open which is or was at `path`.
-/// To look into those of others takes a right: what cannot be seen is not found.
+/// A process of root's, or of the user of this one, other than this one, that has the file open which is or was at
+/// `path`. To look into those of others takes a right: what cannot be seen is not found.
 pub fn holder(path: &Path) -> Option<Pid> {
     let path = real(path);
     let own = mount_namespace("self");

@@ -27,8 +27,9 @@ impl Init {
 
 /// The program of process 1, and what it does.
 ///
-/// `BusyBox` init looks for children that died once a second (`init_main` in `init/init.c`). s6-supervise(8) and runsv(8)
-/// wait until a service that died has run for a second. The unit that is delivered sets `RestartSec=100ms`.
+/// `BusyBox` init looks for children that died once a second (`init_main` in `init/init.c`). s6-supervise(8) and
+/// runsv(8) wait until a service that died has run for a second. The unit that is delivered sets
+/// `RestartSec=100ms`.
 const INITS: [(&str, Init); 4] = [
     ("busybox", Init { name: "BusyBox init", pause: Duration::from_secs(1) }),
     ("s6-svscan", Init { name: "s6", pause: Duration::from_secs(1) }),

@@ -1,8 +1,8 @@
 //! Keeps the journal in one small file on a partition that can be written.
 //!
 //! What it says, and how a torn write is survived, stands in `firmware_agnostic::journal`. Here it is read once and
-//! written place by place, each write forced to the disk before it counts. A file that is absent, torn, corrupt, or on a
-//! disk that is full or read-only takes nothing away but the memory of the last life, and is said.
+//! written place by place, each write forced to the disk before it counts. A file that is absent, torn, corrupt, or
+//! on a disk that is full or read-only takes nothing away but the memory of the last life, and is said.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -120,8 +120,8 @@ impl Store {
     }
 }
 
-/// Forces what was written to the disk. A file system that the kernel has made read-only after an error says that it has
-/// done so, and has not (`errors=remount-ro` of `ext4(5)`).
+/// Forces what was written to the disk. A file system that the kernel has made read-only after an error says that
+/// it has done so, and has not (`errors=remount-ro` of `ext4(5)`).
 fn sync(file: &File) -> io::Result<()> {
     file.sync_data()?;
     if fstatvfs(file)?.f_flag.contains(StatVfsMountFlags::RDONLY) {

@@ -1,8 +1,9 @@
-//! Holds the lease: one process at a time is responsible for what runs on this box, the supervisor or the guard that clears up after it.
+//! Holds the lease: one process at a time is responsible for what runs on this box, the supervisor or the guard
+//! that clears up after it.
 //!
-//! A lock that the kernel takes back when its holder dies (`flock(2)`). So two never do it at once. Beside it lies a note
-//! that each holder leaves for the next: all that may run here, in the words by which it runs. It counts until the next
-//! boot of the kernel: what is found after a reboot is nobody's.
+//! A lock that the kernel takes back when its holder dies (`flock(2)`). So two never do it at once. Beside it lies
+//! a note that each holder leaves for the next: all that may run here, in the words by which it runs. It counts
+//! until the next boot of the kernel: what is found after a reboot is nobody's.
 
 use std::fs::{self, File};
 use std::io;
@@ -52,7 +53,7 @@ impl Lease {
     ///
     /// When that cannot be told.
     pub fn is_taken(&self) -> io::Result<bool> {
-        // Whoever asks for it in this moment asks again in the next.
+        // A process that asks for it in this moment asks again in the next.
         match flock(&self.lock, FlockOperation::NonBlockingLockShared) {
             Ok(()) => Ok(flock(&self.lock, FlockOperation::Unlock).map(|()| false)?),
             Err(Errno::WOULDBLOCK) => Ok(true),

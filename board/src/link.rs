@@ -38,7 +38,8 @@ enum Kind {
 }
 
 impl Config {
-    /// Reads every `[[link]]`, and complains about each that is incomplete, one too many, or called like an earlier one.
+    /// Reads every `[[link]]`, and complains about each that is incomplete, one too many, or called like an earlier
+    /// one.
     pub fn read_all(tables: Vec<Table<'_>>) -> Vec<Self> {
         let mut configs: Vec<Self> = Vec::new();
         for (place, mut table) in tables.into_iter().enumerate() {
@@ -87,7 +88,8 @@ impl Config {
         }
     }
 
-    /// Who uses on the box `me` what the link is made of, and how to make an end of that; nothing where it is not there.
+    /// Who uses on the box `me` what the link is made of, and how to make an end of that; nothing where it is not
+    /// there.
     pub fn conflict(&self, me: BoxId) -> Option<String> {
         match &self.kind {
             Kind::Udp(_) => None,
@@ -185,8 +187,8 @@ pub trait Link: AsFd {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when there is nothing left to read; `Interrupted` when there may be, and others should have their turn
-    /// first; else the link must be opened again.
+    /// `WouldBlock` when there is nothing left to read; `Interrupted` when there may be, and others should have
+    /// their turn first; else the link must be opened again.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Where the last frame came from that [`Link::receive`] has read, where links tell.
@@ -194,12 +196,14 @@ pub trait Link: AsFd {
         None
     }
 
-    /// What came from others than the other box since this was asked last: how much, and from where the last of it. It was dropped.
+    /// What came from others than the other box since this was asked last: how much, and from where the last of it.
+    /// It was dropped.
     fn strangers(&self) -> (u64, Option<IpAddr>) {
         (0, None)
     }
 
-    /// How long it takes until the rest of the frame is here of which [`Link::receive`] has just read a part, if it has.
+    /// How long it takes until the rest of the frame is here of which [`Link::receive`] has just read a part, if it
+    /// has.
     fn rest(&self) -> Option<Duration> {
         None
     }

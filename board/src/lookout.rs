@@ -1,11 +1,12 @@
 //! Waits for the links and for the time, on the thread of who wants to know.
 //!
-//! The reactor of smol has a thread of its own, so each event that it sees wakes two. That is well for what is rare; with
-//! heartbeats an idle box would cost about twice as much (`tests/bench.md`), and hand each frame from thread to thread.
+//! The reactor of smol has a thread of its own, so each event that it sees wakes two. That is well for what is
+//! rare; with heartbeats an idle box would cost about twice as much (`tests/bench.md`), and hand each frame from
+//! thread to thread.
 //!
-//! A heartbeat comes by every link, and its copies come within a moment. The link that brings it first is heard at once, now
-//! and in that moment; the others are heard together when it is over, with one wake-up and not with one each. What is no
-//! heartbeat of the peer makes no moment: nobody's noise keeps another link waiting.
+//! A heartbeat comes by every link, and its copies come within a moment. The link that brings it first is heard at
+//! once, now and in that moment; the others are heard together when it is over, with one wake-up and not with one
+//! each. What is no heartbeat of the peer makes no moment: nobody's noise keeps another link waiting.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -118,8 +119,8 @@ impl Lookout {
         }
     }
 
-    /// Runs `future`, and the tasks of `executor` beside it. However much these have to do, what is watched is seen after a few
-    /// of their turns: the executor alone would look after two hundred.
+    /// Runs `future`, and the tasks of `executor` beside it. However much these have to do, what is watched is seen
+    /// after a few of their turns: the executor alone would look after two hundred.
     pub fn run<T>(&self, executor: &LocalExecutor<'_>, future: impl Future<Output = T>) -> T {
         let tasks = async {
             loop {
@@ -238,7 +239,8 @@ impl<T: AsFd> Watched<T> {
         &self.waiting.it
     }
 
-    /// What the others are copies of has come by this one: it and no other is heard in the moment that begins, if none has.
+    /// What the others are copies of has come by this one: it and no other is heard in the moment that begins, if
+    /// none has.
     pub fn spoke(&self) {
         if self.lookout.first.get().is_none() && !self.waiting.late.get() {
             self.lookout.hush(self.number);
@@ -316,7 +318,8 @@ const OVER: u64 = 1;
 /// Nobody is woken.
 const NOTHING: EventFlags = EventFlags::ONESHOT;
 
-/// What the longest frame takes on a serial cable of 115,200 baud, the slowest of the usual links, and a little for its UART.
+/// What the longest frame takes on a serial cable of 115,200 baud, the slowest of the usual links, and a little for
+/// its UART.
 const MOMENT: Duration = Duration::from_millis(7);
 
 /// A pair rarely sees more at once; what is left is seen the next time.

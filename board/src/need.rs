@@ -73,7 +73,8 @@ impl Need {
         Self::Program(program.into(), None)
     }
 
-    /// Whether it may still come after the start, as cards and adapters do, or a supervisor without it is better than none.
+    /// Whether it may still come after the start, as cards and adapters do, or a supervisor without it is better
+    /// than none.
     pub const fn can_wait(&self) -> bool {
         match self {
             Self::Interface(_)

@@ -1,8 +1,8 @@
 //! Makes text from outside fit to be shown: what programs, devices, the other box and other users have written.
 //!
-//! It ends on terminals, in logs, in files of lines and in the environment of programs. There a line break would forge a line, an
-//! escape sequence would draw on the operator's console, and a character that turns the direction of writing, or has no width,
-//! would show something else than what stands there.
+//! It ends on terminals, in logs, in files of lines and in the environment of programs. There a line break would
+//! forge a line, an escape sequence would draw on the operator's console, and a character that turns the direction
+//! of writing, or has no width, would show something else than what stands there.
 
 use std::fmt::{self, Write};
 
@@ -56,8 +56,9 @@ pub const TEXT_MAX: usize = 1024;
 /// Behind a text that was longer.
 const CUT: &str = " [cut]";
 
-/// The characters of Unicode 16 that are no control characters, and change how others are shown or are not shown themselves:
-/// format (Cf), line and paragraph separators (Zl, Zp), and what is ignored by default in the last plane that has any.
+/// The characters of Unicode 16 that are no control characters, and change how others are shown or are not shown
+/// themselves: format (Cf), line and paragraph separators (Zl, Zp), and what is ignored by default in the last
+/// plane that has any.
 const FORMAT: [(char, char); 20] = [
     ('\u{ad}', '\u{ad}'),
     ('\u{600}', '\u{605}'),

@@ -1,8 +1,8 @@
 //! Keeps the memory of this process off the disk, because there are keys and
 //! passwords, is never dumped (`PR_SET_DUMPABLE`), and its files are for its own user (`umask(2)`).
 //!
-//! Both are of this process alone. A program that it starts is dumped as its limits say, since exec(3) makes it dumpable
-//! again, and has the umask that init gave.
+//! Both are of this process alone. A program that it starts is dumped as its limits say, since exec(3) makes it
+//! dumpable again, and has the umask that init gave.
 
 use std::sync::OnceLock;
 

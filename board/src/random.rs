@@ -1,7 +1,7 @@
 //! Gives bytes that tell one life of the supervisor from another, without waiting for the kernel's random numbers.
 //!
-//! A machine without a source of entropy has none for seconds after its boot (`getrandom(2)`). These bytes are no secret, so
-//! the boot, the time and the machine are good enough for them. Keys never come from here.
+//! A machine without a source of entropy has none for seconds after its boot (`getrandom(2)`). These bytes are no
+//! secret, so the boot, the time and the machine are good enough for them. Keys never come from here.
 
 use std::io;
 

@@ -1,8 +1,8 @@
 //! Keeps some file descriptors in reserve for work that must not fail for the lack of one.
 //!
-//! A stop that cannot open what it needs ends in a reset of the box, and a service that dies while a program beside it
-//! has taken the last file could not be started again. So each thread that acts holds as many files as its work may need,
-//! gives them up for the time of it, and takes them back afterwards (`getrlimit(2)`, `RLIMIT_NOFILE`).
+//! A stop that cannot open what it needs ends in a reset of the box, and a service that dies while a program beside
+//! it has taken the last file could not be started again. So each thread that acts holds as many files as its work
+//! may need, gives them up for the time of it, and takes them back afterwards (`getrlimit(2)`, `RLIMIT_NOFILE`).
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -49,7 +49,8 @@ impl Reserve {
         self.held.clear();
     }
 
-    /// Takes them back: the work is done. Says so, now and then, if they are not to be had, and tells whether they were.
+    /// Takes them back: the work is done. Says so, now and then, if they are not to be had, and tells whether they
+    /// were.
     pub fn restore(&mut self) -> bool {
         let Err(error) = self.fill() else { return true };
         if self.quiet.left().is_zero() {
@@ -74,7 +75,7 @@ impl Reserve {
 /// It may come and go.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// What the start of a program takes for a moment: its input, its output twice, the pipe by which it tells that it could
-/// not be executed, the socket at which it tells that it is ready, its pidfd, its note, its cgroup and the root of that, two
-/// folders of `/proc`; and a few more.
+/// What the start of a program takes for a moment: its input, its output twice, the pipe by which it tells that it
+/// could not be executed, the socket at which it tells that it is ready, its pidfd, its note, its cgroup and the
+/// root of that, two folders of `/proc`; and a few more.
 pub const START: usize = 20;

@@ -1,8 +1,8 @@
 //! What moves between the boxes: addresses, processes.
 //!
-//! A resource has three verbs: start, stop, monitor; one more if it outlives the supervisor: adopt; and one if it can be
-//! seen before a start that it would fail: ready. They block, each with a [`Patience`]; the group that runs them has a
-//! thread of its own.
+//! A resource has three verbs: start, stop, monitor; one more if it outlives the supervisor: adopt; and one if it
+//! can be seen before a start that it would fail: ready. They block, each with a [`Patience`]; the group that runs
+//! them has a thread of its own.
 //!
 //! To add a kind: write `resource/NAME.rs` after the model of [`address`], then name it in three places below
 //! (`mod`, [`Config`] with its word, [`Config::open`]). The compiler asks for the last when the second is there.
@@ -163,8 +163,8 @@ impl Config {
         }
     }
 
-    /// The resource that this configuration speaks of, on the box `me`. Nothing is started. What is noted for the next life
-    /// is in the folder `notes` ([`crate::lease::notes`]).
+    /// The resource that this configuration speaks of, on the box `me`. Nothing is started. What is noted for the
+    /// next life is in the folder `notes` ([`crate::lease::notes`]).
     ///
     /// # Errors
     ///
@@ -214,8 +214,8 @@ pub trait Resource: Send {
     /// When it may still be there: the box is then not to be trusted with having released it.
     fn stop(&mut self, patience: &Patience) -> io::Result<()>;
 
-    /// Looks, while it does not run, whether it could be started here, and tells how long from now until that may be looked
-    /// at again, if that is ever seen before a start. Does not wait.
+    /// Looks, while it does not run, whether it could be started here, and tells how long from now until that may
+    /// be looked at again, if that is ever seen before a start. Does not wait.
     ///
     /// # Errors
     ///

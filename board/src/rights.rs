@@ -8,12 +8,12 @@
 //! | a thread that starts no programs | what its devices take | the same |
 //! | one that does | what its devices take | all that init gave, for the programs |
 //!
-//! A program of root's gets everything at its start, as it always did, but with `no_new_privs` no more than the thread
-//! is permitted; and with less permitted than it gets, the kernel would forget that it is to die with us (`commit_creds`
-//! of the kernel takes the death signal back).
+//! A program of root's gets everything at its start, as it always did, but with `no_new_privs` no more than the
+//! thread is permitted; and with less permitted than it gets, the kernel would forget that it is to die with us
+//! (`commit_creds` of the kernel takes the death signal back).
 //!
-//! Against somebody who can run code of their own in here this is little: threads share their memory. It is against what can be
-//! talked into a wrong file, address or signal.
+//! Against somebody who can run code of their own in here this is little: threads share their memory. It is against
+//! what can be talked into a wrong file, address or signal.
 
 use std::ops::BitOr;
 
@@ -54,8 +54,8 @@ impl Rights {
     pub const REAL_TIME: Self = Self::to_use(CapabilitySet::SYS_NICE);
     /// To start programs, with all the rights that init gave, and to signal them under any account.
     pub const PROGRAMS: Self = Self { uses: CapabilitySet::KILL, starts: true };
-    /// The same, and to find those of an earlier life, to see that they are ready, and to give them their output, if they run
-    /// as another user.
+    /// The same, and to find those of an earlier life, to see that they are ready, and to give them their output,
+    /// if they run as another user.
     pub const SERVICES: Self = Self {
         uses: CapabilitySet::KILL
             .union(CapabilitySet::SYS_PTRACE)
@@ -99,7 +99,8 @@ impl Rights {
     }
 
     fn set(self, permitted: impl FnOnce(&CapabilitySets) -> CapabilitySet) {
-        // A process with other capabilities was given exactly those, and gets none back when a guard or a successor is executed.
+        // A process with other capabilities was given exactly those, and gets none back when a guard or a successor
+        // is executed.
         if !geteuid().is_root() {
             return;
         }

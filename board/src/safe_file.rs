@@ -1,5 +1,5 @@
-//! Opens the files that this program keeps or believes, so that no other user of the machine can lead it to another file,
-//! make it wait, or write what it believes.
+//! Opens the files that this program keeps or believes, so that no other user of the machine can lead it to another
+//! file, make it wait, or write what it believes.
 //!
 //! Three rules, each checked on what was opened and never on a name that may lead elsewhere by then:
 //!
@@ -102,7 +102,8 @@ impl SafeFile {
     ///
     /// When it is not there, is no regular file, or is not safe.
     pub fn open(&self, access: OFlags) -> io::Result<File> {
-        // Before it is opened: to open a device may do something to it, and of what is somebody else's the kernel tells less.
+        // Before it is opened: to open a device may do something to it, and of what is somebody else's the kernel
+        // tells less.
         let there = self.stat()?.ok_or(Errno::NOENT)?;
         self.refuse(&there, access)?;
         let file = File::from(openat(&*self.folder, &self.name, access | SAFE, Mode::empty())?);
@@ -123,7 +124,8 @@ impl SafeFile {
         Ok(())
     }
 
-    /// Opens it, and makes it with exactly `mode`, for the umask does not count, where it is not there. Tells whether it was made.
+    /// Opens it, and makes it with exactly `mode`, for the umask does not count, where it is not there. Tells
+    /// whether it was made.
     ///
     /// # Errors
     ///
@@ -227,8 +229,8 @@ impl SafeFile {
     }
 }
 
-/// Reads the file to which `path` leads, no matter who has written it, of at most so many bytes: for what is only shown, or looked
-/// at before it is believed. Never waits.
+/// Reads the file to which `path` leads, no matter who has written it, of at most so many bytes: for what is only
+/// shown, or looked at before it is believed. Never waits.
 ///
 /// # Errors
 ///

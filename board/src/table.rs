@@ -1,9 +1,9 @@
 //! One table of the configuration file, read word by word.
 //!
-//! Every reader of the house takes the words it knows out of its table and says what it misses; the
-//! words that are left at the end are unknown. Nothing stops at the first mistake: each becomes a
-//! [`Complaint`] with its place, and the person sees all of them at once. One mistake gives one complaint: a word that is
-//! missing and one that nearly is it are one, and nothing is said of what would follow from a value that could not be read.
+//! Every reader of the house takes the words it knows out of its table and says what it misses; the words that are
+//! left at the end are unknown. Nothing stops at the first mistake: each becomes a [`Complaint`] with its place,
+//! and the person sees all of them at once. One mistake gives one complaint: a word that is missing and one that
+//! nearly is it are one, and nothing is said of what would follow from a value that could not be read.
 //!
 //! ```text
 //! let every = table.or("every", Duration::from_secs(5));     // absent: the default
@@ -251,8 +251,8 @@ impl<'a> Table<'a> {
         self.source.place(self.span_of(word).start)
     }
 
-    /// Complains about what follows from the value of `word` and from others; not if one of them could not be read, for the
-    /// default is none that somebody has chosen.
+    /// Complains about what follows from the value of `word` and from others; not if one of them could not be read,
+    /// for the default is none that somebody has chosen.
     pub fn complain_if_read(&self, word: &str, reason: impl Into<String>) {
         if !self.source.misread.get() {
             self.complain(word, reason);

@@ -1,5 +1,5 @@
-//! Fence agents, as real programs: scripts that play one, and two of the collection (packages `fence-agents`, `openipmi`
-//! and `ipmitool`), of which one cuts the power of a simulated BMC.
+//! Fence agents, as real programs: scripts that play one, and two of the collection (packages `fence-agents`,
+//! `openipmi` and `ipmitool`), of which one cuts the power of a simulated BMC.
 
 use std::fs;
 use std::net::UdpSocket;

@@ -3,10 +3,10 @@
 //! Every reason to move goes through `Node::move_away`, and meets the same limits:
 //!
 //! - **Gate.** A resource can close it, while its data is not in step for instance. Then nothing moves.
-//! - **Hold.** Home must have been well for the whole hold before the resources go home. It counts from the moment in which
-//!   home was last absent or not fit.
-//! - **Stays.** A stay begins when the peer is heard active. A stay that fails soon doubles the hold, and from then on the
-//!   hold limits every other reason too. A start that fails is a failed stay.
+//! - **Hold.** Home must have been well for the whole hold before the resources go home. It counts from the moment
+//!   in which home was last absent or not fit.
+//! - **Stays.** A stay begins when the peer is heard active. A stay that fails soon doubles the hold, and from then
+//!   on the hold limits every other reason too. A start that fails is a failed stay.
 //! - **Lock-out.** After [`STAYS_MAX`] failed stays in a row the resources stay here until an operator says otherwise.
 //!
 //! ```text

@@ -10,9 +10,9 @@
 //! a key is changed without a lost heartbeat. On byte streams a frame is COBS-encoded (Cheshire and Baker,
 //! 1999) between two zero bytes: after any noise, the next zero begins anew.
 //!
-//! **Version policy.** A box understands the two newest versions, and speaks the newer one that its peer speaks; so the
-//! boxes of a pair are upgraded one after the other, in any order. The bytes of a version are fixed for ever by the files
-//! under `tests/wire/`; a new field is a new version.
+//! **Version policy.** A box understands the two newest versions, and speaks the newer one that its peer speaks; so
+//! the boxes of a pair are upgraded one after the other, in any order. The bytes of a version are fixed for ever by
+//! the files under `tests/wire/`; a new field is a new version.
 //!
 //! | version | tells, beyond the one before |
 //! |---|---|
@@ -20,11 +20,11 @@
 //! | 2 | whether the witness answers, whether the listener is being shot, which machine speaks |
 //! | 3 | the newest frame of the listener that was heard, on one link after the other, and how long ago |
 //!
-//! One bit of version 3 was taken into use later: [`Heartbeat::restarts`]. Only guards set it, which a box that does not know
-//! it need not hear.
+//! One bit of version 3 was taken into use later: [`Heartbeat::restarts`]. Only guards set it, which a box that
+//! does not know it need not hear.
 //!
-//! The pieces of letters ([`letter`](crate::letter)) travel in frames of the same form, whose first byte is no version of this
-//! list, and whose keys are derived from those of the heartbeats.
+//! The pieces of letters ([`letter`](crate::letter)) travel in frames of the same form, whose first byte is no
+//! version of this list, and whose keys are derived from those of the heartbeats.
 
 use core::fmt;
 use core::time::Duration;
@@ -89,7 +89,8 @@ pub struct Word {
 }
 
 impl Word {
-    /// The next word, by a guard that hears nobody: it echoes what was echoed last, and does not know how long ago that came.
+    /// The next word, by a guard that hears nobody: it echoes what was echoed last, and does not know how long ago
+    /// that came.
     ///
     /// To a peer of an older version nothing can be said, which takes every word for a proof of life.
     pub fn of_guard(self, heartbeat: Heartbeat) -> Option<Self> {
@@ -294,8 +295,8 @@ pub fn enclose<'o>(frame: &[u8], out: &'o mut [u8; LINE_MAX]) -> &'o [u8] {
 
 /// Finds the frames in a byte stream.
 ///
-/// What came before the first zero is dropped, for its beginning is not known. What is longer than a frame, or is not COBS,
-/// is given out as it is: nobody takes it for a frame, and it is counted.
+/// What came before the first zero is dropped, for its beginning is not known. What is longer than a frame, or is
+/// not COBS, is given out as it is: nobody takes it for a frame, and it is counted.
 #[derive(Clone, Debug)]
 pub struct Deframer {
     bytes: Vec<u8, { FRAME_MAX + 2 }>,

@@ -93,7 +93,8 @@ impl Journal {
         order.chain(&mut self.power_on)
     }
 
-    /// The bytes of entry `number`, and the place in the file that they belong to. `kernel` names the boot of the kernel.
+    /// The bytes of entry `number`, and the place in the file that they belong to. `kernel` names the boot of the
+    /// kernel.
     pub fn encode(&self, number: u32, kernel: Fingerprint) -> (usize, [u8; PLACE]) {
         let mut bytes = [0; PLACE];
         let (head, checksum) = bytes.split_at_mut(PLACE - CHECKSUM);
@@ -103,8 +104,9 @@ impl Journal {
         (place(number) * PLACE, bytes)
     }
 
-    /// The newest entry in `file`, with its number; `None` where no entry is whole. `kernel` names the boot of the kernel, and is
-    /// nothing but zeros where that is not known: what does not outlive a boot stands in the entries of the same one only.
+    /// The newest entry in `file`, with its number; `None` where no entry is whole. `kernel` names the boot of the
+    /// kernel, and is nothing but zeros where that is not known: what does not outlive a boot stands in the entries
+    /// of the same one only.
     pub fn decode(file: &[u8], kernel: Fingerprint) -> Option<(u32, Self)> {
         let entries = file.as_chunks::<PLACE>().0.iter().take(PLACES).filter_map(|bytes| {
             let (head, checksum) = bytes.split_at(PLACE - CHECKSUM);

@@ -12,20 +12,20 @@
 //!                             ◀────     Piece { at, of, bytes }   and so on, to the end of the answer
 //! ```
 //!
-//! The [`Asker`] alone has a clock: it says a piece again until that is answered. The [`Answerer`] answers each piece with
-//! one, and a repeated one as it did before. So loss costs time, and repetition and disorder nothing; and the pace of the asker
-//! is the pace of both directions.
+//! The [`Asker`] alone has a clock: it says a piece again until that is answered. The [`Answerer`] answers each
+//! piece with one, and a repeated one as it did before. So loss costs time, and repetition and disorder nothing;
+//! and the pace of the asker is the pace of both directions.
 //!
-//! **Strangers.** All but the opening is encrypted ([`Seal`]); the opening says two random numbers, a length and a time of day.
-//! An opening is new only if it is of the life of the peer that the heartbeats have proven, and of a higher number
-//! than any before in that life. So a recorded one changes nothing, however often it comes, and the letter that is under way
-//! goes on. A piece is good for one letter and one place in it: it is encrypted for that letter, and its number must be higher than any
-//! before. Each frame that is dropped has a cause
+//! **Strangers.** All but the opening is encrypted ([`Seal`]); the opening says two random numbers, a length and a
+//! time of day. An opening is new only if it is of the life of the peer that the heartbeats have proven, and of a
+//! higher number than any before in that life. So a recorded one changes nothing, however often it comes, and the
+//! letter that is under way goes on. A piece is good for one letter and one place in it: it is encrypted for that
+//! letter, and its number must be higher than any before. Each frame that is dropped has a cause
 //! ([`FrameError`](crate::frame::FrameError)).
 //!
-//! The first byte of a frame of a letter is no version of a heartbeat, so that a box which knows no letters drops it. This is
-//! version 2 of the letters; version 1 was readable by everybody on the wire, and is no longer understood.
-//! Nothing here decides anything: what a letter says is not the core's business.
+//! The first byte of a frame of a letter is no version of a heartbeat, so that a box which knows no letters drops
+//! it. This is version 2 of the letters; version 1 was readable by everybody on the wire, and is no longer
+//! understood. Nothing here decides anything: what a letter says is not the core's business.
 
 use core::time::Duration;
 
@@ -115,7 +115,8 @@ fn piece(text: &[u8], at: u32) -> Bytes {
 /// The longest question, and the longest answer.
 pub const LETTER_MAX: usize = 256 * 1024;
 
-/// The most bytes in one piece: beside them are which piece it is, two places of three bytes each, and the length of the bytes.
+/// The most bytes in one piece: beside them are which piece it is, two places of three bytes each, and the length
+/// of the bytes.
 pub const PIECE_MAX: usize = SAYS_MAX - 8;
 
 const _: () = assert!(LETTER_MAX < 1 << 21, "three bytes of seven bits each hold a place");

@@ -109,8 +109,8 @@ pub enum Answer {
     Stopped,
     /// To [`Action::Stop`]: this resource may still run.
     StopFailed(ResourceId),
-    /// To [`Action::LookAtPower`]: the peer's power is off, read twice from one device. The first reading was answered at
-    /// this time.
+    /// To [`Action::LookAtPower`]: the peer's power is off, read twice from one device. The first reading was
+    /// answered at this time.
     PowerOff(Instant),
     /// To [`Action::LookAtPower`]: the peer's power is on.
     PowerOn,
@@ -153,7 +153,8 @@ pub enum Action {
     Restart(ResourceId),
     /// Read the peer's power. Asks.
     LookAtPower(Tag),
-    /// Make ready to cut the peer's power, and tell [`Event::Ready`]; where it is off already, that is the answer. Asks.
+    /// Make ready to cut the peer's power, and tell [`Event::Ready`]; where it is off already, that is the answer.
+    /// Asks.
     Fence(Tag),
     /// Cut the power now, and see it off: the answer is that to [`Action::Fence`].
     Cut(Tag),
@@ -366,7 +367,8 @@ impl Node {
         actions
     }
 
-    /// Whether the peer should know at once what was heard of it. A life that is not proven could be a flood of recordings.
+    /// Whether the peer should know at once what was heard of it. A life that is not proven could be a flood of
+    /// recordings.
     fn has_news_of_the_peer(&self, now: Instant) -> bool {
         let epoch = self.peer.epoch(now);
         self.echoed != epoch && (self.echoed.is_none() || self.peer.word(now).is_some())

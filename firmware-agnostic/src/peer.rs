@@ -1,23 +1,25 @@
 //! Tracks whether the peer is alive: a failure detector over all links.
 //!
-//! A frame alone is no sign of life, because a network or an attacker can deliver it late. Each frame therefore names the
-//! newest frame of this box that the peer has heard. The time at which this box sent that one is the *proof*: the
-//! peer surely ran after it. The peer lives for as long as the conversation goes both ways on any links; a recording
-//! of an earlier life of the peer proves nothing, however long it is.
+//! A frame alone is no sign of life, because a network or an attacker can deliver it late. Each frame therefore
+//! names the newest frame of this box that the peer has heard. The time at which this box sent that one is the
+//! *proof*: the peer surely ran after it. The peer lives for as long as the conversation goes both ways on any
+//! links; a recording of an earlier life of the peer proves nothing, however long it is.
 //!
 //! ```text
 //! time since the last proof   0 ........ warntime ........ deadtime ........
 //! health                      Alive      Late              Dead
 //! ```
 //!
-//! Both boxes measure this silence from nearly the same instant, no matter which direction of the cables breaks first. So
-//! they agree on when it began ([`Peer::silent_from`]), and fencing can give each box its own time to shoot.
+//! Both boxes measure this silence from nearly the same instant, no matter which direction of the cables breaks
+//! first. So they agree on when it began ([`Peer::silent_from`]), and fencing can give each box its own time to
+//! shoot.
 //!
 //! A peer that still talks but no longer hears this box is [`Contact::Deaf`]. What it says is shown to people and keeps
 //! this box from shooting a box that serves, but it is no proof.
 //!
-//! A peer whose supervisor has died is *restarting*: its guard says on what was said last, and hears nobody. It counts as
-//! deaf for `restart_time` from the first such word of that life. What the guard says later counts no more.
+//! A peer whose supervisor has died is *restarting*: its guard says on what was said last, and hears nobody. It
+//! counts as deaf for `restart_time` from the first such word of that life. What the guard says later counts no
+//! more.
 //!
 //! `Late` changes nothing but the log: it is there so that `deadtime` can be tuned before it bites.
 //! Time in which this box did not listen, because it was stalled itself, is no silence.
@@ -47,8 +49,8 @@ pub enum Health {
 pub enum Contact<'p> {
     /// It lives, and this is what it says.
     Heard(&'p Heartbeat),
-    /// It talks, and has not heard this box for `deadtime`. A life that was never proven counts only if it is newer than
-    /// every life that was ever echoed: an older one is a recording.
+    /// It talks, and has not heard this box for `deadtime`. A life that was never proven counts only if it is newer
+    /// than every life that was ever echoed: an older one is a recording.
     Deaf(&'p Heartbeat),
     /// Nothing is heard, or its power was seen off.
     Silent,

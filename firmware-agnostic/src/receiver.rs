@@ -1,12 +1,12 @@
 //! Reads what came by each link: refuses replays, counts losses, and tells what the peer has heard of this box.
 //!
-//! Every life numbers its frames, the same number on every link. A number that a link has seen, that is
-//! older than one it has seen, or that is far behind what another link has brought, is a replay. Recent lives are remembered
+//! Every life numbers its frames, the same number on every link. A number that a link has seen, that is older than
+//! one it has seen, or that is far behind what another link has brought, is a replay. Recent lives are remembered
 //! with their numbers.
 //!
-//! Each frame names the newest frame of this box that its sender had heard ([`Echo`]). The time at which this box sent
-//! that one is the proof that the sender ran after it ([`Heard::proof`]). A recording of an earlier time has no proof, because
-//! what it names was sent too long ago to be remembered here.
+//! Each frame names the newest frame of this box that its sender had heard ([`Echo`]). The time at which this box
+//! sent that one is the proof that the sender ran after it ([`Heard::proof`]). A recording of an earlier time has
+//! no proof, because what it names was sent too long ago to be remembered here.
 
 use core::time::Duration;
 

@@ -179,8 +179,9 @@ impl Timing {
         timeout.saturating_add(reset).saturating_add(self.lost())
     }
 
-    /// For how long services may run on whose supervisor has died, unless the configuration says so: until the peer shoots,
-    /// for it takes over no sooner than it has seen the power off; where silence is enough, until it could take over.
+    /// For how long services may run on whose supervisor has died, unless the configuration says so: until the peer
+    /// shoots, for it takes over no sooner than it has seen the power off; where silence is enough, until it could
+    /// take over.
     pub fn restart_time(&self, require: Require, dark_time: Duration) -> Duration {
         let shot = self.words.deadtime.saturating_add(self.fence_delay());
         match require {
@@ -190,8 +191,8 @@ impl Timing {
         }
     }
 
-    /// What must hold of it where the peer takes over without having seen the power off: the last heartbeats may have been
-    /// lost, and a supervisor that died has closed its end of the serial line.
+    /// What must hold of it where the peer takes over without having seen the power off: the last heartbeats may
+    /// have been lost, and a supervisor that died has closed its end of the serial line.
     pub fn restart(
         &self,
         restart_time: Duration,
@@ -219,8 +220,8 @@ impl Timing {
         self.words.keepalive.saturating_mul(LOST)
     }
 
-    /// How far the two boxes may differ in when they became silent to each other: a frame and its echo, each said once a
-    /// keepalive, and one keepalive for the way.
+    /// How far the two boxes may differ in when they became silent to each other: a frame and its echo, each said
+    /// once a keepalive, and one keepalive for the way.
     fn skew(&self) -> Duration {
         self.words.keepalive.saturating_mul(3)
     }
@@ -254,7 +255,8 @@ impl Timing {
                 right: warntime,
                 remedy: "raise warntime or lower keepalive",
             },
-            // A peer that has booted anew and hears nothing is believed when the old one is late: before it counts as dead.
+            // A peer that has booted anew and hears nothing is believed when the old one is late: before it counts
+            // as dead.
             Inequality {
                 word: "deadtime",
                 rule: "warntime + keepalive < deadtime",

@@ -25,16 +25,16 @@ pub use bounds::{Bound, bounds};
 pub enum Look {
     /// The key file, and what cuts the power of the other box.
     Least,
-    /// What there is no start without: the key file, programs, secrets, rights, the watchdog; and that the file is root's. One
-    /// card or adapter that is late, or dead, keeps no box from its part: a link is down then, and a resource that needs it
-    /// cannot be started.
+    /// What there is no start without: the key file, programs, secrets, rights, the watchdog; and that the file is
+    /// root's. One card or adapter that is late, or dead, keeps no box from its part: a link is down then, and a
+    /// resource that needs it cannot be started.
     Start,
     /// The same, and what only the start itself would find: the groups of the control socket.
     DryRun,
     /// All that another configuration takes than the one that is in force.
     Another,
-    /// The same, whether what this box writes has room, and who else uses what the file names: a login on a tty, a router that
-    /// answers for every address.
+    /// The same, whether what this box writes has room, and who else uses what the file names: a login on a tty, a
+    /// router that answers for every address.
     Here,
 }
 
@@ -78,8 +78,8 @@ pub fn load(path: &Path, who: Option<&str>, look: Look) -> Result<Config, Error>
     load_but(path, who, look, &[])
 }
 
-/// Reads the file at `path` for the box called `who`, which runs already and may lack all of `known`: what it lacks with one
-/// configuration is no fault of another.
+/// Reads the file at `path` for the box called `who`, which runs already and may lack all of `known`: what it lacks
+/// with one configuration is no fault of another.
 ///
 /// # Errors
 ///
@@ -100,8 +100,9 @@ pub(crate) fn read(text: &str, path: &Path, who: &str, known: &[Need]) -> Result
     sound(Config { path: path.to_owned(), ..config }, path, Look::Another, known, None)
 }
 
-/// The same of a `text` that came from the other box, where this one runs with `own`: no file is opened as a secret on the word
-/// of another box alone. To open one may do harm (a watchdog is armed by it), and the errors tell what is in it.
+/// The same of a `text` that came from the other box, where this one runs with `own`: no file is opened as a secret
+/// on the word of another box alone. To open one may do harm (a watchdog is armed by it), and the errors tell what
+/// is in it.
 ///
 /// # Errors
 ///
@@ -144,7 +145,8 @@ fn secrets(config: &Config) -> Vec<(PathBuf, (usize, usize), String)> {
     std::iter::once(key).chain(fences).collect()
 }
 
-/// As [`load`], for a box that may lack all of `known`. A file that others than root can change is shown, and not run with.
+/// As [`load`], for a box that may lack all of `known`. A file that others than root can change is shown, and not
+/// run with.
 fn load_but(path: &Path, who: Option<&str>, look: Look, known: &[Need]) -> Result<Config, Error> {
     let trusted = if look == Look::Least { Config::load } else { Config::load_trusted };
     let error = match trusted(path, who) {
@@ -162,8 +164,8 @@ fn load_but(path: &Path, who: Option<&str>, look: Look, known: &[Need]) -> Resul
     }
 }
 
-/// `config`, unless there is a `doubt` about its file, or this machine lacks something that it takes and that is not `known`.
-/// Who has to mend one thing hears of all.
+/// `config`, unless there is a `doubt` about its file, or this machine lacks something that it takes and that is
+/// not `known`. Who has to mend one thing hears of all.
 fn sound(
     config: Config,
     path: &Path,

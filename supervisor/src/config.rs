@@ -1,8 +1,8 @@
 //! Reads the configuration file, and finds out which of the two boxes this is.
 //!
-//! One file for both boxes. It is read to its end with all that is wrong with it, and all that is wrong is told at once,
-//! each mistake with its place and its remedy; what comes out cannot be wrong any more. Whether this machine *has* the
-//! interfaces and programs that the file speaks of is not asked here, but when they are opened.
+//! One file for both boxes. It is read to its end with all that is wrong with it, and all that is wrong is told at
+//! once, each mistake with its place and its remedy; what comes out cannot be wrong any more. Whether this machine
+//! *has* the interfaces and programs that the file speaks of is not asked here, but when they are opened.
 //!
 //! The words of a device (a link, a fence, a resource) are read by the device itself; this file knows those that stand
 //! around them.

@@ -1,12 +1,13 @@
 //! The control socket: how operators and their programs talk to the supervisor.
 //!
-//! A client says one line, such as `status json` or `confirm server2`, and reads until the end: `ok` or `refused` on
-//! the first line, then text for people or programs. Who may talk is decided by who they were when they connected
-//! ([`Caller`]): root and the operators' group may ask and order, the viewers' group may ask, and nobody else may anything.
-//! What they have become since, and who has their process number now, does not matter.
+//! A client says one line, such as `status json` or `confirm server2`, and reads until the end: `ok` or `refused`
+//! on the first line, then text for people or programs. Who may talk is decided by who they were when they
+//! connected ([`Caller`]): root and the operators' group may ask and order, the viewers' group may ask, and nobody
+//! else may anything. What they have become since, and who has their process number now, does not matter.
 //!
-//! The loop has nothing to do with others: the kernel lets only root and the groups connect, a thread of its own takes the
-//! connections and tells the rest what they may not ([`porter`]), and the loop gets those that it is to answer.
+//! The loop has nothing to do with others: the kernel lets only root and the groups connect, a thread of its own
+//! takes the connections and tells the rest what they may not ([`porter`]), and the loop gets those that it is to
+//! answer.
 //!
 //! [`Caller`]: board::caller::Caller
 
@@ -115,8 +116,8 @@ impl Socket {
     }
 }
 
-/// Serves one client. Who asks the other box has all the time that takes; or so much `at_most`, where everybody else waits
-/// meanwhile.
+/// Serves one client. Who asks the other box has all the time that takes; or so much `at_most`, where everybody
+/// else waits meanwhile.
 async fn serve(
     mut stream: Async<UnixStream>,
     may: &May,
@@ -169,7 +170,8 @@ async fn gives_up(time: Duration) -> io::Result<String> {
     ))
 }
 
-/// Waits until the client has gone. It says nothing more after its line, and what it has closed is told as that only here.
+/// Waits until the client has gone. It says nothing more after its line, and what it has closed is told as that
+/// only here.
 async fn hangs_up<T>(stream: &Async<UnixStream>) -> io::Result<T> {
     loop {
         Timer::after(HANG_UP_LOOK).await;

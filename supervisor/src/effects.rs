@@ -198,7 +198,8 @@ impl Effects {
         ControlFlow::Continue(())
     }
 
-    /// Writes the journal. What comes after it waits until it is on the disk, or for as long as no heartbeat is late by that.
+    /// Writes the journal. What comes after it waits until it is on the disk, or for as long as no heartbeat is
+    /// late by that.
     fn record(&mut self, journal: Journal) {
         let number = self.queue.begin();
         self.paper.write(number, journal);

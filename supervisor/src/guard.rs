@@ -1,8 +1,9 @@
 //! No box keeps an address that nobody watches.
 //!
-//! Each supervisor starts a guard, tells it whose it is, and then nothing more. When the supervisor dies, the guard waits
-//! for `pair.restart_time`, and says so over the links ([`Speaker`]). By then a successor holds the [`Lease`], or the guard takes it, stops all that may run here by
-//! what is noted there, as the supervisor would have, and gives it back.
+//! Each supervisor starts a guard, tells it whose it is, and then nothing more. When the supervisor dies, the guard
+//! waits for `pair.restart_time`, and says so over the links ([`Speaker`]). By then a successor holds the
+//! [`Lease`], or the guard takes it, stops all that may run here by what is noted there, as the supervisor would
+//! have, and gives it back.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -120,7 +121,8 @@ pub(crate) fn run() -> io::Result<()> {
     Ok(())
 }
 
-/// Stops every resource of `all` in reverse order, also what another process started; first what is no resource any more.
+/// Stops every resource of `all` in reverse order, also what another process started; first what is no resource any
+/// more.
 fn stop(all: &[Config], notes: &Path) -> io::Result<()> {
     let stop = |(config, resource): (&Config, &resource::Config)| {
         let me = config.settings.me;

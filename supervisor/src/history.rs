@@ -1,7 +1,7 @@
 //! What has happened to this box, kept over reboots: every change of role, every shot and drill, and every reload.
 //!
-//! The loop hands a record over and goes on; a thread of its own writes it ([`file`]), because a disk may take its time,
-//! or be stuck. What finds no room in the queue is lost, counted and said. The black box goes the same way.
+//! The loop hands a record over and goes on; a thread of its own writes it ([`file`]), because a disk may take its
+//! time, or be stuck. What finds no room in the queue is lost, counted and said. The black box goes the same way.
 
 use std::io;
 use std::path::{Path, PathBuf};

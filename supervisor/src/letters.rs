@@ -1,8 +1,9 @@
 //! Asks the other box what is longer than a heartbeat.
 //!
-//! By letter ([`firmware_agnostic::letter`]), over the links that exist. One letter of this box is under way at a time, and one
-//! of the other box's. What has to be looked up for an answer is looked up on a thread of its own ([`answers`]); what is asked
-//! for an operator, and how it is told, is in [`asks`]. The node knows nothing of all this.
+//! By letter ([`firmware_agnostic::letter`]), over the links that exist. One letter of this box is under way at a
+//! time, and one of the other box's. What has to be looked up for an answer is looked up on a thread of its own
+//! ([`answers`]); what is asked for an operator, and how it is told, is in [`asks`]. The node knows nothing of all
+//! this.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -129,7 +130,8 @@ impl Letters {
         *self.answers.borrow_mut() = Arc::new(answers);
     }
 
-    /// Notes what a heartbeat of the other box tells: on which links that hears this one, and which life of it is proven.
+    /// Notes what a heartbeat of the other box tells: on which links that hears this one, and which life of it is
+    /// proven.
     pub(crate) fn heard(&self, heard: &receiver::Heard) {
         self.ways.heard_on(heard.heartbeat.hears);
         if heard.proof.is_some() {

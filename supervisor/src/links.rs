@@ -138,8 +138,8 @@ async fn listen(
     }
 }
 
-/// Tells that `what` was dropped, the `count`th for this cause: the first, the tenth, the hundredth, so that a flood makes no
-/// flood of lines.
+/// Tells that `what` was dropped, the `count`th for this cause: the first, the tenth, the hundredth, so that a
+/// flood makes no flood of lines.
 fn tell(port: &Port, what: &str, cause: impl fmt::Display, count: u32) {
     if count.checked_ilog10().is_some_and(|zeros| count == 10_u32.pow(zeros)) {
         let from = port.sender().map(|sender| format!(" from {sender}")).unwrap_or_default();
@@ -147,7 +147,8 @@ fn tell(port: &Port, what: &str, cause: impl fmt::Display, count: u32) {
     }
 }
 
-/// For people, why a piece of a letter was dropped. A piece is encrypted for one letter, so a wrong key may be that of another.
+/// For people, why a piece of a letter was dropped. A piece is encrypted for one letter, so a wrong key may be that
+/// of another.
 fn piece_refused(cause: FrameError) -> String {
     match cause {
         FrameError::WrongKey => {
@@ -162,8 +163,8 @@ const fn may_be_noise(cause: FrameError) -> bool {
     matches!(cause, FrameError::Truncated | FrameError::Oversized | FrameError::Version)
 }
 
-/// What comes by a cable that knows no frames, and is none. One in between is a frame that was cut off, when the other end
-/// lost its power or was opened again.
+/// What comes by a cable that knows no frames, and is none. One in between is a frame that was cut off, when the
+/// other end lost its power or was opened again.
 #[derive(Default)]
 struct Noise {
     in_a_row: u32,

@@ -1,7 +1,8 @@
 //! Gives the supervisor precedence over all others, or says what is missing for it.
 //!
-//! Three threads have the priority: the loop, which sends; the reactor, which wakes it for all but heartbeats; and the one
-//! that feeds the watchdog. Those that wait for disks, devices and programs have none, and neither has anything that they start.
+//! Three threads have the priority: the loop, which sends; the reactor, which wakes it for all but heartbeats; and
+//! the one that feeds the watchdog. Those that wait for disks, devices and programs have none, and neither has
+//! anything that they start.
 
 use std::fmt;
 use std::io;
@@ -51,7 +52,8 @@ impl Realtime {
         Ok(realtime)
     }
 
-    /// The reactor's own thread begins with the first timer, and has the rights and the priority of the thread that sets it.
+    /// The reactor's own thread begins with the first timer, and has the rights and the priority of the thread that
+    /// sets it.
     fn start_reactor(&self) -> io::Result<()> {
         let priority = self.priority;
         let first = thread::Builder::new().name("reactor".to_owned()).spawn(move || {

@@ -1,7 +1,7 @@
 //! Reads what the file says now, and whether this supervisor could go on with it.
 //!
-//! It is read and checked on a thread of its own, as `twobox check --here` would, because a disk may take its time. What is
-//! right comes before the loop as a [`Candidate`], and is compared there with what the supervisor runs with
+//! It is read and checked on a thread of its own, as `twobox check --here` would, because a disk may take its time.
+//! What is right comes before the loop as a [`Candidate`], and is compared there with what the supervisor runs with
 //! (`effects/reload.rs`); what is not changes nothing. A card or a program that is missing already, and that the
 //! configuration in force names too, is no reason to refuse another one.
 
@@ -64,8 +64,8 @@ impl Candidate {
     }
 }
 
-/// What tells whether a secret of the peer's fence devices has changed. It is read when the devices are opened, and again
-/// for each reload; what cannot be read is told elsewhere.
+/// What tells whether a secret of the peer's fence devices has changed. It is read when the devices are opened, and
+/// again for each reload; what cannot be read is told elsewhere.
 pub(crate) fn secrets(config: &Config) -> Fingerprint {
     let devices = config.fence_of(config.settings.me.other());
     let files = devices.iter().flat_map(fence::Config::needs).filter_map(|need| match need {
@@ -79,8 +79,8 @@ pub(crate) fn secrets(config: &Config) -> Fingerprint {
 }
 
 impl Itself {
-    /// Reads the configuration again, and puts it before the loop; or tells all that is wrong with it. `known` is what the
-    /// one in force takes.
+    /// Reads the configuration again, and puts it before the loop; or tells all that is wrong with it. `known` is
+    /// what the one in force takes.
     pub(crate) fn read_again(
         &self,
         known: Vec<Need>,
@@ -107,8 +107,8 @@ pub(crate) fn refused(reply: &Sender<String>, reasons: &str) {
     let _ = reply.try_send(format!("refused\n{reasons}\nnothing was changed\n"));
 }
 
-/// Reloads whenever a hang-up asks for it; those that come meanwhile are one. What has changed is in the log then, and so is
-/// why nothing has.
+/// Reloads whenever a hang-up asks for it; those that come meanwhile are one. What has changed is in the log then,
+/// and so is why nothing has.
 pub(crate) async fn reload_on(hangups: Receiver<()>, inputs: Sender<Input>) {
     while hangups.recv().await.is_ok() {
         let (reply, answer) = bounded(1);

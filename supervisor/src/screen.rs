@@ -4,8 +4,8 @@ use std::io;
 
 use rustix::termios::{isatty, tcgetwinsize};
 
-/// Breaks `line` between words where it is wider than a console; what follows is indented by `indent`. A word that is wider
-/// than that itself is broken as well.
+/// Breaks `line` between words where it is wider than a console; what follows is indented by `indent`. A word that
+/// is wider than that itself is broken as well.
 pub(crate) fn wrap(line: &str, indent: usize) -> String {
     let (mut text, mut column) = (String::new(), 0);
     let (mut rest, mut fresh) = (line, true);

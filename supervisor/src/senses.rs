@@ -26,8 +26,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Asks `checks`, and puts `news` before the loop when the answer of one has changed. Until it has answered, each is
-    /// taken to have said `presumed`.
+    /// Asks `checks`, and puts `news` before the loop when the answer of one has changed. Until it has answered,
+    /// each is taken to have said `presumed`.
     ///
     /// # Errors
     ///

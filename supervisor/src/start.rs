@@ -195,7 +195,8 @@ fn itself_in_words(config: &Config) -> String {
     )
 }
 
-/// The largest pair needs some 160: 24 resources with a pidfd and a pipe each, or that put by, 33 more put by, 16 clients.
+/// The largest pair needs some 160: 24 resources with a pidfd and a pipe each, or that put by, 33 more put by, 16
+/// clients.
 const FILES_MIN: u64 = 256;
 
 /// Enough for every link to bring a burst while the loop is held up; what is more is lost.

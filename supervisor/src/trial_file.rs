@@ -1,8 +1,8 @@
 //! Changes the configuration file when a configuration on trial is kept or given up.
 //!
-//! It has the one that was proven until the new one is kept: a box that dies meanwhile comes back with that. What is tried
-//! lies beside it, under its name with `.new`, so that nothing but a rename is left to do. What was given up lies there
-//! with `.rejected`: somebody has worked on it.
+//! It has the one that was proven until the new one is kept: a box that dies meanwhile comes back with that. What
+//! is tried lies beside it, under its name with `.new`, so that nothing but a rename is left to do. What was given
+//! up lies there with `.rejected`: somebody has worked on it.
 
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::fchown;

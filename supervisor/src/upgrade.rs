@@ -1,8 +1,8 @@
 //! Replaces this supervisor by the program that is on the disk now, by exec(3), in place.
 //!
-//! The new program keeps the number of the old one, so init notices nothing, and the services run on: it adopts them as
-//! after a death. It is tried first, on the configuration as it is now and all that there is no start without, so that a
-//! program that cannot run here, or a file that is wrong, ends nothing.
+//! The new program keeps the number of the old one, so init notices nothing, and the services run on: it adopts
+//! them as after a death. It is tried first, on the configuration as it is now and all that there is no start
+//! without, so that a program that cannot run here, or a file that is wrong, ends nothing.
 
 use std::convert::Infallible;
 use std::env;
@@ -42,8 +42,9 @@ pub(crate) struct Itself {
 }
 
 impl Itself {
-    /// Waits until nobody else goes on with the configuration, and keeps others from it until this is dropped. A process that has
-    /// it reads the file after all that the loop has taken in, so that what was read last is in force. Not for the loop.
+    /// Waits until nobody else goes on with the configuration, and keeps others from it until this is dropped. A
+    /// process that has it reads the file after all that the loop has taken in, so that what was read last is in
+    /// force. Not for the loop.
     pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,5 @@
-//! Compares the two manual pages with the program, its help and the sample configuration: no word is missing in any of them.
+//! Compares the two manual pages with the program, its help and the sample configuration: no word is missing in any
+//! of them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -224,8 +225,8 @@ fn items(page: &str, title: &str) -> Vec<(String, String)> {
     items
 }
 
-/// The lines of a section of the sample. The words of fence devices stand in the section of a box, indented in a comment, or in the
-/// value of `fence`.
+/// The lines of a section of the sample. The words of fence devices stand in the section of a box, indented in a
+/// comment, or in the value of `fence`.
 fn of_section(sample: &str, section: &str) -> String {
     let (title, is_fence) = if section == "fence" { ("box", true) } else { (section, false) };
     let mut here = false;

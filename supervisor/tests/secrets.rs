@@ -1,5 +1,5 @@
-//! Checks that a secret stays where it belongs. Another process looks through the memory of this one, and a crash leaves no copy of
-//! it. Wants root, and python3.
+//! Checks that a secret stays where it belongs. Another process looks through the memory of this one, and a crash
+//! leaves no copy of it. Wants root, and python3.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -52,8 +52,8 @@ fn a_crash_leaves_no_memory_behind() {
     assert!(status.core_dumped(), "nothing is ever dumped here: a test of nothing");
 }
 
-/// How a program ended that was aborted in the middle of its work, when `works` had seen it there, with no limit to what it
-/// may dump.
+/// How a program ended that was aborted in the middle of its work, when `works` had seen it there, with no limit to
+/// what it may dump.
 fn crashed(room: &TempDir, command: &str, works: impl FnOnce()) -> ExitStatus {
     let script = format!("ulimit -c unlimited && cd {} && exec {command}", room.path().display());
     let mut child = Command::new("/bin/sh").args(["-c", &script]).spawn().unwrap();

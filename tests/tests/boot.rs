@@ -1,7 +1,7 @@
 //! Boots a box with every journal, every peer and every power: section 4.5 of the design, as a table.
 //!
-//! What is expected is the rule as it is written, and not what the machine says. `boot.table` beside this file shows it to
-//! people; `TWOBOX_WRITE=1 cargo test -p tests --test boot` writes it anew.
+//! What is expected is the rule as it is written, and not what the machine says. `boot.table` beside this file
+//! shows it to people; `TWOBOX_WRITE=1 cargo test -p tests --test boot` writes it anew.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -51,8 +51,9 @@ fn expected(case: &Case) -> Outcome {
     if journal.is_some_and(|journal| journal.order.is_some()) {
         return stand_by;
     }
-    // A box that was shot never shoots back before it has heard its peer once. That it was not shot is certain only if the
-    // life before was armed, and if the power was not lost since: the kernel runs on, or its own device says so.
+    // A box that was shot never shoots back before it has heard its peer once. That it was not shot is certain only
+    // if the life before was armed, and if the power was not lost since: the kernel runs on, or its own device says
+    // so.
     let was_armed = journal.is_some_and(|journal| journal.armed);
     let kept =
         journal.is_some_and(|journal| journal.this_boot) || case.loss == Some(LastLoss::None);

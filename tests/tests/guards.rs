@@ -1,7 +1,7 @@
 //! Shows that each rule of the machine is needed: what it does about words and answers that chance hardly brings about.
 //!
-//! Each test is about one thing that a right peer may say, or an operator do, once in the life of a pair. `tests/mutants` shows that
-//! a rule without its test is missed.
+//! Each test is about one thing that a right peer may say, or an operator do, once in the life of a pair.
+//! `tests/mutants` shows that a rule without its test is missed.
 
 use std::time::Duration;
 

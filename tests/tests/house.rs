@@ -89,6 +89,36 @@ fn every_module_says_what_it_is_for() {
     }
 }
 
+/// The noun that a reader looks for comes first; a question keeps it back.
+#[test]
+fn every_file_begins_with_a_statement() {
+    for (path, source) in everything() {
+        let first = source.lines().find(|line| line.starts_with("//!")).unwrap_or_default();
+        assert!(!first.contains('?'), "{} begins with a question: {first}", path.display());
+    }
+}
+
+/// A sentence names the part or the person that acts, and a line of comment fits beside the code.
+#[test]
+fn comments_name_who_acts_and_are_no_wider_than_the_code() {
+    for (path, source) in everything() {
+        for (number, line) in source.lines().enumerate() {
+            let at = format!("{}:{}", path.display(), number + 1);
+            let Some((before, comment)) = line.split_once("//") else { continue };
+            if !before.trim().is_empty() {
+                continue;
+            }
+            let lower = comment.to_lowercase();
+            let vague = ["who", "what", "which", "where"].map(|word| format!("{word}ever"));
+            let found = vague.iter().find(|word| lower.contains(word.as_str()));
+            assert_eq!(found, None, "{at}: name who or what it is");
+            // A row of a table cannot be broken.
+            let row = comment.trim_start_matches(['!', '/']).trim_start().starts_with('|');
+            assert!(row || line.chars().count() <= COMMENT_MAX, "{at}: break the comment");
+        }
+    }
+}
+
 #[test]
 fn no_file_is_a_drawer() {
     for (path, _) in everything() {
@@ -109,6 +139,9 @@ fn nothing_is_left_for_later() {
         }
     }
 }
+
+/// The columns of a comment.
+const COMMENT_MAX: usize = 120;
 
 /// The crates of this house that `name` is built on.
 fn ours_below(name: &str) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Checks that the pieces of letters keep their bytes, and that a box that knows none drops them.
 //!
-//! `wire/letters/2.hex` is a short exchange, one frame on each line, fixed for ever as the heartbeats are; `1.hex` is the
-//! same in the version before, which is no longer understood.
+//! `wire/letters/2.hex` is a short exchange, one frame on each line, fixed for ever as the heartbeats are; `1.hex`
+//! is the same in the version before, which is no longer understood.
 
 use std::fmt::Write;
 use std::path::Path;

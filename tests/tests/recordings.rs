@@ -99,7 +99,8 @@ fn what_was_seen_before_a_stall_is_looked_at_again() {
     assert_eq!(away.node.role(), Role::Starting);
 }
 
-/// Everything that home said in many earlier lives is played back in its name, faster than it was said, while it is dead.
+/// Everything that home said in many earlier lives is played back in its name, faster than it was said, while it is
+/// dead.
 #[test]
 fn recordings_keep_no_dead_box_alive() {
     let mut away = Away::standby();

@@ -1,7 +1,8 @@
 //! Checks the promises in random worlds, each from one seed.
 //!
-//! A run that fails prints its seed, and the shortest run that fails alike. `TWOBOX_SEED=n cargo test -p tests --test simulation NAME -- --nocapture` runs
-//! that one of the test NAME again, with every line; `TWOBOX_SEEDS=m` runs the seeds below `m`.
+//! A run that fails prints its seed, and the shortest run that fails alike. `TWOBOX_SEED=n cargo test -p tests
+//! --test simulation NAME -- --nocapture` runs that one of the test NAME again, with every line; `TWOBOX_SEEDS=m`
+//! runs the seeds below `m`.
 
 use std::{env, panic};
 

@@ -1,5 +1,5 @@
-//! Finds the account that a program runs as. Names are looked up in `/etc/passwd` and `/etc/group` themselves (`passwd(5)`, `group(5)`):
-//! a static binary has no name service, and a box that takes over must not wait for one.
+//! Finds the account that a program runs as. Names are looked up in `/etc/passwd` and `/etc/group` themselves
+//! (`passwd(5)`, `group(5)`): a static binary has no name service, and a box that takes over must not wait for one.
 
 use std::io;
 use std::path::Path;

@@ -1,7 +1,8 @@
 //! A cgroup for the processes of one service (`cgroups(7)`, version 2).
 //!
-//! The kernel keeps the list. A process that a member starts is a member, even if it changes its environment, its group or
-//! its parents. Only root puts a process into it or takes one out. So nothing has to be searched, and no stranger is in it.
+//! The kernel keeps the list. A process that a member starts is a member, even if it changes its environment, its
+//! group or its parents. Only root puts a process into it or takes one out. So nothing has to be searched, and no
+//! stranger is in it.
 //!
 //! It is made below the cgroup that the supervisor itself is in, where that is allowed: to root, or where init has
 //! delegated it (`Delegate=` of systemd).
@@ -237,7 +238,8 @@ impl Root {
     }
 }
 
-/// Where a line of `mountinfo` (`proc_pid_mountinfo(5)`) says that the whole hierarchy is mounted, and with which options.
+/// Where a line of `mountinfo` (`proc_pid_mountinfo(5)`) says that the whole hierarchy is mounted, and with which
+/// options.
 fn mounted(line: &str) -> Option<(&str, &str)> {
     let (mount, kind) = line.split_once(" - ")?;
     let mut words = mount.split(' ').skip(3);

@@ -1,10 +1,11 @@
 //! The processes that descend from one, where no cgroup can tell them.
 //!
-//! A child is known by its parent, and an orphan among our descendants by having become a child of ours ([`orphans`]).
-//! What is known is kept with its start time, so that it is found again when its parent is dead, or when another life of
-//! the supervisor looks for it.
+//! A child is known by its parent, and an orphan among our descendants by having become a child of ours
+//! ([`orphans`]). What is known is kept with its start time, so that it is found again when its parent is dead, or
+//! when another life of the supervisor looks for it.
 //!
-//! What cannot be found: a process whose parents died while no supervisor ran, or between two looks of the life after it.
+//! What cannot be found: a process whose parents died while no supervisor ran, or between two looks of the life
+//! after it.
 
 use std::io;
 use std::time::Duration;
@@ -25,8 +26,8 @@ pub struct Descent {
     groups: Vec<i32>,
 }
 
-/// Whether an orphan that is in no group of theirs is one of them; nothing where only that tells which is no child that is
-/// just being started.
+/// Whether an orphan that is in no group of theirs is one of them; nothing where only that tells which is no child
+/// that is just being started.
 pub type Says<'a> = &'a dyn Fn(&Entry) -> Option<bool>;
 
 impl Descent {

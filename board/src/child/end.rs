@@ -22,8 +22,8 @@ pub enum End {
 }
 
 impl End {
-    /// How the dead process of `pidfd` ended, which is another's child. The kernel tells it when the parent has reaped it
-    /// (`PIDFD_GET_INFO` of `ioctl_pidfd(2)`, since Linux 6.15).
+    /// How the dead process of `pidfd` ended, which is another's child. The kernel tells it when the parent has
+    /// reaped it (`PIDFD_GET_INFO` of `ioctl_pidfd(2)`, since Linux 6.15).
     pub(super) fn of(pidfd: BorrowedFd<'_>) -> Self {
         // Its parent takes it as soon as it runs.
         let patience = Patience::new(TAKEN);

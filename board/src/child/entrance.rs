@@ -7,8 +7,8 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::getpid;
 
-/// The cgroup that a child joins, and the file in which it notes itself. So there is no moment at which it runs and nobody
-/// could find it.
+/// The cgroup that a child joins, and the file in which it notes itself. So there is no moment at which it runs and
+/// nobody could find it.
 #[derive(Debug, Default)]
 pub struct Entrance {
     /// What it writes `0` to, to become a member ([`super::cgroup::Folder::entrance`]).

@@ -1,8 +1,9 @@
 //! Children of this process that it has not started.
 //!
-//! A process whose parent dies becomes a child of the nearest ancestor that takes orphans (`PR_SET_CHILD_SUBREAPER`,
-//! `prctl(2)`), or of process 1. If this process is that ancestor, only it can reap them. It does not reap the children that
-//! it has started itself: their exit status belongs to the code that started them.
+//! A process whose parent dies becomes a child of the nearest ancestor that takes orphans
+//! (`PR_SET_CHILD_SUBREAPER`, `prctl(2)`), or of process 1. If this process is that ancestor, only it can reap
+//! them. It does not reap the children that it has started itself: their exit status belongs to the code that
+//! started them.
 
 use std::io;
 use std::os::fd::AsFd;

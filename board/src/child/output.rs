@@ -3,9 +3,9 @@
 //! A thread reads it for as long as anybody can write it, so a child never waits for us; what comes faster than
 //! `LINES_MAX` a second is counted instead of logged, so a flood does not drown the log.
 //!
-//! When the supervisor dies, nobody reads. That must not kill the child (`SIGPIPE`), so the end that it gets can be read
-//! as well (`fifo(7)`), and while it has that the pipe is not broken. Meanwhile the pipe takes what the child says; the next
-//! life of the supervisor opens it again through the child ([`reopen`]).
+//! When the supervisor dies, nobody reads. That must not kill the child (`SIGPIPE`), so the end that it gets can be
+//! read as well (`fifo(7)`), and while it has that the pipe is not broken. Meanwhile the pipe takes what the child
+//! says; the next life of the supervisor opens it again through the child ([`reopen`]).
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -32,8 +32,8 @@ pub struct Output {
 }
 
 impl Output {
-    /// A new pipe for a child that runs as `account`, so that it may open `/dev/stdout` (`proc_pid_fd(5)`: that opens the
-    /// pipe once more, and asks who owns it).
+    /// A new pipe for a child that runs as `account`, so that it may open `/dev/stdout` (`proc_pid_fd(5)`: that
+    /// opens the pipe once more, and asks who owns it).
     ///
     /// # Errors
     ///
@@ -95,7 +95,8 @@ pub enum Hearing {
     End,
 }
 
-/// Reads `output` to the log of `name`, and has `ear` hear, on a thread of their own, until both have come to their end.
+/// Reads `output` to the log of `name`, and has `ear` hear, on a thread of their own, until both have come to their
+/// end.
 ///
 /// # Errors
 ///

@@ -32,8 +32,8 @@ impl Privileges {
         Self { only, ..Self::read(table) }
     }
 
-    /// What the configuration says, in numbers that stay the same: whether it may gain rights, and the bits of those that
-    /// it has.
+    /// What the configuration says, in numbers that stay the same: whether it may gain rights, and the bits of
+    /// those that it has.
     pub(crate) fn numbers(self) -> (bool, Option<u64>) {
         (self.new, self.only.map(|only| only.bits()))
     }

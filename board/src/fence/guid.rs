@@ -1,9 +1,10 @@
 //! Compares the number by which a machine and its BMC name themselves.
 //!
 //! It is the UUID of the System Information table (SMBIOS, DSP0134 section 7.2.1), which Linux shows in
-//! `/sys/class/dmi/id/product_uuid`, and which a BMC answers to *Get System GUID* (IPMI v2.0 section 20.8). Both are
-//! sixteen bytes, and vendors do not agree on their order: as RFC 9562 has it, with the first three fields turned
-//! around (SMBIOS), or all of it turned around (IPMI). So two of them are the same box when any of these orders says so.
+//! `/sys/class/dmi/id/product_uuid`, and which a BMC answers to *Get System GUID* (IPMI v2.0 section 20.8). Both
+//! are sixteen bytes, and vendors do not agree on their order: as RFC 9562 has it, with the first three fields
+//! turned around (SMBIOS), or all of it turned around (IPMI). So two of them are the same box when any of these
+//! orders says so.
 
 use std::fmt;
 use std::fs;
@@ -170,8 +171,9 @@ impl Value for Guid {
     }
 }
 
-/// Numbers that tell no two machines apart: those of boards whose maker gave them none (osquery pull request 4374), and that
-/// of an `OpenBMC` which does not know its box yet (`fakeGuid` in `command/guid.cpp` of phosphor-net-ipmid).
+/// Numbers that tell no two machines apart: those of boards whose maker gave them none (osquery pull request 4374),
+/// and that of an `OpenBMC` which does not know its box yet (`fakeGuid` in `command/guid.cpp` of
+/// phosphor-net-ipmid).
 const PLACEHOLDERS: [Guid; 3] = [
     Guid(*b"\x03\x00\x02\x00\x04\x00\x05\x00\x00\x06\x00\x07\x00\x08\x00\x09"),
     Guid(*b"\x10\x00\x00\x00\x00\x00\x80\x00\x00\x40\x00\x00\x00\x00\x00\x00"),

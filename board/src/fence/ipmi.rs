@@ -1,8 +1,8 @@
 //! Fencing by the BMC of the box, over the network: IPMI 2.0 (RMCP+) and 1.5.
 //!
-//! The session is opened at the first question and kept, so that the shot itself is one packet there and one back. It is
-//! asked for the power more often than a BMC forgets a session. What is said and understood is decided in [`exchange`],
-//! which knows neither sockets nor clocks.
+//! The session is opened at the first question and kept, so that the shot itself is one packet there and one back.
+//! It is asked for the power more often than a BMC forgets a session. What is said and understood is decided in
+//! [`exchange`], which knows neither sockets nor clocks.
 //!
 //! | module | what it has |
 //! |---|---|
@@ -14,27 +14,30 @@
 //!
 //! # Wrong passwords
 //!
-//! A wrong password is not tried again and again, because BMCs lock accounts: a login is tried once, and each refusal
-//! doubles the time until the next. IPMI 1.5 does not tell a refusal from a packet that was lost; where this password was
-//! let in before, the first silence is taken for a loss.
+//! A wrong password is not tried again and again, because BMCs lock accounts: a login is tried once, and each
+//! refusal doubles the time until the next. IPMI 1.5 does not tell a refusal from a packet that was lost; where
+//! this password was let in before, the first silence is taken for a loss.
 //!
 //! # What strangers can do
 //!
-//! By IPMI 2.0 with suite 17 or 3 both ends show that they know the password before anything counts, and every answer is
-//! signed and new. So a machine that has taken the BMC's address, and does not know the password, learns the name of the
-//! user and makes us believe nothing; it can keep us from asking, which counts as a device that fails, and never as *off*.
-//! It can refuse suite 17: then suite 3 is spoken, which is told once, unless the BMC was asked by suite 17 before, or
-//! `cipher_suite = 17` says so. After a restart of this program that is forgotten, and the word in the file is not.
+//! By IPMI 2.0 with suite 17 or 3 both ends show that they know the password before anything counts, and every
+//! answer is signed and new. So a machine that has taken the BMC's address, and does not know the password, learns
+//! the name of the user and makes us believe nothing; it can keep us from asking, which counts as a device that
+//! fails, and never as *off*. It can refuse suite 17: then suite 3 is spoken, which is told once, unless the BMC
+//! was asked by suite 17 before, or `cipher_suite = 17` says so. After a restart of this program that is forgotten,
+//! and the word in the file is not.
 //!
-//! IPMI itself has a hole that no client can close: a BMC gives a signature made with the user's password to everybody who
-//! sends the name of the user (RAKP 2; CVE-2013-4786), and a listener sees two of them in each login. Both can then guess
-//! the password at leisure. Against that there is a password of 20 random bytes, a user for this alone with the operator
-//! privilege, and a network of their own for the BMCs. One who knows the password can switch the box, and as the BMC can
-//! say that it is off while it serves: two boxes serve then. The way out is Redfish, where the BMC is known by its certificate.
+//! IPMI itself has a hole that no client can close: a BMC gives a signature made with the user's password to
+//! everybody who sends the name of the user (RAKP 2; CVE-2013-4786), and a listener sees two of them in each login.
+//! Both can then guess the password at leisure. Against that there is a password of 20 random bytes, a user for
+//! this alone with the operator privilege, and a network of their own for the BMCs. One who knows the password can
+//! switch the box, and as the BMC can say that it is off while it serves: two boxes serve then. The way out is
+//! Redfish, where the BMC is known by its certificate.
 //!
-//! IPMI 1.5 and suite 0 are weaker, and are spoken only where the file says `auth` or `cipher_suite = 0`. By `auth = "md5"` a
-//! machine at the BMC's address learns what it takes to guess the password, and an answer is signed with the password alone;
-//! by `auth = "password"` it learns the password; by suite 0 and `auth = "none"` everybody on the way can say that a box is off.
+//! IPMI 1.5 and suite 0 are weaker, and are spoken only where the file says `auth` or `cipher_suite = 0`. By `auth
+//! = "md5"` a machine at the BMC's address learns what it takes to guess the password, and an answer is signed with
+//! the password alone; by `auth = "password"` it learns the password; by suite 0 and `auth = "none"` everybody on
+//! the way can say that a box is off.
 
 use std::io;
 use std::sync::Arc;
@@ -195,7 +198,8 @@ impl Ipmi {
         }
         if !line.is_kept() {
             self.line = None;
-            // The BMC behind the address may be another one by the next session. That one could not tell is no news then.
+            // The BMC behind the address may be another one by the next session. That one could not tell is no news
+            // then.
             if matches!(self.identity, Identity::Told(_)) {
                 self.identity = Identity::Unknown;
             }

@@ -73,8 +73,8 @@ impl Ladder {
         self.rungs.iter().map(|rung| rung.device.rest()).min().unwrap_or(Duration::MAX)
     }
 
-    /// Notes what the box has told of its GUID: a device that says another one is not used. What the configuration says of
-    /// a device stands before that.
+    /// Notes what the box has told of its GUID: a device that says another one is not used. What the configuration
+    /// says of a device stands before that.
     pub fn expect(&mut self, told: Option<Fingerprint>) {
         for rung in &mut self.rungs {
             if rung.expected.is_none() {
@@ -97,8 +97,8 @@ impl Ladder {
         if kept { Some(LastLoss::None) } else { unclear }
     }
 
-    /// Cuts the power by the first device that shows it off. Tells when it was first read as off, and after what time it
-    /// is to be put on again, if at all.
+    /// Cuts the power by the first device that shows it off. Tells when it was first read as off, and after what
+    /// time it is to be put on again, if at all.
     ///
     /// # Errors
     ///

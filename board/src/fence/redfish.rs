@@ -1,9 +1,9 @@
 //! Fencing by a BMC that speaks Redfish, over HTTPS (DMTF DSP0266; `ComputerSystem` of DSP0268).
 //!
-//! `ForceOff` and `On` by the action `ComputerSystem.Reset`, the power from `PowerState`, whose power it is from `UUID`.
-//! The BMC is known by the fingerprint of its certificate, or by an authority that has signed it; it is never asked
-//! without. A fingerprint is the better choice for a box without a clock that runs while it is off: an authority's word
-//! has a date. The connection is kept open between two questions, as far as the BMC lets it.
+//! `ForceOff` and `On` by the action `ComputerSystem.Reset`, the power from `PowerState`, whose power it is from
+//! `UUID`. The BMC is known by the fingerprint of its certificate, or by an authority that has signed it; it is
+//! never asked without. A fingerprint is the better choice for a box without a clock that runs while it is off: an
+//! authority's word has a date. The connection is kept open between two questions, as far as the BMC lets it.
 
 use std::io;
 use std::path::PathBuf;

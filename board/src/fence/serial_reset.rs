@@ -1,8 +1,9 @@
 //! Fencing by a control line that is wired to the peer's reset header: a pulse on it resets the peer.
 //!
-//! A reset counts only if its effect was seen (`design.md` 4.3), so another line of the same port must show that the peer
-//! has power: wired to a supply of the board, or to a line that its own port holds high. The peer counts as off from the
-//! moment in which that line fell *during the pulse*. One that is low before proves nothing: the cable may be out.
+//! A reset counts only if its effect was seen (`design.md` 4.3), so another line of the same port must show that
+//! the peer has power: wired to a supply of the board, or to a line that its own port holds high. The peer counts
+//! as off from the moment in which that line fell *during the pulse*. One that is low before proves nothing: the
+//! cable may be out.
 //!
 //! Opening a port raises both of its lines for a moment, and so does the kernel at boot. The cable must therefore delay
 //! (an RC circuit, as for the `rcd_serial` plug-in of heartbeat), and the pulse be longer than its delay. The port is

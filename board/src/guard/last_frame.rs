@@ -1,4 +1,5 @@
-//! Keeps the last frame that a supervisor has sent where its guard finds it: in memory that both have (`memfd_create(2)`).
+//! Keeps the last frame that a supervisor has sent where its guard finds it: in memory that both have
+//! (`memfd_create(2)`).
 //!
 //! The supervisor writes and wakes nobody. The guard reads when the supervisor has died. A frame of which one half was
 //! written is seen by its signature.

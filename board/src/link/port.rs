@@ -93,8 +93,8 @@ impl Port {
         }
     }
 
-    /// Waits for the next frame, or for a change of the line. Nothing else that happens to the link ends the wait: it is
-    /// opened again and again.
+    /// Waits for the next frame, or for a change of the line. Nothing else that happens to the link ends the wait:
+    /// it is opened again and again.
     pub async fn receive(&self, buffer: &mut [u8]) -> Seen {
         // A flood of frames must not keep the one thread from everything else.
         yield_now().await;
@@ -149,7 +149,8 @@ impl Port {
         Ok(())
     }
 
-    /// The frame was a heartbeat, whose copies come by the other links: a link that waits for these need not be woken for each.
+    /// The frame was a heartbeat, whose copies come by the other links: a link that waits for these need not be
+    /// woken for each.
     pub fn copies_follow(&self) {
         if let Some(link) = self.link() {
             link.link.spoke();

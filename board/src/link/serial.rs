@@ -1,8 +1,8 @@
 //! Heartbeats over a null-modem cable: another medium, which no mistake in the network can cut.
 //!
 //! A cable has no frames, no addresses and no errors; it has bytes, of which some are noise. Each frame travels
-//! between two zeros (`firmware_agnostic::frame::enclose`), so after anything that went wrong before (noise, a break, the wrong
-//! baud, a frame cut off because the queue was full) the next frame begins anew.
+//! between two zeros (`firmware_agnostic::frame::enclose`), so after anything that went wrong before (noise, a
+//! break, the wrong baud, a frame cut off because the queue was full) the next frame begins anew.
 //!
 //! The port is raw, exclusive, and never waits: no flow control by lines or by characters, so a dead peer cannot
 //! stop it; and a frame that would have to queue behind others is dropped, because an old heartbeat is worse than
@@ -117,7 +117,8 @@ impl Link for Serial {
         next.and_then(|length| length.ok_or(io::ErrorKind::UnexpectedEof.into())).map_err(gone)
     }
 
-    /// A UART delivers some bytes at a time: who took in each of them as it comes would have several turns for one frame.
+    /// A UART delivers some bytes at a time: who took in each of them as it comes would have several turns for one
+    /// frame.
     fn rest(&self) -> Option<Duration> {
         self.frames.borrow().is_in_the_middle().then_some(self.line_time)
     }

@@ -72,8 +72,8 @@ pub struct Proxy {
     pub answered: IpAddr,
 }
 
-/// Looks for a machine that answers for all addresses of `network`: asks for some that were drawn by lot, for `time` each.
-/// One of them may be in use; that all of them are, and by one machine, is no chance.
+/// Looks for a machine that answers for all addresses of `network`: asks for some that were drawn by lot, for
+/// `time` each. One of them may be in use; that all of them are, and by one machine, is no chance.
 ///
 /// # Errors
 ///
@@ -99,7 +99,8 @@ pub fn proxy(
     Ok(found)
 }
 
-/// A number that nobody has chosen. It need not be secret, and never waits for the entropy of a box that has just booted.
+/// A number that nobody has chosen. It need not be secret, and never waits for the entropy of a box that has just
+/// booted.
 fn lot() -> u128 {
     let half = || u128::from(RandomState::new().build_hasher().finish());
     half() << 64 | half()

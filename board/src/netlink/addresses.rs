@@ -24,13 +24,13 @@ pub struct Assigned {
 /// In which manner an address is put on an interface.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Manner {
-    /// Whether connections that this box opens may have it as their source although there is another (IPv6 only: RFC 6724
-    /// section 5, rule 3).
+    /// Whether connections that this box opens may have it as their source although there is another (IPv6 only:
+    /// RFC 6724 section 5, rule 3).
     pub preferred: bool,
     /// Whether the kernel makes a route to its network with it.
     pub route: bool,
-    /// A number that is kept beside the address (`IFA_PROTO`, since Linux 5.18; an older one drops it). Those below 4 are
-    /// the kernel's.
+    /// A number that is kept beside the address (`IFA_PROTO`, since Linux 5.18; an older one drops it). Those below
+    /// 4 are the kernel's.
     pub origin: u8,
 }
 

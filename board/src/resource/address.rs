@@ -15,9 +15,9 @@
 //! | is gone, down, or replaced | has failed, and is put on the new one |
 //! | gets its carrier, or another hardware address | is announced again |
 //!
-//! The address on that interface is the pair's, also with another length of network, under another name of the interface,
-//! and from an earlier life; all other addresses are left alone. A missing carrier is none of this file's
-//! business.
+//! The address on that interface is the pair's, also with another length of network, under another name of the
+//! interface, and from an earlier life; all other addresses are left alone. A missing carrier is none of this
+//! file's business.
 
 mod announcements;
 mod place;
@@ -89,7 +89,8 @@ impl Config {
         ]
     }
 
-    /// Why no start on the box `me` would take the address, as far as the network shows it now: a router answers for all.
+    /// Why no start on the box `me` would take the address, as far as the network shows it now: a router answers
+    /// for all.
     pub fn conflict(&self, me: BoxId) -> Option<String> {
         let asks = !self.probe.is_zero();
         asks.then(|| proxy::complaint(self.interface.of(me), self.prefix, self.probe))?
@@ -314,7 +315,8 @@ const PROBE: Duration = Duration::from_millis(10);
 const REFRESH: Duration = Duration::from_secs(60);
 /// How long an address that somebody has removed can be missing before we know.
 const LOOK: Duration = Duration::from_secs(1);
-/// Should the kernel have forgotten to tell; and how long an interface that is not needed now can be missing before we know.
+/// Should the kernel have forgotten to tell; and how long an interface that is not needed now can be missing before
+/// we know.
 const LOOK_ANYWAY: Duration = Duration::from_secs(10);
 /// `DEFEND_INTERVAL` of RFC 5227: two machines that both answer each claim at once would never stop.
 const TRUCE: Duration = Duration::from_secs(10);

@@ -1,12 +1,12 @@
 //! A service of the appliance: a program in the foreground, started, watched and stopped as a direct child.
 //!
-//! It is ready when it says so ([`Ready`]), dead in the moment it dies ([`Process::alarm`]), and gone when all that it has
-//! started is gone. Whether it is started again is not decided here.
+//! It is ready when it says so ([`Ready`]), dead in the moment it dies ([`Process::alarm`]), and gone when all that
+//! it has started is gone. Whether it is started again is not decided here.
 //!
-//! What belongs to it is known by what a user cannot forge and the service cannot wipe (`process/members.rs`), and noted
-//! beside the lease (`process/note.rs`): it lives on when the supervisor dies, and the next life watches it on if it is
-//! still to be run the same way ([`Process::adopt`]). What cannot be looked into is unknown, and unknown is an error,
-//! never *stopped*.
+//! What belongs to it is known by what a user cannot forge and the service cannot wipe (`process/members.rs`), and
+//! noted beside the lease (`process/note.rs`): it lives on when the supervisor dies, and the next life watches it
+//! on if it is still to be run the same way ([`Process::adopt`]). What cannot be looked into is unknown, and
+//! unknown is an error, never *stopped*.
 //!
 //! How it ends when it is told to is its own word about its stop (`Config::answered`).
 
@@ -294,7 +294,8 @@ impl Resource for Process {
         Ok(())
     }
 
-    /// Often in the beginning, where nothing but looks tells who belongs to it: daemons leave their parents when they start.
+    /// Often in the beginning, where nothing but looks tells who belongs to it: daemons leave their parents when
+    /// they start.
     fn rhythm(&self) -> Duration {
         if self.service.as_ref().is_some_and(Service::wants_looks) {
             let soon = FIRST_LOOK.saturating_mul(1 << self.looks.min(10));
@@ -313,9 +314,9 @@ impl Resource for Process {
 impl Config {
     /// Whether a leader that ends in this way when it is told to has stopped well; else why not.
     ///
-    /// Its status is its own word, and all that tells of what is not a process: a script whose `umount` has failed says 1.
-    /// By a signal it says nothing. What counts then is that none of its processes is left, unless it is never to be killed:
-    /// then only its word does.
+    /// Its status is its own word, and all that tells of what is not a process: a script whose `umount` has failed
+    /// says 1. By a signal it says nothing. What counts then is that none of its processes is left, unless it is
+    /// never to be killed: then only its word does.
     fn answered(&self, end: End) -> Result<(), String> {
         let number = self.stop_signal.as_raw();
         let well = match end {
@@ -422,7 +423,8 @@ mod tests {
     use super::*;
     use crate::table::Source;
 
-    /// Of nginx, slapd, redis, `PostgreSQL`, dhcpd, named, dnsmasq and apache2 each answers with 0, the signal or 128 + 15.
+    /// Of nginx, slapd, redis, `PostgreSQL`, dhcpd, named, dnsmasq and apache2 each answers with 0, the signal or
+    /// 128 + 15.
     #[test]
     fn a_status_is_the_word_of_the_service_about_its_stop() {
         let config = |words: &str| {

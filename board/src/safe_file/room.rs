@@ -8,8 +8,8 @@ use rustix::io::Errno;
 
 use super::SafeFile;
 
-/// Why not even `more` bytes could be written to the file at `path`, which `section` of the configuration names; with what to
-/// do about it.
+/// Why not even `more` bytes could be written to the file at `path`, which `section` of the configuration names;
+/// with what to do about it.
 pub fn unwritable(path: &Path, more: u64, section: &str) -> Option<String> {
     let error = try_to_write(path, more).err()?;
     Some(format!("{} cannot be written: {error}{}", path.display(), remedy(&error, section)))
@@ -27,7 +27,8 @@ pub fn remedy(error: &io::Error, section: &str) -> String {
     }
 }
 
-/// The same as far as everybody can tell, also those who may not write it themselves: what is wrong with its folder or disk.
+/// The same as far as everybody can tell, also those who may not write it themselves: what is wrong with its folder
+/// or disk.
 pub fn no_room(path: &Path, more: u64, section: &str) -> Option<String> {
     let error = SafeFile::own(path).and_then(|file| expect_room(&file, more)).err()?;
     Some(format!("{} cannot be written: {error}{}", path.display(), remedy(&error, section)))

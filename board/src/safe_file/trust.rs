@@ -114,9 +114,9 @@ pub(super) fn refuse_kind(stat: &Stat) -> io::Result<()> {
     Err(refused(is.to_owned()))
 }
 
-/// The user whom files seem to belong to whose owner is outside of this user namespace (`user_namespaces(7)`): it is for
-/// the maker of the namespace to see what they are. Where that number is a user's of the namespace itself, or there is
-/// none, nobody is excused.
+/// The user whom files seem to belong to whose owner is outside of this user namespace (`user_namespaces(7)`): it
+/// is for the maker of the namespace to see what they are. Where that number is a user's of the namespace itself,
+/// or there is none, nobody is excused.
 fn outsider() -> Option<Uid> {
     static OUTSIDER: OnceLock<Option<Uid>> = OnceLock::new();
     *OUTSIDER.get_or_init(|| {

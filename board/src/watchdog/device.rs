@@ -1,7 +1,7 @@
 //! The watchdog of the machine: `/dev/watchdog` (the kernel's `Documentation/watchdog/watchdog-api.rst`).
 //!
-//! It counts from the moment in which it is opened. A process that closes it without having written a `V` before (the magic
-//! close) leaves it counting, and that is what a supervisor does that dies.
+//! It counts from the moment in which it is opened. A process that closes it without having written a `V` before
+//! (the magic close) leaves it counting, and that is what a supervisor does that dies.
 
 use std::ffi::c_int;
 use std::fs::{self, File, OpenOptions};

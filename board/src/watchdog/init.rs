@@ -1,4 +1,5 @@
-//! Init as the watchdog of the supervisor: `WATCHDOG=1`, as often as `WATCHDOG_USEC` wants it (`sd_watchdog_enabled(3)`).
+//! Init as the watchdog of the supervisor: `WATCHDOG=1`, as often as `WATCHDOG_USEC` wants it
+//! (`sd_watchdog_enabled(3)`).
 //!
 //! What init does to a supervisor that is stuck is to kill it, with all that it runs, and to start it again. That one
 //! takes away what is left before it does anything else.

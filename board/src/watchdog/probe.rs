@@ -1,20 +1,21 @@
 //! Asks whether the disk still answers, without writing to it.
 //!
-//! A disk that has died says so, or is silent for ever. Both matter, and only the second one makes the box stuck: a disk
-//! that is full, read-only or broken is told, and resetting the box would not help it.
+//! A disk that has died says so, or is silent for ever. Both matter, and only the second one makes the box stuck: a
+//! disk that is full, read-only or broken is told, and resetting the box would not help it.
 //!
-//! The probe reads one block of a file of its own, past the kernel's cache (`O_DIRECT`, `open(2)`), and then has the disk
-//! flush what it has taken (`fdatasync(2)`), which is nothing. Both go to the device and back. It writes that block once, when
-//! the file is not there yet, and never again:
+//! The probe reads one block of a file of its own, past the kernel's cache (`O_DIRECT`, `open(2)`), and then has
+//! the disk flush what it has taken (`fdatasync(2)`), which is nothing. Both go to the device and back. It writes
+//! that block once, when the file is not there yet, and never again:
 //!
 //! - a write every few seconds for ever wears out a small flash within a year;
-//! - a hung controller, cable or driver, a bus that is being reset, and a card in its own garbage collection hold up these two
-//!   as they hold up a write: the queue of commands is the same;
-//! - what they do not show is a disk that reads and flushes, and takes no write any more. The kernel makes an error of most of
-//!   that, and remounts the disk read-only; the rest shows itself at the next write that has a reason, which is told.
+//! - a hung controller, cable or driver, a bus that is being reset, and a card in its own garbage collection hold
+//!   up these two as they hold up a write: the queue of commands is the same;
+//! - what they do not show is a disk that reads and flushes, and takes no write any more. The kernel makes an error
+//!   of most of that, and remounts the disk read-only; the rest shows itself at the next write that has a reason,
+//!   which is told.
 //!
-//! The time of the last access is not written either (`O_NOATIME`). The block is longer than what a file system may keep
-//! beside the name of a file (2 KiB in btrfs), which would be read once and for all.
+//! The time of the last access is not written either (`O_NOATIME`). The block is longer than what a file system may
+//! keep beside the name of a file (2 KiB in btrfs), which would be read once and for all.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

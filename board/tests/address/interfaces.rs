@@ -108,7 +108,8 @@ fn an_interface_that_is_replaced_gets_the_address_again() {
     });
 }
 
-/// A network manager replaces a bond, or a driver resets its card. On a busy machine that may take longer than the moment.
+/// A network manager replaces a bond, or a driver resets its card. On a busy machine that may take longer than the
+/// moment.
 #[test]
 fn a_start_waits_a_moment_for_its_interface() {
     let lab = Lab::new();

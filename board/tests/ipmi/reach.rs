@@ -1,4 +1,5 @@
-//! A BMC on another machine, over a network of which this box sees one end: namespaces and a cable (needs root and iproute2).
+//! A BMC on another machine, over a network of which this box sees one end: namespaces and a cable (needs root and
+//! iproute2).
 
 use std::io;
 use std::net::SocketAddr;

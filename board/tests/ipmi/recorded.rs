@@ -84,7 +84,8 @@ fn replay(recording: &[u8]) -> Result<(Power, bool), Option<Error>> {
     })
 }
 
-/// The power, and whether the GUID is the right one, by what `hear` returns after each step; no error when it returns nothing any more.
+/// The power, and whether the GUID is the right one, by what `hear` returns after each step; no error when it
+/// returns nothing any more.
 fn converse(
     way: u8,
     mut hear: impl FnMut(&Step) -> Option<Vec<u8>>,

@@ -129,8 +129,8 @@ pub(crate) fn another_supervisor(
     (room, other)
 }
 
-/// A program with all in its group, which is killed when the test is over, however it ends. It is a child of ours as others
-/// are, so that it is no orphan where those come to us.
+/// A program with all in its group, which is killed when the test is over, however it ends. It is a child of ours
+/// as others are, so that it is no orphan where those come to us.
 pub(crate) fn child(words: &[&str], environment: &[(&str, &str)]) -> Child {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let command = words.iter().map(|&word| word.to_owned()).collect();

@@ -6,9 +6,10 @@
 //!                                     └── both random numbers, sender ──▶ key of one direction of one letter
 //! ```
 //!
-//! The secret itself signs the heartbeats, so their bytes stay as they are. That is safe: HMAC-SHA256 is a pseudorandom
-//! function, and no derivation has the input of a heartbeat. A derivation begins with [`DERIVES`], which is no version of a
-//! frame. So a signature tells nothing of a derived key, and a derived key nothing of the secret.
+//! The secret itself signs the heartbeats, so their bytes stay as they are. That is safe: HMAC-SHA256 is a
+//! pseudorandom function, and no derivation has the input of a heartbeat. A derivation begins with [`DERIVES`],
+//! which is no version of a frame. So a signature tells nothing of a derived key, and a derived key nothing of the
+//! secret.
 
 use heapless::Vec;
 use hmac::{Hmac, KeyInit, Mac};
@@ -103,7 +104,7 @@ impl Keys {
         self.0.iter().map(|key| key.id)
     }
 
-    /// Whether whoever has `others` can read what is signed with these.
+    /// Whether a box that has `others` can read what is signed with these.
     pub fn are_read_with(&self, others: &Self) -> bool {
         others.get(self.signing().id) == Some(self.signing())
     }

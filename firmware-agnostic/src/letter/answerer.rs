@@ -53,9 +53,9 @@ impl Answerer {
         self.begun.is_some_and(|taken| taken.got == taken.length)
     }
 
-    /// Takes in a frame at the time of day `clock`, and gives the one that answers it. `life` is that of the peer, as far as its
-    /// heartbeats have proven it. `answer` is that to the question that has come, where there is one. `fresh` gives a nonce that
-    /// was never used, if it can: without one a letter stays unopened.
+    /// Takes in a frame at the time of day `clock`, and gives the one that answers it. `life` is that of the peer,
+    /// as far as its heartbeats have proven it. `answer` is that to the question that has come, where there is one.
+    /// `fresh` gives a nonce that was never used, if it can: without one a letter stays unopened.
     ///
     /// # Errors
     ///

@@ -74,8 +74,8 @@ pub enum Silence {
 }
 
 impl Asker {
-    /// Begins the `number`th letter of this life, of `length` bytes, between one and [`LETTER_MAX`]. `nonce` must never have been
-    /// used.
+    /// Begins the `number`th letter of this life, of `length` bytes, between one and [`LETTER_MAX`]. `nonce` must
+    /// never have been used.
     pub fn new(seal: Seal, number: u32, nonce: Nonce, length: u32, now: Instant) -> Self {
         let opens = Opens { life: seal.life, number, nonce, length };
         Self {

@@ -5,9 +5,10 @@
 //! piece      kind  key id  pair id   number   content, encrypted    tag (AES-128-CCM)
 //! ```
 //!
-//! Both boxes give each letter 64 random bits. Each direction of a letter has a key of its own, derived from these, the
-//! sender and the key of the letters. Under that key the sender numbers its pieces, and the number is the nonce of CCM (RFC
-//! 3610, with L = 2). So no nonce comes twice under one key, whatever is lost, repeated or said again.
+//! Both boxes give each letter 64 random bits. Each direction of a letter has a key of its own, derived from these,
+//! the sender and the key of the letters. Under that key the sender numbers its pieces, and the number is the nonce
+//! of CCM (RFC 3610, with L = 2). So no nonce comes twice under one key, also when pieces are lost, repeated or
+//! said again.
 
 use aes::Aes128;
 use ccm::aead::AeadInOut;
@@ -44,7 +45,8 @@ pub(super) struct Letter {
     pub(super) answerer: Nonce,
 }
 
-/// What a frame of a letter is, by its first byte: the upper bits tell the kind, the lower ones the version of the letters.
+/// What a frame of a letter is, by its first byte: the upper bits tell the kind, the lower ones the version of the
+/// letters.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub(super) enum Kind {

@@ -1,12 +1,12 @@
 //! Lets the services of the last life run on.
 //!
-//! When a supervisor dies, its services do not. The next life finds in the journal that this box was active, and asks
-//! whether everything that belongs there is still there and well ([`Action::Adopt`]). If so it is active at once, with the
-//! term of before, and nobody outside has noticed anything.
+//! When a supervisor dies, its services do not. The next life finds in the journal that this box was active, and
+//! asks whether everything that belongs there is still there and well ([`Action::Adopt`]). If so it is active at
+//! once, with the term of before, and nobody outside has noticed anything.
 //!
-//! That is safe because nothing was ever released. A peer that has taken over meanwhile has either seen the power of this
-//! box off, and then nothing is left to be adopted; or it was told so by a person who was wrong. Then its term is higher,
-//! and this box lets go as soon as it hears that.
+//! That is safe because nothing was ever released. A peer that has taken over meanwhile has either seen the power
+//! of this box off, and then nothing is left to be adopted; or it was told so by a person who was wrong. Then its
+//! term is higher, and this box lets go as soon as it hears that.
 //!
 //! What is not there as a whole is stopped, as after any other birth.
 

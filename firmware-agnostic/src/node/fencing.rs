@@ -1,10 +1,12 @@
 //! Decides who shoots first, and what is waited for.
 //!
-//! A box that serves shoots a silent peer at once, because the service goes on either way. A box that does not serve looks
-//! at the peer's power first: *off* is all the evidence it needs. If the power is on, the other box may serve and go first.
+//! A box that serves shoots a silent peer at once, because the service goes on either way. A box that does not
+//! serve looks at the peer's power first: *off* is all the evidence it needs. If the power is on, the other box may
+//! serve and go first.
 //!
-//! **Turns.** Both boxes know nearly the same instant from which they were silent to each other (`Peer::silent_from`). From
-//! there the time is cut into slots. A slot is longer than a whole shot takes, and each belongs to one box at most:
+//! **Turns.** Both boxes know nearly the same instant from which they were silent to each other
+//! (`Peer::silent_from`). From there the time is cut into slots. A slot is longer than a whole shot takes, and each
+//! belongs to one box at most:
 //!
 //! | slot | belongs to |
 //! |---|---|
@@ -13,21 +15,22 @@
 //! | 2, 4, 6, ... | the first box of the configuration |
 //! | 3, 5, 7, ... | the second one |
 //!
-//! One box at most holds the resources. If both hold nothing, one of them released last, and the other has heard that or
-//! not: so at most one of them last heard the other hold. Slots 0 and 1 are therefore never shared, in any phase of
-//! a move the cables fall. A box whose witness does not answer has none of the first six slots, nor has one that hears
-//! a newborn deaf peer, where such a peer may shoot at boot.
+//! One box at most holds the resources. If both hold nothing, one of them released last, and the other has heard
+//! that or not: so at most one of them last heard the other hold. Slots 0 and 1 are therefore never shared, in any
+//! phase of a move the cables fall. A box whose witness does not answer has none of the first six slots, nor has
+//! one that hears a newborn deaf peer, where such a peer may shoot at boot.
 //!
-//! - A box shoots only if the peer has echoed this life of it (*armed*). So a box that was shot never shoots back before
-//!   it has heard its peer (*no death-match*). The exceptions are named at `Node::may_shoot`.
+//! - A box shoots only if the peer has echoed this life of it (*armed*). So a box that was shot never shoots back
+//!   before it has heard its peer (*no death-match*). The exceptions are named at `Node::may_shoot`.
 //! - A box that was late itself listens before it shoots.
-//! - A shot has steps, and the device's thread knows them: it is *ordered*; the device answers and is *ready*; the power is
-//!   *cut*. When the peer is heard it is *called off*: what was not sent is not sent, and what was sent is waited for.
+//! - A shot has steps, and the device's thread knows them: it is *ordered*; the device answers and is *ready*; the
+//!   power is *cut*. When the peer is heard it is *called off*: what was not sent is not sent, and what was sent is
+//!   waited for.
 //! - What cannot be seen off is tried again for ever, in every slot of this box.
 //! - While the first shot is under way every heartbeat says so: a peer that hears it resets itself at once. Not if the
 //!   device did not answer, and not again after a failure: a peer that serves would be lost, and nothing won.
-//! - An operator may order a shot at a peer that is well. Such a shot is announced to nobody, and not tried again as long
-//!   as the peer is heard.
+//! - An operator may order a shot at a peer that is well. Such a shot is announced to nobody, and not tried again
+//!   as long as the peer is heard.
 
 use core::time::Duration;
 
@@ -414,9 +417,9 @@ impl Node {
     /// No death-match: a box shoots only if the peer has echoed this life of it. There are two exceptions:
     ///
     /// - The integrator wants it to shoot after boot, and it surely was not shot since it last heard its peer.
-    /// - The peer says that it has never heard anybody and looks for evidence. Such a peer is deaf from its birth, so
-    ///   nobody would ever serve. It cannot have shot this box, because it is not armed. It is no recording, because its
-    ///   life is newer than any that was ever echoed before ([`Contact::Deaf`]).
+    /// - The peer says that it has never heard anybody and looks for evidence. Such a peer is deaf from its birth,
+    ///   so nobody would ever serve. It cannot have shot this box, because it is not armed. It is no recording,
+    ///   because its life is newer than any that was ever echoed before ([`Contact::Deaf`]).
     pub(super) fn may_shoot(&self, now: Instant) -> bool {
         let at_boot = self.settings.at_boot == AtBoot::Fence && self.past.unarmed().is_none();
         let deaf = self.peer.newborn(now).is_some_and(|(word, since)| {
@@ -461,7 +464,8 @@ impl Node {
         if self.armed { Instant::default() } else { self.since.max(deaf) }
     }
 
-    /// Whether a deaf peer may be about to shoot this box after a boot of both. It counts its slots by a clock of its own.
+    /// Whether a deaf peer may be about to shoot this box after a boot of both. It counts its slots by a clock of
+    /// its own.
     fn may_be_shot_unheard(&self, now: Instant) -> bool {
         let at_boot = self.settings.at_boot == AtBoot::Fence;
         at_boot && !self.armed && self.peer.newborn(now).is_some()
@@ -520,7 +524,8 @@ impl Node {
         act(actions, Action::LookAtPower(tag));
     }
 
-    /// Names a question about the peer's power, so that the answer to one of the last questions before is not its answer.
+    /// Names a question about the peer's power, so that the answer to one of the last questions before is not its
+    /// answer.
     const fn question(&mut self) -> Tag {
         self.questions = self.questions.wrapping_add(1) % QUESTIONS;
         self.change.wrapping_mul(QUESTIONS).wrapping_add(self.questions)

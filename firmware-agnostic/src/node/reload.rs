@@ -31,8 +31,8 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// When the resources or the fence devices have not answered, and will answer for those of the present one; or when the boxes would no longer hear each other, or
-    /// not often enough, and one of them would shoot.
+    /// When the resources or the fence devices have not answered, and will answer for those of the present one; or
+    /// when the boxes would no longer hear each other, or not often enough, and one of them would shoot.
     pub fn may_reload(&self, reloaded: &Reloaded, now: Instant) -> Result<(), Refusal> {
         if self.asked.is_some() || self.shot.is_under_way() {
             return Err(Refusal::Busy);
@@ -50,8 +50,8 @@ impl Node {
         }
     }
 
-    /// Whether this box may have the keys `new` instead of `old` now, which its peer has too as far as is known, and signs
-    /// with the one called `theirs`.
+    /// Whether this box may have the keys `new` instead of `old` now, which its peer has too as far as is known,
+    /// and signs with the one called `theirs`.
     ///
     /// # Errors
     ///

@@ -59,7 +59,8 @@ impl Node {
         }
     }
 
-    /// Gives way to a peer whose operator wants it to serve. Of two such orders that of the box with the higher rank stands.
+    /// Gives way to a peer whose operator wants it to serve. Of two such orders that of the box with the higher
+    /// rank stands.
     fn yield_to_claim(&mut self, now: Instant, actions: &mut Actions) {
         let Some(word) = self.peer.word(now).copied() else { return };
         if word.asks != Asks::Claim || !will_serve(&word) || self.yields {
@@ -83,9 +84,9 @@ impl Node {
 
     /// The echo rule: whether the peer's word proves that it holds nothing and will not start.
     ///
-    /// Every word but a farewell must echo the present epoch, so that it was said in the knowledge of what this
-    /// box is now. A peer that leaves holds nothing for as long as this life of it lasts, even if it knew nothing. Where two
-    /// machines have one name, only the one that held can release.
+    /// Every word but a farewell must echo the present epoch, so that it was said in the knowledge of what this box
+    /// is now. A peer that leaves holds nothing for as long as this life of it lasts, even if it knew nothing.
+    /// Where two machines have one name, only the one that held can release.
     fn released_by(&self, word: &Heartbeat, now: Instant) -> bool {
         let holds_nothing = match word.role {
             Role::Standby => match word.asks {

@@ -44,8 +44,9 @@ impl Node {
 
     /// A copy with every instant moved back by `time`, so that states that differ only in the hour compare equal.
     ///
-    /// No instant lies before `oldest`: ages that reach so far back become one. The instant from which the slots are
-    /// counted lies in the last two of them before the start of the clock instead, because each box has every second one.
+    /// No instant lies before `oldest`: ages that reach so far back become one. The instant from which the slots
+    /// are counted lies in the last two of them before the start of the clock instead, because each box has every
+    /// second one.
     #[must_use]
     pub fn earlier(&self, time: Duration, oldest: Instant) -> Self {
         let mut earlier = self.clone();

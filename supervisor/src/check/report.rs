@@ -1,4 +1,5 @@
-//! Writes what a configuration that is right promises: in short for a screen of 24 lines, or with all that it follows from.
+//! Writes what a configuration that is right promises: in short for a screen of 24 lines, or with all that it
+//! follows from.
 
 use std::fmt::{self, Write};
 use std::path::Path;

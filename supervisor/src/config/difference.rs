@@ -1,8 +1,8 @@
 //! Lists what another file says differently.
 //!
-//! The two files are compared as they are written, word by word, so that no word can be forgotten, and the difference is
-//! empty exactly when the fingerprints are the same. A text or number is told as it was and as it is; of a longer
-//! value only that it has changed, for it may hold what is not for everybody's eyes.
+//! The two files are compared as they are written, word by word, so that no word can be forgotten, and the
+//! difference is empty exactly when the fingerprints are the same. A text or number is told as it was and as it is;
+//! of a longer value only that it has changed, for it may hold what is not for everybody's eyes.
 
 use std::collections::BTreeSet;
 use std::fmt;

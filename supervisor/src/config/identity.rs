@@ -3,8 +3,8 @@
 //! The file is the same on both boxes, so something outside of it must tell them apart: the name of the host, the
 //! serial number of its board, the address of a network card, or a file that the factory has written.
 //!
-//! A network card is known by the address that it was made with, where the kernel tells it: the ports of a bond or a team
-//! all have one address, and some networks want that of another machine.
+//! A network card is known by the address that it was made with, where the kernel tells it: the ports of a bond or
+//! a team all have one address, and some networks want that of another machine.
 
 use std::fmt;
 use std::io;

@@ -86,7 +86,8 @@ pub(super) fn read_hooks(root: &mut Table<'_>) -> (Vec<Hook>, (usize, usize)) {
     (hooks, root.place("hook"))
 }
 
-/// What a hook can be told of: a change of role, a shot, a drill, another configuration, and all that is logged as an error.
+/// What a hook can be told of: a change of role, a shot, a drill, another configuration, and all that is logged as
+/// an error.
 pub const HAPPENINGS: [&str; 5] = ["role", "fence", "drill", "reload", "alarm"];
 
 /// Where the history is unless the file says otherwise.

@@ -1,11 +1,11 @@
 //! Keeps the control socket, and the lock beside it, where they belong.
 //!
-//! The lock decides which supervisor has the place: the kernel takes it back when its holder dies (`flock(2)`). Whether
-//! somebody answers at the socket says less: two that start at once would both find the old one silent, and one of them remove
-//! the other's.
+//! The lock decides which supervisor has the place: the kernel takes it back when its holder dies (`flock(2)`).
+//! Whether somebody answers at the socket says less: two that start at once would both find the old one silent, and
+//! one of them remove the other's.
 //!
-//! Somebody may remove either while the supervisor runs, or the whole of `/run`. Then it is made anew; and a supervisor that
-//! starts meanwhile, and finds no lock, still finds the process that has the old one open.
+//! Somebody may remove either while the supervisor runs, or the whole of `/run`. Then it is made anew; and a
+//! supervisor that starts meanwhile, and finds no lock, still finds the process that has the old one open.
 
 use std::fs::File;
 use std::io;
@@ -49,8 +49,8 @@ struct Door {
 }
 
 impl Shared {
-    /// Takes the place at `path`, removes what a supervisor has left there that is dead, and opens a socket there for this
-    /// group, and one beside it for each of the other endings.
+    /// Takes the place at `path`, removes what a supervisor has left there that is dead, and opens a socket there
+    /// for this group, and one beside it for each of the other endings.
     ///
     /// # Errors
     ///

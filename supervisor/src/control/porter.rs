@@ -1,5 +1,5 @@
-//! Takes the connections at the control socket, on a thread of its own: those who may ask nothing are told so here, those who
-//! come too often wait or are told so too, and the loop gets the others.
+//! Takes the connections at the control socket, on a thread of its own: those who may ask nothing are told so here,
+//! those who come too often wait or are told so too, and the loop gets the others.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;

@@ -1,5 +1,5 @@
-//! Bounds how many are served at once, and how often each user is: a user who floods the socket keeps nobody else from it, and the
-//! loop is not kept from its heartbeats.
+//! Bounds how many are served at once, and how often each user is: a user who floods the socket keeps nobody else
+//! from it, and the loop is not kept from its heartbeats.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -53,8 +53,8 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Starts the thread of the resources `members`. Nothing else is started. What is in `leftovers` is none of them, and may
-    /// run all the same.
+    /// Starts the thread of the resources `members`. Nothing else is started. What is in `leftovers` is none of
+    /// them, and may run all the same.
     ///
     /// # Errors
     ///
@@ -92,8 +92,8 @@ impl Group {
         Ok(Self { jobs, bell, cord, done, states, start_time, stop_time, reloads })
     }
 
-    /// Goes on with `members`, opened of `configs`, as `config` says them. What runs just as well by them runs on; what does
-    /// not is stopped, and what has its place here then is started.
+    /// Goes on with `members`, opened of `configs`, as `config` says them. What runs just as well by them runs on;
+    /// what does not is stopped, and what has its place here then is started.
     pub(crate) fn reload(&mut self, members: Vec<Member>, configs: &[Config], config: &str) {
         let gone = self.stop_time;
         (self.start_time, self.stop_time) = times(configs);
@@ -282,8 +282,8 @@ impl Hands {
         self.tell(Event::Answer(tag, answer));
     }
 
-    /// All that moves must be there, and something must: where nothing is, a boot looks the same. What runs on both boxes
-    /// may have failed meanwhile, as it may at any time.
+    /// All that moves must be there, and something must: where nothing is, a boot looks the same. What runs on both
+    /// boxes may have failed meanwhile, as it may at any time.
     fn adopt(&mut self, tag: Tag) {
         let may = self.lease.take();
         let moves = |member: &&mut Member| member.config.place == Place::Active;
@@ -440,7 +440,8 @@ mod tests {
 
     use super::*;
 
-    /// Or else a box that leaves or fails back right after a reload would take a slow stop for one that hangs, and reset.
+    /// Or else a box that leaves or fails back right after a reload would take a slow stop for one that hangs, and
+    /// reset.
     #[test]
     fn a_stop_behind_a_reload_has_the_time_of_both() {
         let room = tempfile::tempdir().unwrap();

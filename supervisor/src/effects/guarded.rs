@@ -45,7 +45,8 @@ impl Guarded {
     }
 }
 
-/// Waits for the end of each guard, and starts the next: on a thread of its own, for that takes a busy machine its time.
+/// Waits for the end of each guard, and starts the next: on a thread of its own, for that takes a busy machine its
+/// time.
 async fn replace(brief: Brief, last: LastFrame, line: Rc<RefCell<UnixStream>>) {
     let (mut wanted, mut failed) = (false, false);
     loop {

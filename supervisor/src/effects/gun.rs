@@ -1,12 +1,12 @@
 //! Works for the node with the devices that hold the peer's power, on a thread of its own.
 //!
-//! A shot has steps. The node orders it ([`Gun::fence`]); the thread reads the power and tells [`Event::Ready`]; the node
-//! says [`Gun::cut`], and the order goes out; or it says [`Gun::call_off`], and nothing more is sent. Each question gets one
-//! answer, also when more is said meanwhile.
+//! A shot has steps. The node orders it ([`Gun::fence`]); the thread reads the power and tells [`Event::Ready`];
+//! the node says [`Gun::cut`], and the order goes out; or it says [`Gun::call_off`], and nothing more is sent. Each
+//! question gets one answer, also when more is said meanwhile.
 //!
-//! While nobody needs the devices they are asked for the power every now and then, so that a device that stopped answering is
-//! known while both boxes are well, and not at the first failover, and so that what it has open is kept open. Such a
-//! look is called off as soon as there is a real one.
+//! While nobody needs the devices they are asked for the power every now and then, so that a device that stopped
+//! answering is known while both boxes are well, and not at the first failover, and so that what it has open is
+//! kept open. Such a look is called off as soon as there is a real one.
 
 use std::io;
 use std::sync::mpsc;

@@ -56,8 +56,8 @@ impl Effects {
         }
     }
 
-    /// Goes on with `candidate` if that can be, for what is told of it then: with nothing to be told, nothing is done. Tells
-    /// what the node should know, and people.
+    /// Goes on with `candidate` if that can be, for what is told of it then: with nothing to be told, nothing is
+    /// done. Tells what the node should know, and people.
     ///
     /// # Errors
     ///

@@ -7,8 +7,9 @@
 //!                                                            └────────── it has not in time ──▶ kept
 //! ```
 //!
-//! Who confirms keeps only what the other box has kept. Should the last word between them be lost, the one that has kept it
-//! hears in the heartbeats that the other one went back, and goes back as well: in the end both have the same.
+//! Who confirms keeps only what the other box has kept. Should the last word between them be lost, the one that has
+//! kept it hears in the heartbeats that the other one went back, and goes back as well: in the end both have the
+//! same.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! Says over the links that the supervisor has died, until another one has come; and that everything is stopped.
 //!
-//! It says on what the supervisor said last ([`Heartbeat::while_it_restarts`]), so nothing new can follow from it. It hears
-//! nobody: a listener knows it from a supervisor by that. Each link has a thread of its own, because opening one may take
-//! as long as it likes, and the guard may not.
+//! It says on what the supervisor said last ([`Heartbeat::while_it_restarts`]), so nothing new can follow from it.
+//! It hears nobody: a listener knows it from a supervisor by that. Each link has a thread of its own, because
+//! opening one may take as long as it likes, and the guard may not.
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};

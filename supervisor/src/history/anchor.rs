@@ -1,4 +1,5 @@
-//! Notes what the clocks of a box showed at one moment, so that its records can be compared with those of the other box.
+//! Notes what the clocks of a box showed at one moment, so that its records can be compared with those of the other
+//! box.
 
 use std::fmt;
 use std::iter::Peekable;

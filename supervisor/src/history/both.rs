@@ -82,8 +82,8 @@ impl Theirs {
         })
     }
 
-    /// By how much its clock is taken to be ahead, in thousandths of a second. Clocks that may agree do: over a slow cable
-    /// much of what was measured is how long the letter took one way and the other.
+    /// By how much its clock is taken to be ahead, in thousandths of a second. Clocks that may agree do: over a
+    /// slow cable much of what was measured is how long the letter took one way and the other.
     fn ahead(&self) -> i64 {
         if (self.least..=self.most).contains(&0) {
             return 0;

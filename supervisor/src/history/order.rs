@@ -1,8 +1,9 @@
 //! Puts the records of both boxes into one order: the order of each file, then what a box had heard, then the clocks.
 //!
-//! A record names the newest stance of the other box that its box had heard (`peer_boot`, `peer_change`). It comes after all
-//! that the other box had recorded up to that stance. Older records have no such words; they have the term, and nobody knows a
-//! term before the box that began it. Only what neither of them orders is ordered by the clocks, which may be wrong.
+//! A record names the newest stance of the other box that its box had heard (`peer_boot`, `peer_change`). It comes
+//! after all that the other box had recorded up to that stance. Older records have no such words; they have the
+//! term, and nobody knows a term before the box that began it. Only what neither of them orders is ordered by the
+//! clocks, which may be wrong.
 
 use std::collections::BTreeMap;
 
@@ -88,11 +89,11 @@ fn begins_a_term(record: &Record) -> bool {
     is_change(record) && record.get("to") == Some("starting")
 }
 
-/// When each of the records of one file was written, in thousandths of a second since 1970, by the clock of its box as it is
-/// at `now`; never earlier than the record before.
+/// When each of the records of one file was written, in thousandths of a second since 1970, by the clock of its box
+/// as it is at `now`; never earlier than the record before.
 ///
-/// Within one boot the time since boot tells how far the records are apart, and the last one how the clock was: a clock that was
-/// set in between is right at last. A time that lies after `now` is no time.
+/// Within one boot the time since boot tells how far the records are apart, and the last one how the clock was: a
+/// clock that was set in between is right at last. A time that lies after `now` is no time.
 pub(super) fn times(records: &[Record], now: Option<&Anchor>) -> Vec<i64> {
     let (mut times, mut before) = (Vec::with_capacity(records.len()), i64::MIN);
     let mut boots = records.chunk_by(same_boot).peekable();
@@ -177,7 +178,8 @@ mod tests {
         let at = |wall: u64, up: &str, kernel: &str| {
             Record::default().with("time", Wall(wall)).with("up", up).with("kernel_boot", kernel)
         };
-        // It boots in 1970, and is set while it runs; the next boot has a clock far in the future, and then all is well.
+        // It boots in 1970, and is set while it runs; the next boot has a clock far in the future, and then all is
+        // well.
         let records = [
             at(5, "5.000", "k1"),
             at(10_010, "10.000", "k1"),

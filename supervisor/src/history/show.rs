@@ -169,7 +169,8 @@ pub(super) fn unwritten(path: &Path) -> Option<String> {
     no_room(path, LINES, "history")
 }
 
-/// A record in lines, each with its indent where it is broken: what happened, and below it how long each part of it took.
+/// A record in lines, each with its indent where it is broken: what happened, and below it how long each part of it
+/// took.
 fn lines(record: &Record) -> impl Iterator<Item = (String, usize)> {
     let get = |word| record.get(word).unwrap_or("?");
     let time = get("time").replace('T', " ");

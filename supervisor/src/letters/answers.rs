@@ -7,8 +7,8 @@
 //! | `confirm MARK` | whether it keeps the one that is on trial |
 //! | `history COUNT BYTES` | the clocks of this box, and the last records of its history, so many at the most |
 //!
-//! The first line of an answer is `ok` or `refused`, as at the control socket. All of this takes its time, and is done on a
-//! thread of its own.
+//! The first line of an answer is `ok` or `refused`, as at the control socket. All of this takes its time, and is
+//! done on a thread of its own.
 
 use std::fmt::Write as _;
 use std::time::Duration;

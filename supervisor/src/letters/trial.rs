@@ -1,7 +1,7 @@
 //! Has both boxes take one configuration, or none: `reload --both`, `reload --confirm`
 //!
-//! This box looks whether it could go on with its file, and sends it; the other box looks, and takes it on trial; then this
-//! one does. Each goes back by itself unless both know in time that it is kept (`effects/trial.rs`).
+//! This box looks whether it could go on with its file, and sends it; the other box looks, and takes it on trial;
+//! then this one does. Each goes back by itself unless both know in time that it is kept (`effects/trial.rs`).
 
 use std::time::Duration;
 
@@ -110,8 +110,8 @@ impl Answers {
         self.take(time, text)
     }
 
-    /// What would change with `text`. The key of the pair is no right to say what runs as root: that is for an operator of this
-    /// box, who has said it where the file has that very text.
+    /// What would change with `text`. The key of the pair is no right to say what runs as root: that is for an
+    /// operator of this box, who has said it where the file has that very text.
     fn may_try_for_peer(
         &self,
         own: &Config,

@@ -1,7 +1,7 @@
 //! Writes the status for a person: 80 columns, and no more lines than the screen of a serial console has.
 //!
-//! What does not fit is left out, what matters least first: the figures, then what is as it should be, then what is not. The
-//! first lines, which tell how the pair is and what to do about it, always stay.
+//! What does not fit is left out, what matters least first: the figures, then what is as it should be, then what is
+//! not. The first lines, which tell how the pair is and what to do about it, always stay.
 
 use std::fmt::Write as _;
 

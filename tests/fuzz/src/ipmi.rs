@@ -1,8 +1,9 @@
 //! What a BMC says, or who pretends to be one: bytes of any kind, in a conversation.
 //!
-//! An input is a way to be let in (a byte) and datagrams (two bytes of length each). Our numbers are no secret here, so
-//! that a recorded conversation is understood to its end (`board/tests/ipmi/recorded.rs`), and changed in its middle. With
-//! the highest bit of that byte the BMC knows the password, and the rest is what it says in the session.
+//! An input is a way to be let in (a byte) and datagrams (two bytes of length each). Our numbers are no secret
+//! here, so that a recorded conversation is understood to its end (`board/tests/ipmi/recorded.rs`), and changed in
+//! its middle. With the highest bit of that byte the BMC knows the password, and the rest is what it says in the
+//! session.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Frames of letters: as they came, and sealed, in a letter whose numbers the writer knows: what is read after decryption.
+//! Frames of letters: as they came, and sealed, in a letter whose numbers the writer knows: what is read after
+//! decryption.
 //!
 //! With any content, neither end takes in more than a letter may have, and what has been taken in is what was said.
 

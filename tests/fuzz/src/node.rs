@@ -1,8 +1,8 @@
 //! All that can happen to a box, in any order: heartbeats of a peer that lies, orders, answers to questions that were
 //! never asked, and time that jumps.
 //!
-//! The peer has the key, and means harm; nothing that it says may bring the machine down, keep it busy, or make it start
-//! without evidence.
+//! The peer has the key, and means harm; nothing that it says may bring the machine down, keep it busy, or make it
+//! start without evidence.
 
 use std::time::Duration;
 

@@ -89,7 +89,8 @@ impl Stage {
         self.watch(&mut command, &mut |_| ())
     }
 
-    /// The command, with bounds for the time on the processor, which other people's work does not change, and for memory.
+    /// The command, with bounds for the time on the processor, which other people's work does not change, and for
+    /// memory.
     fn command(&self, folder: &Path) -> Command {
         let seconds = (self.time * TIMES * THREADS + EXTRA).as_secs();
         let script = "ulimit -t \"$1\"; ulimit -v \"$2\"; shift 2; exec \"$@\" 2>&1";
@@ -164,7 +165,8 @@ const ROWS: &[(&str, &[&str])] = &[
 ];
 /// What is not written by hand for one rule.
 const RANDOM: &[&str] = &["simulation", "model"];
-/// The worlds and the changes of stance that are tried. In fewer worlds not everything happens that the simulation wants.
+/// The worlds and the changes of stance that are tried. In fewer worlds not everything happens that the simulation
+/// wants.
 const BOUNDS: &[(&str, &str)] = &[("TWOBOX_SEEDS", "100"), ("TWOBOX_CHANGES", "3")];
 const PANIC: &str = "panicked at";
 /// A mutant may take so many times as long, and a little more.

@@ -1,7 +1,7 @@
 //! Measures the time from the order until the power is seen off, for our client and for `fence_ipmilan`.
 //!
-//! Both shoot the same box at the same simulator of a BMC, `ipmi_sim` on loopback, in turn: a file with a 0 or a 1 in it,
-//! so that all the time is the client's and the simulator's.
+//! Both shoot the same box at the same simulator of a BMC, `ipmi_sim` on loopback, in turn: a file with a 0 or a 1
+//! in it, so that all the time is the client's and the simulator's.
 
 use std::fs::{self, File, Permissions};
 use std::io;

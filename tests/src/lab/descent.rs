@@ -1,4 +1,5 @@
-//! Stories of services whose processes must be found again: where no cgroup can be made, and whose environment is wiped.
+//! Stories of services whose processes must be found again: where no cgroup can be made, and whose environment is
+//! wiped.
 
 use std::time::Instant;
 
@@ -13,7 +14,8 @@ use super::stories::{LATE, LONG, RESTART, adopted, runs_on, term};
 use super::tour::millis;
 use super::{FLOATING, Lab};
 
-/// The supervisor dies and comes again, twice, and finds the one copy of each; it dies for good, and its guard stops them.
+/// The supervisor dies and comes again, twice, and finds the one copy of each; it dies for good, and its guard
+/// stops them.
 pub(super) fn found(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     expect(is_alone(lab)?, "a cgroup was made")?;
@@ -34,8 +36,8 @@ pub(super) fn found(lab: &Lab) -> Result<String, Failure> {
     Ok(measured)
 }
 
-/// The kernel kills one of two services, as it does when memory is short: it is started again in place, and nothing else
-/// moves.
+/// The kernel kills one of two services, as it does when memory is short: it is started again in place, and nothing
+/// else moves.
 pub(super) fn one_killed(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     let (serves, term, lives) = (lab.find(First, "serve")?, term(lab, First)?, adopted(lab, First));

@@ -19,8 +19,8 @@ use super::null_modem::Wire;
 use crate::world::random::Random;
 
 impl Lab {
-    /// Sends `rate` forged frames a second to a box by each Ethernet link, and noise by the null modem, for `time`. Tells
-    /// how many frames went by each link.
+    /// Sends `rate` forged frames a second to a box by each Ethernet link, and noise by the null modem, for `time`.
+    /// Tells how many frames went by each link.
     ///
     /// # Errors
     ///
@@ -44,8 +44,8 @@ impl Lab {
 }
 
 impl Lab {
-    /// Sends a box what the other one said to open letters, `rate` frames a second by each network, for `time`. Tells how many
-    /// went by each.
+    /// Sends a box what the other one said to open letters, `rate` frames a second by each network, for `time`.
+    /// Tells how many went by each.
     ///
     /// # Errors
     ///

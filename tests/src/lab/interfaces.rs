@@ -17,8 +17,8 @@ pub(super) const STORIES: [Story; 3] = [
     story("address-without-interface", unfit),
 ];
 
-/// The interface of the address, and of a link, gets another name under the box that serves. What is there stays there, over
-/// two lives of the supervisor, and leaves the box when the other one is to serve.
+/// The interface of the address, and of a link, gets another name under the box that serves. What is there stays
+/// there, over two lives of the supervisor, and leaves the box when the other one is to serve.
 fn renamed(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     let start = Instant::now();

@@ -87,7 +87,8 @@ fn furnish() -> io::Result<()> {
     Ok(())
 }
 
-/// Joins the cgroup that was made for the lab, if one could be: the boxes share a kernel, and nothing of them is to stay.
+/// Joins the cgroup that was made for the lab, if one could be: the boxes share a kernel, and nothing of them is to
+/// stay.
 fn enter_cgroup() -> io::Result<()> {
     let Some(word) = env::var_os(CGROUP) else { return Ok(()) };
     let word = word.to_string_lossy().into_owned();

@@ -117,7 +117,8 @@ pub(super) fn told() -> Choices {
     Choices { extra: extra.to_owned(), ..Choices::default() }
 }
 
-/// Waits until the history of a box has a record with this `outcome` of `what`, whose reason is for people and has `word`.
+/// Waits until the history of a box has a record with this `outcome` of `what`, whose reason is for people and has
+/// `word`.
 pub(super) fn keeps(lab: &Lab, id: BoxId, [what, outcome, word]: [&str; 3]) -> Result<(), Failure> {
     let records = || said(lab, id, &["history", "--json", "--config", "/run/twobox.toml"]);
     let so = |_: &Lab| {

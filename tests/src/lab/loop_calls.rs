@@ -13,8 +13,8 @@ use super::kept::said;
 use super::process::Process;
 use super::trials::{file, put, told};
 
-/// Through changes of role, orders, questions of every kind and a link that is opened anew the loop's thread opens, reads
-/// and writes no file, and connects to nobody.
+/// Through changes of role, orders, questions of every kind and a link that is opened anew the loop's thread opens,
+/// reads and writes no file, and connects to nobody.
 pub(super) fn no_files(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     let supervisor = Process::supervisor(First)?;

@@ -94,7 +94,8 @@ impl Machine {
         self.0.state().running.is_some()
     }
 
-    /// Makes everything that is done with a file of `/run` hang, as on a disk that has died, until the box has no power.
+    /// Makes everything that is done with a file of `/run` hang, as on a disk that has died, until the box has no
+    /// power.
     ///
     /// # Errors
     ///

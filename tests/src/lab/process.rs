@@ -1,5 +1,5 @@
-//! Reads what the kernel says of a process in the lab, and limits what it may have. Its books (`proc(5)`) are open to the lab,
-//! in any box.
+//! Reads what the kernel says of a process in the lab, and limits what it may have. Its books (`proc(5)`) are open
+//! to the lab, in any box.
 
 use std::fs;
 use std::io;

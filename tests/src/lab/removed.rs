@@ -1,7 +1,7 @@
 //! Kills a supervisor while something runs that its configuration does not have any more.
 //!
-//! A service that takes its time to stop, and an address before it that goes only after that, are taken out of the file;
-//! the supervisor is killed before they are gone, or before it knows.
+//! A service that takes its time to stop, and an address before it that goes only after that, are taken out of the
+//! file; the supervisor is killed before they are gone, or before it knows.
 
 use std::fs;
 use std::time::{Duration, Instant};

@@ -207,7 +207,8 @@ const REST: Duration = Duration::from_secs(3);
 /// Forged frames a second, by each link.
 const RATE: u32 = 10_000;
 
-/// In KiB: the black box fills up within its bound of 64 KiB, a full history is halved through 32 KiB, and for minutes it
-/// looks as if memory were lost: the C library keeps for each thread up to seven pieces of each size up to a KiB that it has
-/// freed, at the most 235 KiB (`tcache`; looked up in `/proc/PID/mem` while it soaked: what is in use stays the same).
+/// In KiB: the black box fills up within its bound of 64 KiB, a full history is halved through 32 KiB, and for
+/// minutes it looks as if memory were lost: the C library keeps for each thread up to seven pieces of each size up
+/// to a KiB that it has freed, at the most 235 KiB (`tcache`; looked up in `/proc/PID/mem` while it soaked: what is
+/// in use stays the same).
 const GROWN: u64 = 512;

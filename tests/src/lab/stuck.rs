@@ -1,7 +1,7 @@
 //! Acts as a disk that has died, or as one that takes its time.
 //!
-//! A file system whose server never answers, or answers late (`fuse(4)`), mounted over a file: a process that uses the file waits,
-//! and can only be killed.
+//! A file system whose server never answers, or answers late (`fuse(4)`), mounted over a file: a process that uses
+//! the file waits, and can only be killed.
 
 use std::ffi::CString;
 use std::io;
@@ -13,8 +13,8 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, mount};
 
-/// Puts one that never answers over the file at `path`, for as long as what this returns is held. The mount is one of the
-/// calling thread's.
+/// Puts one that never answers over the file at `path`, for as long as what this returns is held. The mount is one
+/// of the calling thread's.
 ///
 /// # Errors
 ///

@@ -69,8 +69,8 @@ pub(super) fn choices() -> Choices {
     Choices { fence, extra, timing: timing.to_owned(), ..Choices::default() }
 }
 
-/// For `printf(1)`, in a text of TOML: a line that is whole, and then one that clears the screen, sets a title, turns the
-/// direction of writing, breaks the line in three ways, and is no UTF-8.
+/// For `printf(1)`, in a text of TOML: a line that is whole, and then one that clears the screen, sets a title,
+/// turns the direction of writing, breaks the line in three ways, and is no UTF-8.
 const ESCAPES: &str = "\\\\033[2J\\\\033]0;title\\\\007\\\\302\\\\23331m\\\\342\\\\200\\\\256 odd words\\\\rpair lab: forged\\\\342\\\\200\\\\250pair lab: forged\\\\377\\\\n";
 const SAID: &str = "odd words";
 const FORGED: &str = "pair lab: forged";

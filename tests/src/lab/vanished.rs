@@ -71,7 +71,8 @@ pub(super) fn from_outside(lab: &Lab) -> Result<String, Failure> {
     Ok("it is answered".to_owned())
 }
 
-/// A person who asks while the socket is gone is told that the supervisor runs; one who asks a little later is answered.
+/// A person who asks while the socket is gone is told that the supervisor runs; one who asks a little later is
+/// answered.
 fn asked_while_gone(lab: &Lab) -> Result<(), Failure> {
     let tells = |lab: &Lab| {
         let said = without_files(lab, &["status", "--config", "/run/twobox.toml"]);

@@ -162,7 +162,8 @@ impl World {
         }
     }
 
-    /// Silence is not evidence: a box that starts has told why, and it is so. And the resources go home only when they may.
+    /// Silence is not evidence: a box that starts has told why, and it is so. And the resources go home only when
+    /// they may.
     pub(super) fn check_change(&mut self, id: BoxId, change: &Change) {
         let (now, name) = (self.now, trace::name(id));
         let other = self.node(id.other()).map(|node| node.heartbeat(Instant::default()));
@@ -233,7 +234,8 @@ impl World {
         }
     }
 
-    /// Nothing is lost silently: what a box is has been told, and stands in its journal, before it says so or acts as such.
+    /// Nothing is lost silently: what a box is has been told, and stands in its journal, before it says so or acts
+    /// as such.
     pub(super) fn check_recorded(&mut self, id: BoxId, action: &Action) {
         let Some(supervisor) = &self.boxes[id.place()].supervisor else { return };
         let recorded = supervisor.recorded;

@@ -1,11 +1,12 @@
 //! Leaves out rounds that are like the round before. Days in which nothing happens are most of a life.
 //!
-//! A round is the time between two heartbeats of a box, or, where the boxes do not speak equally often, the time after which
-//! both have spoken a whole number of times. If all that moves (the machines, the heartbeats under way, the
-//! next wake of each box) is after a round what it was before it, only a round later, and if chance was not asked and
-//! nothing was told, then the next round is like it as well: the world is a function of what was compared, and
-//! depends on nothing but differences of time until the first instant that stands still: a timer, or what fate has in
-//! store. Whole rounds up to shortly before that instant are left out, and everything that moves is moved on.
+//! A round is the time between two heartbeats of a box, or, where the boxes do not speak equally often, the time
+//! after which both have spoken a whole number of times. If all that moves (the machines, the heartbeats under way,
+//! the next wake of each box) is after a round what it was before it, only a round later, and if chance was not
+//! asked and nothing was told, then the next round is like it as well: the world is a function of what was
+//! compared, and depends on nothing but differences of time until the first instant that stands still: a timer, or
+//! what fate has in store. Whole rounds up to shortly before that instant are left out, and everything that moves
+//! is moved on.
 
 use std::time::Duration;
 

@@ -23,7 +23,8 @@ pub struct Misery {
     pub stall: Range<u64>,
     /// The time until somebody switches on a box that is off, or switches a hung one off and on.
     pub rescue: Range<u64>,
-    /// The time until the device of a box that has lost its power is asked, though nobody needs it; never if it is empty.
+    /// The time until the device of a box that has lost its power is asked, though nobody needs it; never if it is
+    /// empty.
     pub poll: Range<u64>,
     /// The time in which all resources start.
     pub start: Range<u64>,

@@ -1,4 +1,5 @@
-//! Tells a box what it sees besides heartbeats: the lines of its cables, its witness, and what its BMC knows of its last loss of power.
+//! Tells a box what it sees besides heartbeats: the lines of its cables, its witness, and what its BMC knows of its
+//! last loss of power.
 
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::Event;

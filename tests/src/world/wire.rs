@@ -1,7 +1,7 @@
 //! Carries what stands on the wire: a heartbeat, and in some worlds its very bytes, which can be damaged.
 //!
-//! Where nothing damages a byte the heartbeat stands for its bytes, which saves time, and rounds that are like each other
-//! can be left out. Where bytes travel they are those of the product's own codec, numbered and signed.
+//! Where nothing damages a byte the heartbeat stands for its bytes, which saves time, and rounds that are like each
+//! other can be left out. Where bytes travel they are those of the product's own codec, numbered and signed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -50,8 +50,8 @@ impl Said {
         Self { at: self.at.wrapping_add(micros), echo, ..self }
     }
 
-    /// When the listener said the newest of what the speaker had heard of it, as far as these words can tell: the version
-    /// before tells only which links are heard.
+    /// When the listener said the newest of what the speaker had heard of it, as far as these words can tell: the
+    /// version before tells only which links are heard.
     pub fn proof(&self) -> Option<u64> {
         let old = self.bytes.is_some_and(|bytes| bytes.text[0] == Version::Two as u8);
         self.echo.filter(|_| !old || !self.heartbeat.hears.is_empty())
@@ -109,8 +109,8 @@ impl Mailbox {
         }
     }
 
-    /// Puts `heartbeat` into words, in one version or two; `bytes` tells whether bytes travel. It is `now` in the world, and
-    /// `local` here.
+    /// Puts `heartbeat` into words, in one version or two; `bytes` tells whether bytes travel. It is `now` in the
+    /// world, and `local` here.
     pub fn write(
         &mut self,
         heartbeat: Heartbeat,

@@ -9,8 +9,8 @@ use tests::lab::bmc::{Character, Habit, Quirks, Work};
 
 use super::scene::{at_once, bmc, device, odd, seconds, until};
 
-/// Each packet costs a BMC that serves one after the other as much as the first, and a copy of RAKP 1 makes the answer to
-/// the first worthless.
+/// Each packet costs a BMC that serves one after the other as much as the first, and a copy of RAKP 1 makes the
+/// answer to the first worthless.
 #[test]
 fn a_login_that_takes_a_second_is_said_once_and_is_no_wrong_password() {
     at_once(&[300, 1200, 2000], |takes| {
@@ -21,8 +21,8 @@ fn a_login_that_takes_a_second_is_said_once_and_is_no_wrong_password() {
     });
 }
 
-/// The second handshake begins after four seconds at the most, and the first is what gets us in. Said twice, a RAKP 1 of
-/// nine seconds would be done too late.
+/// The second handshake begins after four seconds at the most, and the first is what gets us in. Said twice, a RAKP
+/// 1 of nine seconds would be done too late.
 #[test]
 fn a_login_that_takes_longer_than_it_is_waited_for_is_no_wrong_password() {
     let works = [(Work::Open, 6000), (Work::First, 9000), (Work::Third, 6000)];
@@ -38,8 +38,8 @@ fn a_login_that_takes_longer_than_it_is_waited_for_is_no_wrong_password() {
     });
 }
 
-/// The first login is lost, so that RAKP 1 of the second is said again after four seconds. The answer to its first copy has a
-/// number that the BMC has forgotten by then.
+/// The first login is lost, so that RAKP 1 of the second is said again after four seconds. The answer to its first
+/// copy has a number that the BMC has forgotten by then.
 #[test]
 fn the_answer_to_the_last_copy_is_waited_for() {
     let bmc = odd(slow(false, Work::First, 5000));

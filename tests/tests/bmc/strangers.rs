@@ -1,4 +1,5 @@
-//! What somebody on the way to the BMC, or at its address, can do who does not know the password: keep us from asking it.
+//! What somebody on the way to the BMC, or at its address, can do who does not know the password: keep us from
+//! asking it.
 
 use std::net::UdpSocket;
 use std::sync::{Arc, Mutex};

@@ -1,9 +1,9 @@
 //! Checks that no order of events breaks a promise. All are tried, within bounds, on the machine that ships.
 //!
-//! stateright goes through every state that two [`Node`]s can come to. The time is not
-//! bounded, and neither is what boxes, cables and devices do as they should: each word is heard at once or later in its
-//! round, each job and each answer comes whenever it likes. What goes wrong is bounded by a [`Budget`], and a boot by the
-//! changes of its stance. `TWOBOX_CHANGES=n` sets those: a few for a quick look, many for a long one.
+//! stateright goes through every state that two [`Node`]s can come to. The time is not bounded, and neither is what
+//! boxes, cables and devices do as they should: each word is heard at once or later in its round, each job and each
+//! answer comes whenever it likes. What goes wrong is bounded by a [`Budget`], and a boot by the changes of its
+//! stance. `TWOBOX_CHANGES=n` sets those: a few for a quick look, many for a long one.
 //!
 //! | module | question |
 //! |---|---|

@@ -1,7 +1,7 @@
 //! Holds the pair at one moment: two boxes, what is in the air between them, and the faults that are still to come.
 //!
-//! The time is always [`NOW`]: when time passes, all that was moves into the past instead. So two moments that differ by
-//! nothing but the hour are one state.
+//! The time is always [`NOW`]: when time passes, all that was moves into the past instead. So two moments that
+//! differ by nothing but the hour are one state.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! What a BMC can be asked and told, and what its answers mean.
 //!
-//! A constructor per command, and a reader per answer; sections are those of the IPMI v2.0 specification. An answer that
-//! is too short is none.
+//! A constructor per command, and a reader per answer; sections are those of the IPMI v2.0 specification. An answer
+//! that is too short is none.
 
 use firmware_agnostic::node::fencing::LastLoss;
 
@@ -164,8 +164,8 @@ pub fn capabilities(privilege: Privilege, new: bool) -> Request {
     Request { function: APPLICATION, command: 0x38, data: vec![channel, privilege as u8] }
 }
 
-/// How a BMC lets one in, by its own word. Nobody signs it, and many a BMC says it wrong (Asus P5M2, Intel X38ML, Sun Fire
-/// X4150; `authcap` of `FreeIPMI`), so that nothing depends on it but what people are told.
+/// How a BMC lets one in, by its own word. Nobody signs it, and many a BMC says it wrong (Asus P5M2, Intel X38ML,
+/// Sun Fire X4150; `authcap` of `FreeIPMI`), so that nothing depends on it but what people are told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Capabilities {
     /// The kinds of sessions of IPMI 1.5, a bit each, in the order of table 13-8.
@@ -224,7 +224,8 @@ pub fn activate(auth: u8, privilege: Privilege, challenge: &[u8; 16], sequence: 
     Request { function: APPLICATION, command: 0x3a, data }
 }
 
-/// By what the session is signed from now on, the session, and from where we are to count; by the answer to [`activate`].
+/// By what the session is signed from now on, the session, and from where we are to count; by the answer to
+/// [`activate`].
 pub fn activated(answer: &[u8]) -> Option<(u8, u32, u32)> {
     let (auth, rest) = answer.split_first()?;
     let (session, rest) = number(rest)?;

@@ -53,9 +53,9 @@ pub enum Error {
 }
 
 impl Error {
-    /// By the status of an Open Session Response (table 13-15). Which user it is for is not known yet, so that a refusal is
-    /// one of the suite: some BMCs have another for a suite that was switched off (Supermicro X8DTG 0x0a,
-    /// MSI MS-91D2 0x12).
+    /// By the status of an Open Session Response (table 13-15). Which user it is for is not known yet, so that a
+    /// refusal is one of the suite: some BMCs have another for a suite that was switched off (Supermicro X8DTG
+    /// 0x0a, MSI MS-91D2 0x12).
     pub const fn of_opening(status: u8, suite: Suite) -> Self {
         match status {
             0x01 => Self::Full,
@@ -73,8 +73,8 @@ impl Error {
         }
     }
 
-    /// By the status of RAKP Message 4. The password is right by then, also where the status speaks of a wrong signature: one
-    /// of several first messages was answered that the BMC counts as the last.
+    /// By the status of RAKP Message 4. The password is right by then, also where the status speaks of a wrong
+    /// signature: one of several first messages was answered that the BMC counts as the last.
     pub const fn of_proof(status: u8) -> Self {
         match Self::of_status(status) {
             Self::User => Self::Login(status),
@@ -93,8 +93,8 @@ impl Error {
         }
     }
 
-    /// Whether it may answer later what it did not answer now. Some BMCs say 0xff to everything while they boot (openbmc
-    /// issue 1810).
+    /// Whether it may answer later what it did not answer now. Some BMCs say 0xff to everything while they boot
+    /// (openbmc issue 1810).
     pub const fn may_pass(self, request: &Request) -> bool {
         match self {
             Self::Busy => true,
@@ -103,8 +103,9 @@ impl Error {
         }
     }
 
-    /// Whether it may be that what was ordered is so already, or that it can be done in a moment: some BMCs refuse to switch
-    /// a box off that is off (Dell; bmclib issue 382), and some while it is switched on (op-test issue 363).
+    /// Whether it may be that what was ordered is so already, or that it can be done in a moment: some BMCs refuse
+    /// to switch a box off that is off (Dell; bmclib issue 382), and some while it is switched on (op-test issue
+    /// 363).
     pub const fn is_of_state(self) -> bool {
         matches!(self, Self::State | Self::Refused(0xff))
     }

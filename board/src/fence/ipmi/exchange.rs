@@ -1,12 +1,14 @@
 //! One conversation with a BMC: questions, and the session that they need, without a socket and without a clock.
 //!
-//! Bytes and time go in, bytes and an outcome come out ([`Step`]). The session is kept: the first question opens it, the next
-//! ones are one packet there and one back. What gets no answer is sent again, in a packet of its own each time.
+//! Bytes and time go in, bytes and an outcome come out ([`Step`]). The session is kept: the first question opens
+//! it, the next ones are one packet there and one back. What gets no answer is sent again, in a packet of its own
+//! each time.
 //!
-//! A BMC that is silent may have forgotten the session, and may be slow. So a session that is silent for long is not dropped:
-//! another login begins beside it, and the first of them that answers goes on: the old session may still do so when the new one
-//! is there, because a BMC may take seconds for one command and none for a login. A login that is not done when the time is
-//! over goes on with the next question. What is of no use any more is closed, because a BMC has few places.
+//! A BMC that is silent may have forgotten the session, and may be slow. So a session that is silent for long is
+//! not dropped: another login begins beside it, and the first of them that answers goes on: the old session may
+//! still do so when the new one is there, because a BMC may take seconds for one command and none for a login. A
+//! login that is not done when the time is over goes on with the next question. What is of no use any more is
+//! closed, because a BMC has few places.
 //!
 //! ```text
 //! ask -> session --------------------------------> privilege -> question -> end
@@ -106,8 +108,8 @@ struct Question {
 }
 
 impl Exchange {
-    /// A conversation in which nothing was said yet. `known` is the suite by which this BMC was asked before: a weaker one
-    /// is not spoken with it. `random` fills bytes that nobody can guess.
+    /// A conversation in which nothing was said yet. `known` is the suite by which this BMC was asked before: a
+    /// weaker one is not spoken with it. `random` fills bytes that nobody can guess.
     pub fn new(login: Login, way: Way, known: Option<Suite>, random: fn(&mut [u8])) -> Self {
         Self {
             login,
@@ -319,8 +321,9 @@ impl Exchange {
         }
     }
 
-    /// Says in the session what is to be said now: the question, or before it that we want to be allowed to. Where the BMC
-    /// takes so long that the time is too short for both, a question that every user may ask is asked first.
+    /// Says in the session what is to be said now: the question, or before it that we want to be allowed to. Where
+    /// the BMC takes so long that the time is too short for both, a question that every user may ask is asked
+    /// first.
     fn say(&mut self, now: Instant, step: &mut Step) {
         let (Some(open), Some(question)) = (&mut self.session, &mut self.question) else { return };
         let short = question.until - now < open.took * ROUNDS;
@@ -353,7 +356,8 @@ impl Exchange {
         Some(open.session.question(&request, first))
     }
 
-    /// Takes in an answer in the session, or in the one before, which is then the session again; false where it is none.
+    /// Takes in an answer in the session, or in the one before, which is then the session again; false where it is
+    /// none.
     fn answered_anywhere(&mut self, packet: &Packet<'_>, now: Instant, step: &mut Step) -> bool {
         if self.answered(packet, now, step) {
             return true;
@@ -499,13 +503,14 @@ impl Open {
     }
 }
 
-/// Of the time that a question has, so much at the most is given to a session that may be gone, and to a BMC that may be.
+/// Of the time that a question has, so much at the most is given to a session that may be gone, and to a BMC that
+/// may be.
 const PART: u32 = 3;
 /// A session in which so many copies of a question would have got no answer, in such a time, may be gone.
 const COPIES: u32 = 4;
 const LOST: Duration = Duration::from_secs(2);
-/// A BMC may look a user up in a directory, or hash a password slowly: that takes a second (openbmc-test-automation issue
-/// 2111: 0.2 to more than 1 s), and is no loss yet.
+/// A BMC may look a user up in a directory, or hash a password slowly: that takes a second (openbmc-test-automation
+/// issue 2111: 0.2 to more than 1 s), and is no loss yet.
 const LOGIN_PAUSE: Duration = Duration::from_millis(1500);
 /// A login that was refused because packets were lost or repeated is not spoiled thrice.
 const AGAIN_MAX: u32 = 2;

@@ -1,7 +1,7 @@
 //! The socket to a BMC, and the conversation over it.
 //!
-//! What was begun in the BMC is ended when a line is dropped. A process that ends drops nothing of what its other threads
-//! hold, so that it says [`hang_up`] before: a BMC has few places, and keeps each for a minute.
+//! What was begun in the BMC is ended when a line is dropped. A process that ends drops nothing of what its other
+//! threads hold, so that it says [`hang_up`] before: a BMC has few places, and keeps each for a minute.
 
 use std::fmt;
 use std::io;

@@ -47,8 +47,9 @@ impl Request {
 }
 
 impl<'a> Response<'a> {
-    /// Reads an answer; nothing where it is none, or damaged. In a packet that is `signed` nothing can be damaged, and the
-    /// sums are not looked at: some BMCs make them wrong (Supermicro X9SCM-iiF, X9DRi-F; `nochecksumcheck` of `FreeIPMI`).
+    /// Reads an answer; nothing where it is none, or damaged. In a packet that is `signed` nothing can be damaged,
+    /// and the sums are not looked at: some BMCs make them wrong (Supermicro X9SCM-iiF, X9DRi-F; `nochecksumcheck`
+    /// of `FreeIPMI`).
     pub fn read(message: &'a [u8], signed: bool) -> Option<Self> {
         let (head, body) = message.split_at_checked(3)?;
         let (_, inside) = body.split_last()?;

@@ -13,9 +13,9 @@
 //! Sections 13.17 to 13.24 and 13.31. Each function makes or reads one of them. A signature that is wrong is told by
 //! [`Error::Password`] where the password made it, and [`Error::Key`] where the BMC's own key has.
 //!
-//! Only RAKP 2 shows whether the password is right. The console has to know that before RAKP 3, which is the first message
-//! that its own password signs: so a stranger at the BMC's address learns the name of the user, and nothing to guess the
-//! password by. A refusal of RAKP 3 says nothing of the password any more: both ends know it.
+//! Only RAKP 2 shows whether the password is right. The console has to know that before RAKP 3, which is the first
+//! message that its own password signs: so a stranger at the BMC's address learns the name of the user, and nothing
+//! to guess the password by. A refusal of RAKP 3 says nothing of the password any more: both ends know it.
 
 use zeroize::Zeroizing;
 
@@ -57,8 +57,8 @@ impl Handshake {
         self.suite
     }
 
-    /// Open Session Request (section 13.17). It asks for the privilege of RAKP 1: some BMCs make their signatures with what
-    /// stands here (Supermicro X8DTH, Intel S5500WBV, Dell C5220; `opensesspriv` of `FreeIPMI`).
+    /// Open Session Request (section 13.17). It asks for the privilege of RAKP 1: some BMCs make their signatures
+    /// with what stands here (Supermicro X8DTH, Intel S5500WBV, Dell C5220; `opensesspriv` of `FreeIPMI`).
     pub fn open(&self, login: &Login) -> Vec<u8> {
         let mut payload = vec![TAG, login.privilege as u8, 0, 0];
         payload.extend(self.ours.to_le_bytes());
@@ -201,8 +201,8 @@ impl Handshake {
     }
 }
 
-/// Whether a signature is the one that is expected. Some BMCs send more bytes behind it (Supermicro H8QME, Sun Fire 4100,
-/// and in suite 0 Supermicro X8DTG; `supermicro20`, `sun20` and `integritycheckvalue` of `FreeIPMI`).
+/// Whether a signature is the one that is expected. Some BMCs send more bytes behind it (Supermicro H8QME, Sun Fire
+/// 4100, and in suite 0 Supermicro X8DTG; `supermicro20`, `sun20` and `integritycheckvalue` of `FreeIPMI`).
 fn begins_with(signature: &[u8], expected: &[u8]) -> bool {
     signature.get(..expected.len()).is_some_and(|signature| is_same(signature, expected))
 }

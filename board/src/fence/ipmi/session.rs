@@ -4,9 +4,9 @@
 //! suite hides, and not seen before. There is no way to take an answer without a signature in a session that has one:
 //! else a stranger who can send a datagram could tell that the power is off.
 //!
-//! The packets of some BMCs have numbers that do not count: always 0, or always the same. There the number of the message
-//! (six bits) tells a new answer from an old one, and a session ends before such a number comes again. The keys of the next
-//! session are others, so that a recorded answer fits nothing any more.
+//! The packets of some BMCs have numbers that do not count: always 0, or always the same. There the number of the
+//! message (six bits) tells a new answer from an old one, and a session ends before such a number comes again. The
+//! keys of the next session are others, so that a recorded answer fits nothing any more.
 
 use zeroize::Zeroizing;
 
@@ -166,8 +166,8 @@ impl Session {
         self.copies = 0;
     }
 
-    /// A packet that asks `request`. Each copy of it is a message of its own, so that its answer tells when it was asked. `first`
-    /// is random.
+    /// A packet that asks `request`. Each copy of it is a message of its own, so that its answer tells when it was
+    /// asked. `first` is random.
     pub fn question(&mut self, request: &Request, first: [u8; 16]) -> Vec<u8> {
         self.message = (self.message + 1) % MESSAGES;
         self.messages = self.messages.saturating_add(1);
@@ -175,8 +175,8 @@ impl Session {
         self.seal(&request.write(self.message), first)
     }
 
-    /// How many copies ago `request` was asked in the message that the packet answers, and its data or its completion code; nothing
-    /// where the packet answers something else.
+    /// How many copies ago `request` was asked in the message that the packet answers, and its data or its
+    /// completion code; nothing where the packet answers something else.
     pub fn answer(
         &mut self,
         packet: &Packet<'_>,

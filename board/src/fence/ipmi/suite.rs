@@ -155,9 +155,9 @@ impl Keys {
         hidden
     }
 
-    /// What was hidden, or nothing when its padding is longer than it can be. A whole block of padding is what `OpenBMC` adds
-    /// where none is needed (`paddingLen` in its `crypt_algo.cpp`). What is padded with matters to nobody, because the packet
-    /// around it is signed.
+    /// What was hidden, or nothing when its padding is longer than it can be. A whole block of padding is what
+    /// `OpenBMC` adds where none is needed (`paddingLen` in its `crypt_algo.cpp`). What is padded with matters to
+    /// nobody, because the packet around it is signed.
     pub fn show(&self, hidden: &[u8]) -> Option<Vec<u8>> {
         let (first, blocks) = hidden.split_first_chunk::<BLOCK>()?;
         let mut message = blocks.to_vec();

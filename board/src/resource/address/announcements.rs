@@ -31,8 +31,8 @@ impl Announcements {
         *self = Self::new(self.refresh);
     }
 
-    /// Begins with the second burst, at its time after a change that comes now: later than the word of a peer that has taken
-    /// over meanwhile, and whose neighbours are not to be told otherwise.
+    /// Begins with the second burst, at its time after a change that comes now: later than the word of a peer that
+    /// has taken over meanwhile, and whose neighbours are not to be told otherwise.
     pub(super) fn begin_later(&mut self) {
         self.told = LATER;
         self.next = Patience::new(Duration::from_millis(PAUSES[LATER - 1]));

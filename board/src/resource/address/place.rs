@@ -26,9 +26,9 @@ impl Place {
         &self.name
     }
 
-    /// The mark that the kernel keeps beside the address: put there for an interface that the configuration calls so. By it
-    /// another life of the supervisor finds the address on an interface that has another name by now, and leaves alone what
-    /// another resource has put there.
+    /// The mark that the kernel keeps beside the address: put there for an interface that the configuration calls
+    /// so. By it another life of the supervisor finds the address on an interface that has another name by now, and
+    /// leaves alone what another resource has put there.
     pub(super) fn origin(&self) -> u8 {
         let sum = |sum: u8, byte| sum.wrapping_mul(31).wrapping_add(byte);
         // Half of the numbers are left to others.
@@ -118,8 +118,8 @@ impl Place {
     pub(super) fn held(&self, netlink: &mut Netlink) -> io::Result<Vec<Assigned>> {
         let named = netlink.interface(&self.name)?.map(|it| it.index);
         let all = netlink.addresses()?;
-        // A kernel that keeps marks has marked addresses of its own. Where there are none, and nothing has the name, there
-        // is but one explanation of the address.
+        // A kernel that keeps marks has marked addresses of its own. Where there are none, and nothing has the
+        // name, there is but one explanation of the address.
         let unmarked = named.is_none() && all.iter().all(|it| it.origin == 0);
         // A service behind a load balancer has it there.
         let interfaces = if unmarked { netlink.interfaces()? } else { Vec::new() };
@@ -135,8 +135,9 @@ impl Place {
         Ok(held)
     }
 
-    /// Whether the kernel is to make a route to the network of `prefix`. Where a network manager looks after the routes
-    /// itself, it has told the kernel so with its own address (`IFA_F_NOPREFIXROUTE`); a second route would stay behind.
+    /// Whether the kernel is to make a route to the network of `prefix`. Where a network manager looks after the
+    /// routes itself, it has told the kernel so with its own address (`IFA_F_NOPREFIXROUTE`); a second route would
+    /// stay behind.
     pub(super) fn makes_route(
         &self,
         prefix: Prefix,

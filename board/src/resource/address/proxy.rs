@@ -1,7 +1,8 @@
 //! Finds a router, access point or switch that answers for every address of a network.
 //!
-//! Where one does (proxy ARP, private VLANs; proxy neighbour discovery), the question whether somebody has the address has
-//! always the answer yes, and no box would ever take it. What only answers for machines that it knows is not found so.
+//! Where one does (proxy ARP, private VLANs; proxy neighbour discovery), the question whether somebody has the
+//! address has always the answer yes, and no box would ever take it. What only answers for machines that it knows
+//! is not found so.
 
 use std::io;
 use std::time::Duration;

@@ -40,8 +40,8 @@ pub(super) struct Owner {
 }
 
 impl Members {
-    /// A place for the processes of a service that is to be started. Where there can be no cgroup, orphans are to come to
-    /// us.
+    /// A place for the processes of a service that is to be started. Where there can be no cgroup, orphans are to
+    /// come to us.
     pub(super) fn make(name: &str) -> Self {
         match Cgroup::make(name) {
             Ok(cgroup) => Self::Cgroup(cgroup),
@@ -203,9 +203,9 @@ fn in_group(pid: Pid, leader: Pid) -> bool {
 }
 
 impl Owner {
-    /// Whether an orphan that has become our child is of this service. One that says nothing is, where there is no other
-    /// service that it could be of. To process 1 come the orphans of others as well: there it must say so, and be of the
-    /// same user.
+    /// Whether an orphan that has become our child is of this service. One that says nothing is, where there is no
+    /// other service that it could be of. To process 1 come the orphans of others as well: there it must say so,
+    /// and be of the same user.
     fn says(&self, orphan: &Entry) -> Option<bool> {
         let first = getpid().is_init();
         match Mark::of(orphan.pid) {

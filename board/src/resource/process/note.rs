@@ -1,9 +1,10 @@
-//! The note about one service, beside the lease, by which the next life of the supervisor and the guard find its processes.
+//! The note about one service, beside the lease, by which the next life of the supervisor and the guard find its
+//! processes.
 //!
-//! A number and a start time name a process for as long as the box is up, and only root can write the note. It counts for
-//! one boot of the kernel and one PID namespace (`pid_namespaces(7)`): what it names is dead where those are others.
-//! It is written before the service starts, and the service's leader adds itself before it becomes the program
-//! ([`Entrance`](crate::child::Entrance)), so that nothing runs of which there is no note.
+//! A number and a start time name a process for as long as the box is up, and only root can write the note. It
+//! counts for one boot of the kernel and one PID namespace (`pid_namespaces(7)`): what it names is dead where those
+//! are others. It is written before the service starts, and the service's leader adds itself before it becomes the
+//! program ([`Entrance`](crate::child::Entrance)), so that nothing runs of which there is no note.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;

@@ -3,9 +3,9 @@
 //! It is in the abstract name space (`unix(7)`), so it needs no directory that a service of any user can reach; that
 //! anybody can write to it is made good by the kernel's word about who did (`SCM_CREDENTIALS`).
 //!
-//! It is read for as long as the service lives, on the thread that reads its output: any of its processes may speak at any
-//! time, and one that waits until its words were taken (`BARRIER=1`) is not kept waiting. Of all that can be said only
-//! `READY=1` matters here; `STATUS=` is logged as debug, and what else comes is read and dropped.
+//! It is read for as long as the service lives, on the thread that reads its output: any of its processes may speak
+//! at any time, and one that waits until its words were taken (`BARRIER=1`) is not kept waiting. Of all that can be
+//! said only `READY=1` matters here; `STATUS=` is logged as debug, and what else comes is read and dropped.
 
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -132,8 +132,8 @@ pub(super) enum Kin {
 }
 
 impl Trust {
-    /// Whether the service says what `sender` does. The kernel vouches for number and user; a sender that is dead by now
-    /// is known by its user alone.
+    /// Whether the service says what `sender` does. The kernel vouches for number and user; a sender that is dead
+    /// by now is known by its user alone.
     fn has(&self, sender: Option<&UCred>) -> bool {
         let Some(sender) = sender else { return false };
         let pid = sender.pid.as_raw_pid();

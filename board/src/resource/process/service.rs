@@ -220,8 +220,8 @@ impl Service {
         self.members.cgroup().is_none()
     }
 
-    /// Tells it to end by `signal`, waits until the leader and its group have ended, and tells how the leader did that: not
-    /// if it was dead before, or is still there after `kill_after`.
+    /// Tells it to end by `signal`, waits until the leader and its group have ended, and tells how the leader did
+    /// that: not if it was dead before, or is still there after `kill_after`.
     ///
     /// # Errors
     ///

@@ -1,6 +1,7 @@
 //! Looks ahead on the box that is not active: whether its resources could be started here, if they had to be.
 //!
-//! The node is told of each change. A box on which something could not be started is not fit: nothing is handed over to it.
+//! The node is told of each change. A box on which something could not be started is not fit: nothing is handed
+//! over to it.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! Changes the resources to those of another configuration.
 //!
-//! What would run the same way runs on, and is not touched. What would not is stopped, in reverse order, before anything
-//! is started; then what has come to its place here is started in order. One that does not start has failed, as it may
-//! at any time; one that had failed before is left to the node, which decides about that.
+//! What would run the same way runs on, and is not touched. What would not is stopped, in reverse order, before
+//! anything is started; then what has come to its place here is started in order. One that does not start has
+//! failed, as it may at any time; one that had failed before is left to the node, which decides about that.
 //!
 //! What is no resource any more, and cannot be stopped, is kept in mind: this box has not released before that has
 //! stopped too.

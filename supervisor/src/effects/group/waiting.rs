@@ -11,8 +11,9 @@ use super::Member;
 use crate::config::Config;
 use crate::left::configs;
 
-/// The lease of this box, which is taken before anything is touched: a guard may be clearing up just now. It says all that
-/// may run here before that runs, and until it has stopped, so that its next holder, guard or life, can stop it.
+/// The lease of this box, which is taken before anything is touched: a guard may be clearing up just now. It says
+/// all that may run here before that runs, and until it has stopped, so that its next holder, guard or life, can
+/// stop it.
 pub(crate) struct Waiting {
     lease: Lease,
     pub(super) patience: Duration,

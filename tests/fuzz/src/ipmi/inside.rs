@@ -1,8 +1,8 @@
 //! A BMC that knows the password, and says what the fuzzer wants in the session: padded and numbered in any way.
 //!
-//! No mutation makes a right signature, so that a recorded conversation leads no further than it did. Here each message is
-//! signed as it is said. Nothing may be believed that was not signed, or was said before; and what is believed is what
-//! was said.
+//! No mutation makes a right signature, so that a recorded conversation leads no further than it did. Here each
+//! message is signed as it is said. Nothing may be believed that was not signed, or was said before; and what is
+//! believed is what was said.
 
 use board::fence::ipmi::exchange::{Step, Way};
 use board::fence::ipmi::message::{BMC, CONSOLE, sum};

@@ -10,8 +10,9 @@ use std::time::Duration;
 pub struct Quirks {
     /// What it always does.
     pub habits: Vec<Habit>,
-    /// So long it takes for some things, beside the latency of all. `OpenBMC` asks PAM in RAKP 1: 0.2 s, and more than 1 s
-    /// under load (github.com/openbmc/openbmc-test-automation/issues/2111, github.com/openbmc/phosphor-net-ipmid/issues/16).
+    /// So long it takes for some things, beside the latency of all. `OpenBMC` asks PAM in RAKP 1: 0.2 s, and more
+    /// than 1 s under load (github.com/openbmc/openbmc-test-automation/issues/2111,
+    /// github.com/openbmc/phosphor-net-ipmid/issues/16).
     pub slow: Vec<(Work, Duration)>,
     /// So many bytes follow behind its power status; with four of them the message is as long as takes a whole block.
     pub status_extra: usize,
@@ -21,18 +22,18 @@ pub struct Quirks {
     pub identity: Identity,
     /// The status by which it refuses a suite, instead of 0x11: Supermicro X8DTG 0x0a, MSI MS-91D2 0x12.
     pub refuses_suites_by: Option<u8>,
-    /// So many RAKP 3 are refused with 0x0f, however right they are: "ignore 15 value if we are retrying" (`_got_rakp4` in
-    /// session.py of pyghmi, which no longer knows why).
+    /// So many RAKP 3 are refused with 0x0f, however right they are: "ignore 15 value if we are retrying"
+    /// (`_got_rakp4` in session.py of pyghmi, which no longer knows why).
     pub refuses_proofs: u32,
     /// So many orders are refused with 0xd5, while the box is being switched on: IBM FSP
     /// (github.com/open-power/op-test/issues/363).
     pub refuses_orders: u32,
     /// So many commands end with this completion code first. 0xff while `OpenBMC` boots
-    /// (github.com/openbmc/openbmc/issues/1810), 0xd2 after a reset (github.com/cablelabs/snaps-boot/issues/219), 0xc0 and
-    /// 0xc3 when it has too much to do (`retryable` errors of `OpenStack` Ironic).
+    /// (github.com/openbmc/openbmc/issues/1810), 0xd2 after a reset (github.com/cablelabs/snaps-boot/issues/219),
+    /// 0xc0 and 0xc3 when it has too much to do (`retryable` errors of `OpenStack` Ironic).
     pub cold: Option<(u8, u32)>,
-    /// The power that it tells is that of so long ago: "queries may return on for several seconds" (ipmipower(8), "known
-    /// issues"; `fence_ipmilan` warns of it too).
+    /// The power that it tells is that of so long ago: "queries may return on for several seconds" (ipmipower(8),
+    /// "known issues"; `fence_ipmilan` warns of it too).
     pub status_lags: Duration,
     /// For so long after a power off nothing goes in or out, because its network card is the box's:
     /// github.com/openbmc/openbmc/issues/2521 and 863.
@@ -42,8 +43,8 @@ pub struct Quirks {
 /// What a BMC always does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Habit {
-    /// It serves one packet after the other, and hears nothing of the next meanwhile: `OpenBMC`'s netipmid, and most. Else
-    /// what takes its time is done beside what comes meanwhile.
+    /// It serves one packet after the other, and hears nothing of the next meanwhile: `OpenBMC`'s netipmid, and
+    /// most. Else what takes its time is done beside what comes meanwhile.
     Serial,
     /// It pads with a whole block where none is needed: `paddingLen` in `crypt_algo.cpp` of `OpenBMC`'s netipmid
     /// (github.com/gebn/bmc/pull/63).
@@ -58,16 +59,17 @@ pub enum Habit {
     /// Its refusals of RAKP 1 and 3 name nobody: tag and id are 0 (`rakp12.cpp`, `rakp34.cpp` of `OpenBMC`'s netipmid;
     /// github.com/xcat2/xcat-core/pull/7555, Lenovo XCC3 among them).
     AnonymousRefusals,
-    /// It signs with the privilege of the Open Session Request, the highest if that is 0: Supermicro X8DTH, Intel S5500WBV,
-    /// Dell C5220 (`opensesspriv`).
+    /// It signs with the privilege of the Open Session Request, the highest if that is 0: Supermicro X8DTH, Intel
+    /// S5500WBV, Dell C5220 (`opensesspriv`).
     SignsFirstPrivilege,
     /// RAKP 3 that comes twice costs the session: `OpenBMC` works its key out again with the old one before it
     /// (`sessionIntegrityKey.insert` in `rakp34.cpp`); session.py of pyghmi warns of it in general.
     ProofOnce,
     /// It answers no ping of ASF: Intel Windmill, Quanta Winterfell (`ipmiping`); `OpenBMC` unless built with it.
     NoPing,
-    /// Sessions that are only begun take a place as well: Cisco IMC has four (github.com/ipmitool/ipmitool/issues/213), and
-    /// `OpenBMC` counts them (`startSession` in `sessions_manager.cpp`).
+    /// Sessions that are only begun take a place as well: Cisco IMC has four
+    /// (github.com/ipmitool/ipmitool/issues/213), and `OpenBMC` counts them (`startSession` in
+    /// `sessions_manager.cpp`).
     BegunCounts,
     /// A box that is off is not switched off, nor one on that is on, with 0xd5: Dell
     /// (github.com/bmc-toolbox/bmclib/issues/382, github.com/aws/eks-anywhere/issues/3568).
@@ -118,8 +120,8 @@ pub enum Identity {
     /// The GUID of the character.
     #[default]
     Told,
-    /// This completion code: 0xff where `OpenBMC` has no such object (github.com/openbmc/openbmc/issues/3854), 0xc1, 0xcc or
-    /// 0xd4 elsewhere.
+    /// This completion code: 0xff where `OpenBMC` has no such object (github.com/openbmc/openbmc/issues/3854),
+    /// 0xc1, 0xcc or 0xd4 elsewhere.
     Refused(u8),
     /// Nothing.
     Silent,

@@ -1,4 +1,5 @@
-//! What was seen of one life of a supervisor, from outside: what it was told, what it said that it is, and what it knew.
+//! What was seen of one life of a supervisor, from outside: what it was told, what it said that it is, and what it
+//! knew.
 
 use std::collections::BTreeMap;
 

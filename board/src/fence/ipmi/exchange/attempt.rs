@@ -114,8 +114,8 @@ impl Attempt {
         &self.handshake
     }
 
-    /// A message by which the BMC forgets it. There is none before RAKP 1: the server of pyghmi ends when it hears RAKP 3
-    /// then, and others keep the session.
+    /// A message by which the BMC forgets it. There is none before RAKP 1: the server of pyghmi ends when it hears
+    /// RAKP 3 then, and others keep the session.
     pub(super) fn give_up(&self) -> Option<Vec<u8>> {
         (self.awaits != Awaits::Opened).then(|| self.handshake.give_up())
     }

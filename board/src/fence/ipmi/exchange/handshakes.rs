@@ -1,12 +1,13 @@
 //! How we are let in by IPMI 2.0: one handshake, and a second one beside it when the BMC is silent for long.
 //!
-//! Silence is a slow BMC or a lost packet, and what helps against one does harm with the other. A BMC that takes seconds for
-//! RAKP 1 (it asks PAM, or a directory) serves a copy of it as slowly, and makes a new number for it, so that RAKP 3 fits
-//! the wrong one. So the first handshake says each thing once, and is waited for as long as there is time. The second
-//! one repeats what got no answer. Each has ids of its own, so that every answer belongs to one of them.
+//! Silence is a slow BMC or a lost packet, and what helps against one does harm with the other. A BMC that takes
+//! seconds for RAKP 1 (it asks PAM, or a directory) serves a copy of it as slowly, and makes a new number for it,
+//! so that RAKP 3 fits the wrong one. So the first handshake says each thing once, and is waited for as long as
+//! there is time. The second one repeats what got no answer. Each has ids of its own, so that every answer belongs
+//! to one of them.
 //!
-//! What the BMC refuses is not signed, and could come from anybody. It is believed when the BMC has not contradicted it in a
-//! moment.
+//! What the BMC refuses is not signed, and could come from anybody. It is believed when the BMC has not
+//! contradicted it in a moment.
 
 use std::time::Duration;
 

@@ -22,8 +22,8 @@ impl Timer {
         Self { first: now, wake: now + pause, pause, pause_max }
     }
 
-    /// The packet is sent again; the next time is twice as far away, and not so far that a BMC which comes back, with its
-    /// network or from a restart, is noticed late.
+    /// The packet is sent again; the next time is twice as far away, and not so far that a BMC which comes back,
+    /// with its network or from a restart, is noticed late.
     pub(super) fn again(&mut self, now: Instant) {
         self.pause = (self.pause * 2).min(self.pause_max);
         self.wake = now + self.pause;
@@ -46,14 +46,15 @@ impl Timer {
 
 /// How long the BMC took for each command when it was asked last.
 ///
-/// A BMC that reads its power in a millisecond may take seconds to switch it. What it was never asked before is not asked
-/// again before a second has passed: where one packet is served after the other, each copy takes as long as the first.
+/// A BMC that reads its power in a millisecond may take seconds to switch it. What it was never asked before is not
+/// asked again before a second has passed: where one packet is served after the other, each copy takes as long as
+/// the first.
 #[derive(Default)]
 pub(super) struct Paces(Vec<((u8, u8), Duration)>);
 
 impl Paces {
-    /// How long an answer to `request` is waited for before it is asked again. The login before took up to `took` for an
-    /// answer.
+    /// How long an answer to `request` is waited for before it is asked again. The login before took up to `took`
+    /// for an answer.
     pub(super) fn of(&self, request: &Request, took: Duration) -> Duration {
         let known = self.0.iter().find(|(command, _)| *command == key(request));
         known.map_or_else(|| (took * 2).clamp(UNKNOWN, PAUSE_MAX), |(_, pace)| *pace)
