@@ -53,6 +53,11 @@ impl Heartbeat {
         self.heard == Some(epoch)
     }
 
+    /// Whether the speaker had heard the life `boot` of the listener when it spoke.
+    pub fn knows(&self, boot: Boot) -> bool {
+        self.heard.is_some_and(|epoch| epoch.boot == boot)
+    }
+
     /// What decides between the boxes when nothing else does.
     pub const fn rank(&self) -> Rank {
         Rank::new(self.priority, self.from)

@@ -42,7 +42,7 @@ use crate::node::dark::Dark;
 use crate::node::fencing::{LastLoss, Past, Shot};
 use crate::node::takeover::will_serve;
 use crate::order::{FenceMode, Order, Refusal, Until};
-use crate::peer::{Brought, Contact, Peer};
+use crate::peer::{Brought, Peer};
 use crate::receiver::Heard;
 use crate::recovery::{OnFailure, Recovery, Verdict};
 use crate::report::{Cause, Change, News};
@@ -353,13 +353,13 @@ impl Node {
             self.echoed = self.peer.epoch(now);
             act(&mut actions, Action::Send(self.heartbeat(now)));
         }
-        let stuck = self.stuck && !stuck;
+        let is_stuck = self.stuck && !stuck && self.role != Role::Init;
         let is_shot_at = self.is_shot_at(now) && !shot_at;
         if is_shot_at {
             tell(&mut actions, News::ShotAt);
         }
         // The last words come before the end.
-        if (stuck || is_shot_at) && self.role != Role::Init {
+        if is_stuck || is_shot_at {
             act(&mut actions, Action::Reset);
         }
         self.decide_leaving(now, &mut actions);
@@ -531,11 +531,8 @@ impl Node {
     /// is not cured by a reset of its own.
     fn is_shot_at(&self, now: Instant) -> bool {
         // A peer that shoots is often deaf.
-        let shoots = match self.peer.contact(now) {
-            Contact::Heard(word) | Contact::Deaf(word) => word.shoots && self.hears_me(word),
-            Contact::Silent => false,
-        };
-        shoots && self.role != Role::Init
+        let word = self.peer.contact(now).word();
+        word.is_some_and(|word| word.shoots && self.hears_me(word)) && self.role != Role::Init
     }
 
     fn on_line(&mut self, link: LinkId, up: bool, actions: &mut Actions) {
@@ -860,7 +857,7 @@ impl Node {
     }
 
     fn hears_me(&self, word: &Heartbeat) -> bool {
-        word.heard.is_some_and(|epoch| epoch.boot == self.boot)
+        word.knows(self.boot)
     }
 
     fn stop(&mut self, cause: Cause, now: Instant, actions: &mut Actions) {

@@ -56,6 +56,16 @@ pub enum Contact<'p> {
     Silent,
 }
 
+impl<'p> Contact<'p> {
+    /// What it says, deaf or not.
+    pub const fn word(self) -> Option<&'p Heartbeat> {
+        match self {
+            Self::Heard(word) | Self::Deaf(word) => Some(word),
+            Self::Silent => None,
+        }
+    }
+}
+
 /// What one link carries.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Carries {
@@ -194,7 +204,7 @@ impl Peer {
     /// later: then its word is a late one of an earlier life.
     pub fn heard(&mut self, link: LinkId, heard: Heard, mine: Epoch, now: Instant) -> Brought {
         let word = heard.heartbeat;
-        let proof = heard.proof.filter(|_| self.knows_this_life(&word));
+        let proof = heard.proof.filter(|_| word.knows(self.my_boot));
         let known = self.word.map(|word| word.epoch);
         let same = known.is_some_and(|epoch| epoch.boot == word.epoch.boot);
         // A guard speaks for a life that is known, or for nobody.
@@ -391,10 +401,7 @@ impl Peer {
 
     /// Whether the supervisor of the peer has died, and its guard talks in its stead.
     pub fn restarts(&self, now: Instant) -> bool {
-        match self.contact(now) {
-            Contact::Heard(word) | Contact::Deaf(word) => word.restarts,
-            Contact::Silent => false,
-        }
+        self.contact(now).word().is_some_and(|word| word.restarts)
     }
 
     /// Whether its guard has talked for so long that nobody waits for another supervisor any more.
@@ -423,10 +430,7 @@ impl Peer {
     pub fn epoch(&self, now: Instant) -> Option<Epoch> {
         let known = self.word.as_ref();
         let stranger = self.stranger.as_ref().map(|it| &it.word);
-        let spoken = match self.contact(now) {
-            Contact::Heard(word) | Contact::Deaf(word) => Some(word),
-            Contact::Silent => stranger.or(known),
-        };
+        let spoken = self.contact(now).word().or(stranger).or(known);
         spoken.map(|word| word.epoch)
     }
 
@@ -479,10 +483,6 @@ impl Peer {
     /// Whether two machines were heard under the name of the peer in the last `deadtime`.
     pub(crate) fn is_doubled(&self, now: Instant) -> bool {
         self.twins_at.is_some_and(|at| now - at < self.timing.deadtime())
-    }
-
-    fn knows_this_life(&self, word: &Heartbeat) -> bool {
-        word.heard.is_some_and(|epoch| epoch.boot == self.my_boot)
     }
 
     /// Whether the peer's last word was that everything is to be left as it is.

@@ -91,8 +91,7 @@ impl Reception {
                 Ok(Heard { heartbeat: word.heartbeat, proof })
             }
             Err(cause) => {
-                let count = &mut statistics.dropped[cause as usize];
-                *count = count.saturating_add(1);
+                count(&mut statistics.dropped, cause);
                 Err(cause)
             }
         }
@@ -100,9 +99,7 @@ impl Reception {
 
     /// Counts a frame of a letter that came by `link` and was dropped, and tells how many were for that cause.
     pub fn refuse_piece(&mut self, link: LinkId, cause: FrameError) -> u32 {
-        let count = &mut self.links[link.place()].pieces_dropped[cause as usize];
-        *count = count.saturating_add(1);
-        *count
+        count(&mut self.links[link.place()].pieces_dropped, cause)
     }
 
     /// The version of the protocol in which the last word came.
@@ -206,6 +203,13 @@ impl Statistics {
         self.received += 1;
         self.lost += u64::from(missing);
     }
+}
+
+/// Counts what was dropped for `cause`, and tells how often that was.
+fn count(dropped: &mut [u32; FrameError::ALL.len()], cause: FrameError) -> u32 {
+    let count = &mut dropped[cause as usize];
+    *count = count.saturating_add(1);
+    *count
 }
 
 /// What is known of each link, where `places` tells which one it was.

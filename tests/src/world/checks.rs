@@ -7,7 +7,7 @@ use firmware_agnostic::evidence::{Evidence, Require};
 use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::heartbeat::{Asks, Heartbeat, Role};
 use firmware_agnostic::identity::BoxId;
-use firmware_agnostic::node::Action;
+use firmware_agnostic::node::{Action, Node};
 use firmware_agnostic::order::Refusal;
 use firmware_agnostic::receiver::Heard;
 use firmware_agnostic::report::{Cause, Change, News, Weight};
@@ -109,8 +109,7 @@ impl World {
     pub(super) fn check_cut(&mut self, id: BoxId) {
         let local = self.boxes[id.place()].local(self.now);
         let Some(supervisor) = &self.boxes[id.place()].supervisor else { return };
-        let harmless = |word: &Heartbeat| word.asks != Asks::Fence;
-        let talks = supervisor.node.peer().word(local).is_some_and(harmless);
+        let talks = talks_to(&supervisor.node, local);
         let ordered = self.checks.shots[id.place()].is_some_and(|shot| shot.ordered);
         if talks && !ordered {
             self.broken("no shot at a peer that talks", format!("{} cuts", trace::name(id)));
@@ -126,8 +125,7 @@ impl World {
         let appliance = &self.boxes[id.place()];
         let Some(supervisor) = &appliance.supervisor else { return };
         let node = &supervisor.node;
-        let harmless = |word: &Heartbeat| word.asks != Asks::Fence;
-        let talks = node.peer().word(local).is_some_and(harmless);
+        let talks = talks_to(node, local);
         let deaf = node.timer(Timer::Relisten).is_some_and(|until| until > local);
         let name = trace::name(id);
         let may_at_boot =
@@ -349,6 +347,11 @@ impl World {
         self.note_world(format_args!("{broken}"));
         self.checks.broken.get_or_insert(broken);
     }
+}
+
+/// Whether the peer talks to `node`, and does not ask to be shot.
+fn talks_to(node: &Node, local: Instant) -> bool {
+    node.peer().word(local).is_some_and(|word| word.asks != Asks::Fence)
 }
 
 /// Five heartbeats a second are usual; each change on either side adds one, and a bad second has a dozen changes.

@@ -88,22 +88,9 @@ impl Scene {
     pub fn says(&mut self, but: impl FnOnce(&mut Heartbeat)) -> Actions {
         self.epoch.change += 1;
         self.heard = self.now;
-        let mine = self.node.heartbeat(self.now);
-        let mut word = Heartbeat {
-            from: BoxId::Second,
-            epoch: self.epoch,
-            role: Role::Standby,
-            priority: Priority(1),
-            term: mine.term,
-            fit: true,
-            witness: true,
-            shoots: false,
-            restarts: false,
-            asks: Asks::Nothing,
-            heard: Some(self.node.epoch()),
-            hears: mine.hears.with(LINK, true),
-            ..mine
-        };
+        let hears = self.node.heartbeat(self.now).hears.with(LINK, true);
+        let mut word =
+            Heartbeat { heard: Some(self.node.epoch()), hears, ..self.word_of_a_standby() };
         but(&mut word);
         // It has heard what this box says now, unless the word says otherwise.
         self.happens(Event::Heartbeat(LINK, Heard { heartbeat: word, proof: Some(self.now) }))
@@ -111,21 +98,25 @@ impl Scene {
 
     /// The peer says the same again, or a recording does: it names nothing that this box has said of late.
     pub fn says_unproven(&mut self, but: impl FnOnce(&mut Heartbeat)) -> Actions {
-        let mine = self.node.heartbeat(self.now);
-        let mut heartbeat = Heartbeat {
+        let hears = Links::default();
+        let mut heartbeat = Heartbeat { heard: None, hears, ..self.word_of_a_standby() };
+        but(&mut heartbeat);
+        self.happens(Event::Heartbeat(LINK, Heard { heartbeat, proof: None }))
+    }
+
+    fn word_of_a_standby(&self) -> Heartbeat {
+        Heartbeat {
             from: BoxId::Second,
             epoch: self.epoch,
             role: Role::Standby,
             priority: Priority(1),
-            heard: None,
-            hears: Links::default(),
-            asks: Asks::Nothing,
+            fit: true,
+            witness: true,
             shoots: false,
             restarts: false,
-            ..mine
-        };
-        but(&mut heartbeat);
-        self.happens(Event::Heartbeat(LINK, Heard { heartbeat, proof: None }))
+            asks: Asks::Nothing,
+            ..self.node.heartbeat(self.now)
+        }
     }
 
     /// An operator's word, and what becomes of it.
