@@ -286,20 +286,21 @@ fn surroundings(config: &Config, look: Look) -> Vec<(&'static str, (usize, usize
         ("control.operators", places.control, &control.operators),
         ("control.viewers", places.control, &control.viewers),
     ];
-    // It does not grow any more.
-    let journal = fs::metadata(&config.journal).map_or(FILE as u64, |_| 0);
-    let files = [
-        ("journal.file", places.journal, Some(&config.journal), journal),
-        ("history.file", places.history, Some(&config.history.file), PAGE),
-        ("metrics.file", places.metrics, metrics, PAGE),
-        ("ready.file", places.ready, config.ready_file.as_ref(), 0),
+    // How much more each may take. A journal that is there does not grow any more.
+    let files: [(_, _, _, Growth); 4] = [
+        ("journal.file", places.journal, Some(&config.journal), |file| {
+            fs::metadata(file).map_or(FILE as u64, |_| 0)
+        }),
+        ("history.file", places.history, Some(&config.history.file), |_| PAGE),
+        ("metrics.file", places.metrics, metrics, |_| PAGE),
+        ("ready.file", places.ready, config.ready_file.as_ref(), |_| 0),
     ];
     let groups = groups
         .into_iter()
         .filter_map(|(word, place, group)| Some((word, place, Need::Group(group.clone()?))));
-    // A reload may be what helps where there is no room.
-    let need = |word: &'static str, file: &Path, more| match look {
-        Look::Here => Need::Room(file.to_owned(), more, section(word)),
+    // A reload may be what helps where there is no room. The loop lists what it takes, and must not wait for a disk.
+    let need = |word: &'static str, file: &Path, more: Growth| match look {
+        Look::Here => Need::Room(file.to_owned(), more(file), section(word)),
         _ => Need::folder_of(file),
     };
     let files = files
@@ -364,6 +365,9 @@ pub fn warnings(config: &Config) -> Vec<String> {
     }
     warnings
 }
+
+/// How many bytes more a file may take.
+type Growth = fn(&Path) -> u64;
 
 /// The figures fill a few pages of a disk, and so does the history of a night.
 const PAGE: u64 = 16 * 1024;
