@@ -9,10 +9,10 @@
 use std::io;
 use std::time::Duration;
 
-use crate::need::Need;
-use crate::patience::Patience;
-use crate::rights::Rights;
-use crate::table::Table;
+use crate::config::requirement::Need;
+use crate::config::table::Table;
+use crate::thread::capabilities::Rights;
+use crate::thread::deadline::Patience;
 
 pub mod command;
 pub mod ping;

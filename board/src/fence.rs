@@ -17,28 +17,28 @@ use std::time::Duration;
 use firmware_agnostic::node::fencing::LastLoss;
 use firmware_agnostic::time::Instant;
 
-use crate::clock::Clock;
-use crate::need::Need;
-use crate::patience::Patience;
-use crate::rights::Rights;
-use crate::table::{Name, Table};
+use crate::config::requirement::Need;
+use crate::config::table::{Name, Table};
+use crate::thread::capabilities::Rights;
+use crate::thread::deadline::Patience;
+use crate::time::clock::Clock;
 
 pub mod agent;
+mod bmc_route;
 pub mod command;
+mod dry_run;
 mod guid;
 pub mod ipmi;
-mod ladder;
-mod reach;
 #[cfg(feature = "redfish")]
 pub mod redfish;
 pub mod serial_reset;
 pub mod together;
-mod trial;
+mod topology;
 
+pub use dry_run::{Step, dry_run};
 pub use guid::{Expected, Guid, Whose};
 pub use ipmi::hang_up;
-pub use ladder::Ladder;
-pub use trial::{Step, trial};
+pub use topology::Ladder;
 
 /// A device that can cut the power of one box, as the configuration file says it.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use firmware_agnostic::identity::{BoxId, LINKS_MAX};
 
-use crate::need::Need;
-use crate::table::{Name, Table};
+use crate::config::requirement::Need;
+use crate::config::table::{Name, Table};
 
 pub use port::{Port, Seen};
 

@@ -17,11 +17,11 @@ use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::recovery::{OnFailure, Policy};
 
 use crate::check;
-use crate::need::Need;
-use crate::patience::Patience;
-use crate::plain::is_plain;
-use crate::rights::Rights;
-use crate::table::{Never, Table};
+use crate::config::requirement::Need;
+use crate::config::table::{Never, Table};
+use crate::host::plain_text::is_plain;
+use crate::thread::capabilities::Rights;
+use crate::thread::deadline::Patience;
 
 pub mod address;
 pub mod process;
@@ -164,7 +164,7 @@ impl Config {
     }
 
     /// The resource that this configuration speaks of, on the box `me`. Nothing is started. What is noted for the
-    /// next life is in the folder `notes` ([`crate::lease::notes`]).
+    /// next life is in the folder `notes` ([`crate::disk::lease::notes`]).
     ///
     /// # Errors
     ///
@@ -291,7 +291,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(90);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::Source;
+    use crate::config::table::Source;
 
     #[test]
     fn a_resource_is_called_after_what_it_is() {

@@ -20,15 +20,15 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::need::Need;
-use crate::table::Table;
+use crate::config::requirement::Need;
+use crate::config::table::Table;
 
 pub mod device;
 pub mod init;
+pub mod liveness;
 pub mod probe;
-pub mod roll;
 
-pub use roll::{Late, Roll};
+pub use liveness::{Late, Roll};
 
 /// `[watchdog]`
 #[derive(Clone, Debug, Eq, PartialEq)]

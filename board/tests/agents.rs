@@ -9,9 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use board::config::table::Source;
 use board::fence::{self, Fence, Fenced, Power, fence};
-use board::patience::Patience;
-use board::table::Source;
+use board::thread::deadline::Patience;
 use tempfile::TempDir;
 
 #[test]

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use board::child::census;
+use board::config::table::Source;
 use board::fence::{self, Fence, Fenced, Guid, Ladder, Power, Seen, fence, fence_when_told, look};
-use board::patience::{Cord, Patience};
-use board::table::Source;
+use board::process::procfs;
+use board::thread::deadline::{Cord, Patience};
 use tempfile::TempDir;
 
 #[test]
@@ -146,7 +146,7 @@ fn a_program_that_hangs_is_killed_in_time_with_all_that_it_started() {
     let error = device.open().power(&millis(500)).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
     let group: i32 = fs::read_to_string(device.path("pid")).unwrap().trim().parse().unwrap();
-    assert!(!census::take().unwrap().iter().any(|entry| entry.group == group && entry.alive()));
+    assert!(!procfs::take().unwrap().iter().any(|entry| entry.group == group && entry.alive()));
 }
 
 /// The order was sent, and may be carried out yet.

@@ -8,8 +8,9 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use board::child::{Child, census, orphans};
-use board::patience::Patience;
+use board::process::child::Child;
+use board::process::{orphans, procfs};
+use board::thread::deadline::Patience;
 
 use room::{AGAIN, Room, alive, another_supervisor, child, seconds, until};
 
@@ -129,7 +130,7 @@ impl Strangers {
     }
 
     fn count(&self) -> usize {
-        let all = census::take().unwrap().into_iter().filter(|it| it.name == "sh" && it.alive());
+        let all = procfs::take().unwrap().into_iter().filter(|it| it.name == "sh" && it.alive());
         let words = all.filter_map(|it| fs::read(format!("/proc/{}/cmdline", it.pid)).ok());
         words.filter(|it| it.split(|byte| *byte == 0).any(|it| it == self.name.as_bytes())).count()
     }

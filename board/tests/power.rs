@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
-use board::power;
+use board::host::reset;
 
 #[test]
 fn a_reset_brings_down_the_box_and_nothing_else() {
@@ -28,7 +28,7 @@ fn a_reset_brings_down_the_box_and_nothing_else() {
 fn reset_this_box(machine: &str) -> ! {
     assert_ne!(namespace(), machine, "the machine itself must not be reset");
     assert_eq!(std::process::id(), 1, "the machine itself must not be reset");
-    let Err(error) = power::reset();
+    let Err(error) = reset::reset();
     panic!("{error}");
 }
 

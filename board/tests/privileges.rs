@@ -5,14 +5,14 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use board::child::account::Account;
-use board::child::privileges::Privileges;
-use board::child::{Child, Program};
-use board::need::{Need, Right};
-use board::patience::Patience;
+use board::config::requirement::{Need, Right};
+use board::config::table::Source;
+use board::process::account::Account;
+use board::process::child::{Child, Program};
+use board::process::privileges::Privileges;
 use board::resource;
-use board::rights::Rights;
-use board::table::Source;
+use board::thread::capabilities::Rights;
+use board::thread::deadline::Patience;
 use firmware_agnostic::identity::BoxId;
 use rustix::thread::{CapabilitySet, capabilities, set_no_new_privs};
 

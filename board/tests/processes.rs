@@ -9,9 +9,10 @@ use std::sync::{Mutex, Once};
 use std::thread;
 use std::time::Duration;
 
-use board::child::account::Account;
-use board::child::{Program, census};
-use board::patience::{Cord, Patience};
+use board::process::account::Account;
+use board::process::child::Program;
+use board::process::procfs;
+use board::thread::deadline::{Cord, Patience};
 use rustix::process::Signal;
 
 use room::{AGAIN, Room, alive, another_supervisor, members, seconds, until};
@@ -255,7 +256,7 @@ fn grandchildren_are_gone_where_proc_shows_other_processes() {
 
 /// The same test once more, in a PID namespace whose /proc is not its own.
 fn without_proc() {
-    assert!(census::take().is_err());
+    assert!(procfs::take().is_err());
     let room = Room::new();
     let script =
         "(trap '' TERM; while :; do echo >> beats; sleep 0.01; done) & echo $$ > pid; wait";

@@ -8,9 +8,9 @@ use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use board::clock::Clock;
-use board::plain::Plain;
-use board::safe_file::SafeFile;
+use board::disk::safe_file::SafeFile;
+use board::host::plain_text::Plain;
+use board::time::clock::Clock;
 use firmware_agnostic::heartbeat::Heartbeat;
 use firmware_agnostic::identity::LINKS_MAX;
 use firmware_agnostic::node::{Action, Event};

@@ -6,8 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use board::need::Need;
-use board::table::Complaint;
+use board::config::requirement::Need;
+use board::config::table::Complaint;
 use board::{fence, link, resource};
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::identity::BoxId;

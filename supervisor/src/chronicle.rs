@@ -12,7 +12,7 @@ use firmware_agnostic::node::{Action, Event, Node};
 use firmware_agnostic::report::{Cause, News, Time, Weight};
 use firmware_agnostic::time::Instant;
 
-use board::clock::{Clock, boot_id};
+use board::time::clock::{Clock, boot_id};
 
 use crate::black_box::BlackBox;
 use crate::fate::Fate;

@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use board::table::{duration, nearest};
+use board::config::table::{duration, nearest};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 use crate::config::LEVELS;

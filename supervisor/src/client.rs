@@ -18,10 +18,10 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use board::child::account::Account;
-use board::holder::{holder, lookalike};
-use board::plain::plain_lines;
-use board::safe_file::beside;
+use board::disk::safe_file::beside;
+use board::host::plain_text::plain_lines;
+use board::process::account::Account;
+use board::process::holder::{holder, lookalike};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{Gid, Pid, geteuid};

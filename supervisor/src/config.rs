@@ -10,8 +10,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use board::safe_file::{SafeFile, Trust, look};
-use board::table::{Complaint, Source, Table};
+use board::config::table::{Complaint, Source, Table};
+use board::disk::safe_file::{SafeFile, Trust, look};
 use board::{check, fence, link, resource, watchdog};
 use firmware_agnostic::frame::{Keys, PairId};
 use firmware_agnostic::heartbeat::Fingerprint;

@@ -9,7 +9,7 @@
 //! takes the connections and tells the rest what they may not ([`porter`]), and the loop gets those that it is to
 //! answer.
 //!
-//! [`Caller`]: board::caller::Caller
+//! [`Caller`]: board::host::peer_credentials::Caller
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -18,8 +18,8 @@ use std::str;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use board::rights::Rights;
-use board::threads;
+use board::thread::capabilities::Rights;
+use board::thread::spawn;
 use firmware_agnostic::report::Time;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use smol::channel::{Receiver, Sender, bounded};
@@ -71,7 +71,7 @@ impl Socket {
         let (config, path) = (control.clone(), control.socket.clone());
         let groups = control.operators.is_some() || control.viewers.is_some();
         let rights = if groups { Rights::GROUPS } else { Rights::NONE };
-        threads::spawn("control", rights | Rights::SEARCH, move || {
+        spawn::spawn("control", rights | Rights::SEARCH, move || {
             let place = match Porter::open(&config, admit, hurry) {
                 Ok((porter, place)) => tell.send(Ok(place)).is_ok().then_some(porter),
                 Err(error) => {

@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use board::clock::Clock;
+use board::time::clock::Clock;
 use firmware_agnostic::frame::{self, Keys, PairId, Word};
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::identity::ResourceId;
@@ -182,7 +182,7 @@ impl Effects {
                 }
                 self.chronicle.flush();
                 crate::logging::flush();
-                let Err(error) = board::power::reset();
+                let Err(error) = board::host::reset::reset();
                 log::error!("{error}; the peer has been asked to fence it");
             }
             Action::Leave => {

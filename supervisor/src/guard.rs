@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use board::guard::LastFrame;
-use board::lease::{self, Lease};
-use board::patience::Patience;
+use board::disk::lease::{self, Lease};
+use board::process::guard::LastFrame;
 use board::resource;
-use board::rights::Rights;
+use board::thread::capabilities::Rights;
+use board::thread::deadline::Patience;
 
 use crate::config::Config;
 use crate::hooks::Hooks;
@@ -73,7 +73,7 @@ impl Brief {
 ///
 /// When there is none, or what it has left cannot be known.
 pub(crate) fn run() -> io::Result<()> {
-    board::guard::begin();
+    board::process::guard::begin();
     Rights::NONE.narrow();
     // Not by way of the buffer of the library: what is handed over with a byte would be lost.
     let mut line = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -109,7 +109,7 @@ pub(crate) fn run() -> io::Result<()> {
     while let Err(error) = stop(&all, &lease::notes(&brief.lease)) {
         log::error!("the guard cannot clear this box: {error}: it is reset");
         logging::flush();
-        let Err(error) = board::power::reset();
+        let Err(error) = board::host::reset::reset();
         log::error!("{error}; trying again");
         thread::sleep(PAUSE);
     }

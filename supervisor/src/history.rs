@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use board::rights::Rights;
-use board::safe_file::SafeFile;
-use board::threads;
+use board::disk::safe_file::SafeFile;
+use board::thread::capabilities::Rights;
+use board::thread::spawn;
 
 use crate::config::History as Config;
 use crate::record::Record;
@@ -51,7 +51,7 @@ impl History {
         let ring = file::Ring::new(&config.file, config.size.into());
         let written = Written::default();
         let noted = written.clone();
-        threads::spawn("history", Rights::NONE, move || work(ring, &queue, &noted))?;
+        spawn::spawn("history", Rights::NONE, move || work(ring, &queue, &noted))?;
         Ok(Self { jobs, lost: 0, written })
     }
 

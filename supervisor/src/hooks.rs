@@ -10,11 +10,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use board::child::Program;
-use board::clock::Clock;
-use board::patience::Patience;
-use board::rights::Rights;
-use board::threads;
+use board::process::child::Program;
+use board::thread::capabilities::Rights;
+use board::thread::deadline::Patience;
+use board::thread::spawn;
+use board::time::clock::Clock;
 
 use crate::config::Hook;
 use crate::record::Record;
@@ -48,7 +48,7 @@ impl Hooks {
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let lost = Arc::new(AtomicUsize::new(0));
         let (configs, count) = (configs.to_vec(), lost.clone());
-        threads::spawn("hooks", Rights::PROGRAMS, move || work(&configs, &queue, &count))?;
+        spawn::spawn("hooks", Rights::PROGRAMS, move || work(&configs, &queue, &count))?;
         let queue = Queue { jobs, lost, own: own.to_owned() };
         Ok(Self(Arc::new(Mutex::new(Some(queue)))))
     }
@@ -135,9 +135,9 @@ mod tests {
     use std::fs;
     use std::thread;
 
-    use board::child::own::Own;
+    use board::process::command_line::Own;
 
-    use board::child::privileges::Privileges;
+    use board::process::privileges::Privileges;
 
     use super::*;
 

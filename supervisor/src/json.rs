@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use board::plain::plain;
+use board::host::plain_text::plain;
 
 /// An object that is being written.
 pub(crate) struct Json {

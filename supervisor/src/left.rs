@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use board::lease::{self, Lease};
-use board::safe_file::beside;
+use board::disk::lease::{self, Lease};
+use board::disk::safe_file::beside;
 
 use crate::config::{Config, Identity};
 

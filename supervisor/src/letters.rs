@@ -11,9 +11,9 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use board::clock::Clock;
 use board::link::Port;
-use board::rights::Rights;
+use board::thread::capabilities::Rights;
+use board::time::clock::Clock;
 use firmware_agnostic::frame::{Frame, FrameError, Keys};
 use firmware_agnostic::heartbeat::Boot;
 use firmware_agnostic::identity::LinkId;
@@ -311,7 +311,7 @@ impl fmt::Display for Unanswered {
 
 /// Does `work` beside the loop: it looks into files, writes the configuration, or checks it, which runs programs.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    board::aside::aside("letter", Rights::FILES | Rights::PROGRAMS, work).await
+    board::thread::offload::aside("letter", Rights::FILES | Rights::PROGRAMS, work).await
 }
 
 fn nonce() -> Option<Nonce> {

@@ -43,13 +43,13 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use board::plain::plain_lines;
+use board::host::plain_text::plain_lines;
 use cli::Exit;
 
 /// Does what the command line says.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    board::privacy::begin();
-    if board::guard::is_this() {
+    board::process::hardening::begin();
+    if board::process::guard::is_this() {
         let ended = guard::run();
         return ended.map_or_else(|error| failed(Exit::Refused, &error), |()| Exit::Done).into();
     }

@@ -4,9 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
-use board::clock::Clock;
 use board::link::{Config, Port, Seen};
-use board::lookout::Lookout;
+use board::time::clock::Clock;
+use board::time::reactor::Lookout;
 use firmware_agnostic::frame::{FRAME_MAX, FrameError};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::letter;

@@ -11,9 +11,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use board::clock::Clock;
-use board::plain::plain;
-use board::rights::Rights;
+use board::host::plain_text::plain;
+use board::thread::capabilities::Rights;
+use board::time::clock::Clock;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::config::LogTo;
@@ -209,7 +209,7 @@ mod tests {
         record.level(Level::Warn).target("supervisor::run");
         let line = logger.line(&record.args(format_args!("late")).build());
         let (time, rest) = line.split_once(' ').unwrap();
-        assert!(board::clock::Wall::read(time).is_some(), "{line}");
+        assert!(board::time::clock::Wall::read(time).is_some(), "{line}");
         assert!(rest.starts_with('[') && rest.ends_with("] warning: late"), "{line}");
     }
 

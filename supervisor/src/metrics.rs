@@ -6,9 +6,9 @@
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
 
-use board::rights::Rights;
-use board::safe_file::{SafeFile, remedy};
-use board::threads;
+use board::disk::safe_file::{SafeFile, remedy};
+use board::thread::capabilities::Rights;
+use board::thread::spawn;
 
 use smol::channel::{Sender, bounded};
 
@@ -43,7 +43,7 @@ pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Re
     let (alive, wanted) = mpsc::channel();
     let written = Written::default();
     let published = Published { written: written.clone(), _alive: Some(alive) };
-    threads::spawn("metrics", Rights::FILES, move || {
+    spawn::spawn("metrics", Rights::FILES, move || {
         while let Some(page) = ask(&inputs) {
             let path = config.file.display();
             let file = SafeFile::own(&config.file);

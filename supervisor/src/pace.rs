@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use board::clock::Clock;
+use board::time::clock::Clock;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::receiver::Heard;
 use firmware_agnostic::time::Instant;

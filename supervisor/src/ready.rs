@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use board::notify::Socket;
-use board::safe_file::SafeFile;
+use board::disk::safe_file::SafeFile;
+use board::host::notify::Socket;
 use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::node::Node;
 use firmware_agnostic::time::{Instant, Timer};

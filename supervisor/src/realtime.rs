@@ -9,8 +9,8 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use board::realtime::{Priority, Refused, lock_memory};
-use board::rights::Rights;
+use board::thread::capabilities::Rights;
+use board::thread::realtime::{Priority, Refused, lock_memory};
 use smol::Timer;
 use smol::future::block_on;
 

@@ -6,8 +6,8 @@
 
 use std::fmt::{Display, Write as _};
 
-use board::clock::Wall;
-use board::plain::plain;
+use board::host::plain_text::plain;
+use board::time::clock::Wall;
 use firmware_agnostic::heartbeat::Fingerprint;
 
 use crate::json::Json;

@@ -5,11 +5,11 @@
 //! (`effects/reload.rs`); what is not changes nothing. A card or a program that is missing already, and that the
 //! configuration in force names too, is no reason to refuse another one.
 
+use board::config::requirement::Need;
+use board::config::secret::Secret;
 use board::fence;
-use board::need::Need;
-use board::rights::Rights;
-use board::secret::Secret;
-use board::threads;
+use board::thread::capabilities::Rights;
+use board::thread::spawn;
 use firmware_agnostic::frame::Keys;
 use firmware_agnostic::heartbeat::Fingerprint;
 use smol::channel::{Receiver, Sender, bounded};
@@ -96,7 +96,7 @@ impl Itself {
                 Err(reasons) => refused(&reply, &reasons),
             }
         };
-        if let Err(error) = threads::spawn("reload", Rights::SECRETS | Rights::PROGRAMS, work) {
+        if let Err(error) = spawn::spawn("reload", Rights::SECRETS | Rights::PROGRAMS, work) {
             refused(&refuse, &error.to_string());
         }
     }

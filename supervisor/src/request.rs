@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use board::table::duration;
+use board::config::table::duration;
 use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::order::{FenceMode, Order, Until};
 use log::LevelFilter;

@@ -5,8 +5,8 @@
 
 use std::ops::ControlFlow;
 
-use board::alarm::Alarm;
-use board::clock::Clock;
+use board::time::alarm::Alarm;
+use board::time::clock::Clock;
 use firmware_agnostic::node::reload::Reloaded;
 use firmware_agnostic::node::{Actions, Event, Node};
 use firmware_agnostic::time::Instant;

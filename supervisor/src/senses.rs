@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use board::check::{Config, Tally};
 use board::fence::{self, Ladder};
-use board::patience::{Cord, Patience};
-use board::threads;
+use board::thread::deadline::{Cord, Patience};
+use board::thread::spawn;
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::node::Event;
 use smol::channel::Sender;
@@ -45,7 +45,7 @@ impl Watch {
         for (place, config) in checks.iter().enumerate() {
             let (config, inputs) = (config.clone(), inputs.clone());
             let (answers, cord) = (watch.answers.clone(), watch.cord.clone());
-            threads::spawn("check", config.rights(), move || {
+            spawn::spawn("check", config.rights(), move || {
                 let told = |good| {
                     let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
                     answers.get_mut(place).into_iter().for_each(|answer| *answer = good);
@@ -93,7 +93,7 @@ pub(crate) fn ask_how_it_ended(
         ladder.expect(Some(system));
     }
     let rights = own.iter().map(fence::Config::rights).collect();
-    threads::spawn("past", rights, move || {
+    spawn::spawn("past", rights, move || {
         // A BMC that was without power with its box takes a minute to come up.
         for _ in 0..TRIES {
             if let Some(loss) = ladder.last_loss(&Patience::new(ladder.timeout())) {
@@ -144,7 +144,7 @@ const PAUSE: Duration = Duration::from_secs(4);
 
 #[cfg(test)]
 mod tests {
-    use board::table::Source;
+    use board::config::table::Source;
     use smol::channel::unbounded;
 
     use super::*;

@@ -7,14 +7,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use async_signal::{Signal, Signals};
-use board::alarm::Alarm;
-use board::clock::Clock;
+use board::disk::journal::Store;
 use board::fence::Guid;
-use board::journal::Store;
-use board::lookout::Lookout;
-use board::random;
-use board::rights::Rights;
-use board::threads;
+use board::host::random;
+use board::thread::capabilities::Rights;
+use board::thread::spawn;
+use board::time::alarm::Alarm;
+use board::time::clock::Clock;
+use board::time::reactor::Lookout;
 use firmware_agnostic::heartbeat::Boot;
 use firmware_agnostic::letter::Seal;
 use firmware_agnostic::node::{Event, Node};
@@ -65,7 +65,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     // Before the first thread. The reactor's own begins here, and not in the middle of a takeover.
     let realtime = Realtime::begin(config.realtime)?;
     // Before anything is opened, so that what could not be opened once more is missing now.
-    threads::found_nursery(realtime.priority)?;
+    spawn::found_nursery(realtime.priority)?;
     (Rights::RESET | Rights::SOCKETS).keep_only();
     let me = config.settings.me;
     let labels = Rc::new(Labels::new(&config));

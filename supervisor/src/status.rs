@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use board::fence::Power;
+use board::host::plain_text::Plain;
 use board::link::Port;
-use board::plain::Plain;
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::heartbeat::{Asks, Role};

@@ -8,9 +8,9 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::fchown;
 use std::path::{Path, PathBuf};
 
-use board::rights::Rights;
-use board::safe_file::{NEW, SafeFile, Trust};
-use board::threads;
+use board::disk::safe_file::{NEW, SafeFile, Trust};
+use board::thread::capabilities::Rights;
+use board::thread::spawn;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -78,7 +78,7 @@ pub(crate) fn give_up(path: &Path, before: String, tried: String) {
             log::error!("{}: what was given up is not out of the way: {error}", path.display());
         }
     };
-    if let Err(error) = threads::spawn("trial", Rights::FILES, work) {
+    if let Err(error) = spawn::spawn("trial", Rights::FILES, work) {
         log::error!("the configuration before is not on the disk: {error}");
     }
 }
@@ -132,7 +132,7 @@ mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
     use std::thread;
 
-    use board::safe_file::beside;
+    use board::disk::safe_file::beside;
 
     use super::*;
 

@@ -16,12 +16,12 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use board::child::Program;
-use board::patience::Patience;
-use board::privacy;
-use board::rights::Rights;
-use board::safe_file::{Trust, expect_safe};
-use board::threads;
+use board::disk::safe_file::{Trust, expect_safe};
+use board::process::child::Program;
+use board::process::hardening;
+use board::thread::capabilities::Rights;
+use board::thread::deadline::Patience;
+use board::thread::spawn;
 use firmware_agnostic::order::Order;
 use smol::channel::Sender;
 
@@ -61,7 +61,7 @@ impl Itself {
                 let _ = reply.try_send(format!("refused\nnothing was done: {error}\n"));
             }
         };
-        if let Err(error) = threads::spawn("upgrade", Rights::PROGRAMS, work) {
+        if let Err(error) = spawn::spawn("upgrade", Rights::PROGRAMS, work) {
             let _ = refuse.try_send(format!("refused\nnothing was done: {error}\n"));
         }
     }
@@ -91,9 +91,9 @@ impl Itself {
         if let Some(name) = self.before.first() {
             command.arg0(name);
         }
-        privacy::end();
+        hardening::end();
         let error = command.args(env::args_os().skip(1)).exec();
-        privacy::begin();
+        hardening::begin();
         Err(error)
     }
 }

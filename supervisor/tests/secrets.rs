@@ -10,7 +10,7 @@ use std::process::{Command, ExitStatus};
 use std::thread;
 use std::time::Duration;
 
-use board::secret::Secret;
+use board::config::secret::Secret;
 use supervisor::config::{Config, Identity};
 use tempfile::TempDir;
 

@@ -208,8 +208,8 @@ fn home() -> &'static Path {
 const PRODUCT: &[&str] = &["firmware-agnostic/src", "board/src", "supervisor/src"];
 /// The clock itself; the patience of blocking code; the rhythm of the one worker that looks after the resources.
 const CLOCKS: &[&str] = &[
-    "board/src/clock.rs",
-    "board/src/patience.rs",
+    "board/src/time/clock.rs",
+    "board/src/thread/deadline.rs",
     "supervisor/src/effects/group.rs",
     "supervisor/src/effects/group/member.rs",
 ];

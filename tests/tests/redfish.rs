@@ -10,9 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use board::config::table::Source;
 use board::fence::{self, Fence, Fenced, Power, fence, is_silent};
-use board::patience::{Cord, Patience};
-use board::table::Source;
+use board::thread::deadline::{Cord, Patience};
 use tempfile::TempDir;
 
 #[test]

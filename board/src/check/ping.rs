@@ -8,10 +8,10 @@ use std::os::fd::AsFd;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::Check;
-use crate::need::{Need, Right};
-use crate::netlink::Netlink;
-use crate::patience::Patience;
-use crate::table::Table;
+use crate::config::requirement::{Need, Right};
+use crate::config::table::Table;
+use crate::net::netlink::Netlink;
+use crate::thread::deadline::Patience;
 
 /// `kind = "ping"`
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -4,8 +4,8 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 
 use super::Check;
-use crate::patience::Patience;
-use crate::table::Table;
+use crate::config::table::Table;
+use crate::thread::deadline::Patience;
 
 /// `kind = "tcp"`
 #[derive(Clone, Debug, Eq, PartialEq)]

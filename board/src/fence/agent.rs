@@ -9,12 +9,12 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{Fence, Power};
-use crate::child::privileges::Privileges;
-use crate::child::{End, Program};
-use crate::need::Need;
-use crate::patience::Patience;
-use crate::secret::Secret;
-use crate::table::{Map, Table};
+use crate::config::requirement::Need;
+use crate::config::secret::Secret;
+use crate::config::table::{Map, Table};
+use crate::process::child::{End, Program};
+use crate::process::privileges::Privileges;
+use crate::thread::deadline::Patience;
 
 /// `kind = "agent"`
 #[derive(Clone, Debug, Eq, PartialEq)]

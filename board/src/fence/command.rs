@@ -7,12 +7,12 @@
 use std::io;
 
 use super::{Fence, Power};
-use crate::child::Program;
-use crate::child::own::Own;
-use crate::child::privileges::Privileges;
-use crate::need::Need;
-use crate::patience::Patience;
-use crate::table::Table;
+use crate::config::requirement::Need;
+use crate::config::table::Table;
+use crate::process::child::Program;
+use crate::process::command_line::Own;
+use crate::process::privileges::Privileges;
+use crate::thread::deadline::Patience;
 
 /// `kind = "command"`
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -15,7 +15,7 @@ use std::str::FromStr;
 use firmware_agnostic::heartbeat::Fingerprint;
 use toml::de::DeValue;
 
-use crate::table::{Source, Value};
+use crate::config::table::{Source, Value};
 
 /// The number of a machine, in the order in which it came.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

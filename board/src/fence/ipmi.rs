@@ -45,19 +45,18 @@ use std::time::Duration;
 
 use firmware_agnostic::node::fencing::LastLoss;
 
-pub use self::config::Config;
-pub use self::line::hang_up;
-
 use self::command::{Control, Restart};
+pub use self::config::Config;
 use self::error::Error;
 use self::exchange::Way;
+pub use self::line::hang_up;
 use self::line::{Line, Shown};
 use self::message::Request;
 use self::secrets::Secrets;
 use self::suite::Suite;
 use super::{Fence, Guid, Power};
-use crate::clock::Clock;
-use crate::patience::Patience;
+use crate::thread::deadline::Patience;
+use crate::time::clock::Clock;
 
 pub mod command;
 pub mod config;

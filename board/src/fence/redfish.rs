@@ -17,13 +17,13 @@ use rustls::pki_types::ServerName;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::reach::Reach;
+use super::bmc_route::Reach;
 use super::{Fence, Guid, Power};
-use crate::clock::Clock;
-use crate::need::Need;
-use crate::patience::Patience;
-use crate::secret::Secret;
-use crate::table::Table;
+use crate::config::requirement::Need;
+use crate::config::secret::Secret;
+use crate::config::table::Table;
+use crate::thread::deadline::Patience;
+use crate::time::clock::Clock;
 
 mod http;
 mod tls;

@@ -17,10 +17,10 @@ use firmware_agnostic::time::Instant;
 use serialport::SerialPort;
 
 use super::{Fence, Power};
-use crate::clock::Clock;
-use crate::need::Need;
-use crate::patience::Patience;
-use crate::table::Table;
+use crate::config::requirement::Need;
+use crate::config::table::Table;
+use crate::thread::deadline::Patience;
+use crate::time::clock::Clock;
 
 /// `kind = "serial-reset"`
 #[derive(Clone, Debug, Eq, PartialEq)]

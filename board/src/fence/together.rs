@@ -7,11 +7,11 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use super::ladder::{Reasons, Rung};
+use super::topology::{Reasons, Rung};
 use super::{Fence, Guid, Power};
-use crate::need::Need;
-use crate::patience::Patience;
-use crate::table::Table;
+use crate::config::requirement::Need;
+use crate::config::table::Table;
+use crate::thread::deadline::Patience;
 
 /// `kind = "together"`
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -20,11 +20,11 @@ use smol::Timer;
 use smol::future::{or, yield_now};
 
 use super::{Config, Lines, Link};
-use crate::alarm::Alarm;
-use crate::aside::aside;
-use crate::clock::Clock;
-use crate::lookout::{Lookout, Watched};
-use crate::rights::Rights;
+use crate::thread::capabilities::Rights;
+use crate::thread::offload::aside;
+use crate::time::alarm::Alarm;
+use crate::time::clock::Clock;
+use crate::time::reactor::{Lookout, Watched};
 
 /// The place that a link is plugged into, for as long as the supervisor runs.
 pub struct Port {

@@ -27,13 +27,13 @@ use rustix::termios::{tcflush, tcgetattr, tcsetattr};
 use serialport::{SerialPort, TTYPort};
 
 use super::{Lines, Link, while_trying};
-use crate::need::Need;
-use crate::table::{PerBox, Table};
+use crate::config::requirement::Need;
+use crate::config::table::{PerBox, Table};
 
-mod lines;
-mod talker;
+mod modem_lines;
+mod tty_conflict;
 
-use lines::Watch;
+use modem_lines::Watch;
 
 /// `kind = "serial"`
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -68,12 +68,12 @@ impl Config {
 
     pub(super) fn conflict(&self, me: BoxId) -> Option<String> {
         let device = self.device.of(me);
-        Some(talker::refuse(device).err().filter(|_| device.exists())?.to_string())
+        Some(tty_conflict::refuse(device).err().filter(|_| device.exists())?.to_string())
     }
 
     pub(super) fn open(&self, me: BoxId) -> io::Result<Serial> {
         let device = self.device.of(me);
-        talker::refuse(device)?;
+        tty_conflict::refuse(device)?;
         let port = serialport::new(device.to_string_lossy(), self.baud)
             .open_native()
             .map_err(|error| not_opened(device, error))?;
@@ -271,7 +271,7 @@ fn gone(error: io::Error) -> io::Error {
 fn not_opened(device: &Path, error: serialport::Error) -> io::Error {
     let device = device.display();
     while_trying(match error.kind() {
-        // The device is there, as `talker` saw: it is the lock that was not to be had.
+        // The device is there, as `tty_conflict` saw: it is the lock that was not to be had.
         serialport::ErrorKind::NoDevice => {
             format!(
                 "{device} is in use by another program: end the one that `fuser {device}` shows"

@@ -28,9 +28,9 @@ use rustix::net::netdevice::{index_to_name, name_to_index};
 use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
 
 use super::{Link, while_trying};
-use crate::need::Need;
-use crate::netlink::{Netlink, is_name};
-use crate::table::{PerBox, Table};
+use crate::config::requirement::Need;
+use crate::config::table::{PerBox, Table};
+use crate::net::netlink::{Netlink, is_name};
 
 /// `kind = "udp"`
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -34,11 +34,11 @@ use self::announcements::Announcements;
 use self::place::Place;
 use self::wire::Wire;
 use super::Resource;
-use crate::need::{Need, Right};
-use crate::netlink::{Changes, Interface, Mac, Manner, Netlink, is_name};
-use crate::patience::Patience;
-use crate::prefix::Prefix;
-use crate::table::{PerBox, Table};
+use crate::config::requirement::{Need, Right};
+use crate::config::table::{PerBox, Table};
+use crate::net::netlink::{Changes, Interface, Mac, Manner, Netlink, is_name};
+use crate::net::prefix::Prefix;
+use crate::thread::deadline::Patience;
 
 /// `kind = "address"`
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -324,7 +324,7 @@ const TRUCE: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::Source;
+    use crate::config::table::Source;
 
     #[test]
     fn an_address_needs_a_network_and_an_interface() {

@@ -19,28 +19,29 @@ use rustix::process::Resource as Limited;
 use rustix::process::{Signal, geteuid};
 
 use super::Resource;
-use crate::child::account::Account;
-use crate::child::output::Output;
-use crate::child::own::Own;
-use crate::child::privileges::Privileges;
-use crate::child::{End, Program, signals};
-use crate::need::{Need, Right};
-use crate::patience::{Cord, Patience};
-use crate::table::{Map, Never, Table};
+use crate::config::requirement::{Need, Right};
+use crate::config::table::{Map, Never, Table};
+use crate::process::account::Account;
+use crate::process::child::{End, Program};
+use crate::process::command_line::Own;
+use crate::process::output::Output;
+use crate::process::privileges::Privileges;
+use crate::process::signals;
+use crate::thread::deadline::{Cord, Patience};
 
-mod mark;
+mod config;
 mod members;
 mod note;
 mod notify;
 mod ready;
 mod service;
-mod words;
+mod tag;
 
-use mark::Mark;
+use config::{Amount, Mask};
 use members::Owner;
 pub use ready::Ready;
 use service::Service;
-use words::{Amount, Mask};
+use tag::Mark;
 
 /// `kind = "process"`
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -166,7 +167,7 @@ fn read_limits(table: &mut Table<'_>) -> Vec<(Limited, Option<u64>)> {
     limits
 }
 
-/// A service that runs as our child. Its thread must live as long as it is to run: see [`crate::child`].
+/// A service that runs as our child. Its thread must live as long as it is to run: see [`crate::process::child`].
 pub struct Process {
     config: Config,
     name: String,
@@ -421,7 +422,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(100);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::Source;
+    use crate::config::table::Source;
 
     /// Of nginx, slapd, redis, `PostgreSQL`, dhcpd, named, dnsmasq and apache2 each answers with 0, the signal or
     /// 128 + 15.

@@ -10,7 +10,7 @@ use std::process;
 use std::time::Duration;
 
 use super::Watchdog;
-use crate::notify::Socket;
+use crate::host::notify::Socket;
 
 /// An init that wants to hear of us.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Advice, OFlags, fadvise};
 use rustix::io::Errno;
 
-use crate::safe_file::{self, SafeFile};
+use crate::disk::safe_file::{self, SafeFile};
 
 /// The file that is read, beside the journal at `path`, so that it is the journal's disk that is asked.
 pub fn beside(journal: &Path) -> PathBuf {

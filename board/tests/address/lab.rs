@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use board::netlink::Netlink;
+use board::net::netlink::Netlink;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 use rustix::thread::{gettid, move_into_link_name_space, unshare_unsafe};
 

@@ -5,12 +5,12 @@ use std::net::{IpAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use board::neighbour::Neighbours;
-use board::netlink::Netlink;
-use board::patience::Patience;
+use board::config::table::Source;
+use board::net::neighbour::Neighbours;
+use board::net::netlink::Netlink;
 use board::resource::Resource;
 use board::resource::address::{Address, Config};
-use board::table::Source;
+use board::thread::deadline::Patience;
 use firmware_agnostic::identity::BoxId;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use board::neighbour::Neighbours;
-use board::netlink::Netlink;
+use board::net::neighbour::Neighbours;
+use board::net::netlink::Netlink;
 use board::resource::Resource;
 use firmware_agnostic::identity::BoxId;
 use socket2::{Domain, Protocol, Socket, Type};

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use board::fence::ipmi::command::{self, Control};
 use board::fence::ipmi::{message::Request, packet};
 use board::fence::{Fence, Fenced, Guid, Power, fence};
-use board::patience::{Cord, Patience};
+use board::thread::deadline::{Cord, Patience};
 
 use super::relay::Relay;
 use super::scene::{Scene, free, loopback, seconds};

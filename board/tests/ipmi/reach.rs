@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use board::fence::{Fence, is_silent};
-use board::patience::Patience;
+use board::thread::deadline::Patience;
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use super::scene::Scene;

@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use board::config::table::Source;
 use board::fence::ipmi::{self, Ipmi};
-use board::patience::Patience;
-use board::table::Source;
+use board::thread::deadline::Patience;
 use tempfile::TempDir;
 
 /// A box, and the place where everything about it stands.

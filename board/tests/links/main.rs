@@ -3,9 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use board::config::table::Source;
 use board::link::{Config, Port, Seen};
-use board::lookout::Lookout;
-use board::table::Source;
+use board::time::reactor::Lookout;
 use firmware_agnostic::identity::BoxId;
 use smol::Timer;
 use smol::future::or;

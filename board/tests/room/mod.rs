@@ -8,10 +8,11 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use board::child::{Child, Program, census};
-use board::patience::Patience;
+use board::config::table::Source;
+use board::process::child::{Child, Program};
+use board::process::procfs;
 use board::resource::{self, Resource};
-use board::table::Source;
+use board::thread::deadline::Patience;
 use firmware_agnostic::identity::BoxId;
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
@@ -140,15 +141,15 @@ pub(crate) fn child(words: &[&str], environment: &[(&str, &str)]) -> Child {
 }
 
 pub(crate) fn members(group: i32) -> Vec<String> {
-    let census = census::take().unwrap().into_iter();
-    census
+    let processes = procfs::take().unwrap().into_iter();
+    processes
         .filter(|entry| entry.group == group && entry.alive())
         .map(|entry| entry.to_string())
         .collect()
 }
 
 pub(crate) fn alive(pid: i32) -> bool {
-    census::Entry::of(pid).is_some_and(|entry| entry.alive())
+    procfs::Entry::of(pid).is_some_and(|entry| entry.alive())
 }
 
 pub(crate) fn seconds(seconds: u64) -> Patience {

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use board::init::Init;
+use board::host::init::Init;
 use board::link;
 use firmware_agnostic::frame::LINE_MAX;
 

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use board::clock::Clock;
-use board::fence::{Step, trial};
-use board::plain::Plain;
+use board::fence::{self, Step};
+use board::host::plain_text::Plain;
+use board::time::clock::Clock;
 use firmware_agnostic::report::Time;
 
 use super::Exit;
@@ -27,7 +27,7 @@ pub(super) fn dry_run(config: &Config) -> Exit {
     for device in devices {
         tell(&format!("{} of {name}", device.name));
         let mut whole = true;
-        trial(device, |Step { what, took, said }| {
+        fence::dry_run(device, |Step { what, took, said }| {
             let (mark, said) = match said {
                 Ok(said) => ("", said),
                 Err(said) => ("FAILED: ", said),

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use board::plain::plain_lines;
+use board::host::plain_text::plain_lines;
 use rustix::termios::isatty;
 
 use super::typed::typed;

@@ -1,7 +1,7 @@
 //! Reads the two boxes, and finds out which of them is this machine.
 
+use board::config::table::{Source, Table};
 use board::fence;
-use board::table::{Source, Table};
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::heartbeat::Priority;
 use firmware_agnostic::identity::BoxId;

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use board::plain::plain;
+use board::host::plain_text::plain;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::{Config, fingerprint};

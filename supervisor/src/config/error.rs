@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use board::plain::Plain;
-use board::table::Complaint;
+use board::config::table::Complaint;
+use board::host::plain_text::Plain;
 
 /// Why there is no configuration.
 #[derive(Debug)]

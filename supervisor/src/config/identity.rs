@@ -10,9 +10,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use board::netlink::{Interface, Netlink};
-use board::safe_file::{SafeFile, Trust, look};
-use board::table::Table;
+use board::config::table::Table;
+use board::disk::safe_file::{SafeFile, Trust, look};
+use board::net::netlink::{Interface, Netlink};
 
 /// What this machine is known by.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -184,7 +184,7 @@ const SERIALS: [&str; 2] = ["/sys/class/dmi/id/product_serial", "/proc/device-tr
 
 #[cfg(test)]
 mod tests {
-    use board::netlink::Mac;
+    use board::net::netlink::Mac;
 
     use super::*;
 

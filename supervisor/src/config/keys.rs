@@ -12,7 +12,7 @@
 use std::io;
 use std::path::Path;
 
-use board::secret::Secret;
+use board::config::secret::Secret;
 use firmware_agnostic::frame::{KEYS_MAX, Key, Keys};
 use firmware_agnostic::heartbeat::Fingerprint;
 

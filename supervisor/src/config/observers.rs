@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use board::child::own::Own;
-use board::child::privileges::Privileges;
-use board::table::Table;
+use board::config::table::Table;
+use board::process::command_line::Own;
+use board::process::privileges::Privileges;
 
 /// `[history]`: where what happens is kept.
 #[derive(Clone, Debug, Eq, PartialEq)]

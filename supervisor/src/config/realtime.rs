@@ -1,7 +1,7 @@
 //! Reads `[realtime]`, which gives the supervisor precedence over all others.
 
-use board::realtime::{PRIORITY_MAX, Priority};
-use board::table::Table;
+use board::config::table::Table;
+use board::thread::realtime::{PRIORITY_MAX, Priority};
 
 /// `[realtime]`: what is taken if this process may.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

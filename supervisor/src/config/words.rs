@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use board::plain::is_plain;
-use board::table::{Source, Table, Value};
+use board::config::table::{Source, Table, Value};
+use board::host::plain_text::is_plain;
 use board::{check, link, resource, watchdog};
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::failback::AutoFailback;

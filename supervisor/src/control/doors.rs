@@ -9,8 +9,8 @@
 
 use std::io;
 
-use board::caller::Caller;
-use board::child::account::Account;
+use board::host::peer_credentials::Caller;
+use board::process::account::Account;
 use rustix::process::{Gid, geteuid};
 
 use crate::client::way_in;

@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use board::holder::holder;
-use board::patience::Patience;
-use board::safe_file::{SafeFile, beside};
+use board::disk::safe_file::{SafeFile, beside};
+use board::process::holder::holder;
+use board::thread::deadline::Patience;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, fchmod, flock};
 use rustix::io::Errno;
 use rustix::net::{

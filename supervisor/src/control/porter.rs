@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use board::caller::Caller;
-use board::patience::Patience;
-use board::reserve::Reserve;
+use board::host::peer_credentials::Caller;
+use board::thread::deadline::Patience;
+use board::thread::fd_reserve::Reserve;
 use smol::channel::Sender;
 
 use super::place::{Place, Shared};

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use board::clock::Clock;
+use board::time::clock::Clock;
 use firmware_agnostic::time::Instant;
 use rustix::process::Uid;
 

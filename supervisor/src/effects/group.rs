@@ -9,12 +9,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use board::child::orphans;
-use board::patience::{Cord, Patience};
-use board::reserve::{self, Reserve};
+use board::process::orphans;
 use board::resource::{Config, Place};
-use board::rights::Rights;
-use board::threads;
+use board::thread::capabilities::Rights;
+use board::thread::deadline::{Cord, Patience};
+use board::thread::fd_reserve::{self, Reserve};
+use board::thread::spawn;
 use firmware_agnostic::identity::ResourceId;
 use firmware_agnostic::node::{Answer, Event, Tag};
 use smol::channel::Sender;
@@ -36,7 +36,7 @@ pub(crate) use waiting::Waiting;
 
 /// How many files the work on `members` may take.
 const fn files(members: &[Member]) -> usize {
-    reserve::START + FILES * members.len()
+    fd_reserve::START + FILES * members.len()
 }
 
 /// The other end of the resources' thread.
@@ -87,7 +87,7 @@ impl Group {
             reserve,
             burial: IDLE,
         };
-        threads::spawn("resources", Rights::PROGRAMS, move || hands.work(&queue, &finished))?;
+        spawn::spawn("resources", Rights::PROGRAMS, move || hands.work(&queue, &finished))?;
         let reloads = Instant::now();
         Ok(Self { jobs, bell, cord, done, states, start_time, stop_time, reloads })
     }
@@ -434,8 +434,8 @@ const FILES: usize = 3;
 
 #[cfg(test)]
 mod tests {
-    use board::lease::Lease;
-    use board::table::Source;
+    use board::config::table::Source;
+    use board::disk::lease::Lease;
     use firmware_agnostic::identity::BoxId;
 
     use super::*;

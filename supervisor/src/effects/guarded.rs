@@ -6,9 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use board::aside::aside;
-use board::guard::LastFrame;
-use board::rights::Rights;
+use board::process::guard::LastFrame;
+use board::thread::capabilities::Rights;
+use board::thread::offload::aside;
 use smol::io::AsyncReadExt;
 use smol::{Async, LocalExecutor, Timer};
 
@@ -81,7 +81,7 @@ async fn replace(brief: Brief, last: LastFrame, line: Rc<RefCell<UnixStream>>) {
 
 fn start(brief: &Brief, last: &LastFrame) -> io::Result<UnixStream> {
     let try_it = || {
-        let mut line = board::guard::start()?;
+        let mut line = board::process::guard::start()?;
         line.set_write_timeout(Some(PATIENCE))?;
         last.hand_over(&line)?;
         brief.hand_over(&mut line)?;

@@ -13,11 +13,11 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use board::clock::Clock;
 use board::fence::{self, Config, Ladder, Power, Seen};
-use board::patience::{Cord, Patience};
-use board::reserve::{self, Reserve};
-use board::threads;
+use board::thread::deadline::{Cord, Patience};
+use board::thread::fd_reserve::{self, Reserve};
+use board::thread::spawn;
+use board::time::clock::Clock;
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::node::{Answer, Event, Tag};
 use firmware_agnostic::time::Instant;
@@ -98,10 +98,10 @@ impl Gun {
             shared: shared.clone(),
             inputs,
             said_off: false,
-            reserve: Reserve::new("fencing", reserve::START)?,
+            reserve: Reserve::new("fencing", fd_reserve::START)?,
         };
         let rights = configs.iter().map(Config::rights).collect();
-        threads::spawn("fence", rights, move || hands.work(&queue))?;
+        spawn::spawn("fence", rights, move || hands.work(&queue))?;
         let time = configs.iter().map(|config| config.timeout).sum();
         Ok(Self { jobs, shared, time })
     }
@@ -338,7 +338,7 @@ mod tests {
     use std::path::Path;
     use std::thread;
 
-    use board::table::Source;
+    use board::config::table::Source;
     use smol::channel::Receiver;
     use tempfile::TempDir;
 

@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use board::clock::Clock;
-use board::patience::{Cord, Patience};
-use board::realtime::Priority;
-use board::rights::Rights;
-use board::threads;
+use board::thread::capabilities::Rights;
+use board::thread::deadline::{Cord, Patience};
+use board::thread::realtime::Priority;
+use board::thread::spawn;
+use board::time::clock::Clock;
 use board::watchdog::{Config, Late, Roll, Watchdog, probe};
 use firmware_agnostic::settings::Settings;
 use firmware_agnostic::time::Instant;
@@ -95,7 +95,7 @@ impl Keeper {
         let (finished, done) = mpsc::channel();
         let interval = timeout / 4;
         let hands = Hands { watchdogs, shared: shared.clone(), bell: bell.clone(), interval };
-        threads::spawn("watchdog", Rights::REAL_TIME, move || {
+        spawn::spawn("watchdog", Rights::REAL_TIME, move || {
             // What was given to the loop is given here too.
             let _ = priority.take();
             Rights::NONE.keep_only();
@@ -103,7 +103,7 @@ impl Keeper {
         })?;
         let (path, every) = (probe::beside(journal), config.disk_timeout / 3);
         let prober = shared.clone();
-        threads::spawn("disk", Rights::NONE, move || prober.probe(&path, every))?;
+        spawn::spawn("disk", Rights::NONE, move || prober.probe(&path, every))?;
         Ok(Some(Self { dogs, shared, bell, interval, rung: None, orders, done }))
     }
 
@@ -291,7 +291,7 @@ const RELEASE: Duration = Duration::from_secs(2);
 mod tests {
     use std::time::Instant;
 
-    use board::table::Source;
+    use board::config::table::Source;
     use tempfile::TempDir;
 
     use super::*;

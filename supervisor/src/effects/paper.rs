@@ -8,9 +8,9 @@ use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use board::journal::Store;
-use board::rights::Rights;
-use board::threads;
+use board::disk::journal::Store;
+use board::thread::capabilities::Rights;
+use board::thread::spawn;
 use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Action, Tag};
 use smol::channel::Sender;
@@ -34,7 +34,7 @@ impl Paper {
         let (jobs, queue) = mpsc::channel();
         let written = Written::default();
         let noted = written.clone();
-        threads::spawn("journal", Rights::NONE, move || work(store, &queue, &inputs, &noted))?;
+        spawn::spawn("journal", Rights::NONE, move || work(store, &queue, &inputs, &noted))?;
         Ok(Self { jobs, written })
     }
 

@@ -9,12 +9,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use board::clock::Clock;
-use board::guard::LastFrame;
-use board::lease::Lease;
+use board::disk::lease::Lease;
 use board::link;
-use board::rights::Rights;
-use board::threads;
+use board::process::guard::LastFrame;
+use board::thread::capabilities::Rights;
+use board::thread::spawn;
+use board::time::clock::Clock;
 use firmware_agnostic::frame::{self, Frame, Keys, PairId, Word};
 use firmware_agnostic::heartbeat::Heartbeat;
 use firmware_agnostic::identity::BoxId;
@@ -115,7 +115,7 @@ impl Said {
 /// Starts a thread that sends by one link what it is given.
 fn open(link: link::Config, me: BoxId) -> Option<Sender<Frame>> {
     let (sender, frames) = channel();
-    threads::spawn("speaker", Rights::SOCKETS, move || send(&link, me, &frames)).ok()?;
+    spawn::spawn("speaker", Rights::SOCKETS, move || send(&link, me, &frames)).ok()?;
     Some(sender)
 }
 

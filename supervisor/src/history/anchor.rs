@@ -6,7 +6,7 @@ use std::iter::Peekable;
 use std::str::Lines;
 use std::time::Duration;
 
-use board::clock::{Clock, boot_id};
+use board::time::clock::{Clock, boot_id};
 use firmware_agnostic::letter::Reading;
 use firmware_agnostic::time::Instant;
 

@@ -115,7 +115,7 @@ impl Theirs {
 mod tests {
     use std::fs;
 
-    use board::clock::Wall;
+    use board::time::clock::Wall;
 
     use super::*;
 

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use board::safe_file::{SafeFile, look, remedy};
+use board::disk::safe_file::{SafeFile, look, remedy};
 use rustix::fs::OFlags;
 
 use crate::record::Record;

@@ -123,7 +123,7 @@ pub(super) fn same_boot(one: &Record, next: &Record) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use board::clock::Wall;
+    use board::time::clock::Wall;
 
     use super::*;
 

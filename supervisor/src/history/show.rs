@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use board::safe_file::no_room;
+use board::disk::safe_file::no_room;
 use firmware_agnostic::report::Time;
 
 use super::file;
@@ -294,7 +294,7 @@ mod tests {
     fn boots_and_lives_are_told_apart() {
         let record = |seconds, up, kernel, life| {
             Record::default()
-                .with("time", board::clock::Wall(seconds))
+                .with("time", board::time::clock::Wall(seconds))
                 .with("up", up)
                 .with("box", "server1")
                 .with("kernel_boot", kernel)

@@ -13,7 +13,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use board::need::Need;
+use board::config::requirement::Need;
 use smol::channel::Sender;
 
 use super::trial;

@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use board::clock::Clock;
+use board::time::clock::Clock;
 use smol::Timer;
 use smol::channel::Sender;
 use smol::future::or;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use board::patience::Patience;
+use board::thread::deadline::Patience;
 use firmware_agnostic::report::Time;
 use smol::channel::{Sender, bounded};
 

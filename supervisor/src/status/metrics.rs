@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
-use board::plain::plain;
+use board::host::plain_text::plain;
 use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::identity::{LinkId, ResourceId};

@@ -5,8 +5,8 @@
 
 use std::fmt::Write as _;
 
+use board::host::plain_text::Plain;
 use board::link::Port;
-use board::plain::Plain;
 use board::resource::{Config, Place};
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::heartbeat::{Asks, Role};

@@ -5,8 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use board::neighbour::claim;
-use board::netlink::told;
+use board::net::neighbour::claim;
+use board::net::netlink::told;
 use firmware_agnostic::frame::{
     self, Deframer, FRAME_MAX, Key, Keys, LINE_MAX, PairId, Version, Word,
 };

@@ -1,6 +1,6 @@
 //! Follows what programs, devices and others say, on its way to a person.
 
-use board::plain::{TEXT_MAX, is_plain, plain, plain_bytes, plain_lines};
+use board::host::plain_text::{TEXT_MAX, is_plain, plain, plain_bytes, plain_lines};
 use supervisor::client::Answer;
 
 /// Bytes of any kind.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use board::table::{Map, PerBox, Source};
+use board::config::table::{Map, PerBox, Source};
 use supervisor::config::{Config, Identity};
 use supervisor::request::Request;
 

@@ -8,6 +8,7 @@ use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::{Actions, Event, Node};
 use firmware_agnostic::receiver::Heard;
 
+use super::row::{Row, Target};
 use crate::allocations;
 use crate::conversation::Conversation;
 use crate::lab::failure::{Failure, expect};
@@ -15,8 +16,6 @@ use crate::world::World;
 use crate::world::misery::{Misery, SECOND};
 use crate::world::sample;
 use crate::world::trace::Trace;
-
-use super::row::{Row, Target};
 
 /// What the core costs.
 ///

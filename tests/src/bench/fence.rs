@@ -11,12 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use board::config::table::Source;
 use board::fence::{Config, Fence, Fenced, Power, fence};
-use board::patience::Patience;
-use board::table::Source;
+use board::thread::deadline::Patience;
 
 use super::row::{Row, Target};
-
 use crate::lab::failure::{Failure, expect};
 
 /// The times of a shot.

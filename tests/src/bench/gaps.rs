@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 
+use super::row::Row;
+use super::system::System;
 use crate::lab::expectations::{PATIENCE, served_by};
 use crate::lab::failure::{Failure, expect};
 use crate::lab::{Lab, name};
-
-use super::row::Row;
-use super::system::System;
 
 /// Something that happens to a pair that is well, while home serves.
 #[derive(Debug)]

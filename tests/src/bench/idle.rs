@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use firmware_agnostic::identity::BoxId;
 
+use super::machine;
+use super::row::Row;
 use crate::lab::failure::{Failure, expect};
 use crate::lab::process::Process;
 use crate::lab::{init, isolation, name};
-
-use super::machine;
-use super::row::Row;
 
 /// What a system costs in both boxes of the lab in this world, of which home serves, measured so many times; with
 /// targets, if wanted.

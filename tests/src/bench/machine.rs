@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use board::realtime::Priority;
+use board::thread::realtime::Priority;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::lab::failure::{Failure, expect};

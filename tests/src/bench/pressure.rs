@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use firmware_agnostic::identity::BoxId;
 
+use super::machine;
+use super::row::{Row, Target};
 use crate::lab::Lab;
 use crate::lab::failure::Failure;
 use crate::lab::figures::Figures;
-
-use super::machine;
-use super::row::{Row, Target};
 
 /// Shouts at one box of a pair that serves, and then at the other.
 ///

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
-use crate::lab::failure::Failure;
-
 use super::row::{Row, Target};
+use crate::lab::failure::Failure;
 
 /// The sizes of the pair's binary, linked dynamically and statically.
 ///

@@ -6,14 +6,13 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::Lab;
+use super::failure::Failure;
 use firmware_agnostic::identity::BoxId;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use supervisor::client::{Verdict, ask};
 use supervisor::config::SOCKET;
-
-use super::Lab;
-use super::failure::Failure;
 
 /// How each of the crowd behaves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

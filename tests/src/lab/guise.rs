@@ -194,7 +194,7 @@ fn hunger_on_demand() -> io::Result<()> {
 
 /// Does `what` in the supervisor, and not in its guard, when there is `file`, once.
 fn on_demand(file: &'static str, what: fn()) -> io::Result<()> {
-    if board::guard::is_this() {
+    if board::process::guard::is_this() {
         return Ok(());
     }
     let wait = move || {

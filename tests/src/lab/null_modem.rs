@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use board::patience::Patience;
+use board::thread::deadline::Patience;
 use firmware_agnostic::identity::BoxId;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{read, write};

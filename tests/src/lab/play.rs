@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use board::patience::Patience;
+use board::thread::deadline::Patience;
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 use rustix::termios::{OptionalActions, isatty, tcgetattr, tcsetattr};
 

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::thread;
 
-use board::realtime::Priority;
+use board::thread::realtime::Priority;
 use firmware_agnostic::identity::BoxId::First;
 use rustix::thread::{CapabilitySet, capabilities};
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use board::fence::ipmi::suite::Suite;
 use board::fence::{self, Fence, Fenced, Guid, Ladder, Power, fence};
-use board::patience::Patience;
+use board::thread::deadline::Patience;
 use tests::lab::bmc::Character;
 
 use super::clients::ipmitool;
@@ -261,7 +261,7 @@ fn a_bmc_is_told_of_a_shot_once_and_of_nothing_else() {
 fn a_trial_shows_which_box_it_is() {
     let bmc = bmc(Character::default());
     let mut said = Vec::new();
-    fence::trial(&Scene::new().config(&bmc, ""), |step| said.push((step.what, step.said)));
+    fence::dry_run(&Scene::new().config(&bmc, ""), |step| said.push((step.what, step.said)));
     assert!(bmc.blinks() > 0 && bmc.orders().is_empty() && bmc.is_on());
     let (what, light) = said.pop().unwrap();
     assert!(what == "light" && light.unwrap().contains("blinks"));

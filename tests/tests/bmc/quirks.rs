@@ -149,7 +149,7 @@ fn the_file_can_say_that_a_device_is_not_asked_whose_it_is() {
     ladder.fence(&seconds(20)).unwrap();
     assert_eq!(bmc.orders(), [0]);
     let mut said = Vec::new();
-    board::fence::trial(&scene.config(&bmc, "guid = \"any\""), |step| {
+    board::fence::dry_run(&scene.config(&bmc, "guid = \"any\""), |step| {
         said.push((step.what, step.said));
     });
     let identity = said.iter().find(|(what, _)| *what == "identity").unwrap();

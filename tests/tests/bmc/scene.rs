@@ -5,10 +5,10 @@ use std::net::UdpSocket;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use board::config::table::Source;
 use board::fence::ipmi::{self, Ipmi};
 use board::fence::{self, Fence, Guid, Power};
-use board::patience::Patience;
-use board::table::Source;
+use board::thread::deadline::Patience;
 use tempfile::TempDir;
 use tests::lab::bmc::{Bmc, Character, Chassis, Quirks};
 

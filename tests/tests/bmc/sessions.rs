@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use board::fence::{self, Fence, Power};
-use board::patience::{Cord, Patience};
+use board::thread::deadline::{Cord, Patience};
 use tests::lab::bmc::{Bmc, Character, Habit, Quirks, Work};
 
 use super::scene::{Scene, bmc, device, odd, seconds, until};
@@ -34,7 +34,7 @@ fn a_dry_run_leaves_no_place_taken() {
     let config = scene.config(&bmc, "timeout = \"20s\"");
     for _ in 0..10 {
         let mut failed = Vec::new();
-        fence::trial(&config, |step| failed.extend(step.said.err()));
+        fence::dry_run(&config, |step| failed.extend(step.said.err()));
         assert_eq!(failed, [""; 0]);
     }
     until(&bmc, 0);

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use board::fence::{Fence, Fenced, Power, fence};
-use board::patience::Patience;
+use board::thread::deadline::Patience;
 use tests::lab::bmc::{Character, Habit, Quirks, Work};
 
 use super::scene::{at_once, bmc, device, odd, seconds, until};

@@ -10,9 +10,9 @@ use super::secrets::Secrets;
 use super::session::Kind;
 use super::suite::Suite;
 use super::{Ipmi, PORT};
-use crate::fence::reach::Reach;
-use crate::need::Need;
-use crate::table::Table;
+use crate::config::requirement::Need;
+use crate::config::table::Table;
+use crate::fence::bmc_route::Reach;
 
 /// `kind = "ipmi"`
 #[derive(Clone, Debug)]

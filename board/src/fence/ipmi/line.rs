@@ -16,8 +16,8 @@ use super::exchange::{Exchange, Step};
 use super::message::Request;
 use super::secrets::Secrets;
 use super::suite::Suite;
-use crate::clock::Clock;
-use crate::patience::Patience;
+use crate::thread::deadline::Patience;
+use crate::time::clock::Clock;
 
 /// What goes to the BMC, and what is said over it.
 pub(super) struct Line {

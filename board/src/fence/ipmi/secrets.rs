@@ -5,7 +5,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::secret::Secret;
+use crate::config::secret::Secret;
 
 /// What a login is signed with.
 #[derive(Clone, Eq, PartialEq)]

@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
 use super::http::{self, Response};
-use crate::patience::Patience;
+use crate::thread::deadline::Patience;
 
 /// An open connection.
 pub(super) struct Stream {

@@ -13,7 +13,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 use sha2::{Digest, Sha256};
 use toml::de::DeValue;
 
-use crate::table::{Source, Value};
+use crate::config::table::{Source, Value};
 
 /// What the BMC is known by.
 #[derive(Clone, Debug, Eq, PartialEq)]

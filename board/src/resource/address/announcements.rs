@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use crate::patience::Patience;
+use crate::thread::deadline::Patience;
 
 /// What has been told since the last change, and what is due.
 pub(super) struct Announcements {

@@ -3,8 +3,8 @@
 use std::io;
 use std::net::IpAddr;
 
-use crate::netlink::{Assigned, Interface, Netlink};
-use crate::prefix::Prefix;
+use crate::net::netlink::{Assigned, Interface, Netlink};
+use crate::net::prefix::Prefix;
 
 /// Where an address belongs: on the interface that the configuration calls so, and on the one that it was put on.
 pub(super) struct Place {

@@ -7,10 +7,10 @@
 use std::io;
 use std::time::Duration;
 
-use crate::neighbour::{self, Proxy};
-use crate::netlink::{Interface, Netlink};
-use crate::patience::Patience;
-use crate::prefix::Prefix;
+use crate::net::neighbour::{self, Proxy};
+use crate::net::netlink::{Interface, Netlink};
+use crate::net::prefix::Prefix;
+use crate::thread::deadline::Patience;
 
 /// Looks for a machine on the network of `prefix` that answers for all addresses, and waits for `time` for each answer.
 pub(super) fn find(

@@ -5,10 +5,10 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use super::proxy;
-use crate::neighbour::Neighbours;
-use crate::netlink::{Interface, Mac, Netlink};
-use crate::patience::Patience;
-use crate::prefix::Prefix;
+use crate::net::neighbour::Neighbours;
+use crate::net::netlink::{Interface, Mac, Netlink};
+use crate::net::prefix::Prefix;
+use crate::thread::deadline::Patience;
 
 /// The wire of an address.
 pub(super) struct Wire {

@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, Uid, getpgid, getpid};
 
-use super::mark::Mark;
 use super::note::Note;
-use crate::child::census::{Entry, Id};
-use crate::child::cgroup::{Cgroup, Folder};
-use crate::child::descent::{self, Descent};
-use crate::child::{Child, orphans};
-use crate::guard;
-use crate::patience::Patience;
+use super::tag::Mark;
+use crate::process::cgroup::{Cgroup, Folder};
+use crate::process::child::Child;
+use crate::process::descent::{self, Descent};
+use crate::process::guard;
+use crate::process::orphans;
+use crate::process::procfs::{Entry, Id};
+use crate::thread::deadline::Patience;
 
 /// How the processes of a service are known.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@
 //! A number and a start time name a process for as long as the box is up, and only root can write the note. It
 //! counts for one boot of the kernel and one PID namespace (`pid_namespaces(7)`): what it names is dead where those
 //! are others. It is written before the service starts, and the service's leader adds itself before it becomes the
-//! program ([`Entrance`](crate::child::Entrance)), so that nothing runs of which there is no note.
+//! program ([`Entrance`](crate::process::child::Entrance)), so that nothing runs of which there is no note.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::child::census::{Entry, Id};
-use crate::child::cgroup::Cgroup;
-use crate::lease;
-use crate::safe_file::SafeFile;
+use crate::disk::lease;
+use crate::disk::safe_file::SafeFile;
+use crate::process::cgroup::Cgroup;
+use crate::process::procfs::{Entry, Id};
 
 /// What is noted about a service that runs, or that could not be stopped.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -22,10 +22,10 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, UCred};
 use rustix::process::Uid;
 use rustix::rand::GetRandomFlags;
 
-use crate::child::census::{Entry, Id};
-use crate::child::cgroup::Cgroup;
-use crate::child::output::{self, Hearing};
-use crate::patience::{Cord, Patience};
+use crate::process::cgroup::Cgroup;
+use crate::process::output::{self, Hearing};
+use crate::process::procfs::{Entry, Id};
+use crate::thread::deadline::{Cord, Patience};
 
 /// A notify socket of one service.
 #[derive(Debug)]

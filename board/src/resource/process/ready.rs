@@ -20,10 +20,10 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use crate::child::own::Own;
-use crate::child::{Child, End, Program};
-use crate::patience::{Cord, Patience};
-use crate::table::{Source, Value};
+use crate::config::table::{Source, Value};
+use crate::process::child::{Child, End, Program};
+use crate::process::command_line::Own;
+use crate::thread::deadline::{Cord, Patience};
 
 /// How a process says that it serves.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -10,17 +10,18 @@ use std::time::Duration;
 
 use rustix::process::{Signal, getpid};
 
-use super::mark::Mark;
 use super::members::{Members, Owner};
 use super::note::Note;
 use super::notify::{Ear, Kin, Socket, Strangers, Trust};
-use crate::child::census::{Children, Entry, Id};
-use crate::child::cgroup::{Cgroup, Folder};
-use crate::child::descent::Descent;
-use crate::child::output::{self, Output};
-use crate::child::{Child, End, Entrance, Program, orphans, signals};
-use crate::patience::{Cord, Patience};
-use crate::safe_file::SafeFile;
+use super::tag::Mark;
+use crate::disk::safe_file::SafeFile;
+use crate::process::cgroup::{Cgroup, Folder};
+use crate::process::child::{Child, End, Entrance, Program};
+use crate::process::descent::Descent;
+use crate::process::output::{self, Output};
+use crate::process::procfs::{Children, Entry, Id};
+use crate::process::{orphans, signals};
+use crate::thread::deadline::{Cord, Patience};
 
 /// A service that was started, in this life or in an earlier one.
 pub(super) struct Service {

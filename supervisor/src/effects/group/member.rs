@@ -4,8 +4,8 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
-use board::patience::{Cord, Patience};
 use board::resource::{Config, Place, Resource};
+use board::thread::deadline::{Cord, Patience};
 use firmware_agnostic::identity::BoxId;
 
 /// What the group is settled for.

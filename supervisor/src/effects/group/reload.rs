@@ -9,7 +9,7 @@
 
 use std::io;
 
-use board::rights::Rights;
+use board::thread::capabilities::Rights;
 
 use super::{Hands, Member, files};
 
@@ -99,11 +99,11 @@ pub(super) mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
-    use board::lease::Lease;
-    use board::patience::{Cord, Patience};
-    use board::reserve::Reserve;
+    use board::config::table::Source;
+    use board::disk::lease::Lease;
     use board::resource::{Config, Resource};
-    use board::table::Source;
+    use board::thread::deadline::{Cord, Patience};
+    use board::thread::fd_reserve::Reserve;
     use firmware_agnostic::identity::BoxId;
     use firmware_agnostic::node::{Answer, Event};
     use smol::channel::Receiver;

@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use board::clock::Clock;
 use board::resource::Config;
+use board::time::clock::Clock;
 use firmware_agnostic::time::Instant;
 
 use super::Member;

@@ -4,8 +4,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use board::lease::{self, Lease};
-use board::patience::Patience;
+use board::disk::lease::{self, Lease};
+use board::thread::deadline::Patience;
 
 use super::Member;
 use crate::config::Config;
