@@ -14,7 +14,7 @@ use crate::config::LEVELS;
 mod fence;
 mod help;
 mod perform;
-mod typed;
+mod prompt;
 
 pub use help::{COMMANDS, Topic};
 pub use perform::perform;

@@ -24,20 +24,21 @@ mod error;
 mod fingerprint;
 mod identity;
 pub(crate) mod keys;
-mod observers;
 mod realtime;
-mod words;
+mod reporting;
+mod sections;
+pub mod validation;
 
 use boxes::Boxes;
 pub use difference::Difference;
 pub use error::Error;
 pub(crate) use fingerprint::mark;
 pub use identity::Identity;
-use observers::HISTORY;
-pub use observers::{HAPPENINGS, History, Hook, Metrics};
 pub use realtime::Realtime;
-use words::Pair;
-pub use words::{Control, LEVELS, Log, LogTo, SOCKET};
+use reporting::HISTORY;
+pub use reporting::{HAPPENINGS, History, Hook, Metrics};
+use sections::Pair;
+pub use sections::{Control, LEVELS, Log, LogTo, SOCKET};
 
 /// All that the file says, for this box.
 #[derive(Clone, Debug)]
@@ -210,25 +211,25 @@ impl Config {
 
     fn from_source(source: &Source<'_>, text: &str, identity: &Identity) -> Option<Self> {
         let mut root = source.parse();
-        let (require, dark_time) = words::read_takeover(root.section("takeover"));
+        let (require, dark_time) = sections::read_takeover(root.section("takeover"));
         // Before all that may have a value for each box.
         let boxes = Boxes::read(&mut root, source, require);
-        let at_boot = words::read_fencing(root.section("fencing"));
+        let at_boot = sections::read_fencing(root.section("fencing"));
         let links = read_links(&mut root);
-        let (resources, resource_places) = words::read_resources(&mut root, &links);
-        let witnesses = words::read_witnesses(&mut root);
-        let timing = words::read_timing(root.section("timing"), boxes.as_ref(), &links);
+        let (resources, resource_places) = sections::read_resources(&mut root, &links);
+        let witnesses = sections::read_witnesses(&mut root);
+        let timing = sections::read_timing(root.section("timing"), boxes.as_ref(), &links);
         let pair = Pair::read(root.section("pair"), timing, (require, dark_time));
         let control = Control::read(root.section("control"));
         let log = Log::read(root.section("log"));
-        let journal = words::read_journal(root.section("journal"));
+        let journal = sections::read_journal(root.section("journal"));
         let history = History::read(root.section("history"));
         let metrics = Metrics::read(root.section("metrics"));
-        let (hooks, hooks_place) = observers::read_hooks(&mut root);
-        let ready_file = words::read_ready(root.section("ready"));
+        let (hooks, hooks_place) = reporting::read_hooks(&mut root);
+        let ready_file = sections::read_ready(root.section("ready"));
         let realtime = Realtime::read(root.section("realtime"));
         let (watchdog, watchdog_place) =
-            words::read_watchdog(root.section("watchdog"), timing, require);
+            sections::read_watchdog(root.section("watchdog"), timing, require);
         let me = boxes.as_ref().and_then(|boxes| boxes.find(identity, &root));
         let places = Places {
             links: root.place("link"),

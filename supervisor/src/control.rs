@@ -6,7 +6,7 @@
 //! else may anything. What they have become since, and who has their process number now, does not matter.
 //!
 //! The loop has nothing to do with others: the kernel lets only root and the groups connect, a thread of its own
-//! takes the connections and tells the rest what they may not ([`porter`]), and the loop gets those that it is to
+//! takes the connections and tells the rest what they may not (`listener`), and the loop gets those that it is to
 //! answer.
 //!
 //! [`Caller`]: board::host::peer_credentials::Caller
@@ -27,21 +27,23 @@ use smol::future::or;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, LocalExecutor, Timer};
 
-use crate::client::DENIED;
 use crate::config::Control;
-use crate::labels::Labels;
-use crate::request::Request;
-use crate::run::Input;
+use crate::control::client::DENIED;
+use crate::control::request::Request;
+use crate::input::Input;
+use crate::observe::names::Labels;
 
-mod doors;
-mod place;
-mod porter;
-mod seats;
+mod access;
+pub mod client;
+mod listener;
+mod quota;
+pub mod request;
+mod socket;
 
-use doors::May;
-pub(crate) use place::{LOCK, Place};
-use porter::Porter;
-use seats::Seat;
+use access::May;
+use listener::Porter;
+use quota::Seat;
+pub(crate) use socket::{LOCK, Place};
 
 /// Those who have connected, and may ask something.
 pub(crate) struct Socket {
@@ -221,8 +223,8 @@ mod tests {
     use smol::future::block_on;
 
     use super::*;
-    use crate::client::{Answer, ask};
     use crate::config::{Config, Identity};
+    use crate::control::client::{Answer, ask};
 
     /// The credentials are those of the thread that connects.
     #[test]

@@ -4,14 +4,6 @@
 //! action that asks gets exactly one answer, tagged as the question was: if the thread does not answer in time, its
 //! silence is the answer, and what it says later is dropped by the node.
 
-mod group;
-mod guarded;
-mod gun;
-mod keeper;
-mod paper;
-mod reload;
-mod trial;
-
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -29,31 +21,29 @@ use firmware_agnostic::time::Instant;
 use smol::channel::Sender;
 use smol::{LocalExecutor, Task, Timer};
 
-use crate::asking::Asking;
-use crate::check;
-use crate::chronicle::Chronicle;
 use crate::config::Config;
-use crate::labels::Labels;
-use crate::letters::{self, Letters};
-use crate::links::Links;
-use crate::metrics::Published;
-use crate::pace::Pace;
-use crate::ready::Ready;
-use crate::realtime::Realtime;
-use crate::reload::refused;
-use crate::request::{Form, Request};
-use crate::run::{Happened, Input};
-use crate::senses::Watch;
-use crate::status::{self, Files, Status};
-use crate::upgrade::Itself;
-
-pub(crate) use group::{Group, Member, State, States, Waiting};
-pub(crate) use guarded::Guarded;
-pub(crate) use gun::{Devices, Gun};
-pub(crate) use keeper::Keeper;
-pub(crate) use paper::{Paper, Queue as Ordered};
-pub(crate) use reload::gates;
-pub(crate) use trial::Trial;
+use crate::config::validation;
+use crate::control::request::{Form, Request};
+use crate::guard::handle::Guarded;
+use crate::input::{Happened, Input};
+use crate::observe::events::Chronicle;
+use crate::observe::latency::Pace;
+use crate::observe::names::Labels;
+use crate::observe::status::{self, Files, Status};
+use crate::peer::letters::{self, Letters};
+use crate::peer::links::Links;
+use crate::process::readiness::Ready;
+use crate::process::realtime::Realtime;
+use crate::process::upgrade::Itself;
+use crate::reload::candidate::refused;
+use crate::reload::trial::Trial;
+use crate::requests::order::Asking;
+use crate::workers::checks::Watch;
+use crate::workers::fencing::Gun;
+use crate::workers::journal::{Paper, Queue as Ordered};
+use crate::workers::metrics_file::Published;
+use crate::workers::resources::{Group, States};
+use crate::workers::watchdog::Keeper;
 
 /// The hands of the supervisor.
 pub(crate) struct Effects {
@@ -181,7 +171,7 @@ impl Effects {
                     keeper.bite();
                 }
                 self.chronicle.flush();
-                crate::logging::flush();
+                crate::observe::logging::flush();
                 let Err(error) = board::host::reset::reset();
                 log::error!("{error}; the peer has been asked to fence it");
             }
@@ -234,7 +224,7 @@ impl Effects {
         }
         // The successor knows nothing of the sessions that this one has.
         board::fence::hang_up();
-        crate::logging::flush();
+        crate::observe::logging::flush();
         let Err(error) = self.itself.succeed();
         log::error!("the program on the disk cannot be executed: {error}: going on as before");
     }
@@ -301,7 +291,7 @@ impl Effects {
             },
             Request::Progress => ("ok", self.status(node, now).progress()),
             Request::Reload(wish) => {
-                let known = check::needs(&self.config);
+                let known = validation::needs(&self.config);
                 self.itself.read_again(known, wish, self.inputs.clone(), reply);
                 return None;
             }

@@ -21,12 +21,14 @@ use board::thread::capabilities::Rights;
 use board::thread::deadline::Patience;
 
 use crate::config::Config;
-use crate::hooks::Hooks;
-use crate::left::configs;
-use crate::logging;
+use crate::guard::leftovers::configs;
+use crate::observe::hooks::Hooks;
+use crate::observe::logging;
 
 use speaker::Speaker;
 
+pub(crate) mod handle;
+pub(crate) mod leftovers;
 mod speaker;
 
 /// All that a guard has to be told.

@@ -3,41 +3,20 @@
 //! Read `run.rs` for the loop and `effects.rs` for what is done; the decisions are in
 //! `firmware_agnostic::node`.
 
-mod asking;
-mod black_box;
-pub mod check;
-mod chronicle;
 pub mod cli;
-pub mod client;
 pub mod config;
-mod control;
+pub mod control;
 mod effects;
-mod fate;
 mod guard;
-mod history;
-mod hooks;
-mod json;
-mod labels;
-mod left;
-mod letters;
-mod links;
-mod logging;
-mod metrics;
-mod pace;
-mod phases;
-mod ready;
-mod realtime;
-mod record;
+mod input;
+mod observe;
+mod peer;
+mod process;
 mod reload;
-pub mod request;
+mod requests;
 mod run;
-mod screen;
-mod senses;
 mod start;
-mod status;
-mod trial_file;
-mod upgrade;
-mod written;
+mod workers;
 
 use std::ffi::OsString;
 use std::io::Write;

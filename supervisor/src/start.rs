@@ -26,28 +26,37 @@ use smol::LocalExecutor;
 use smol::channel::{Sender, bounded};
 use smol::stream::StreamExt;
 
-use crate::black_box::BlackBox;
-use crate::check::wishes;
-use crate::chronicle::Chronicle;
+use crate::config::validation::wishes;
 use crate::config::{Config, mark};
 use crate::control::Socket;
-use crate::effects::{
-    Effects, Group, Guarded, Gun, Keeper, Member, Ordered, Overdue, Paper, Waiting, gates,
-};
+use crate::effects::{Effects, Overdue};
 use crate::guard::Brief;
-use crate::history::History;
-use crate::hooks::Hooks;
-use crate::labels::Labels;
-use crate::letters::Letters;
-use crate::links::Links;
-use crate::pace::Pace;
-use crate::ready::Ready;
-use crate::realtime::Realtime;
-use crate::reload::{reload_on, secrets};
-use crate::run::{Input, run};
-use crate::senses::{Watch, ask_how_it_ended};
-use crate::upgrade::Itself;
-use crate::{left, logging, metrics, trial_file};
+use crate::guard::handle::Guarded;
+use crate::guard::leftovers;
+use crate::input::Input;
+use crate::observe::black_box::BlackBox;
+use crate::observe::events::Chronicle;
+use crate::observe::history::History;
+use crate::observe::hooks::Hooks;
+use crate::observe::latency::Pace;
+use crate::observe::logging;
+use crate::observe::names::Labels;
+use crate::peer::letters::Letters;
+use crate::peer::links::Links;
+use crate::process::readiness::Ready;
+use crate::process::realtime::Realtime;
+use crate::process::upgrade::Itself;
+use crate::reload::apply::gates;
+use crate::reload::candidate::{reload_on, secrets};
+use crate::reload::staged_file;
+use crate::run::run;
+use crate::workers::checks::{Watch, ask_how_it_ended};
+use crate::workers::fencing::Gun;
+use crate::workers::journal::Paper;
+use crate::workers::journal::Queue as Ordered;
+use crate::workers::metrics_file;
+use crate::workers::resources::{Group, Member, Waiting};
+use crate::workers::watchdog::Keeper;
 
 /// Runs the supervisor that `config` describes until it has left. `before` is what stands before the words of its
 /// command line.
@@ -78,7 +87,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let hooks = Hooks::open(&config.hooks, config.name(me))?;
     logging::start(config.log.to, config.log.level, hooks.clone())?;
     log::info!("{}", itself_in_words(&config));
-    trial_file::tell_left(&config.path);
+    staged_file::tell_left(&config.path);
     realtime.missing.iter().for_each(|missing| log::info!("{missing}"));
     for wish in wishes {
         log::warn!("{wish}");
@@ -86,9 +95,9 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let (store, journal) = Store::open(&config.journal);
     let last_life = journal.map(|journal| journal.life).unwrap_or_default();
     let boot = Boot::after(last_life, random::distinct(config.settings.system)?);
-    let lease = left::lease(&config);
+    let lease = leftovers::lease(&config);
     let (waiting, leftovers) = Waiting::open(&lease, &config)?;
-    let members = Member::open_all(&config.resources, me, &left::notes(&config))?;
+    let members = Member::open_all(&config.resources, me, &leftovers::notes(&config))?;
     let group = Group::open(members, leftovers, waiting, inputs.clone())?;
     let paper = Paper::open(store, inputs.clone())?;
     let gun = Gun::open(config.fence_of(me.other()), inputs.clone())?;
@@ -116,7 +125,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let (hang_up, hangups) = bounded(1);
     executor.spawn(obey_signals(signals, hang_up, inputs.clone())).detach();
     executor.spawn(reload_on(hangups, inputs.clone())).detach();
-    let metrics = metrics::publish(config.metrics.clone(), &inputs)?;
+    let metrics = metrics_file::publish(config.metrics.clone(), &inputs)?;
     let (history, black_box) =
         (History::open(&config.history)?, BlackBox::new(&config.history.file));
     let chronicle = Chronicle::new(labels.clone(), history, hooks, black_box, boot);

@@ -13,7 +13,7 @@ use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::heartbeat::Priority;
 use firmware_agnostic::identity::BoxId;
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
-use supervisor::check::{Look, bounds, check, check_in_short, load};
+use supervisor::config::validation::{Look, bounds, check, check_in_short, load};
 use supervisor::config::{Config, Identity, LogTo};
 use tempfile::TempDir;
 
@@ -599,7 +599,7 @@ fn a_login_on_the_tty_of_a_link_is_told() {
     let say = |here| check(&path, Some("a"), here).map_err(|error| error.to_string());
     say(true).unwrap();
     let mut login = Command::new("setsid")
-        .args(["sh", "-c", "exec <>\"$0\"; echo here; exec sleep 60", &tty])
+        .args(["sh", "-c", "exec <>\"$0\"; echo here; read typed", &tty])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -610,7 +610,7 @@ fn a_login_on_the_tty_of_a_link_is_told() {
     login.wait().unwrap();
     let wrong = wrong.unwrap_err();
     assert!(wrong.contains(":10:1: link: "), "{wrong}");
-    assert!(wrong.contains(&format!("{tty} has a login on it (sleep")), "{wrong}");
+    assert!(wrong.contains(&format!("{tty} has a login on it (sh")), "{wrong}");
     // The login may end: a start waits for that.
     right.unwrap();
     start.unwrap();

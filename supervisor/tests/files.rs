@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
-use supervisor::check::{Look, load};
-use supervisor::client::{Verdict, ask};
+use supervisor::config::validation::{Look, load};
+use supervisor::control::client::{Verdict, ask};
 use tempfile::TempDir;
 
 #[test]

@@ -10,7 +10,7 @@ use firmware_agnostic::evidence::Require;
 use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::order::{Order, Until};
 use firmware_agnostic::settings::AtBoot;
-use supervisor::check::{Bound, bounds};
+use supervisor::config::validation::{Bound, bounds};
 use supervisor::config::{Config, Identity};
 
 use tests::world::World;

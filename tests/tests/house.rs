@@ -210,8 +210,8 @@ const PRODUCT: &[&str] = &["firmware-agnostic/src", "board/src", "supervisor/src
 const CLOCKS: &[&str] = &[
     "board/src/time/clock.rs",
     "board/src/thread/deadline.rs",
-    "supervisor/src/effects/group.rs",
-    "supervisor/src/effects/group/member.rs",
+    "supervisor/src/workers/resources.rs",
+    "supervisor/src/workers/resources/member.rs",
 ];
 /// A reason stands on the lines above, and may fill a few of them.
 const SAFETY_WITHIN: usize = 6;

@@ -15,9 +15,9 @@ use firmware_agnostic::report::Time;
 
 use super::Exit;
 use super::perform::complain;
-use crate::client::{Verdict, ask};
 use crate::config::Config;
-use crate::record::Record;
+use crate::control::client::{Verdict, ask};
+use crate::observe::record::Record;
 
 /// Asks every device that cuts the power of the other box whether it would, and orders nothing.
 pub(super) fn dry_run(config: &Config) -> Exit {

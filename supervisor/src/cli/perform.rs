@@ -6,13 +6,13 @@ use std::path::Path;
 use board::host::plain_text::plain_lines;
 use rustix::termios::isatty;
 
-use super::typed::typed;
+use super::prompt::typed;
 use super::{Command, Exit, Invocation, fence};
-use crate::check::{Look, check, check_in_short, load};
-use crate::client::{Answer, Verdict, ask, ask_peer};
+use crate::config::validation::{Look, check, check_in_short, load};
 use crate::config::{self, Config, keys, socket};
-use crate::history::{self, View};
-use crate::screen;
+use crate::control::client::{Answer, Verdict, ask, ask_peer};
+use crate::observe::history::{self, View};
+use crate::observe::screen;
 
 /// Does what a person has said, `run` by the function of this name, and tells how it ended.
 pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit {

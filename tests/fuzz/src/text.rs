@@ -1,7 +1,7 @@
 //! Follows what programs, devices and others say, on its way to a person.
 
 use board::host::plain_text::{TEXT_MAX, is_plain, plain, plain_bytes, plain_lines};
-use supervisor::client::Answer;
+use supervisor::control::client::Answer;
 
 /// Bytes of any kind.
 pub fn text(bytes: &[u8]) {

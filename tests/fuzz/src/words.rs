@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use board::config::table::{Map, PerBox, Source};
 use supervisor::config::{Config, Identity};
-use supervisor::request::Request;
+use supervisor::control::request::Request;
 
 /// A configuration, for a box whose name is known: no file of this machine is asked who it is.
 pub fn config(bytes: &[u8]) {

@@ -11,8 +11,8 @@ use super::failure::Failure;
 use firmware_agnostic::identity::BoxId;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
-use supervisor::client::{Verdict, ask};
 use supervisor::config::SOCKET;
+use supervisor::control::client::{Verdict, ask};
 
 /// How each of the crowd behaves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -29,8 +29,8 @@ use super::power_switch;
 use super::stuck::{self, Late};
 use super::watch::Watch;
 use super::watchdog;
-use supervisor::client::{Answer, ask};
 use supervisor::config::SOCKET;
+use supervisor::control::client::{Answer, ask};
 
 /// A box, with or without power.
 #[derive(Clone, Debug)]

@@ -1,0 +1,144 @@
+//! Names the requests of the control socket.
+//!
+//! One line of a few words. Reading it needs neither a socket nor a running pair, and each line is either a
+//! request or a sentence for the person who wrote it.
+
+use std::time::Duration;
+
+use board::config::table::duration;
+use firmware_agnostic::identity::BoxId;
+use firmware_agnostic::order::{FenceMode, Order, Until};
+use log::LevelFilter;
+
+pub use crate::peer::letters::Asks;
+use crate::peer::letters::TRIAL_MAX;
+
+/// What somebody asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Request {
+    /// How is the pair doing?
+    Status(Form),
+    /// What is known of a peer for whose death somebody is to vouch?
+    Evidence,
+    /// How does it go with the peer's power, for a command that waits?
+    Progress,
+    /// An operator's word to the node.
+    Order(Order),
+    /// Log more, or less.
+    Log(LevelFilter),
+    /// Go on with what the configuration says now, if it is right.
+    Reload(Wish),
+    /// Become the program that lies on the disk now, if that can run here.
+    Upgrade,
+    /// Ask the other box.
+    Peer(Asks),
+}
+
+/// What is to be done with a configuration that is right.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wish {
+    /// Nothing but tell what would change.
+    Show,
+    /// Go on with it.
+    Apply,
+    /// Go on with it for so long, unless it is kept.
+    Try(Duration),
+}
+
+/// For whom a status is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Form {
+    /// A person, on a screen of 24 lines.
+    Text,
+    /// The same, with all that there is.
+    All,
+    /// A program: JSON.
+    Json,
+    /// A collector of figures: the text format of Prometheus.
+    Metrics,
+}
+
+impl Request {
+    /// Whether it changes something; else it only asks.
+    pub const fn orders(&self) -> bool {
+        match self {
+            Self::Status(_) | Self::Evidence | Self::Progress => false,
+            Self::Peer(asks) => asks.orders(),
+            Self::Order(_) | Self::Log(_) | Self::Reload(_) | Self::Upgrade => true,
+        }
+    }
+
+    /// Reads a request to a pair whose boxes are called `boxes`, in the order of [`BoxId`].
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, for the person who made it.
+    pub fn parse(line: &str, boxes: [&str; 2]) -> Result<Self, String> {
+        let words: Vec<_> = line.split_ascii_whitespace().collect();
+        Ok(match *words.as_slice() {
+            ["status"] => Self::Status(Form::Text),
+            ["status", "all"] => Self::Status(Form::All),
+            ["status", "json"] => Self::Status(Form::Json),
+            ["status", "metrics"] => Self::Status(Form::Metrics),
+            ["evidence"] => Self::Evidence,
+            ["progress"] => Self::Progress,
+            ["drill", name] => fence(name, boxes, FenceMode::Drill)?,
+            ["standby", ref rest @ ..] => Self::Order(Order::Standby(until(rest)?)),
+            ["takeover", ref rest @ ..] => Self::Order(Order::Takeover(until(rest)?)),
+            ["maintenance", ref rest @ ..] => Self::Order(Order::Maintenance(until(rest)?)),
+            ["failback"] => Self::Order(Order::Failback),
+            ["resume"] => Self::Order(Order::Resume),
+            ["clear"] => Self::Order(Order::Clear),
+            ["confirm", name] => Self::Order(Order::Confirm(named(name, boxes)?)),
+            ["fence", name] => fence(name, boxes, FenceMode::Plain)?,
+            ["fence", name, "yes"] => fence(name, boxes, FenceMode::Forced)?,
+            ["reload"] => Self::Reload(Wish::Apply),
+            ["reload", "both", time] => Self::Peer(Asks::Try(trial(time)?)),
+            ["reload", "confirm"] => Self::Peer(Asks::Confirm),
+            ["reload", "show"] => Self::Reload(Wish::Show),
+            ["upgrade"] => Self::Upgrade,
+            ["peer", "check"] => Self::Peer(Asks::Check),
+            ["peer", "history", count] => Self::Peer(Asks::History(
+                count.parse().map_err(|_| format!("{count} is no number of records"))?,
+            )),
+            ["log", level] => Self::Log(level.parse().map_err(|_| {
+                format!("{level} is no log level: say error, warn, info, debug or trace")
+            })?),
+            _ => return Err(format!("{line:?} is no request that this version knows")),
+        })
+    }
+}
+
+fn fence(name: &str, boxes: [&str; 2], mode: FenceMode) -> Result<Request, String> {
+    Ok(Request::Order(Order::Fence { id: named(name, boxes)?, mode }))
+}
+
+/// Reads the name of a box.
+fn named(name: &str, boxes: [&str; 2]) -> Result<BoxId, String> {
+    let named = BoxId::BOTH.into_iter().zip(boxes).find(|(_, other)| *other == name);
+    let [first, second] = boxes;
+    named
+        .map(|(id, _)| id)
+        .ok_or_else(|| format!("{name} is no box of this pair: they are {first} and {second}"))
+}
+
+/// Reads how long a trial is to take.
+fn trial(time: &str) -> Result<Duration, String> {
+    match duration(time)? {
+        long if long > TRIAL_MAX => {
+            let most = TRIAL_MAX.as_secs() / 3_600;
+            Err(format!("{time} is too long for a trial: {most}h at most"))
+        }
+        time => Ok(time),
+    }
+}
+
+/// Reads how long an order is to stand.
+fn until(words: &[&str]) -> Result<Until, String> {
+    match words {
+        [] => Ok(Until::Reboot),
+        ["persistent"] => Ok(Until::Resume),
+        ["for", time] => duration(time).map(Until::Time),
+        _ => Err(format!("{words:?} is no time for which an order can stand")),
+    }
+}

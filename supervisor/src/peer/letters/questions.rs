@@ -1,0 +1,111 @@
+//! Asks the other box what an operator here wants to know.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use board::time::clock::Clock;
+use smol::Timer;
+use smol::channel::Sender;
+use smol::future::or;
+
+use super::{Answered, Letters, Unanswered, aside, trial};
+use crate::config::trusted_text;
+use crate::control::client::{Answer, Verdict};
+use crate::observe::history::{Anchor, ahead};
+
+/// What is asked for at the control socket.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Asks {
+    /// Could the other box follow?
+    Check,
+    /// The last records of its history, so many at the most.
+    History(usize),
+    /// Both boxes are to try what the file of this one says, for so long.
+    Try(Duration),
+    /// Both boxes are to keep what they try.
+    Confirm,
+}
+
+impl Asks {
+    /// Whether it changes something.
+    pub(crate) const fn orders(self) -> bool {
+        matches!(self, Self::Try(_) | Self::Confirm)
+    }
+}
+
+/// Asks the other box, called `peer`, for somebody who waits for `reply`.
+pub(crate) fn peer(letters: &Rc<Letters>, asks: Asks, peer: &str, reply: Sender<String>) {
+    let (asking, hung_up, peer) = (letters.clone(), reply.clone(), peer.to_owned());
+    let work = async move {
+        let peer = &*peer;
+        let told = match asks {
+            Asks::Check => check(&asking).await,
+            Asks::History(count) => history(&asking, peer, count).await,
+            Asks::Try(time) => trial::both(&asking, peer, time).await,
+            Asks::Confirm => trial::confirm(&asking, peer).await,
+        };
+        let text = told.unwrap_or_else(|error| match error {
+            Failed::Here(error) => format!("refused\n{}\n", error.to_string().trim_end()),
+            Failed::Unanswered(why) | Failed::Unsure(why, _) if why == Unanswered::Busy => {
+                format!("refused\n{why}\n")
+            }
+            Failed::Unanswered(why) => format!("silent\nno answer of {peer}: {why}\n"),
+            Failed::Unsure(why, then) => format!("silent\nno answer of {peer}: {why}\n{then}\n"),
+        });
+        let _ = reply.try_send(text);
+    };
+    // Nobody asks on for a person who has gone.
+    let gone = async move {
+        while !hung_up.is_closed() {
+            Timer::after(LOOK).await;
+        }
+    };
+    letters.executor.spawn(or(work, gone)).detach();
+}
+
+async fn check(letters: &Letters) -> Result<String, Failed> {
+    let path = letters.answers.borrow().supervisor().config.clone();
+    let read = aside(move || trusted_text(&path)).await?;
+    let text = read.map_err(|error| Failed::Here(io::Error::other(error)))?;
+    let Answered { text, .. } = letters.ask(&format!("check\n{text}")).await?;
+    let Some(Answer { verdict, text }) = Answer::parse(&text) else { return Ok(text) };
+    Ok(format!("{}\n{}{text}", verdict.word(), letters.answers.borrow().itself()))
+}
+
+async fn history(letters: &Letters, peer: &str, count: usize) -> Result<String, Failed> {
+    let bytes = letters.ways.room(Clock.now());
+    let Answered { text, reading } = letters.ask(&format!("history {count} {bytes}")).await?;
+    let Some(Answer { verdict: Verdict::Ok, text }) = Answer::parse(&text) else { return Ok(text) };
+    let Some(reading) = reading else { return Ok(text) };
+    let ((least, most), now) = (ahead(reading), Anchor::now());
+    Ok(format!("ok\nclock_us {peer} {least} {most}\n{now}{text}"))
+}
+
+pub(super) enum Failed {
+    /// Here, or it was refused.
+    Here(io::Error),
+    Unanswered(Unanswered),
+    /// It is not known whether the other box has done it.
+    Unsure(Unanswered, String),
+}
+
+/// What was refused, for people.
+pub(super) fn refusal(why: String) -> Failed {
+    Failed::Here(io::Error::other(why))
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Here(error)
+    }
+}
+
+impl From<Unanswered> for Failed {
+    fn from(why: Unanswered) -> Self {
+        Self::Unanswered(why)
+    }
+}
+
+/// Soon enough for the next one to ask.
+const LOOK: Duration = Duration::from_millis(500);
