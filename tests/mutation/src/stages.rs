@@ -150,7 +150,7 @@ const ROWS: &[(&str, &[&str])] = &[
     ("reloads", &[]),
     ("letters", &[]),
     ("failures", &[]),
-    ("guards", &[]),
+    ("node_rules", &[]),
     ("recordings", &[]),
     ("wire", &[]),
     ("troubles", &[]),
