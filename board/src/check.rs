@@ -9,10 +9,10 @@
 use std::io;
 use std::time::Duration;
 
-use crate::config::requirement::Need;
+use crate::config::requirement::Requirement;
 use crate::config::table::Table;
 use crate::thread::capabilities::Rights;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 pub mod command;
 pub mod ping;
@@ -57,7 +57,7 @@ impl Config {
     }
 
     /// What the box that asks must have.
-    pub fn needs(&self) -> Vec<Need> {
+    pub fn needs(&self) -> Vec<Requirement> {
         match &self.kind {
             Kind::Ping(config) => config.needs(),
             Kind::Tcp(_) => Vec::new(),
@@ -96,7 +96,7 @@ pub trait Check: Send {
     /// # Errors
     ///
     /// The answer was no, or none came in time: with the reason.
-    fn ask(&mut self, patience: &Patience) -> io::Result<()>;
+    fn ask(&mut self, patience: &Deadline) -> io::Result<()>;
 }
 
 /// Counts the silences of one check.

@@ -6,7 +6,7 @@
 //!
 //! To add a device: write `fence/NAME.rs` after the model of [`command`], then name it below: `mod`, its word in
 //! `KINDS`, a variant of `Kind`. The compiler asks for the arms of `needs` and `open`. All that the device waits
-//! for, it waits for through its [`Patience`] (`readable`, `sleep`), also the answer of a network: then a call that
+//! for, it waits for through its [`Deadline`] (`readable`, `sleep`), also the answer of a network: then a call that
 //! is called off ends at once. `timeout` is for order and reading back together. What is more than two verbs has a
 //! default, and needs no word. A test goes to `board/tests/fences.rs`, its words into `images/dist/twobox.toml`.
 
@@ -17,10 +17,10 @@ use std::time::Duration;
 use firmware_agnostic::node::fencing::LastLoss;
 use firmware_agnostic::time::Instant;
 
-use crate::config::requirement::Need;
+use crate::config::requirement::Requirement;
 use crate::config::table::{Name, Table};
 use crate::thread::capabilities::Rights;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 use crate::time::clock::Clock;
 
 pub mod agent;
@@ -35,10 +35,10 @@ pub mod serial_reset;
 pub mod together;
 mod topology;
 
-pub use dry_run::{Step, dry_run};
+pub use dry_run::{DryRunStep, dry_run};
 pub use guid::{Expected, Guid, Whose};
 pub use ipmi::hang_up;
-pub use topology::Ladder;
+pub use topology::Topology;
 
 /// A device that can cut the power of one box, as the configuration file says it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -81,7 +81,7 @@ impl Config {
     }
 
     /// What the box that is to cut the power must have.
-    pub fn needs(&self) -> Vec<Need> {
+    pub fn needs(&self) -> Vec<Requirement> {
         match &self.kind {
             Kind::Agent(config) => config.needs(),
             Kind::Command(config) => config.needs(),
@@ -147,14 +147,14 @@ pub trait Fence: Send {
     /// # Errors
     ///
     /// When the device did not take the order, or not in time.
-    fn set_power(&mut self, power: Power, patience: &Patience) -> io::Result<()>;
+    fn set_power(&mut self, power: Power, patience: &Deadline) -> io::Result<()>;
 
     /// The power as the device sees it now.
     ///
     /// # Errors
     ///
     /// When the device did not say, or not in time. What is unclear is an error, and never [`Power::Off`].
-    fn power(&mut self, patience: &Patience) -> io::Result<Power>;
+    fn power(&mut self, patience: &Deadline) -> io::Result<Power>;
 
     /// The box whose power it is, where the device can tell. Is asked before every use of a device that must be the
     /// right one, so that an answer which cannot have changed should be kept.
@@ -162,7 +162,7 @@ pub trait Fence: Send {
     /// # Errors
     ///
     /// When the device could tell, and did not.
-    fn guid(&mut self, _patience: &Patience) -> io::Result<Option<Guid>> {
+    fn guid(&mut self, _patience: &Deadline) -> io::Result<Option<Guid>> {
         Ok(None)
     }
 
@@ -172,7 +172,7 @@ pub trait Fence: Send {
     /// # Errors
     ///
     /// When the device could tell, and did not.
-    fn last_loss(&mut self, _patience: &Patience) -> io::Result<Option<LastLoss>> {
+    fn last_loss(&mut self, _patience: &Deadline) -> io::Result<Option<LastLoss>> {
         Ok(None)
     }
 
@@ -181,7 +181,7 @@ pub trait Fence: Send {
     /// # Errors
     ///
     /// When it could, and did not.
-    fn note_shot(&mut self, _patience: &Patience) -> io::Result<()> {
+    fn note_shot(&mut self, _patience: &Deadline) -> io::Result<()> {
         Ok(())
     }
 
@@ -190,7 +190,7 @@ pub trait Fence: Send {
     /// # Errors
     ///
     /// When it could, and did not.
-    fn blink(&mut self, _patience: &Patience) -> io::Result<bool> {
+    fn blink(&mut self, _patience: &Deadline) -> io::Result<bool> {
         Ok(false)
     }
 
@@ -235,14 +235,14 @@ pub enum Fenced {
 
 /// What a device has shown when it was read as often as it takes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Seen {
+pub enum PowerSeen {
     /// It has power.
     On,
     /// It has none, in two readings that followed each other; the first was answered at this time.
     Off(Instant),
 }
 
-impl Seen {
+impl PowerSeen {
     /// The same, without the time.
     pub const fn power(self) -> Power {
         match self {
@@ -257,15 +257,15 @@ impl Seen {
 /// # Errors
 ///
 /// When the device did not say, or not in time.
-pub fn look(device: &mut dyn Fence, patience: &Patience) -> io::Result<Seen> {
+pub fn look(device: &mut dyn Fence, patience: &Deadline) -> io::Result<PowerSeen> {
     if device.power(patience)? == Power::On {
-        return Ok(Seen::On);
+        return Ok(PowerSeen::On);
     }
     let at = Clock.now();
     patience.sleep(SECOND_LOOK)?;
     Ok(match device.power(patience)? {
-        Power::On => Seen::On,
-        Power::Off => Seen::Off(at),
+        Power::On => PowerSeen::On,
+        Power::Off => PowerSeen::Off(at),
     })
 }
 
@@ -274,7 +274,7 @@ pub fn look(device: &mut dyn Fence, patience: &Patience) -> io::Result<Seen> {
 /// # Errors
 ///
 /// When the device failed, still reports power, or the operation was called off: the box must then be taken for alive.
-pub fn fence(device: &mut dyn Fence, patience: &Patience) -> io::Result<Fenced> {
+pub fn fence(device: &mut dyn Fence, patience: &Deadline) -> io::Result<Fenced> {
     fence_when_told(device, patience, &mut |_| Ok(())).map(|(fenced, _)| fenced)
 }
 
@@ -289,19 +289,19 @@ pub fn fence(device: &mut dyn Fence, patience: &Patience) -> io::Result<Fenced> 
 /// As for [`fence`], and what `told` fails with.
 pub fn fence_when_told(
     device: &mut dyn Fence,
-    patience: &Patience,
-    told: &mut dyn FnMut(&Patience) -> io::Result<()>,
+    patience: &Deadline,
+    told: &mut dyn FnMut(&Deadline) -> io::Result<()>,
 ) -> io::Result<(Fenced, Instant)> {
     // A state that cannot be read must not take the time that the order needs.
     match look(device, &patience.at_most(patience.left() / 2)) {
-        Ok(Seen::Off(at)) => return Ok((Fenced::Already, at)),
+        Ok(PowerSeen::Off(at)) => return Ok((Fenced::Already, at)),
         Err(error) if is_called_off(&error) => {
             return Err(alive(error.kind(), "called off before the order to cut the power"));
         }
         Err(error) if is_silent(&error) => {
             return Err(alive(error.kind(), format!("no order was sent: {error}")));
         }
-        Ok(Seen::On) | Err(_) => {}
+        Ok(PowerSeen::On) | Err(_) => {}
     }
     told(patience).and_then(|()| patience.still_wanted()).map_err(|error| {
         alive(error.kind(), "too late, or called off, before the order to cut the power")
@@ -310,7 +310,7 @@ pub fn fence_when_told(
         Err(error) if !is_called_off(&error) => {
             // The order may have been taken, and its answer lost.
             return match look(device, patience) {
-                Ok(Seen::Off(at)) => Ok((Fenced::Shot, at)),
+                Ok(PowerSeen::Off(at)) => Ok((Fenced::Shot, at)),
                 _ => Err(alive(
                     error.kind(),
                     format!("the order to cut the power was not taken: {error}"),
@@ -340,14 +340,14 @@ pub fn is_silent(error: &io::Error) -> bool {
 
 /// Reads the power until it is off two times running: a single *off* may be what the order has put down there, while
 /// the box runs on.
-fn until_off(device: &mut dyn Fence, patience: &Patience) -> io::Result<Instant> {
+fn until_off(device: &mut dyn Fence, patience: &Deadline) -> io::Result<Instant> {
     let mut pause = FIRST_PAUSE;
     let mut seen = Err(io::ErrorKind::TimedOut.into());
     loop {
         match (device.power(patience), &seen) {
-            (Ok(Power::Off), Ok(Seen::Off(at))) => return Ok(*at),
-            (Ok(Power::Off), _) => (seen, pause) = (Ok(Seen::Off(Clock.now())), SECOND_LOOK),
-            (Ok(Power::On), _) => seen = Ok(Seen::On),
+            (Ok(Power::Off), Ok(PowerSeen::Off(at))) => return Ok(*at),
+            (Ok(Power::Off), _) => (seen, pause) = (Ok(PowerSeen::Off(Clock.now())), SECOND_LOOK),
+            (Ok(Power::On), _) => seen = Ok(PowerSeen::On),
             // A look for which there was no time left says less than the one before.
             (Err(_), Ok(_)) if patience.left().is_zero() => {}
             (Err(error), _) => seen = Err(error),
@@ -357,8 +357,10 @@ fn until_off(device: &mut dyn Fence, patience: &Patience) -> io::Result<Instant>
                 (io::ErrorKind::Interrupted, _) => {
                     "called off before the power was seen off".to_owned()
                 }
-                (_, Ok(Seen::Off(_))) => "the power was seen off once, and not again".to_owned(),
-                (_, Ok(Seen::On)) => "the power is still reported on".to_owned(),
+                (_, Ok(PowerSeen::Off(_))) => {
+                    "the power was seen off once, and not again".to_owned()
+                }
+                (_, Ok(PowerSeen::On)) => "the power is still reported on".to_owned(),
                 (_, Err(error)) => format!("the power cannot be read: {error}"),
             };
             return Err(alive(over.kind(), format!("the order to cut the power was taken; {why}")));

@@ -16,7 +16,7 @@
 //! | [`host`] | the reset of this box, its init, its callers |
 //!
 //! Nothing here decides. A device does what it is told, in straight-line blocking code with a
-//! [`thread::deadline::Patience`], and says what it saw.
+//! [`thread::deadline::Deadline`], and says what it saw.
 
 pub mod check;
 pub mod config;

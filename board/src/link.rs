@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use firmware_agnostic::identity::{BoxId, LINKS_MAX};
 
-use crate::config::requirement::Need;
+use crate::config::requirement::Requirement;
 use crate::config::table::{Name, Table};
 
-pub use port::{Port, Seen};
+pub use port::{Port, PortState};
 
 mod port;
 mod serial;
@@ -81,7 +81,7 @@ impl Config {
     }
 
     /// What the box `me` must have for it.
-    pub fn needs(&self, me: BoxId) -> Vec<Need> {
+    pub fn needs(&self, me: BoxId) -> Vec<Requirement> {
         match &self.kind {
             Kind::Udp(config) => config.needs(me),
             Kind::Serial(config) => config.needs(me),
@@ -218,19 +218,19 @@ pub trait Link: AsFd {
     }
 
     /// The modem control lines, where there are any.
-    fn lines(&self) -> Option<Lines> {
+    fn lines(&self) -> Option<ModemLines> {
         None
     }
 
     /// Whether there is a live machine at the other end, as far as the cable itself shows it.
     fn line(&self) -> Option<bool> {
-        self.lines().map(Lines::any)
+        self.lines().map(ModemLines::any)
     }
 }
 
 /// What the other end of a serial cable holds high (`ioctl_tty(2)`, `TIOCMGET`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Lines {
+pub struct ModemLines {
     /// DCD: on a null modem, the other end's DTR.
     pub carrier: bool,
     /// DSR: on a null modem, the other end's DTR.
@@ -239,7 +239,7 @@ pub struct Lines {
     pub cts: bool,
 }
 
-impl Lines {
+impl ModemLines {
     /// Whether the other end holds any of them: something is powered there, and has its port open.
     pub const fn any(self) -> bool {
         self.carrier || self.dsr || self.cts

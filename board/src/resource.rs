@@ -1,7 +1,7 @@
 //! What moves between the boxes: addresses, processes.
 //!
 //! A resource has three verbs: start, stop, monitor; one more if it outlives the supervisor: adopt; and one if it
-//! can be seen before a start that it would fail: ready. They block, each with a [`Patience`]; the group that runs
+//! can be seen before a start that it would fail: ready. They block, each with a [`Deadline`]; the group that runs
 //! them has a thread of its own.
 //!
 //! To add a kind: write `resource/NAME.rs` after the model of [`address`], then name it in three places below
@@ -17,11 +17,11 @@ use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::recovery::{OnFailure, Policy};
 
 use crate::check;
-use crate::config::requirement::Need;
+use crate::config::requirement::Requirement;
 use crate::config::table::{Never, Table};
 use crate::host::plain_text::is_plain;
 use crate::thread::capabilities::Rights;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 pub mod address;
 pub mod process;
@@ -32,7 +32,7 @@ pub struct Config {
     /// What it is called in commands, messages and the log. Whether no other is called so is the caller's to see.
     pub name: String,
     /// On which of the boxes it runs.
-    pub place: Place,
+    pub place: RunsOn,
     /// How long a start may take.
     pub start_timeout: Duration,
     /// How long a stop may take before the box must reset itself.
@@ -52,7 +52,7 @@ enum Kind {
 
 /// On which of the boxes a resource runs: `where`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Place {
+pub enum RunsOn {
     /// On the box that is active.
     Active,
     /// On both, always.
@@ -74,7 +74,7 @@ impl Config {
     /// Reads the words of a resource; those of its kind are the kind's own.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
         let name: Option<String> = table.take("name");
-        let place = table.choose("where", &PLACES).unwrap_or(Place::Active);
+        let place = table.choose("where", &PLACES).unwrap_or(RunsOn::Active);
         let start_timeout = table.or("start_timeout", START_TIMEOUT);
         let stop_timeout = table.or("stop_timeout", STOP_TIMEOUT);
         let policy = read_policy(table);
@@ -130,7 +130,7 @@ impl Config {
     }
 
     /// What the box `me` must have to run it.
-    pub fn needs(&self, me: BoxId) -> Vec<Need> {
+    pub fn needs(&self, me: BoxId) -> Vec<Requirement> {
         let mut needs = match &self.kind {
             Kind::Address(config) => config.needs(me),
             Kind::Process(config) => config.needs(),
@@ -156,7 +156,7 @@ impl Config {
     }
 
     /// What a box should have to run it, and can do without.
-    pub fn wishes(&self) -> Vec<Need> {
+    pub fn wishes(&self) -> Vec<Requirement> {
         match &self.kind {
             Kind::Address(_) => Vec::new(),
             Kind::Process(config) => config.wishes(),
@@ -204,7 +204,7 @@ pub trait Resource: Send {
     /// # Errors
     ///
     /// When it does not serve, or not in time. What was begun is then taken back by `stop`.
-    fn start(&mut self, patience: &Patience) -> io::Result<()>;
+    fn start(&mut self, patience: &Deadline) -> io::Result<()>;
 
     /// Stops it by all means, and returns when it is gone. Stopping what does not run is no error, and neither is
     /// stopping what an earlier life of the supervisor has left behind.
@@ -212,7 +212,7 @@ pub trait Resource: Send {
     /// # Errors
     ///
     /// When it may still be there: the box is then not to be trusted with having released it.
-    fn stop(&mut self, patience: &Patience) -> io::Result<()>;
+    fn stop(&mut self, patience: &Deadline) -> io::Result<()>;
 
     /// Looks, while it does not run, whether it could be started here, and tells how long from now until that may
     /// be looked at again, if that is ever seen before a start. Does not wait.
@@ -265,8 +265,8 @@ const KINDS: [(&str, Read); 2] = [
     ("process", |table| process::Config::read(table).map(Kind::Process)),
 ];
 
-const PLACES: [(&str, Place); 3] =
-    [("active", Place::Active), ("both", Place::Both), ("standby", Place::Standby)];
+const PLACES: [(&str, RunsOn); 3] =
+    [("active", RunsOn::Active), ("both", RunsOn::Both), ("standby", RunsOn::Standby)];
 
 const FAILURES: [(&str, OnFailure); 5] = [
     ("ignore", OnFailure::Ignore),
@@ -299,7 +299,7 @@ mod tests {
             read("kind = \"process\"\ncommand = [\"/usr/sbin/slapd\", \"-d\", \"0\"]");
         assert_eq!(complaints, [] as [String; 0]);
         let process = process.unwrap();
-        assert_eq!((process.name.as_str(), process.place), ("slapd", Place::Active));
+        assert_eq!((process.name.as_str(), process.place), ("slapd", RunsOn::Active));
         assert_eq!(process.policy.forget_after, Some(FORGET_AFTER));
         let (address, complaints) =
             read("kind = \"address\"\naddress = \"203.0.113.10/24\"\ninterface = \"eth0\"");

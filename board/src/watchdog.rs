@@ -20,7 +20,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::requirement::Need;
+use crate::config::requirement::Requirement;
 use crate::config::table::Table;
 
 pub mod device;
@@ -28,7 +28,7 @@ pub mod init;
 pub mod liveness;
 pub mod probe;
 
-pub use liveness::{Late, Roll};
+pub use liveness::{Late, Liveness};
 
 /// `[watchdog]`
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -66,8 +66,8 @@ impl Config {
     }
 
     /// What the box must have for it.
-    pub fn needs(&self) -> Vec<Need> {
-        self.device.iter().map(|device| Need::Device(device.path.clone())).collect()
+    pub fn needs(&self) -> Vec<Requirement> {
+        self.device.iter().map(|device| Requirement::Device(device.path.clone())).collect()
     }
 
     /// Opens what watches this box: the device, and init where it asks. From now on each of them wants to be fed.
@@ -80,7 +80,7 @@ impl Config {
         if let Some(config) = &self.device {
             opened.push(Box::new(config.open()?));
         }
-        if let Some(init) = init::Init::open() {
+        if let Some(init) = init::InitWatchdog::open() {
             opened.push(Box::new(init));
         }
         Ok(opened)
@@ -106,7 +106,7 @@ pub trait Watchdog: Send {
     fn feed(&mut self) -> io::Result<()>;
 
     /// Shortens its patience as far as it lets itself be shortened. It is not fed any more.
-    fn bite(&mut self);
+    fn trip(&mut self);
 
     /// Ends its watch.
     ///

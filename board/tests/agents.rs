@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use board::config::table::Source;
 use board::fence::{self, Fence, Fenced, Power, fence};
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 use tempfile::TempDir;
 
 #[test]
@@ -219,6 +219,6 @@ fn open(program: &Path, words: &str) -> Box<dyn Fence> {
     config.unwrap().open()
 }
 
-fn patience() -> Patience {
-    Patience::new(Duration::from_secs(60))
+fn patience() -> Deadline {
+    Deadline::new(Duration::from_secs(60))
 }

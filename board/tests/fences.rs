@@ -7,9 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use board::config::table::Source;
-use board::fence::{self, Fence, Fenced, Guid, Ladder, Power, Seen, fence, fence_when_told, look};
+use board::fence::{
+    self, Fence, Fenced, Guid, Power, PowerSeen, Topology, fence, fence_when_told, look,
+};
 use board::process::procfs;
-use board::thread::deadline::{Cord, Patience};
+use board::thread::deadline::{CancelToken, Deadline};
 use tempfile::TempDir;
 
 #[test]
@@ -89,7 +91,7 @@ fn a_device_that_gives_no_answer_is_sent_no_order() {
 fn a_box_is_off_only_if_the_device_says_so_twice() {
     let slips = "if test -e slipped; then echo on; else : > slipped; echo off; fi";
     let device = Device::new(&format!("echo $1 >> orders; test $1 != status || {{ {slips}; }}"));
-    assert_eq!(look(&mut *device.open(), &seconds(60)).unwrap(), Seen::On);
+    assert_eq!(look(&mut *device.open(), &seconds(60)).unwrap(), PowerSeen::On);
     fs::remove_file(device.path("slipped")).unwrap();
     assert!(fence(&mut *device.open(), &millis(700)).is_err());
     assert!(device.orders().contains(&"off".to_owned()), "nothing was ordered");
@@ -98,9 +100,9 @@ fn a_box_is_off_only_if_the_device_says_so_twice() {
 #[test]
 fn what_is_called_off_when_the_device_is_ready_is_not_sent() {
     let device = Device::new("echo $1 >> orders; test $1 != status || echo on");
-    let cord = Cord::new().unwrap();
-    let patience = Patience::with_cord(Duration::from_secs(600), &cord);
-    let told = &mut |_: &Patience| {
+    let cord = CancelToken::new().unwrap();
+    let patience = Deadline::with_cord(Duration::from_secs(600), &cord);
+    let told = &mut |_: &Deadline| {
         cord.pull();
         Ok(())
     };
@@ -158,9 +160,9 @@ fn a_fence_that_is_called_off_is_watched_until_its_time_is_over() {
         let device = Device::new(&format!(
             "echo $1 >> orders; test $1 != status || {{ {done} && echo off || echo on; }}"
         ));
-        let cord = Cord::new().unwrap();
+        let cord = CancelToken::new().unwrap();
         let time = if seen { 60 } else { 2 };
-        let patience = Patience::with_cord(Duration::from_secs(time), &cord);
+        let patience = Deadline::with_cord(Duration::from_secs(time), &cord);
         let fenced = thread::scope(|scope| {
             scope.spawn(|| {
                 let start = Instant::now();
@@ -188,7 +190,8 @@ fn the_next_rung_is_asked_when_one_fails() {
         "echo $1 >> orders; case $1 in off) : > gone;; status) test -e gone && echo off || echo on;; esac",
     );
     let spare = Device::new("echo $1 >> orders");
-    let mut ladder = Ladder::open(&[broken.config("1s"), works.config("60s"), spare.config("60s")]);
+    let mut ladder =
+        Topology::open(&[broken.config("1s"), works.config("60s"), spare.config("60s")]);
     assert_eq!(ladder.power(&seconds(60)).unwrap().power(), Power::On);
     ladder.fence(&seconds(60)).unwrap();
     assert!(broken.orders().contains(&"off".to_owned()), "the first rung is asked first");
@@ -208,7 +211,7 @@ fn a_rung_that_hangs_leaves_time_for_the_next() {
     let works = Device::new(
         "case $1 in off) : > gone;; status) test -e gone && echo off || echo on;; esac",
     );
-    let mut ladder = Ladder::open(&[hangs.config("300ms"), works.config("60s")]);
+    let mut ladder = Topology::open(&[hangs.config("300ms"), works.config("60s")]);
     ladder.fence(&seconds(6)).unwrap();
     assert_eq!(works.open().power(&seconds(60)).unwrap(), Power::Off);
 }
@@ -217,11 +220,11 @@ fn a_rung_that_hangs_leaves_time_for_the_next() {
 fn a_ladder_that_fails_tells_every_reason() {
     let broken = Device::new("echo no route >&2; exit 1");
     let hangs = Device::new("exec sleep 600");
-    let mut ladder = Ladder::open(&[broken.config("5s"), hangs.config("300ms")]);
+    let mut ladder = Topology::open(&[broken.config("5s"), hangs.config("300ms")]);
     let told = ladder.fence(&seconds(60)).unwrap_err().to_string();
     assert!(told.contains("no route") && told.contains("did not end in time"), "{told}");
     assert!(ladder.on(&seconds(60)).is_err());
-    assert!(Ladder::open(&[]).fence(&seconds(1)).is_err(), "no device has fenced nobody");
+    assert!(Topology::open(&[]).fence(&seconds(1)).is_err(), "no device has fenced nobody");
 }
 
 #[test]
@@ -230,7 +233,7 @@ fn what_becomes_of_a_box_that_was_shot_is_said_with_its_device() {
         let device = Device::new(
             "case $1 in off) : > gone;; status) test -e gone && echo off || echo on;; esac",
         );
-        let mut ladder = Ladder::open(&[device.config_with("60s", words)]);
+        let mut ladder = Topology::open(&[device.config_with("60s", words)]);
         let (_, shot) = ladder.fence(&seconds(60)).unwrap();
         assert_eq!(ladder.fence(&seconds(60)).unwrap().1, None, "{words}: it was off already");
         shot
@@ -247,19 +250,19 @@ fn what_becomes_of_a_box_that_was_shot_is_said_with_its_device() {
 fn a_device_that_holds_another_box_is_never_used() {
     struct Other(bool);
     impl Fence for Other {
-        fn set_power(&mut self, _: Power, _: &Patience) -> io::Result<()> {
+        fn set_power(&mut self, _: Power, _: &Deadline) -> io::Result<()> {
             panic!("the wrong box is shot");
         }
-        fn power(&mut self, _: &Patience) -> io::Result<Power> {
+        fn power(&mut self, _: &Deadline) -> io::Result<Power> {
             assert!(self.0, "a device that holds another box was believed");
             Ok(Power::Off)
         }
-        fn guid(&mut self, _: &Patience) -> io::Result<Option<Guid>> {
+        fn guid(&mut self, _: &Deadline) -> io::Result<Option<Guid>> {
             Ok(Some(Guid([7; 16])))
         }
     }
     for (right, wanted) in [(true, Guid([7; 16])), (false, Guid([8; 16]))] {
-        let mut ladder = Ladder::of(vec![Box::new(Other(right))]);
+        let mut ladder = Topology::of(vec![Box::new(Other(right))]);
         ladder.expect(Some(wanted.fingerprint()));
         assert_eq!(ladder.fence(&seconds(60)).is_ok(), right);
         assert_eq!(ladder.power(&seconds(60)).is_ok(), right);
@@ -443,10 +446,10 @@ impl Device {
     }
 }
 
-fn seconds(seconds: u64) -> Patience {
-    Patience::new(Duration::from_secs(seconds))
+fn seconds(seconds: u64) -> Deadline {
+    Deadline::new(Duration::from_secs(seconds))
 }
 
-fn millis(millis: u64) -> Patience {
-    Patience::new(Duration::from_millis(millis))
+fn millis(millis: u64) -> Deadline {
+    Deadline::new(Duration::from_millis(millis))
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use board::process::child::Child;
 use board::process::{orphans, procfs};
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 
 use room::{AGAIN, Room, alive, another_supervisor, child, seconds, until};
 
@@ -188,7 +188,7 @@ fn one_that_was_not_ready_may_end_as_it_likes() {
     let script = "trap 'exit 1' TERM; echo $$ > pid; while :; do sleep 0.02; done";
     for (words, stops) in [("", true), ("\nkill_after = \"never\"", false)] {
         let mut process = room.process(script, &format!("ready = \"notify\"{words}"));
-        let error = process.start(&Patience::new(Duration::from_millis(500))).unwrap_err();
+        let error = process.start(&Deadline::new(Duration::from_millis(500))).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
         assert!(!alive(room.group()));
         assert_eq!(process.stop(&seconds(60)).is_ok(), stops, "{error}");
@@ -239,7 +239,7 @@ fn one_that_is_never_to_be_killed_is_not() {
     let mut process = room.process(script, "kill_after = \"never\"");
     process.start(&seconds(60)).unwrap();
     room.wait_for("pid");
-    let error = process.stop(&Patience::new(Duration::from_millis(300))).unwrap_err();
+    let error = process.stop(&Deadline::new(Duration::from_millis(300))).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
     assert!(alive(room.group()), "{error}");
     fs::remove_file(room.path("busy")).unwrap();

@@ -5,14 +5,14 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use board::config::requirement::{Need, Right};
+use board::config::requirement::{Requirement, Right};
 use board::config::table::Source;
 use board::process::account::Account;
 use board::process::child::{Child, Program};
 use board::process::privileges::Privileges;
 use board::resource;
 use board::thread::capabilities::Rights;
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 use firmware_agnostic::identity::BoxId;
 use rustix::thread::{CapabilitySet, capabilities, set_no_new_privs};
 
@@ -54,7 +54,7 @@ fn a_program_of_a_thread_with_few_rights_dies_with_it() {
         program.spawn(Stdio::null(), Stdio::null()).unwrap()
     };
     let child = of_thread(Rights::SERVICES, spawn);
-    assert!(Patience::new(Duration::from_secs(60)).readable(&[child.as_fd()]).is_ok());
+    assert!(Deadline::new(Duration::from_secs(60)).readable(&[child.as_fd()]).is_ok());
 }
 
 #[test]
@@ -62,12 +62,12 @@ fn what_is_narrowed_can_be_widened_and_what_is_dropped_cannot() {
     let widened = |last: fn(Rights)| {
         of_thread(Rights::PROGRAMS, || {
             last(Rights::NONE);
-            Rights::ADDRESSES.narrow();
+            Rights::ADDRESSES.set_effective();
             capabilities(None).unwrap().effective.contains(CapabilitySet::NET_ADMIN)
         })
     };
-    assert!(widened(Rights::narrow));
-    assert!(!widened(Rights::keep_only));
+    assert!(widened(Rights::set_effective));
+    assert!(!widened(Rights::drop_others));
 }
 
 /// As in a container that says so: the guard and the successor are executed by the loop, which has few rights.
@@ -101,7 +101,7 @@ fn each_right_that_is_missing_is_named() {
         (Right::Looks, &["CAP_SYS_PTRACE"]),
         (Right::Outputs, &["CAP_CHOWN"]),
     ] {
-        let need = Need::Right(right);
+        let need = Requirement::Right(right);
         assert_eq!(need.missing(), None, "this test wants root, to have rights");
         let told = of_thread(Rights::NONE, || need.missing()).expect("it is missing");
         assert!(names.iter().all(|name| told.contains(name)), "{told}");
@@ -115,11 +115,11 @@ fn a_process_with_a_user_needs_more_rights() {
         let text = format!("kind = \"process\"\ncommand = [\"/bin/true\"]\n{words}");
         let config = resource::Config::read(&mut Source::new(&text).parse()).unwrap();
         let all = config.needs(BoxId::First).into_iter().chain(config.wishes());
-        all.filter(|need| matches!(need, Need::Right(_))).collect::<Vec<_>>()
+        all.filter(|need| matches!(need, Requirement::Right(_))).collect::<Vec<_>>()
     };
-    let all = [Right::Users, Right::Signals, Right::Looks, Right::Outputs].map(Need::Right);
+    let all = [Right::Users, Right::Signals, Right::Looks, Right::Outputs].map(Requirement::Right);
     assert_eq!(rights("user = \"nobody\""), all);
-    assert_eq!(rights("capabilities = []"), [Need::Right(Right::Bounds)]);
+    assert_eq!(rights("capabilities = []"), [Requirement::Right(Right::Bounds)]);
     assert_eq!(rights(""), []);
 }
 
@@ -127,7 +127,7 @@ fn a_process_with_a_user_needs_more_rights() {
 #[test]
 fn what_is_lent_is_given_back() {
     let seen = of_thread(Rights::PROGRAMS, || {
-        Rights::NONE.narrow();
+        Rights::NONE.set_effective();
         let effective = || capabilities(None).unwrap().effective;
         (effective(), Rights::CGROUPS.lend(effective), effective())
     });
@@ -140,7 +140,7 @@ fn what_is_lent_is_given_back() {
 fn of_thread<T: Send>(rights: Rights, work: impl FnOnce() -> T + Send) -> T {
     assert!(rustix::process::geteuid().is_root(), "this test wants root, to have rights");
     let work = || {
-        rights.keep_only();
+        rights.drop_others();
         work()
     };
     thread::scope(|scope| scope.spawn(work).join().unwrap())
@@ -152,7 +152,7 @@ fn status(words: &str, account: Option<Account>) -> String {
     let privileges = Privileges::read_all(&mut source.parse());
     let command = ["/bin/cat", "/proc/self/status"].map(str::to_owned).to_vec();
     let program = Program { command, account, privileges, ..Program::default() };
-    program.run(&Patience::new(Duration::from_secs(60))).unwrap().output
+    program.run(&Deadline::new(Duration::from_secs(60))).unwrap().output
 }
 
 fn set(status: &str, name: &str) -> CapabilitySet {

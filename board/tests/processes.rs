@@ -12,7 +12,7 @@ use std::time::Duration;
 use board::process::account::Account;
 use board::process::child::Program;
 use board::process::procfs;
-use board::thread::deadline::{Cord, Patience};
+use board::thread::deadline::{CancelToken, Deadline};
 use rustix::process::Signal;
 
 use room::{AGAIN, Room, alive, another_supervisor, members, seconds, until};
@@ -90,7 +90,7 @@ fn a_start_that_never_becomes_ready_leaves_nothing() {
     ] {
         let words = format!("{ready}\nkill_after = \"100ms\"");
         let mut process = room.process("trap '' TERM; sleep 601 & echo $$ > pid; wait", &words);
-        let error = process.start(&Patience::new(Duration::from_millis(300))).unwrap_err();
+        let error = process.start(&Deadline::new(Duration::from_millis(300))).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
         assert!(process.alarm().is_none() && process.monitor().is_err());
         assert_eq!(room.members(), [] as [String; 0], "{ready}");
@@ -100,9 +100,9 @@ fn a_start_that_never_becomes_ready_leaves_nothing() {
 #[test]
 fn a_start_that_is_called_off_ends_at_once_and_leaves_nothing() {
     let room = Room::new();
-    let cord = Cord::new().unwrap();
+    let cord = CancelToken::new().unwrap();
     let mut process = room.process("echo $$ > pid; sleep 601; true", "ready = \"notify\"");
-    let patience = Patience::with_cord(Duration::from_secs(600), &cord);
+    let patience = Deadline::with_cord(Duration::from_secs(600), &cord);
     let error = thread::scope(|scope| {
         scope.spawn(|| {
             room.wait_for("pid");
@@ -192,7 +192,7 @@ fn a_stop_without_patience_kills_at_once() {
     let mut process = room.process("trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done", "");
     process.start(&seconds(10)).unwrap();
     room.wait_for("pid");
-    process.stop(&Patience::new(Duration::ZERO)).unwrap();
+    process.stop(&Deadline::new(Duration::ZERO)).unwrap();
     assert_eq!(room.members(), [] as [String; 0]);
 }
 
@@ -494,7 +494,7 @@ fn a_flood_of_output_stops_neither_the_process_nor_us() {
 }
 
 fn rings(alarm: Option<BorrowedFd<'_>>, within: Duration) -> bool {
-    Patience::new(within).readable(&[alarm.expect("there is an alarm")]).is_ok()
+    Deadline::new(within).readable(&[alarm.expect("there is an alarm")]).is_ok()
 }
 
 /// Keeps what is logged, for the tests to look at.

@@ -77,7 +77,7 @@ pub type Frame = Vec<u8, FRAME_MAX>;
 
 /// What a frame says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Word {
+pub struct Message {
     /// The version in which it is said.
     pub version: Version,
     /// It is the `number`th of this boot.
@@ -88,7 +88,7 @@ pub struct Word {
     pub echo: Option<Echo>,
 }
 
-impl Word {
+impl Message {
     /// The next word, by a guard that hears nobody: it echoes what was echoed last, and does not know how long ago
     /// that came.
     ///
@@ -119,16 +119,16 @@ impl Echo {
     }
 }
 
-/// Writes the frame that says `word`. What its version has no words for stays unsaid.
-pub fn encode(word: &Word, keys: &Keys, pair: PairId) -> Frame {
+/// Writes the frame that says `message`. What its version has no words for stays unsaid.
+pub fn encode(message: &Message, keys: &Keys, pair: PairId) -> Frame {
     let mut buffer = [0; BODY_MAX];
-    let body = match word.version {
-        Version::Two => postcard::to_slice(&v2::Body::from(word), &mut buffer),
-        Version::Three => postcard::to_slice(&v3::Body::from(word), &mut buffer),
+    let body = match message.version {
+        Version::Two => postcard::to_slice(&v2::Body::from(message), &mut buffer),
+        Version::Three => postcard::to_slice(&v3::Body::from(message), &mut buffer),
     };
     let body = body.expect("BODY_MAX holds the largest body");
     let key = keys.signing();
-    let mut frame = begin(word.version as u8, key, pair);
+    let mut frame = begin(message.version as u8, key, pair);
     add(&mut frame, body);
     let tag = key.sign(&frame);
     add(&mut frame, &tag);
@@ -140,13 +140,13 @@ pub fn encode(word: &Word, keys: &Keys, pair: PairId) -> Frame {
 /// # Errors
 ///
 /// The cause for which the frame is to be dropped.
-pub fn decode(frame: &[u8], keys: &Keys, pair: PairId) -> Result<Word, FrameError> {
+pub fn decode(frame: &[u8], keys: &Keys, pair: PairId) -> Result<Message, FrameError> {
     let Unchecked { first: version, key, signed, body, tag } =
         take_apart(frame, keys, pair, Version::from_byte)?;
     key.verify(signed, tag)?;
     let read = match version {
-        Version::Two => whole::<v2::Body>(body).and_then(|body| Word::try_from(body).ok()),
-        Version::Three => whole::<v3::Body>(body).and_then(|body| Word::try_from(body).ok()),
+        Version::Two => whole::<v2::Body>(body).and_then(|body| Message::try_from(body).ok()),
+        Version::Three => whole::<v3::Body>(body).and_then(|body| Message::try_from(body).ok()),
     };
     read.ok_or(FrameError::Malformed)
 }
@@ -244,7 +244,7 @@ impl FrameError {
     ];
 
     /// The one word for it, as status and log have it.
-    pub const fn word(self) -> &'static str {
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Truncated => "truncated",
             Self::Oversized => "oversized",

@@ -36,7 +36,7 @@ pub struct Heartbeat {
     /// the supervisor is being started again.
     pub restarts: bool,
     /// What the speaker asks of the listener.
-    pub asks: Asks,
+    pub request: PeerRequest,
     /// What the speaker was configured with.
     pub config: Fingerprint,
     /// The machine on which the speaker runs; nothing but zeros if that is not known.
@@ -44,7 +44,7 @@ pub struct Heartbeat {
     /// The last epoch of the listener that the speaker heard.
     pub heard: Option<Epoch>,
     /// The links on which the speaker hears the listener.
-    pub hears: Links,
+    pub hears: LinkSet,
 }
 
 impl Heartbeat {
@@ -54,7 +54,7 @@ impl Heartbeat {
     }
 
     /// Whether the speaker had heard the life `boot` of the listener when it spoke.
-    pub fn knows(&self, boot: Boot) -> bool {
+    pub fn knows(&self, boot: Incarnation) -> bool {
         self.heard.is_some_and(|epoch| epoch.boot == boot)
     }
 
@@ -69,7 +69,7 @@ impl Heartbeat {
     pub fn while_it_restarts(self) -> Option<Self> {
         let speaks = self.role != Role::Fencing
             && !self.shoots
-            && !matches!(self.asks, Asks::Fence | Asks::Leave);
+            && !matches!(self.request, PeerRequest::Fence | PeerRequest::Leave);
         speaks.then_some(Self { restarts: true, ..self })
     }
 
@@ -78,7 +78,14 @@ impl Heartbeat {
     pub fn farewell(self) -> Self {
         let change = self.epoch.change.wrapping_add(1);
         let epoch = Epoch { change, ..self.epoch };
-        Self { epoch, role: Role::Standby, fit: false, shoots: false, asks: Asks::Leave, ..self }
+        Self {
+            epoch,
+            role: Role::Standby,
+            fit: false,
+            shoots: false,
+            request: PeerRequest::Leave,
+            ..self
+        }
     }
 }
 
@@ -86,7 +93,7 @@ impl Heartbeat {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Epoch {
     /// The boot.
-    pub boot: Boot,
+    pub boot: Incarnation,
     /// Rises by one with every change of stance.
     pub change: u32,
 }
@@ -95,9 +102,9 @@ pub struct Epoch {
 ///
 /// The random bytes tell lives apart whose number is the same because a journal was lost.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
-pub struct Boot(pub [u8; 4]);
+pub struct Incarnation(pub [u8; 4]);
 
-impl Boot {
+impl Incarnation {
     /// The life that follows `before`.
     #[must_use]
     pub fn after(before: Self, random: [u8; 2]) -> Self {
@@ -178,7 +185,7 @@ impl Role {
 
 /// What a box asks of the other one.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-pub enum Asks {
+pub enum PeerRequest {
     /// Nothing: priority decides.
     Nothing,
     /// To take the resources which it has just given up.
@@ -195,7 +202,7 @@ pub enum Asks {
     Maintenance,
 }
 
-impl Asks {
+impl PeerRequest {
     /// Every request, in the order of its declaration, which is that of the wire.
     pub const ALL: [Self; 7] = [
         Self::Nothing,
@@ -227,19 +234,19 @@ impl Fingerprint {
 
 /// A set of links.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
-pub struct Links(u8);
+pub struct LinkSet(u8);
 
-impl Links {
+impl LinkSet {
     /// The set with `link` put in or taken out.
     #[must_use]
     pub const fn with(self, link: LinkId, present: bool) -> Self {
-        let bit = 1 << link.place();
+        let bit = 1 << link.index();
         if present { Self(self.0 | bit) } else { Self(self.0 & !bit) }
     }
 
     /// Whether `link` is in the set.
     pub const fn contains(self, link: LinkId) -> bool {
-        self.0 & (1 << link.place()) != 0
+        self.0 & (1 << link.index()) != 0
     }
 
     /// Whether no link is in the set.

@@ -28,7 +28,7 @@ impl BoxId {
     }
 
     /// The place as an index into a pair of things.
-    pub const fn place(self) -> usize {
+    pub const fn index(self) -> usize {
         self as usize
     }
 }
@@ -44,7 +44,7 @@ impl LinkId {
     }
 
     /// The place as an index, below [`LINKS_MAX`].
-    pub const fn place(self) -> usize {
+    pub const fn index(self) -> usize {
         self.0 as usize
     }
 }
@@ -60,7 +60,7 @@ impl ResourceId {
     }
 
     /// The place as an index, below [`RESOURCES_MAX`].
-    pub const fn place(self) -> usize {
+    pub const fn index(self) -> usize {
         self.0 as usize
     }
 }

@@ -32,14 +32,14 @@ use core::time::Duration;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::heartbeat::Boot;
+use crate::heartbeat::Incarnation;
 
 mod answerer;
 mod asker;
 mod seal;
 
-pub use answerer::{Answerer, Heard};
-pub use asker::{Asker, Pace, Reading, Silence};
+pub use answerer::{Answerer, PieceOutcome};
+pub use asker::{Asker, Reading, SendPace, Silence};
 pub use seal::Seal;
 use seal::{Kind, Letter, SAYS_MAX};
 
@@ -49,7 +49,7 @@ pub struct Nonce(pub [u8; 8]);
 
 /// The end of a letter to which a frame goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum End {
+pub enum Side {
     /// To the [`Answerer`].
     Answerer,
     /// To the [`Asker`].
@@ -57,10 +57,10 @@ pub enum End {
 }
 
 /// The end to which `frame` goes if it is of a letter, as far as its first byte tells.
-pub fn end_of(frame: &[u8]) -> Option<End> {
+pub fn end_of(frame: &[u8]) -> Option<Side> {
     Some(match Kind::of(frame)? {
-        Kind::Opens | Kind::Question => End::Answerer,
-        Kind::Welcome | Kind::Answer => End::Asker,
+        Kind::Opens | Kind::Question => Side::Answerer,
+        Kind::Welcome | Kind::Answer => Side::Asker,
     })
 }
 
@@ -71,7 +71,7 @@ pub type Bytes = Vec<u8, PIECE_MAX>;
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 struct Opens {
     /// The life of the asker.
-    life: Boot,
+    life: Incarnation,
     /// It is the `number`th letter of this life.
     number: u32,
     nonce: Nonce,
@@ -172,7 +172,7 @@ mod tests {
             answerer.hear(frame, Some(LIFE), fresh, NOON, Some(b"old")).err()
         };
         // The letter that has just been answered is answered no more.
-        for frame in recorded.iter().filter(|frame| end_of(frame) == Some(End::Answerer)) {
+        for frame in recorded.iter().filter(|frame| end_of(frame) == Some(Side::Answerer)) {
             assert_eq!(hear(&mut pair.answerer, frame), Some(FrameError::Replayed));
         }
         // A box that has been rebooted takes the opening for new, and none of the pieces.
@@ -190,7 +190,7 @@ mod tests {
     /// One opening of each age comes between any two frames of the letter that is under way.
     #[test]
     fn recorded_openings_keep_no_letter_from_being_answered() {
-        let other = Seal { life: Boot(*b"then"), ..seal(BoxId::First) };
+        let other = Seal { life: Incarnation(*b"then"), ..seal(BoxId::First) };
         let mut recorded = [other, seal(BoxId::First)]
             .map(|seal| Asker::new(seal, 0, Nonce([7; 8]), 5, at(0)).say(b"hello", &PACE, at(0)));
         for answerer_was_rebooted in [false, true] {
@@ -206,7 +206,7 @@ mod tests {
         // An opening of a life that the heartbeats have not proven opens nothing.
         let [past, present] = &recorded;
         for (opening, life) in
-            [(present, None), (past, Some(LIFE)), (present, Some(Boot(*b"then")))]
+            [(present, None), (past, Some(LIFE)), (present, Some(Incarnation(*b"then")))]
         {
             let mut answerer = Answerer::new(seal(BoxId::Second));
             let heard = answerer.hear(opening, life, || Some(Nonce([2; 8])), NOON, None);
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(answer, Err(Silence::Unmade));
         assert!((MINUTE..MINUTE * 2).contains(&(pair.now - begun)));
         let asker = Asker::new(seal(BoxId::First), 1, Nonce([1; 8]), 5, at(0));
-        let slow = Pace { patience: MINUTE * 9, ..PACE };
+        let slow = SendPace { patience: MINUTE * 9, ..PACE };
         assert_eq!(asker.silence(&slow, at(300_000)), None);
         assert_eq!(asker.silence(&slow, at(300_001)), Some(Silence::Long));
     }
@@ -397,7 +397,7 @@ mod tests {
         fn exchange(&mut self, question: &[u8], answer: &[u8]) -> Result<Vec<u8>, Silence> {
             // One in three is lost: eight tries are too few now and then.
             let patience = if self.cable.misery { MINUTE } else { PACE.patience };
-            let pace = Pace { patience, ..PACE };
+            let pace = SendPace { patience, ..PACE };
             let mut asker = self.asker(question);
             let mut got = Vec::new();
             while !asker.whole() {
@@ -430,9 +430,9 @@ mod tests {
             let heard = self.answerer.hear(frame, Some(LIFE), || Some(fresh), NOON, ready);
             let Ok(Some((frame, heard))) = heard else { return };
             match heard {
-                Heard::Nothing => {}
-                Heard::Begun(bytes) => self.question = bytes.to_vec(),
-                Heard::More(bytes) => self.question.extend_from_slice(&bytes),
+                PieceOutcome::Nothing => {}
+                PieceOutcome::Begun(bytes) => self.question = bytes.to_vec(),
+                PieceOutcome::More(bytes) => self.question.extend_from_slice(&bytes),
             }
             self.say(frame);
         }
@@ -500,10 +500,10 @@ mod tests {
         Instant::from_millis(millis)
     }
 
-    const LIFE: Boot = Boot(*b"life");
+    const LIFE: Incarnation = Incarnation(*b"life");
     const MINUTE: Duration = Duration::from_secs(60);
     const NOON: Duration = Duration::from_secs(1_767_268_800);
-    const PACE: Pace = Pace {
+    const PACE: SendPace = SendPace {
         gap: Duration::from_millis(2),
         retry: Duration::from_millis(250),
         patience: Duration::from_secs(6),

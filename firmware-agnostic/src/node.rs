@@ -35,17 +35,17 @@ use core::time::Duration;
 use heapless::Vec;
 
 use crate::failback::{Failback, Reason};
-use crate::heartbeat::{Asks, Boot, Epoch, Heartbeat, Role, Term};
+use crate::heartbeat::{Epoch, Heartbeat, Incarnation, PeerRequest, Role, Term};
 use crate::identity::{LINKS_MAX, LinkId, ResourceId};
-use crate::journal::{End, Journal, Standing};
+use crate::journal::{Expiry, Journal, StandingOrder};
 use crate::node::dark::Dark;
-use crate::node::fencing::{LastLoss, Past, Shot};
+use crate::node::fencing::{Fencing, LastLoss, PreviousRun};
 use crate::node::takeover::will_serve;
-use crate::order::{FenceMode, Order, Refusal, Until};
+use crate::order::{FenceMode, Order, OrderDuration, Refusal};
 use crate::peer::{Brought, Peer};
 use crate::receiver::Heard;
-use crate::recovery::{OnFailure, Recovery, Verdict};
-use crate::report::{Cause, Change, News};
+use crate::recovery::{OnFailure, Recovery, Remedy};
+use crate::report::{Cause, Change, Report};
 use crate::settings::Settings;
 use crate::time::{Instant, Timer, Timers};
 
@@ -175,7 +175,7 @@ pub enum Action {
     /// Tell the neighbours again where the addresses are.
     Announce,
     /// Tell people. Comes before the effects of what is told.
-    Tell(News),
+    Tell(Report),
 }
 
 /// The epoch's change under which a question was asked; its answer carries it back.
@@ -192,7 +192,7 @@ pub type Actions = Vec<Action, ACTIONS_MAX>;
 )]
 pub struct Node {
     settings: Settings,
-    boot: Boot,
+    boot: Incarnation,
     change: u32,
     role: Role,
     fit: bool,
@@ -205,7 +205,7 @@ pub struct Node {
     recovery: Recovery,
     failback: Failback,
     /// The operator's order that stands.
-    order: Option<Standing>,
+    order: Option<StandingOrder>,
     /// It was told to leave.
     leaving: bool,
     /// It could not stop what it holds.
@@ -218,7 +218,7 @@ pub struct Node {
     clean: bool,
     /// The resources were told to start or stop, and have not answered.
     asked: Option<Tag>,
-    shot: Shot,
+    fencing: Fencing,
     /// The shot under way is an operator's.
     by_order: Option<FenceMode>,
     questions: u32,
@@ -228,7 +228,7 @@ pub struct Node {
     armed: bool,
     /// Whether the network of this box is fine, as far as its witnesses tell.
     witness: bool,
-    past: Past,
+    past: PreviousRun,
     /// When the peer is to get its power back.
     power_on: Option<Instant>,
     timers: Timers,
@@ -240,22 +240,27 @@ pub struct Node {
     /// What the last life of this box has left, until it is told.
     last_life: Option<Journal>,
     /// The machine with this box's name that was told of last.
-    impostor: Option<Boot>,
+    impostor: Option<Incarnation>,
 }
 
 impl Node {
     /// A box that has just been born, and asks at its first step for its leftovers: to be removed, or to run on.
     ///
     /// `journal` is what its last life has left, if that can be read.
-    pub fn new(settings: Settings, boot: Boot, journal: Option<Journal>, now: Instant) -> Self {
-        let past = Past::of(journal);
+    pub fn new(
+        settings: Settings,
+        boot: Incarnation,
+        journal: Option<Journal>,
+        now: Instant,
+    ) -> Self {
+        let past = PreviousRun::of(journal);
         let patience = (settings.timing, settings.restart_time);
         let peer = Peer::new(patience, settings.links, boot, past.peer_life(), now);
         let recovery = Recovery::new(&settings.resources);
         let last = journal.unwrap_or_default();
         let mut timers = Timers::default();
         timers.set(Timer::Keepalive, now);
-        if let Some(Standing { until: End::At(end), .. }) = last.order {
+        if let Some(StandingOrder { until: Expiry::At(end), .. }) = last.order {
             timers.set(Timer::Order, end);
         }
         if let Some(at) = last.power_on {
@@ -268,7 +273,7 @@ impl Node {
             role: Role::Init,
             fit: true,
             term: last.term,
-            cause: Cause::Boot,
+            cause: Cause::Incarnation,
             since: now,
             peer,
             echoed: None,
@@ -281,7 +286,7 @@ impl Node {
             adopts: last.left_services(),
             clean: false,
             asked: None,
-            shot: Shot::None,
+            fencing: Fencing::None,
             by_order: None,
             questions: 0,
             tries: 0,
@@ -301,7 +306,7 @@ impl Node {
 
     /// Takes in what happened, and tells what to do about it.
     pub fn step(&mut self, event: Event, now: Instant) -> Actions {
-        let mut actions = self.undergo(now, |node, actions| node.take_in(event, now, actions));
+        let mut actions = self.apply(now, |node, actions| node.dispatch(event, now, actions));
         let upgrades = event == Event::Order(Order::Upgrade);
         if upgrades && actions.contains(&Action::Reply(Ok(()))) {
             act(&mut actions, Action::Upgrade);
@@ -309,7 +314,7 @@ impl Node {
         actions
     }
 
-    fn take_in(&mut self, event: Event, now: Instant, actions: &mut Actions) {
+    fn dispatch(&mut self, event: Event, now: Instant, actions: &mut Actions) {
         match event {
             Event::Heartbeat(link, heartbeat) => self.on_heartbeat(link, heartbeat, now, actions),
             Event::Answer(tag, answer) => self.on_answer(tag, answer, now, actions),
@@ -332,11 +337,11 @@ impl Node {
     }
 
     /// Has something changed by `what`, decides what the role demands, and says what the peer should know.
-    fn undergo(&mut self, now: Instant, what: impl FnOnce(&mut Self, &mut Actions)) -> Actions {
+    fn apply(&mut self, now: Instant, what: impl FnOnce(&mut Self, &mut Actions)) -> Actions {
         let mut actions = Actions::new();
         if let Some(journal) = self.last_life.take() {
             let Journal { role, clean, this_boot, .. } = journal;
-            tell(&mut actions, News::LastLife { role, clean, this_boot });
+            tell(&mut actions, Report::LastLife { role, clean, this_boot });
         }
         let (change, stuck, shot_at) = (self.change, self.stuck, self.is_shot_at(now));
         self.notice_lateness(now, &mut actions);
@@ -344,7 +349,7 @@ impl Node {
         self.decide(now, &mut actions);
         self.recover(now, &mut actions);
         self.record(&mut actions);
-        self.peer.review(now, |news| act(&mut actions, Action::Tell(news)));
+        self.peer.review(now, |report| act(&mut actions, Action::Tell(report)));
         if self.change != change
             || self.has_news_of_the_peer(now)
             || self.timers.expired(Timer::Keepalive, now)
@@ -356,7 +361,7 @@ impl Node {
         let is_stuck = self.stuck && !stuck && self.role != Role::Init;
         let is_shot_at = self.is_shot_at(now) && !shot_at;
         if is_shot_at {
-            tell(&mut actions, News::ShotAt);
+            tell(&mut actions, Report::ShotAt);
         }
         // The last words come before the end.
         if is_stuck || is_shot_at {
@@ -371,7 +376,7 @@ impl Node {
     /// recordings.
     fn has_news_of_the_peer(&self, now: Instant) -> bool {
         let epoch = self.peer.epoch(now);
-        self.echoed != epoch && (self.echoed.is_none() || self.peer.word(now).is_some())
+        self.echoed != epoch && (self.echoed.is_none() || self.peer.heartbeat(now).is_some())
     }
 
     /// When [`Event::Timeout`] is wanted, unless something happens before.
@@ -392,7 +397,7 @@ impl Node {
             witness: self.witness,
             shoots: self.shoots(),
             restarts: false,
-            asks: self.asks(),
+            request: self.request(),
             config: self.settings.config,
             system: self.settings.system,
             heard: self.peer.epoch(now),
@@ -431,7 +436,7 @@ impl Node {
     }
 
     /// The operator's order that stands.
-    pub const fn order(&self) -> Option<Standing> {
+    pub const fn order(&self) -> Option<StandingOrder> {
         self.order
     }
 
@@ -461,8 +466,8 @@ impl Node {
     }
 
     /// What goes on against the peer's power.
-    pub const fn shot(&self) -> Shot {
-        self.shot
+    pub const fn fencing(&self) -> Fencing {
+        self.fencing
     }
 
     /// When `timer` runs out, if it runs.
@@ -477,13 +482,16 @@ impl Node {
             // one, and no sign that the peer lives.
             let boot = heartbeat.epoch.boot;
             if boot != self.boot && self.impostor.replace(boot) != Some(boot) {
-                tell(actions, News::Impostor(link));
+                tell(actions, Report::Impostor(link));
             }
             return;
         }
-        self.told &= self.peer.word(now).is_none();
+        self.told &= self.peer.heartbeat(now).is_none();
         let (left, differs) = (self.peer.left(), self.config_differs());
-        let before = self.peer.word(now).map(|word| (word.role.holds_resources(), word.asks));
+        let before = self
+            .peer
+            .heartbeat(now)
+            .map(|heartbeat| (heartbeat.role.holds_resources(), heartbeat.request));
         let (doubled, restarts) = (self.peer.is_doubled(now), self.peer.restarts(now));
         match self.peer.heard(link, heard, self.epoch(), now) {
             Brought::Word => {}
@@ -492,38 +500,40 @@ impl Node {
             Brought::Twins => {
                 self.change += 1;
                 if !doubled {
-                    tell(actions, News::Twins(link));
+                    tell(actions, Report::Twins(link));
                 }
             }
-            Brought::Lie => tell(actions, News::OffAndTalks),
+            Brought::Lie => tell(actions, Report::OffAndTalks),
         }
         if self.peer.restarts(now) && !restarts {
             let holds = heartbeat.role.holds_resources();
-            tell(actions, News::PeerRestarts { holds, within: self.settings.restart_time });
+            tell(actions, Report::PeerRestarts { holds, within: self.settings.restart_time });
         }
-        let Some(word) = self.peer.word(now).copied() else { return };
+        let Some(heartbeat) = self.peer.heartbeat(now).copied() else { return };
         self.armed = true;
         if self.power_on.is_some_and(|at| at <= now) {
             // It has its power.
             self.on_power_on(true, actions);
         }
         if self.peer.left() && !left {
-            tell(actions, News::PeerLeaves);
+            tell(actions, Report::PeerLeaves);
         }
-        let holds = word.role.holds_resources();
+        let holds = heartbeat.role.holds_resources();
         if self.role.holds_resources() && before.is_some_and(|(held, _)| held) && !holds {
             // The neighbours that the peer told last must be told again.
             act(actions, Action::Announce);
         }
-        if word.asks == Asks::Claim && before.is_none_or(|(_, asks)| asks != Asks::Claim) {
+        if heartbeat.request == PeerRequest::Claim
+            && before.is_none_or(|(_, request)| request != PeerRequest::Claim)
+        {
             self.failback.forgive();
         }
         // A box that may hold from before the peer's last takeover must not take that for its own.
         if !self.role.holds_resources() && !self.adopts {
-            self.term = self.term.max(word.term);
+            self.term = self.term.max(heartbeat.term);
         }
         if self.config_differs() && !differs {
-            tell(actions, News::ConfigDiffers);
+            tell(actions, Report::ConfigDiffers);
         }
     }
 
@@ -531,15 +541,16 @@ impl Node {
     /// is not cured by a reset of its own.
     fn is_shot_at(&self, now: Instant) -> bool {
         // A peer that shoots is often deaf.
-        let word = self.peer.contact(now).word();
-        word.is_some_and(|word| word.shoots && self.hears_me(word)) && self.role != Role::Init
+        let heartbeat = self.peer.contact(now).heartbeat();
+        heartbeat.is_some_and(|heartbeat| heartbeat.shoots && self.echoes_me(heartbeat))
+            && self.role != Role::Init
     }
 
     fn on_line(&mut self, link: LinkId, up: bool, actions: &mut Actions) {
         let before = self.peer.lines();
         self.peer.set_line(link, up);
         if self.peer.lines() != before {
-            tell(actions, News::Line(link, up));
+            tell(actions, Report::Line(link, up));
         }
     }
 
@@ -547,14 +558,14 @@ impl Node {
         if self.witness != answers {
             self.witness = answers;
             self.change += 1;
-            tell(actions, News::Witness(answers));
+            tell(actions, Report::Witness(answers));
         }
     }
 
     /// Ends an order whose time is over.
     fn end_order_in_time(&mut self, now: Instant, actions: &mut Actions) {
         if self.timers.expired(Timer::Order, now) {
-            tell(actions, News::OrderEnded);
+            tell(actions, Report::OrderEnded);
             self.end_order();
         }
     }
@@ -567,9 +578,9 @@ impl Node {
 
     /// Switches the peer on when it is time, until a device takes the order or the peer is heard.
     fn keep_promise(&mut self, now: Instant, actions: &mut Actions) {
-        let busy = self.shot.is_under_way() || matches!(self.shot, Shot::Looking(_));
+        let busy = self.fencing.is_under_way() || matches!(self.fencing, Fencing::Querying(_));
         if self.power_on.is_some() && self.timers.expired(Timer::PowerOn, now) && !busy {
-            tell(actions, News::PoweringOn);
+            tell(actions, Report::PoweringOn);
             act(actions, Action::PowerOn(POWER_ON));
             self.timers.set(Timer::PowerOn, now + POWER_ON_AGAIN);
         }
@@ -580,18 +591,18 @@ impl Node {
             self.power_on = None;
             self.timers.stop(Timer::PowerOn);
         } else if self.power_on.is_some() {
-            tell(actions, News::PowerOnFailed { again: POWER_ON_AGAIN });
+            tell(actions, Report::PowerOnFailed { again: POWER_ON_AGAIN });
         }
     }
 
     fn config_differs(&self) -> bool {
-        self.peer.last_word().is_some_and(|word| word.config != self.settings.config)
+        self.peer.last_heartbeat().is_some_and(|heartbeat| heartbeat.config != self.settings.config)
     }
 
     /// Tells what lasts once, until it is over: until the peer is heard, or the role changes.
-    fn tell_once(&mut self, news: News, actions: &mut Actions) {
+    fn tell_once(&mut self, report: Report, actions: &mut Actions) {
         if !core::mem::replace(&mut self.told, true) {
-            tell(actions, news);
+            tell(actions, report);
         }
     }
 
@@ -610,15 +621,15 @@ impl Node {
                 }
             }
             Answer::PowerOff(_) | Answer::PowerOn | Answer::PowerUnknown | Answer::PowerSilent => {
-                if self.shot == Shot::Looking(tag) {
+                if self.fencing == Fencing::Querying(tag) {
                     // A device that refuses has power, and so may the peer.
-                    self.dark.mute = answer == Answer::PowerSilent;
-                    self.dark.unseen = self.dark.mute || answer == Answer::PowerUnknown;
+                    self.dark.bmc_silent = answer == Answer::PowerSilent;
+                    self.dark.unseen = self.dark.bmc_silent || answer == Answer::PowerUnknown;
                     self.on_power(answer.off_at(), now, actions);
                 }
             }
             Answer::Fenced(_) | Answer::FenceFailed => {
-                if self.shot.is_under_way() && self.shot.tag() == Some(tag) {
+                if self.fencing.is_under_way() && self.fencing.tag() == Some(tag) {
                     self.on_shot(answer.off_at(), now, actions);
                 }
             }
@@ -633,7 +644,7 @@ impl Node {
             (Role::Init, answer) if self.adopts => self.on_adopted(answer, now, actions),
             (Role::Init, Answer::Stopped) => {
                 self.clean = true;
-                self.come_loose();
+                self.on_stop_succeeded();
                 self.peer.listen_from(now);
                 // A peer that boots together with this box takes its time; one that ran is heard soon.
                 let timing = &self.settings.timing;
@@ -648,19 +659,19 @@ impl Node {
                 self.stop(Cause::StartFailed(resource), now, actions);
             }
             (Role::Stopping, Answer::Stopped) => {
-                self.come_loose();
+                self.on_stop_succeeded();
                 self.refit();
                 let role = if self.fit { Role::Standby } else { Role::Failed };
                 self.enter(role, Cause::Stopped, now, actions);
             }
             (Role::Init, Answer::StopFailed(resource)) => {
                 // A reset would lead here again, and again. The peer may cut the power; a person may log in meanwhile.
-                tell(actions, News::Leftover(resource));
-                self.stick(now);
+                tell(actions, Report::Leftover(resource));
+                self.on_stop_failed(now);
             }
             (Role::Stopping, Answer::StopFailed(resource)) => {
-                tell(actions, News::StopFailed(resource));
-                self.stick(now);
+                tell(actions, Report::StopFailed(resource));
+                self.on_stop_failed(now);
             }
             _ => {}
         }
@@ -670,30 +681,30 @@ impl Node {
         if self.role == Role::Stopping {
             return;
         }
-        if self.asks() == Asks::Maintenance {
-            tell(actions, News::Frozen(resource));
-            self.recovery.freeze(resource);
+        if self.request() == PeerRequest::Maintenance {
+            tell(actions, Report::Frozen(resource));
+            self.recovery.defer(resource);
             return;
         }
         let holds = self.role.holds_resources();
         match self.recovery.failed(resource, now) {
-            Verdict::Ignored => tell(actions, News::Ignored(resource)),
-            Verdict::Restarted => tell(actions, News::Restarting(resource)),
-            Verdict::TooOften(OnFailure::Fence) if holds => {
-                tell(actions, News::TooOften(resource));
-                self.request(|node| node.stuck = true);
+            Remedy::Ignored => tell(actions, Report::Ignored(resource)),
+            Remedy::Restarted => tell(actions, Report::Restarting(resource)),
+            Remedy::TooOften(OnFailure::Fence) if holds => {
+                tell(actions, Report::TooOften(resource));
+                self.change_request(|node| node.stuck = true);
             }
-            Verdict::TooOften(on_failure)
+            Remedy::TooOften(on_failure)
                 if holds && self.move_away(Reason::Failure(resource), now, actions).is_ok() =>
             {
-                tell(actions, News::TooOften(resource));
+                tell(actions, Report::TooOften(resource));
                 if on_failure == OnFailure::Standby {
-                    self.stand(Asks::Standby, Until::Reboot, now);
+                    self.stand(PeerRequest::Standby, OrderDuration::Reboot, now);
                 }
             }
-            Verdict::TooOften(_) => {
-                tell(actions, News::Insisting(resource));
-                self.recovery.insist(resource, now);
+            Remedy::TooOften(_) => {
+                tell(actions, Report::Insisting(resource));
+                self.recovery.force_restart(resource, now);
             }
         }
         self.refit();
@@ -701,16 +712,16 @@ impl Node {
 
     fn on_startable(&mut self, resource: ResourceId, can: bool, actions: &mut Actions) {
         if self.recovery.set_startable(resource, can) {
-            tell(actions, News::Startable(resource, can));
+            tell(actions, Report::Startable(resource, can));
             self.refit();
         }
     }
 
     /// Meets what failed in maintenance when that is over; what finds no room is met in the next step.
-    fn thaw(&mut self, now: Instant, actions: &mut Actions) {
-        while self.asks() != Asks::Maintenance
+    fn take_deferred(&mut self, now: Instant, actions: &mut Actions) {
+        while self.request() != PeerRequest::Maintenance
             && actions.len() < ACTIONS_MAX / 2
-            && let Some(resource) = self.recovery.thaw()
+            && let Some(resource) = self.recovery.take_deferred()
         {
             self.on_resource_failed(resource, now, actions);
         }
@@ -720,7 +731,7 @@ impl Node {
     fn decide(&mut self, now: Instant, actions: &mut Actions) {
         self.recovery.forget(now);
         self.end_order_in_time(now, actions);
-        self.thaw(now, actions);
+        self.take_deferred(now, actions);
         self.grant_retry(now);
         self.refit();
         self.watch_peer(now);
@@ -731,7 +742,7 @@ impl Node {
             Role::Standby => self.decide_standby(now, actions),
             Role::Fencing => self.decide_fencing(now, actions),
             Role::Starting | Role::Active => self.decide_serving(now, actions),
-            Role::Failed if self.fit && self.asks() != Asks::Maintenance => {
+            Role::Failed if self.fit && self.request() != PeerRequest::Maintenance => {
                 self.enter(Role::Standby, Cause::Recovered, now, actions);
             }
             Role::Stopping => self.stop_again(now, actions),
@@ -739,26 +750,26 @@ impl Node {
         }
         self.watch_service(now, actions);
         if self.role != Role::Init && self.peer.is_deaf(now) {
-            self.tell_once(News::PeerDeaf, actions);
+            self.tell_once(Report::PeerDeaf, actions);
         }
         self.keep_promise(now, actions);
     }
 
     /// A box that cannot release asks to be fenced, because it must not be trusted with having released.
-    fn stick(&mut self, now: Instant) {
-        self.request(|node| node.stuck = true);
+    fn on_stop_failed(&mut self, now: Instant) {
+        self.change_request(|node| node.stuck = true);
         let pause = self.pause();
-        self.timers.set(Timer::Pardon, now + pause);
+        self.timers.set(Timer::Retry, now + pause);
     }
 
-    fn come_loose(&mut self) {
+    fn on_stop_succeeded(&mut self) {
         self.tries = 0;
-        self.request(|node| node.stuck = false);
+        self.change_request(|node| node.stuck = false);
     }
 
     /// Tries again what could not be stopped, for as long as this box is neither reset nor fenced.
     fn stop_again(&mut self, now: Instant, actions: &mut Actions) {
-        let due = self.timers.get(Timer::Pardon).is_none_or(|at| at <= now);
+        let due = self.timers.get(Timer::Retry).is_none_or(|at| at <= now);
         if self.asked.is_none() && due {
             self.asked = Some(self.change);
             act(actions, Action::Stop(self.change));
@@ -766,37 +777,37 @@ impl Node {
     }
 
     fn decide_serving(&mut self, now: Instant, actions: &mut Actions) {
-        let word = self.peer.word(now).copied();
-        if let Some(word) = word
-            && word.role.holds_resources()
+        let heartbeat = self.peer.heartbeat(now).copied();
+        if let Some(heartbeat) = heartbeat
+            && heartbeat.role.holds_resources()
             // A word that never heard of this boot may be a recording; who serves on is told so by the true one.
-            && self.hears_me(&word)
-            && (word.term, word.rank()) > (self.term, self.settings.rank())
+            && self.echoes_me(&heartbeat)
+            && (heartbeat.term, heartbeat.rank()) > (self.term, self.settings.rank())
         {
             self.stop(Cause::DualActive, now, actions);
             return;
         }
-        if self.asks() == Asks::Maintenance {
+        if self.request() == PeerRequest::Maintenance {
             self.timers.stop(Timer::Failback);
             return;
         }
         self.decide_shot(now, actions);
         // Nothing is given to a peer whose power is being cut.
-        if self.role == Role::Active && !self.shot.is_under_way() {
+        if self.role == Role::Active && !self.fencing.is_under_way() {
             self.decide_move(now, actions);
         }
     }
 
     fn decide_leaving(&mut self, now: Instant, actions: &mut Actions) {
         // Who leaves and still holds has been asked to stop.
-        let busy = self.asked.is_some() || self.shot.is_under_way();
-        if self.asks() != Asks::Leave || busy {
+        let busy = self.asked.is_some() || self.fencing.is_under_way();
+        if self.request() != PeerRequest::Leave || busy {
             return;
         }
         if self.timers.get(Timer::Leave).is_none() {
             self.timers.set(Timer::Leave, now + self.settings.timing.deadtime());
         }
-        let knows = self.peer.word(now).is_none_or(|word| word.echoes(self.epoch()));
+        let knows = self.peer.heartbeat(now).is_none_or(|heartbeat| heartbeat.echoes(self.epoch()));
         if knows || self.timers.expired(Timer::Leave, now) {
             act(actions, Action::Leave);
         }
@@ -805,20 +816,20 @@ impl Node {
     /// Gives a box that is not fit another try, with a pause, while it is alone.
     fn grant_retry(&mut self, now: Instant) {
         let waits = matches!(self.role, Role::Standby | Role::Failed) && !self.fit;
-        let free = match self.asks() {
-            Asks::Nothing | Asks::Claim => true,
-            Asks::Standby => self.failback.is_given_by_order(),
+        let free = match self.request() {
+            PeerRequest::Nothing | PeerRequest::Claim => true,
+            PeerRequest::Standby => self.failback.is_given_by_order(),
             _ => false,
         };
         if !waits || !free || self.peer_serves_or_will(now) {
             if !matches!(self.role, Role::Init | Role::Stopping) {
-                self.timers.stop(Timer::Pardon);
+                self.timers.stop(Timer::Retry);
             }
             return;
         }
-        match self.timers.get(Timer::Pardon) {
-            None => self.timers.set(Timer::Pardon, now + self.recovery.pause()),
-            Some(at) if at <= now => self.recovery.pardon(),
+        match self.timers.get(Timer::Retry) {
+            None => self.timers.set(Timer::Retry, now + self.recovery.pause()),
+            Some(at) if at <= now => self.recovery.grant_retry(),
             Some(_) => {}
         }
     }
@@ -843,21 +854,23 @@ impl Node {
         if late.is_zero() {
             return;
         }
-        self.peer.excuse(late, now);
+        self.peer.discount_stall(late, now);
         let keepalive = self.settings.timing.keepalive();
         if late > keepalive {
             self.relisten(now);
-            tell(actions, News::Stalled(late));
+            tell(actions, Report::Stalled(late));
         }
     }
 
     /// Whether the peer would take the resources if this box let them go.
     fn peer_can_serve(&self, now: Instant) -> bool {
-        self.peer.word(now).is_some_and(|word| will_serve(word) && self.hears_me(word))
+        self.peer
+            .heartbeat(now)
+            .is_some_and(|heartbeat| will_serve(heartbeat) && self.echoes_me(heartbeat))
     }
 
-    fn hears_me(&self, word: &Heartbeat) -> bool {
-        word.knows(self.boot)
+    fn echoes_me(&self, heartbeat: &Heartbeat) -> bool {
+        heartbeat.knows(self.boot)
     }
 
     fn stop(&mut self, cause: Cause, now: Instant, actions: &mut Actions) {
@@ -875,12 +888,12 @@ impl Node {
         self.cause = cause;
         self.since = now;
         self.told = false;
-        if !self.shot.is_under_way() {
-            self.shot = Shot::None;
-            self.timers.stop(Timer::Shot);
+        if !self.fencing.is_under_way() {
+            self.fencing = Fencing::None;
+            self.timers.stop(Timer::Fencing);
         }
         let change = Change { from, to: role, cause, epoch: self.epoch(), term: self.term };
-        tell(actions, News::Changed(change));
+        tell(actions, Report::Changed(change));
         self.record(actions);
     }
 
@@ -899,8 +912,10 @@ impl Node {
             term: self.term,
             // A life that ends before it knows has changed nothing.
             role: if self.adopts { Role::Active } else { self.role },
-            clean: self.asks() == Asks::Leave && !self.role.holds_resources() && !self.adopts,
-            peer: self.peer.last_word().map(|word| word.role),
+            clean: self.request() == PeerRequest::Leave
+                && !self.role.holds_resources()
+                && !self.adopts,
+            peer: self.peer.last_heartbeat().map(|heartbeat| heartbeat.role),
             fenced: self.peer.fenced(),
             order: self.order,
             life: self.boot,
@@ -929,8 +944,8 @@ fn worth(journal: &Journal) -> Journal {
     Journal { peer: None, fenced: false, ..*journal }
 }
 
-fn tell(actions: &mut Actions, news: News) {
-    act(actions, Action::Tell(news));
+fn tell(actions: &mut Actions, report: Report) {
+    act(actions, Action::Tell(report));
 }
 
 fn act(actions: &mut Actions, action: Action) {

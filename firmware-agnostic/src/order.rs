@@ -12,11 +12,11 @@ use crate::identity::BoxId;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Order {
     /// Give up the resources, and take none.
-    Standby(Until),
+    Standby(OrderDuration),
     /// Take the resources, and keep them.
-    Takeover(Until),
+    Takeover(OrderDuration),
     /// Leave everything as it is, and have the peer do so too.
-    Maintenance(Until),
+    Maintenance(OrderDuration),
     /// Give the resources back to home now, without the hold.
     Failback,
     /// Let priority and `auto_failback` decide again.
@@ -51,7 +51,7 @@ pub enum FenceMode {
 
 /// How long an order stands, unless `resume` ends it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Until {
+pub enum OrderDuration {
     /// Until this box boots anew.
     Reboot,
     /// For this long, or until this box boots anew.

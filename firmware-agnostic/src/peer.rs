@@ -26,10 +26,10 @@
 
 use core::time::Duration;
 
-use crate::heartbeat::{Asks, Boot, Epoch, Fingerprint, Heartbeat, Links, Role};
+use crate::heartbeat::{Epoch, Fingerprint, Heartbeat, Incarnation, LinkSet, PeerRequest, Role};
 use crate::identity::{LINKS_MAX, LinkId};
 use crate::receiver::Heard;
-use crate::report::News;
+use crate::report::Report;
 use crate::settings::Timing;
 use crate::time::Instant;
 
@@ -58,9 +58,9 @@ pub enum Contact<'p> {
 
 impl<'p> Contact<'p> {
     /// What it says, deaf or not.
-    pub const fn word(self) -> Option<&'p Heartbeat> {
+    pub const fn heartbeat(self) -> Option<&'p Heartbeat> {
         match self {
-            Self::Heard(word) | Self::Deaf(word) => Some(word),
+            Self::Heard(heartbeat) | Self::Deaf(heartbeat) => Some(heartbeat),
             Self::Silent => None,
         }
     }
@@ -84,7 +84,7 @@ pub enum DeviceTrust {
     #[default]
     Trusted,
     /// They said off at this time, and this life of the peer was the last one heard by then.
-    Suspect(Instant, Boot),
+    Suspect(Instant, Incarnation),
     /// That life went on for `deadtime`: they switch something else. It lasts until they have said on.
     Distrusted,
 }
@@ -121,11 +121,11 @@ pub struct Peer {
     timing: Timing,
     /// For how long a guard is listened to.
     restart_time: Duration,
-    my_boot: Boot,
-    ways: heapless::Vec<Way, LINKS_MAX>,
+    my_boot: Incarnation,
+    ways: heapless::Vec<LinkState, LINKS_MAX>,
     health: Health,
     /// The newest word of the life that is believed.
-    word: Option<Heartbeat>,
+    heartbeat: Option<Heartbeat>,
     /// When that life last talked.
     talked_at: Instant,
     /// Since when its guard talks in its stead.
@@ -137,9 +137,9 @@ pub struct Peer {
     /// When this box said what the peer has heard of it.
     proof: Option<Instant>,
     /// The life before the one that is believed, and the proof with which that one came.
-    before: Option<(Boot, Instant)>,
+    before: Option<(Incarnation, Instant)>,
     /// The first change of this box that the peer's present life can have heard of.
-    met: u32,
+    known_from_change: u32,
     /// When two machines were last heard under the peer's name.
     twins_at: Option<Instant>,
     /// The machine that last said that it holds the resources; nothing but zeros if none does.
@@ -147,7 +147,7 @@ pub struct Peer {
     /// A life that has not heard this one.
     stranger: Option<Stranger>,
     /// The newest life that was echoed before this one of this box began.
-    newest: Option<Boot>,
+    newest: Option<Incarnation>,
     /// When its power was seen off, if it was not proven alive since.
     fenced: Option<Instant>,
     trust: DeviceTrust,
@@ -158,7 +158,7 @@ pub struct Peer {
 /// A life of the peer that has not heard this life of this box: it has just begun, it is deaf, or it is a recording.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Stranger {
-    word: Heartbeat,
+    heartbeat: Heartbeat,
     /// Since when it tells its present role.
     since: Instant,
     at: Instant,
@@ -169,25 +169,25 @@ impl Peer {
     pub fn new(
         (timing, restart_time): (Timing, Duration),
         links: usize,
-        my_boot: Boot,
-        newest: Option<Boot>,
+        my_boot: Incarnation,
+        newest: Option<Incarnation>,
         now: Instant,
     ) -> Self {
-        let ways = core::iter::repeat_n(Way::new(now), links.min(LINKS_MAX)).collect();
+        let ways = core::iter::repeat_n(LinkState::new(now), links.min(LINKS_MAX)).collect();
         Self {
             timing,
             restart_time,
             my_boot,
             ways,
             health: Health::Alive,
-            word: None,
+            heartbeat: None,
             talked_at: now,
             restarts_since: None,
             lived_at: now,
             spoke_at: now,
             proof: None,
             before: None,
-            met: 0,
+            known_from_change: 0,
             twins_at: None,
             holder: Fingerprint::default(),
             stranger: None,
@@ -203,39 +203,40 @@ impl Peer {
     /// Another life of the peer is believed as soon as it has heard this one, unless the known one was proven alive
     /// later: then its word is a late one of an earlier life.
     pub fn heard(&mut self, link: LinkId, heard: Heard, mine: Epoch, now: Instant) -> Brought {
-        let word = heard.heartbeat;
-        let proof = heard.proof.filter(|_| word.knows(self.my_boot));
-        let known = self.word.map(|word| word.epoch);
-        let same = known.is_some_and(|epoch| epoch.boot == word.epoch.boot);
+        let heartbeat = heard.heartbeat;
+        let proof = heard.proof.filter(|_| heartbeat.knows(self.my_boot));
+        let known = self.heartbeat.map(|heartbeat| heartbeat.epoch);
+        let same = known.is_some_and(|epoch| epoch.boot == heartbeat.epoch.boot);
         // A guard speaks for a life that is known, or for nobody.
-        if !same && (word.restarts || proof.is_some() && proof < self.proof) {
+        if !same && (heartbeat.restarts || proof.is_some() && proof < self.proof) {
             return Brought::Word;
         }
-        if let Some(way) = self.ways.get_mut(link.place()) {
+        if let Some(way) = self.ways.get_mut(link.index()) {
             way.heard_at = Some(now);
         }
         if !same && proof.is_none() {
-            self.note_stranger(word, now);
+            self.note_stranger(heartbeat, now);
             return Brought::Word;
         }
-        if !(word.restarts && self.has_restarted_for_long(now)) {
+        if !(heartbeat.restarts && self.has_restarted_for_long(now)) {
             self.talked_at = now;
         }
-        let lies = proof.is_some_and(|proof| self.prove(proof, word.epoch.boot, now));
-        let older = same && known.is_some_and(|epoch| word.epoch.change < epoch.change);
+        let lies = proof.is_some_and(|proof| self.prove(proof, heartbeat.epoch.boot, now));
+        let older = same && known.is_some_and(|epoch| heartbeat.epoch.change < epoch.change);
         // The life before was proven alive after the present one had come.
-        let twins =
-            self.before.is_some_and(|(boot, came)| boot == word.epoch.boot && proof > Some(came));
+        let twins = self
+            .before
+            .is_some_and(|(boot, came)| boot == heartbeat.epoch.boot && proof > Some(came));
         if let (false, Some(proof)) = (same, proof) {
-            self.met = mine.change + 1;
+            self.known_from_change = mine.change + 1;
             self.before = known.map(|epoch| (epoch.boot, proof));
             self.stranger = None;
             self.restarts_since = None;
         }
         if !older {
-            self.take(word, now);
+            self.take(heartbeat, now);
         }
-        if twins || !self.is_of_the_holder(&word) {
+        if twins || !self.is_of_the_holder(&heartbeat) {
             self.twins_at = Some(now);
             return Brought::Twins;
         }
@@ -247,25 +248,26 @@ impl Peer {
     }
 
     /// Takes over the newest that the peer says.
-    fn take(&mut self, word: Heartbeat, now: Instant) {
+    fn take(&mut self, heartbeat: Heartbeat, now: Instant) {
         // What the supervisor said may come after what its guard says.
-        let restarts = word.restarts || self.restarts_since.is_some() && word.asks != Asks::Leave;
-        self.word = Some(Heartbeat { restarts, ..word });
+        let restarts = heartbeat.restarts
+            || self.restarts_since.is_some() && heartbeat.request != PeerRequest::Leave;
+        self.heartbeat = Some(Heartbeat { restarts, ..heartbeat });
         self.restarts_since = restarts.then_some(self.restarts_since.unwrap_or(now));
-        for link in word.hears.iter() {
-            if let Some(way) = self.ways.get_mut(link.place()) {
+        for link in heartbeat.hears.iter() {
+            if let Some(way) = self.ways.get_mut(link.index()) {
                 way.echoed_at = now;
             }
         }
-        if word.role.holds_resources() {
-            self.holder = word.system;
-        } else if self.is_of_the_holder(&word) {
+        if heartbeat.role.holds_resources() {
+            self.holder = heartbeat.system;
+        } else if self.is_of_the_holder(&heartbeat) {
             self.holder = Fingerprint::default();
         }
     }
 
     /// Notes that `boot` has heard what this box said at `proof`, and tells whether the devices have lied about it.
-    fn prove(&mut self, proof: Instant, boot: Boot, now: Instant) -> bool {
+    fn prove(&mut self, proof: Instant, boot: Incarnation, now: Instant) -> bool {
         // A frame and its echo each take up to a keepalive; what comes later was held back.
         let lived_at = now.min(proof + self.timing.keepalive() * 2);
         self.lived_at = self.lived_at.max(lived_at);
@@ -285,21 +287,20 @@ impl Peer {
         lies
     }
 
-    fn note_stranger(&mut self, word: Heartbeat, now: Instant) {
+    fn note_stranger(&mut self, heartbeat: Heartbeat, now: Instant) {
         let deadtime = self.timing.deadtime();
-        let known = self
-            .stranger
-            .as_ref()
-            .filter(|known| known.word.epoch.boot == word.epoch.boot && now - known.at < deadtime);
-        if known.is_none_or(|known| known.word.epoch.change <= word.epoch.change) {
-            let same = known.filter(|known| known.word.role == word.role);
+        let known = self.stranger.as_ref().filter(|known| {
+            known.heartbeat.epoch.boot == heartbeat.epoch.boot && now - known.at < deadtime
+        });
+        if known.is_none_or(|known| known.heartbeat.epoch.change <= heartbeat.epoch.change) {
+            let same = known.filter(|known| known.heartbeat.role == heartbeat.role);
             let since = same.map_or(now, |known| known.since);
-            self.stranger = Some(Stranger { word, since, at: now });
+            self.stranger = Some(Stranger { heartbeat, since, at: now });
         }
     }
 
     /// Notes that this box did not listen for `time` before `now`.
-    pub fn excuse(&mut self, time: Duration, now: Instant) {
+    pub fn discount_stall(&mut self, time: Duration, now: Instant) {
         for way in &mut self.ways {
             way.since = (way.since + time).min(now);
             way.heard_at = way.heard_at.map(|at| (at + time).min(now));
@@ -316,8 +317,8 @@ impl Peer {
         now: Instant,
     ) {
         (self.timing, self.restart_time) = (timing, restart_time);
-        let known = |link: &Option<LinkId>| self.ways.get((*link)?.place()).cloned();
-        self.ways = links.iter().map(|link| known(link).unwrap_or(Way::new(now))).collect();
+        let known = |link: &Option<LinkId>| self.ways.get((*link)?.index()).cloned();
+        self.ways = links.iter().map(|link| known(link).unwrap_or(LinkState::new(now))).collect();
     }
 
     /// Counts the silence of a peer not heard yet from `now`.
@@ -334,7 +335,7 @@ impl Peer {
     ///
     /// It proves nothing if the peer was proven alive after that, or if the devices are distrusted.
     pub(crate) fn read_off(&mut self, at: Instant) -> Option<SeenOff> {
-        let boot = self.word.map(|word| word.epoch.boot);
+        let boot = self.heartbeat.map(|heartbeat| heartbeat.epoch.boot);
         match (self.trust, boot) {
             (DeviceTrust::Distrusted, _) => return None,
             (DeviceTrust::Suspect(_, suspect), Some(boot)) if suspect == boot => {}
@@ -391,17 +392,18 @@ impl Peer {
     /// What there is to hear of the peer.
     pub fn contact(&self, now: Instant) -> Contact<'_> {
         let fresh = |at: Instant| now - at < self.timing.deadtime();
-        if let Some(word) = self.word(now) {
-            return Contact::Heard(word);
+        if let Some(heartbeat) = self.heartbeat(now) {
+            return Contact::Heard(heartbeat);
         }
-        let known = self.word.as_ref().filter(|_| fresh(self.talked_at) && self.fenced.is_none());
+        let known =
+            self.heartbeat.as_ref().filter(|_| fresh(self.talked_at) && self.fenced.is_none());
         let stranger = self.stranger.as_ref().filter(|it| fresh(it.at) && self.is_new(it));
-        known.or(stranger.map(|it| &it.word)).map_or(Contact::Silent, Contact::Deaf)
+        known.or(stranger.map(|it| &it.heartbeat)).map_or(Contact::Silent, Contact::Deaf)
     }
 
     /// Whether the supervisor of the peer has died, and its guard talks in its stead.
     pub fn restarts(&self, now: Instant) -> bool {
-        self.contact(now).word().is_some_and(|word| word.restarts)
+        self.contact(now).heartbeat().is_some_and(|heartbeat| heartbeat.restarts)
     }
 
     /// Whether its guard has talked for so long that nobody waits for another supervisor any more.
@@ -411,34 +413,36 @@ impl Peer {
 
     /// Whether a life that was never proven began after all that are known.
     fn is_new(&self, stranger: &Stranger) -> bool {
-        let known = self.word.map(|word| word.epoch.boot).or(self.newest);
-        known.is_none_or(|known| stranger.word.epoch.boot.is_after(known))
+        let known = self.heartbeat.map(|heartbeat| heartbeat.epoch.boot).or(self.newest);
+        known.is_none_or(|known| stranger.heartbeat.epoch.boot.is_after(known))
     }
 
     /// The newest that the peer said, as long as it lives.
-    pub fn word(&self, now: Instant) -> Option<&Heartbeat> {
-        self.word.as_ref().filter(|_| self.fenced.is_none() && self.health(now) != Health::Dead)
+    pub fn heartbeat(&self, now: Instant) -> Option<&Heartbeat> {
+        self.heartbeat
+            .as_ref()
+            .filter(|_| self.fenced.is_none() && self.health(now) != Health::Dead)
     }
 
     /// The newest that the peer said, however long ago.
-    pub const fn last_word(&self) -> Option<&Heartbeat> {
-        self.word.as_ref()
+    pub const fn last_heartbeat(&self) -> Option<&Heartbeat> {
+        self.heartbeat.as_ref()
     }
 
     /// The epoch of the peer that this box echoes. A life that was never proven is echoed too, or two boxes would wait
     /// for each other.
     pub fn epoch(&self, now: Instant) -> Option<Epoch> {
-        let known = self.word.as_ref();
-        let stranger = self.stranger.as_ref().map(|it| &it.word);
-        let spoken = self.contact(now).word().or(stranger).or(known);
-        spoken.map(|word| word.epoch)
+        let known = self.heartbeat.as_ref();
+        let stranger = self.stranger.as_ref().map(|it| &it.heartbeat);
+        let spoken = self.contact(now).heartbeat().or(stranger).or(known);
+        spoken.map(|heartbeat| heartbeat.epoch)
     }
 
     /// The newest life of the peer that this box has echoed, or may.
-    pub(crate) fn newest_life(&self) -> Option<Boot> {
-        let proven = self.word.map(|word| word.epoch.boot);
+    pub(crate) fn newest_life(&self) -> Option<Incarnation> {
+        let proven = self.heartbeat.map(|heartbeat| heartbeat.epoch.boot);
         let stranger = self.stranger.as_ref().filter(|it| self.is_new(it));
-        stranger.map(|it| it.word.epoch.boot).or(proven).or(self.newest)
+        stranger.map(|it| it.heartbeat.epoch.boot).or(proven).or(self.newest)
     }
 
     /// Whether the peer has talked and not heard this box for `deadtime`.
@@ -449,8 +453,9 @@ impl Peer {
     /// A life that talks, and says that it has never heard anybody; and since when it has its role.
     pub(crate) fn newborn(&self, now: Instant) -> Option<(&Heartbeat, Instant)> {
         let stranger = self.stranger.as_ref()?;
-        let talks = matches!(self.contact(now), Contact::Deaf(word) if *word == stranger.word);
-        (talks && stranger.word.heard.is_none()).then_some((&stranger.word, stranger.since))
+        let talks = matches!(self.contact(now), Contact::Deaf(heartbeat) if *heartbeat == stranger.heartbeat);
+        (talks && stranger.heartbeat.heard.is_none())
+            .then_some((&stranger.heartbeat, stranger.since))
     }
 
     /// Whether the peer's last word was that it leaves: what this life of it holds is nothing, for good.
@@ -459,20 +464,20 @@ impl Peer {
     /// the word must come from a life that has heard this box since this box first heard it, so that the farewell of
     /// an earlier life, come late, says nothing of the present one.
     pub fn left(&self) -> bool {
-        self.word.is_some_and(|word| {
-            word.asks == Asks::Leave
-                && matches!(word.role, Role::Standby | Role::Failed)
-                && word
-                    .heard
-                    .is_some_and(|epoch| epoch.boot == self.my_boot && epoch.change >= self.met)
-                && self.is_of_the_holder(&word)
+        self.heartbeat.is_some_and(|heartbeat| {
+            heartbeat.request == PeerRequest::Leave
+                && matches!(heartbeat.role, Role::Standby | Role::Failed)
+                && heartbeat.heard.is_some_and(|epoch| {
+                    epoch.boot == self.my_boot && epoch.change >= self.known_from_change
+                })
+                && self.is_of_the_holder(&heartbeat)
         })
     }
 
-    /// Whether `word` comes from the machine that held last, as far as machines are known.
-    pub(crate) fn is_of_the_holder(&self, word: &Heartbeat) -> bool {
+    /// Whether `heartbeat` comes from the machine that held last, as far as machines are known.
+    pub(crate) fn is_of_the_holder(&self, heartbeat: &Heartbeat) -> bool {
         let unknown = Fingerprint::default();
-        self.holder == unknown || word.system == unknown || word.system == self.holder
+        self.holder == unknown || heartbeat.system == unknown || heartbeat.system == self.holder
     }
 
     /// Takes a person's word that the machine which held is off.
@@ -487,15 +492,16 @@ impl Peer {
 
     /// Whether the peer's last word was that everything is to be left as it is.
     pub fn in_maintenance(&self) -> bool {
-        self.fenced.is_none() && self.word.is_some_and(|word| word.asks == Asks::Maintenance)
+        self.fenced.is_none()
+            && self.heartbeat.is_some_and(|heartbeat| heartbeat.request == PeerRequest::Maintenance)
     }
 
     /// Takes it that a peer that is silent is no longer in maintenance: an operator says so.
     pub fn end_maintenance(&mut self) {
-        if let Some(word) = &mut self.word
-            && word.asks == Asks::Maintenance
+        if let Some(heartbeat) = &mut self.heartbeat
+            && heartbeat.request == PeerRequest::Maintenance
         {
-            word.asks = Asks::Nothing;
+            heartbeat.request = PeerRequest::Nothing;
         }
     }
 
@@ -511,22 +517,22 @@ impl Peer {
 
     /// Notes that the line or carrier of `link` is there, or is gone. What was never there cannot be gone.
     pub fn set_line(&mut self, link: LinkId, up: bool) {
-        if let Some(way) = self.ways.get_mut(link.place()) {
+        if let Some(way) = self.ways.get_mut(link.index()) {
             way.line = match way.line {
-                _ if up => Line::Up,
-                Line::Unknown => Line::Unknown,
-                Line::Up | Line::Down => Line::Down,
+                _ if up => SignalLine::Up,
+                SignalLine::Unknown => SignalLine::Unknown,
+                SignalLine::Up | SignalLine::Down => SignalLine::Down,
             };
         }
     }
 
     /// The links whose line or carrier is there, and those where it was there and is gone.
-    pub fn lines(&self) -> (Links, Links) {
+    pub fn lines(&self) -> (LinkSet, LinkSet) {
         let all = |line| {
             let ways = self.ways.iter().zip((0..).filter_map(LinkId::new));
-            ways.fold(Links::default(), |links, (way, link)| links.with(link, way.line == line))
+            ways.fold(LinkSet::default(), |links, (way, link)| links.with(link, way.line == line))
         };
-        (all(Line::Up), all(Line::Down))
+        (all(SignalLine::Up), all(SignalLine::Down))
     }
 
     /// Whether every line and carrier that was there is gone.
@@ -537,17 +543,17 @@ impl Peer {
 
     /// When the peer was last heard by `link`.
     pub fn heard_at(&self, link: LinkId) -> Option<Instant> {
-        self.ways.get(link.place())?.heard_at
+        self.ways.get(link.index())?.heard_at
     }
 
     /// What `link` carries, as it was last told.
     pub fn carries(&self, link: LinkId) -> Option<Carries> {
-        self.ways.get(link.place()).map(|way| way.carries)
+        self.ways.get(link.index()).map(|way| way.carries)
     }
 
     /// The links by which the peer is heard.
-    pub fn hears(&self, now: Instant) -> Links {
-        let mut links = Links::default();
+    pub fn hears(&self, now: Instant) -> LinkSet {
+        let mut links = LinkSet::default();
         for (way, link) in self.ways.iter().zip((0..).filter_map(LinkId::new)) {
             let fresh = way.heard_at.is_some_and(|at| now - at < self.timing.deadtime());
             links = links.with(link, fresh);
@@ -556,16 +562,18 @@ impl Peer {
     }
 
     /// Tells what has changed with the peer's health and with the links.
-    pub fn review(&mut self, now: Instant, mut tell: impl FnMut(News)) {
+    pub fn review(&mut self, now: Instant, mut tell: impl FnMut(Report)) {
         let (silence, health) = (self.silence(now), self.health(now));
-        let expected =
-            self.word.is_some_and(|word| !word.restarts) && self.fenced.is_none() && !self.left();
+        let expected = self.heartbeat.is_some_and(|heartbeat| !heartbeat.restarts)
+            && self.fenced.is_none()
+            && !self.left();
         if expected && health == Health::Late && self.health == Health::Alive {
-            tell(News::Late(silence));
+            tell(Report::Late(silence));
         }
         self.health = health;
-        let deaf = |word: &Heartbeat| !word.restarts && word.asks != Asks::Leave;
-        let deaf = matches!(self.contact(now), Contact::Deaf(word) if deaf(word));
+        let deaf =
+            |heartbeat: &Heartbeat| !heartbeat.restarts && heartbeat.request != PeerRequest::Leave;
+        let deaf = matches!(self.contact(now), Contact::Deaf(heartbeat) if deaf(heartbeat));
         self.deaf_since = deaf.then_some(self.deaf_since.unwrap_or(now));
         let deadtime = self.timing.deadtime();
         for (way, link) in self.ways.iter_mut().zip((0..).filter_map(LinkId::new)) {
@@ -575,7 +583,7 @@ impl Peer {
             }
             if carries != way.carries {
                 way.carries = carries;
-                tell(News::Link(link, carries));
+                tell(Report::Link(link, carries));
             }
         }
     }
@@ -615,39 +623,39 @@ impl Peer {
             DeviceTrust::Trusted | DeviceTrust::Distrusted => None,
         };
         let stranger = stranger.iter_mut().flat_map(|it| [&mut it.at, &mut it.since]);
-        let lives = before.iter_mut().map(|(_, came)| came).chain(stranger);
+        let note_alive = before.iter_mut().map(|(_, came)| came).chain(stranger);
         let seen = twins_at.iter_mut().chain(fenced).chain(suspected).chain(deaf_since);
         let seen = seen.chain(restarts_since);
         let heard = [talked_at, lived_at, spoke_at].into_iter().chain(proof);
-        ways.iter_mut().flat_map(Way::instants).chain(heard).chain(lives).chain(seen)
+        ways.iter_mut().flat_map(LinkState::instants).chain(heard).chain(note_alive).chain(seen)
     }
 }
 
 /// One link, in both directions.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-struct Way {
+struct LinkState {
     /// Since when this box listens to it.
     since: Instant,
     heard_at: Option<Instant>,
     /// When the peer last said that it hears this box by this link.
     echoed_at: Instant,
     carries: Carries,
-    line: Line,
+    line: SignalLine,
 }
 
 /// Something electrical that tells whether there is a live machine at the other end: the control lines of a null-modem
 /// cable, the carrier of a direct Ethernet cable.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-enum Line {
+enum SignalLine {
     /// The link has none, or it was never seen up.
     Unknown,
     Up,
     Down,
 }
 
-impl Way {
+impl LinkState {
     const fn new(now: Instant) -> Self {
-        let (carries, line) = (Carries::BothWays, Line::Unknown);
+        let (carries, line) = (Carries::BothWays, SignalLine::Unknown);
         Self { since: now, heard_at: None, echoed_at: now, carries, line }
     }
 
@@ -680,7 +688,7 @@ mod tests {
 
     const ETHERNET: LinkId = LinkId::new(0).unwrap();
     const SERIAL: LinkId = LinkId::new(1).unwrap();
-    const MINE: Epoch = Epoch { boot: Boot(*b"me  "), change: 3 };
+    const MINE: Epoch = Epoch { boot: Incarnation(*b"me  "), change: 3 };
 
     #[test]
     fn silence_turns_alive_to_late_to_dead() {
@@ -690,7 +698,7 @@ mod tests {
         assert_eq!(peer.health(at(1_000)), Health::Late);
         assert_eq!(peer.health(at(1_499)), Health::Late);
         assert_eq!(peer.health(at(1_500)), Health::Dead);
-        assert_eq!(peer.word(at(1_500)), None);
+        assert_eq!(peer.heartbeat(at(1_500)), None);
     }
 
     #[test]
@@ -700,8 +708,8 @@ mod tests {
         peer.heard(SERIAL, proven(1, 800), MINE, at(900));
         assert_eq!(peer.health(at(1_200)), Health::Alive);
         let mut told = Vec::new();
-        peer.review(at(1_200), |news| told.push(news));
-        assert_eq!(told, [News::Link(ETHERNET, Carries::Nothing)]);
+        peer.review(at(1_200), |report| told.push(report));
+        assert_eq!(told, [Report::Link(ETHERNET, Carries::Nothing)]);
     }
 
     #[test]
@@ -736,8 +744,8 @@ mod tests {
         for now in (100..5_000).step_by(100) {
             for number in 0..6 {
                 let epoch = Epoch { boot: life(number), change: 9 };
-                let heard = Some(Epoch { boot: Boot(*b"old "), change: 9 });
-                let heartbeat = Heartbeat { epoch, heard, role: Role::Active, ..word(9) };
+                let heard = Some(Epoch { boot: Incarnation(*b"old "), change: 9 });
+                let heartbeat = Heartbeat { epoch, heard, role: Role::Active, ..heartbeat(9) };
                 peer.heard(ETHERNET, Heard { heartbeat, proof: Some(at(now)) }, MINE, at(now));
             }
         }
@@ -751,7 +759,7 @@ mod tests {
         peer.heard(ETHERNET, proven(9, 0), MINE, at(0));
         let reborn = |heard, proof| {
             let epoch = Epoch { boot: life(7), change: 0 };
-            Heard { heartbeat: Heartbeat { epoch, heard, ..word(0) }, proof }
+            Heard { heartbeat: Heartbeat { epoch, heard, ..heartbeat(0) }, proof }
         };
         assert_eq!(peer.heard(ETHERNET, reborn(None, None), MINE, at(100)), Brought::Word);
         assert_eq!(peer.epoch(at(100)).map(|epoch| epoch.boot), Some(life(6)));
@@ -770,7 +778,7 @@ mod tests {
         let mut peer = peer();
         let says = |role, system, change| {
             let system = Fingerprint([system; 4]);
-            Heartbeat { role, system, heard: Some(MINE), ..word(change) }
+            Heartbeat { role, system, heard: Some(MINE), ..heartbeat(change) }
         };
         let heard = |heartbeat, now| Heard { heartbeat, proof: Some(at(now)) };
         peer.heard(ETHERNET, heard(says(Role::Active, 1, 1), 0), MINE, at(0));
@@ -812,22 +820,22 @@ mod tests {
     fn time_in_which_this_box_did_not_listen_is_no_silence() {
         let mut peer = peer();
         peer.heard(ETHERNET, proven(1, 0), MINE, at(0));
-        peer.excuse(Duration::from_secs(60), at(60_200));
+        peer.discount_stall(Duration::from_secs(60), at(60_200));
         assert_eq!(peer.silence(at(60_200)), Duration::from_millis(200));
         assert_eq!(peer.silent_from(), at(1_000), "the other box does not know of that");
     }
 
-    const fn life(number: u8) -> Boot {
-        Boot([0, number, b'p', b'r'])
+    const fn life(number: u8) -> Incarnation {
+        Incarnation([0, number, b'p', b'r'])
     }
 
     /// A word of a peer that has heard what this box said at `proof`.
     fn proven(change: u32, proof: u64) -> Heard {
-        let heartbeat = Heartbeat { heard: Some(MINE), ..word(change) };
+        let heartbeat = Heartbeat { heard: Some(MINE), ..heartbeat(change) };
         Heard { heartbeat, proof: Some(at(proof)) }
     }
 
-    fn word(change: u32) -> Heartbeat {
+    fn heartbeat(change: u32) -> Heartbeat {
         Heartbeat {
             from: BoxId::Second,
             epoch: Epoch { boot: life(6), change },
@@ -838,11 +846,11 @@ mod tests {
             witness: true,
             shoots: false,
             restarts: false,
-            asks: Asks::Nothing,
+            request: PeerRequest::Nothing,
             config: Fingerprint::default(),
             system: Fingerprint::default(),
             heard: None,
-            hears: Links::default().with(ETHERNET, true).with(SERIAL, true),
+            hears: LinkSet::default().with(ETHERNET, true).with(SERIAL, true),
         }
     }
 

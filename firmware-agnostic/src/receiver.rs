@@ -13,7 +13,7 @@ use core::time::Duration;
 use heapless::Vec;
 
 use crate::frame::{self, Echo, FrameError, HELD, Keys, NUMBER_MAX, PairId, Version};
-use crate::heartbeat::{Boot, Heartbeat};
+use crate::heartbeat::{Heartbeat, Incarnation};
 use crate::identity::{LINKS_MAX, LinkId};
 use crate::time::Instant;
 
@@ -47,11 +47,11 @@ impl Reception {
     }
 
     /// Notes that this box says the frame `number` now, and tells what it should echo to the life `boot` of the peer.
-    pub fn send(&mut self, number: u32, boot: Option<Boot>, now: Instant) -> Option<Echo> {
+    pub fn send(&mut self, number: u32, boot: Option<Incarnation>, now: Instant) -> Option<Echo> {
         self.sent.note(number, now);
         let known = self.boots.iter().find(|known| Some(known.boot) == boot)?;
         let (link, number) = known.turn(number)?;
-        Some(Echo::new(link, number, now - known.heard_at[link.place()]?))
+        Some(Echo::new(link, number, now - known.heard_at[link.index()]?))
     }
 
     /// Goes on with other keys, and with `links`: for each one its place so far.
@@ -75,20 +75,21 @@ impl Reception {
         bytes: &[u8],
         now: Instant,
     ) -> Result<Heard, FrameError> {
-        let read = frame::decode(bytes, &self.keys, self.pair)
-            .and_then(|word| Ok((self.missing(link, word.number, &word.heartbeat, now)?, word)));
-        let statistics = &mut self.links[link.place()];
+        let read = frame::decode(bytes, &self.keys, self.pair).and_then(|message| {
+            Ok((self.missing(link, message.number, &message.heartbeat, now)?, message))
+        });
+        let statistics = &mut self.links[link.index()];
         match read {
-            Ok((missing, word)) => {
+            Ok((missing, message)) => {
                 statistics.note(missing, now);
-                self.speaks = word.version;
+                self.speaks = message.version;
                 self.signed_with = frame::signer(bytes);
-                let proof = match word.version {
+                let proof = match message.version {
                     // It cannot name a frame, and says only which links it hears.
-                    Version::Two => (!word.heartbeat.hears.is_empty()).then_some(now),
-                    Version::Three => word.echo.and_then(|echo| self.heard_back(echo, now)),
+                    Version::Two => (!message.heartbeat.hears.is_empty()).then_some(now),
+                    Version::Three => message.echo.and_then(|echo| self.heard_back(echo, now)),
                 };
-                Ok(Heard { heartbeat: word.heartbeat, proof })
+                Ok(Heard { heartbeat: message.heartbeat, proof })
             }
             Err(cause) => {
                 count(&mut statistics.dropped, cause);
@@ -99,7 +100,7 @@ impl Reception {
 
     /// Counts a frame of a letter that came by `link` and was dropped, and tells how many were for that cause.
     pub fn refuse_piece(&mut self, link: LinkId, cause: FrameError) -> u32 {
-        count(&mut self.links[link.place()].pieces_dropped, cause)
+        count(&mut self.links[link.index()].pieces_dropped, cause)
     }
 
     /// The version of the protocol in which the last word came.
@@ -114,7 +115,7 @@ impl Reception {
 
     /// What is known of `link`.
     pub const fn statistics(&self, link: LinkId) -> &Statistics {
-        &self.links[link.place()]
+        &self.links[link.index()]
     }
 
     /// When this box said what is echoed, and how long the way there and back took.
@@ -122,7 +123,7 @@ impl Reception {
         let (at, exact) = self.sent.when(echo.number)?;
         if exact && echo.held < u8::MAX {
             let held = HELD * u32::from(echo.held);
-            self.links[echo.link.place()].note_round_trip((now - at).saturating_sub(held));
+            self.links[echo.link.index()].note_round_trip((now - at).saturating_sub(held));
         }
         Some(at)
     }
@@ -216,7 +217,7 @@ fn count(dropped: &mut [u32; FrameError::ALL.len()], cause: FrameError) -> u32 {
 fn moved<T: Copy>(known: &[T; LINKS_MAX], places: &[Option<LinkId>], new: T) -> [T; LINKS_MAX] {
     let mut moved = [new; LINKS_MAX];
     for (to, from) in moved.iter_mut().zip(places) {
-        *to = from.map_or(new, |link| known[link.place()]);
+        *to = from.map_or(new, |link| known[link.index()]);
     }
     moved
 }
@@ -224,7 +225,7 @@ fn moved<T: Copy>(known: &[T; LINKS_MAX], places: &[Option<LinkId>], new: T) -> 
 /// The numbers that one life of the peer has used.
 #[derive(Clone, Debug)]
 struct Numbers {
-    boot: Boot,
+    boot: Incarnation,
     /// The newest of all links.
     newest: u32,
     last: [Option<u32>; LINKS_MAX],
@@ -232,13 +233,13 @@ struct Numbers {
 }
 
 impl Numbers {
-    const fn new(boot: Boot, newest: u32) -> Self {
+    const fn new(boot: Incarnation, newest: u32) -> Self {
         Self { boot, newest, last: [None; LINKS_MAX], heard_at: [None; LINKS_MAX] }
     }
 
     /// Notes a frame, and tells how many were lost before it on its link.
     fn take(&mut self, link: LinkId, number: u32, now: Instant) -> Result<u32, FrameError> {
-        let last = &mut self.last[link.place()];
+        let last = &mut self.last[link.index()];
         let missing = match *last {
             None => 0,
             Some(last) => match ahead(number, last) {
@@ -253,7 +254,7 @@ impl Numbers {
             None => {}
         }
         *last = Some(number);
-        self.heard_at[link.place()] = Some(now);
+        self.heard_at[link.index()] = Some(now);
         Ok(missing)
     }
 
@@ -261,7 +262,7 @@ impl Numbers {
     /// what others have is left out, because an old echo proves less.
     fn turn(&self, turn: u32) -> Option<(LinkId, u32)> {
         let brought = |link: LinkId| {
-            let number = self.last[link.place()]?;
+            let number = self.last[link.index()]?;
             (self.newest.wrapping_sub(number) <= 1).then_some((link, number))
         };
         let links: Vec<_, LINKS_MAX> =

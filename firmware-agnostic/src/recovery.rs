@@ -40,7 +40,7 @@ pub struct Policy {
 
 /// What a failure leads to now.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Verdict {
+pub enum Remedy {
     /// It is left as it is.
     Ignored,
     /// It is started again, at the time that [`Recovery::due`] tells.
@@ -63,7 +63,7 @@ impl Recovery {
 
     /// Goes on with other policies; `resources` has for each one the place of its failures so far.
     pub(crate) fn reload(&mut self, policies: &[Policy], resources: &[Option<ResourceId>]) {
-        let failed = |resource: Option<ResourceId>| self.resources.get(resource?.place()).cloned();
+        let failed = |resource: Option<ResourceId>| self.resources.get(resource?.index()).cloned();
         let places = resources.iter().copied().chain(core::iter::repeat(None));
         let known = policies.iter().zip(places).map(|(policy, place)| match failed(place) {
             Some(failures) => Failures { policy: *policy, ..failures },
@@ -73,48 +73,48 @@ impl Recovery {
     }
 
     /// Notes that `resource` failed while it was wanted.
-    pub fn failed(&mut self, resource: ResourceId, now: Instant) -> Verdict {
-        let Some(failures) = self.resources.get_mut(resource.place()) else {
-            return Verdict::Ignored;
+    pub fn failed(&mut self, resource: ResourceId, now: Instant) -> Remedy {
+        let Some(failures) = self.resources.get_mut(resource.index()) else {
+            return Remedy::Ignored;
         };
         failures.forget(now);
         failures.count = failures.count.saturating_add(1);
         failures.last = Some(now);
         failures.pardoned = false;
         match failures.policy.on_failure {
-            OnFailure::Ignore => Verdict::Ignored,
-            on_failure if failures.too_many() => Verdict::TooOften(on_failure),
+            OnFailure::Ignore => Remedy::Ignored,
+            on_failure if failures.too_many() => Remedy::TooOften(on_failure),
             _ => {
                 failures.restart = Some(now + failures.pause());
-                Verdict::Restarted
+                Remedy::Restarted
             }
         }
     }
 
     /// Starts `resource` again although it has failed too often: there is nobody who could serve instead.
-    pub fn insist(&mut self, resource: ResourceId, now: Instant) {
-        if let Some(failures) = self.resources.get_mut(resource.place()) {
+    pub fn force_restart(&mut self, resource: ResourceId, now: Instant) {
+        if let Some(failures) = self.resources.get_mut(resource.index()) {
             failures.restart = Some(now + failures.pause());
         }
     }
 
     /// Notes that `resource` failed while nothing is to be done about it.
-    pub fn freeze(&mut self, resource: ResourceId) {
-        if let Some(failures) = self.resources.get_mut(resource.place()) {
-            failures.frozen = true;
+    pub fn defer(&mut self, resource: ResourceId) {
+        if let Some(failures) = self.resources.get_mut(resource.index()) {
+            failures.deferred = true;
         }
     }
 
     /// One of those that failed so, once.
-    pub fn thaw(&mut self) -> Option<ResourceId> {
-        let place = self.resources.iter().position(|failures| failures.frozen)?;
-        self.resources.get_mut(place)?.frozen = false;
+    pub fn take_deferred(&mut self) -> Option<ResourceId> {
+        let place = self.resources.iter().position(|failures| failures.deferred)?;
+        self.resources.get_mut(place)?.deferred = false;
         ResourceId::new(place)
     }
 
     /// Notes whether `resource` could be started here, and tells whether that is new.
     pub fn set_startable(&mut self, resource: ResourceId, can: bool) -> bool {
-        let Some(failures) = self.resources.get_mut(resource.place()) else { return false };
+        let Some(failures) = self.resources.get_mut(resource.index()) else { return false };
         let new = failures.blocked == can;
         failures.blocked = !can;
         failures.pardoned &= can;
@@ -123,10 +123,10 @@ impl Recovery {
 
     /// Notes that the group could not be started because of `resource`: one failure too many, under any policy.
     pub fn start_failed(&mut self, resource: ResourceId, now: Instant) {
-        if let Some(failures) = self.resources.get_mut(resource.place()) {
+        if let Some(failures) = self.resources.get_mut(resource.index()) {
             failures.count = failures.count.saturating_add(1);
             failures.last = Some(now);
-            failures.barred = true;
+            failures.start_failed = true;
             failures.pardoned = false;
         }
     }
@@ -138,7 +138,7 @@ impl Recovery {
     }
 
     /// Lets the box be fit until the next failure, which finds the count as it is.
-    pub fn pardon(&mut self) {
+    pub fn grant_retry(&mut self) {
         for failures in &mut self.resources {
             failures.pardoned = true;
         }
@@ -154,8 +154,8 @@ impl Recovery {
     /// Forgets every failure: an operator has mended the cause.
     pub fn clear(&mut self) {
         for failures in &mut self.resources {
-            let Failures { frozen, blocked, .. } = *failures;
-            *failures = Failures { frozen, blocked, ..Failures::new(&failures.policy) };
+            let Failures { deferred, blocked, .. } = *failures;
+            *failures = Failures { deferred, blocked, ..Failures::new(&failures.policy) };
         }
     }
 
@@ -168,7 +168,7 @@ impl Recovery {
     pub fn call_off(&mut self) {
         for failures in &mut self.resources {
             failures.restart = None;
-            failures.frozen = false;
+            failures.deferred = false;
         }
     }
 
@@ -197,7 +197,7 @@ impl Recovery {
 
     /// How often `resource` has failed, as far as that is not forgotten.
     pub fn count(&self, resource: ResourceId) -> u8 {
-        self.resources.get(resource.place()).map_or(0, |failures| failures.count)
+        self.resources.get(resource.index()).map_or(0, |failures| failures.count)
     }
 }
 
@@ -207,11 +207,11 @@ struct Failures {
     policy: Policy,
     count: u8,
     /// It kept the whole group from starting.
-    barred: bool,
+    start_failed: bool,
     /// It has another try, because nobody else could serve.
     pardoned: bool,
     /// It failed in maintenance, and nothing was done about it yet.
-    frozen: bool,
+    deferred: bool,
     /// It could not be started here now.
     blocked: bool,
     last: Option<Instant>,
@@ -223,9 +223,9 @@ impl Failures {
         Self {
             policy: *policy,
             count: 0,
-            barred: false,
+            start_failed: false,
             pardoned: false,
-            frozen: false,
+            deferred: false,
             blocked: false,
             last: None,
             restart: None,
@@ -238,7 +238,7 @@ impl Failures {
 
     fn makes_unfit(&self) -> bool {
         let failed = self.too_many() && self.policy.on_failure != OnFailure::Ignore;
-        let unfit = self.barred || self.blocked || failed;
+        let unfit = self.start_failed || self.blocked || failed;
         unfit && !self.pardoned
     }
 
@@ -247,7 +247,7 @@ impl Failures {
             && last + forget_after <= now
         {
             self.count = 0;
-            self.barred = false;
+            self.start_failed = false;
             self.last = None;
         }
     }
@@ -276,11 +276,11 @@ mod tests {
     #[test]
     fn a_failure_is_mended_in_place_until_it_comes_too_often() {
         let mut recovery = Recovery::new(&[policy(OnFailure::Failover)]);
-        assert_eq!(recovery.failed(SLAPD, at(10)), Verdict::Restarted);
+        assert_eq!(recovery.failed(SLAPD, at(10)), Remedy::Restarted);
         assert_eq!(recovery.due(at(10)), Some(SLAPD));
         assert_eq!(recovery.due(at(10)), None);
         assert!(recovery.fit());
-        assert_eq!(recovery.failed(SLAPD, at(50)), Verdict::TooOften(OnFailure::Failover));
+        assert_eq!(recovery.failed(SLAPD, at(50)), Remedy::TooOften(OnFailure::Failover));
         assert!(!recovery.fit());
     }
 
@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(recovery.deadline(), Some(at(100)));
         recovery.forget(at(100));
         assert!(recovery.fit());
-        assert_eq!(recovery.failed(SLAPD, at(101)), Verdict::Restarted);
+        assert_eq!(recovery.failed(SLAPD, at(101)), Remedy::Restarted);
         recovery.clear();
         assert_eq!(recovery.count(SLAPD), 0);
     }
@@ -304,7 +304,7 @@ mod tests {
         recovery.clear();
         recovery.forget(at(1_000));
         assert!(!recovery.fit());
-        recovery.pardon();
+        recovery.grant_retry();
         assert!(recovery.fit(), "nobody else is there: it is tried");
         assert!(recovery.set_startable(SLAPD, true) && recovery.fit());
     }
@@ -313,7 +313,7 @@ mod tests {
     fn what_is_only_restarted_never_makes_a_box_unfit() {
         let mut recovery = Recovery::new(&[policy(OnFailure::Restart)]);
         for failure in 1..100 {
-            assert_eq!(recovery.failed(SLAPD, at(failure)), Verdict::Restarted);
+            assert_eq!(recovery.failed(SLAPD, at(failure)), Remedy::Restarted);
         }
         assert!(recovery.fit());
         assert_eq!(recovery.due(at(99 + 9)), None);
@@ -324,7 +324,7 @@ mod tests {
     fn what_is_ignored_never_makes_a_box_unfit() {
         let mut recovery = Recovery::new(&[policy(OnFailure::Ignore)]);
         for failure in 1..5 {
-            assert_eq!(recovery.failed(SLAPD, at(failure)), Verdict::Ignored);
+            assert_eq!(recovery.failed(SLAPD, at(failure)), Remedy::Ignored);
         }
         assert!(recovery.fit());
     }
@@ -334,7 +334,7 @@ mod tests {
         let mut recovery = Recovery::new(&[policy(OnFailure::Failover)]);
         recovery.start_failed(SLAPD, at(10));
         recovery.failed(SLAPD, at(11));
-        recovery.pardon();
+        recovery.grant_retry();
         assert!(recovery.fit());
         recovery.failed(SLAPD, at(12));
         assert!(!recovery.fit());

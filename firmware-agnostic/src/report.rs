@@ -7,14 +7,14 @@ use core::fmt::{self, Display};
 use core::time::Duration;
 
 use crate::evidence::Evidence;
-use crate::heartbeat::{Epoch, Links, Role, Term};
+use crate::heartbeat::{Epoch, LinkSet, Role, Term};
 use crate::identity::{BoxId, LinkId, ResourceId};
 use crate::order::Order;
 use crate::peer::Carries;
 
 /// Something worth a line.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum News {
+pub enum Report {
     /// The role changed.
     Changed(Change),
     /// The peer is overdue.
@@ -131,7 +131,7 @@ pub enum Unarmed {
 
 /// How much a piece of news matters.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Weight {
+pub enum Severity {
     /// An operator must act.
     Error,
     /// Redundancy is lost, or was made use of.
@@ -159,7 +159,7 @@ pub struct Change {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Cause {
     /// The supervisor has started.
-    Boot,
+    Incarnation,
     /// The peer was heard after boot.
     Heard,
     /// The peer was heard again before it was shot.
@@ -167,7 +167,7 @@ pub enum Cause {
     /// The peer was not heard since boot.
     NotHeard(Duration),
     /// The peer fell silent on the links that are named.
-    Silent(Links, Duration),
+    Silent(LinkSet, Duration),
     /// The peer asked to be fenced.
     AskedToFence,
     /// The peer can hold nothing.
@@ -214,23 +214,23 @@ pub struct Names<'a> {
 impl<'a> Names<'a> {
     /// The name of the other box.
     pub const fn peer(&self) -> &'a str {
-        self.boxes[self.me.other().place()]
+        self.boxes[self.me.other().index()]
     }
 
     /// The name of `link`.
     pub fn link(&self, link: LinkId) -> &'a str {
-        self.links.get(link.place()).copied().unwrap_or("an unknown link")
+        self.links.get(link.index()).copied().unwrap_or("an unknown link")
     }
 
     /// The name of `resource`.
     pub fn resource(&self, resource: ResourceId) -> &'a str {
-        self.resources.get(resource.place()).copied().unwrap_or("an unknown resource")
+        self.resources.get(resource.index()).copied().unwrap_or("an unknown resource")
     }
 }
 
-impl News {
+impl Report {
     /// How much this matters.
-    pub const fn weight(&self) -> Weight {
+    pub const fn weight(&self) -> Severity {
         match self {
             Self::FenceFailed { .. }
             | Self::NotFenced
@@ -252,7 +252,7 @@ impl News {
             | Self::StopFailed(_)
             | Self::Leftover(_)
             | Self::Impostor(_)
-            | Self::ConfigDiffers => Weight::Error,
+            | Self::ConfigDiffers => Severity::Error,
             Self::Late(_)
             | Self::PeerRestarts { .. }
             | Self::Stalled(_)
@@ -264,7 +264,7 @@ impl News {
             | Self::Ignored(_)
             | Self::Witness(false)
             | Self::Line(_, false)
-            | Self::Link(_, Carries::OneWay | Carries::Nothing) => Weight::Warning,
+            | Self::Link(_, Carries::OneWay | Carries::Nothing) => Severity::Warning,
             Self::Changed(_)
             | Self::Link(_, Carries::BothWays)
             | Self::Witness(true)
@@ -273,59 +273,61 @@ impl News {
             | Self::Startable(_, true)
             | Self::OrderEnded
             | Self::LastLife { .. }
-            | Self::PeerLeaves => Weight::Info,
+            | Self::PeerLeaves => Severity::Info,
         }
     }
 
     /// The line, in the words of the configuration.
     pub const fn line<'n>(&'n self, names: &'n Names<'n>) -> impl Display + 'n {
-        Line { news: self, names }
+        ReportLine { report: self, names }
     }
 }
 
-struct Line<'n> {
-    news: &'n News,
+struct ReportLine<'n> {
+    report: &'n Report,
     names: &'n Names<'n>,
 }
 
-impl Display for Line<'_> {
-    #[expect(clippy::too_many_lines, reason = "one sentence for each piece of news")]
+impl Display for ReportLine<'_> {
+    #[expect(clippy::too_many_lines, reason = "one sentence for each report")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.names;
         let peer = names.peer();
-        match self.news {
-            News::Changed(change) => {
+        match self.report {
+            Report::Changed(change) => {
                 write!(f, "{} -> {}: ", change.from, change.to)?;
                 change.cause.describe(names, f)
             }
-            News::Late(time) => {
+            Report::Late(time) => {
                 write!(f, "{peer} is late: silent on every link for {}", Time(*time))
             }
-            News::Link(link, carries) => self.link(names.link(*link), *carries, f),
-            News::Stalled(time) => {
+            Report::Link(link, carries) => self.link(names.link(*link), *carries, f),
+            Report::Stalled(time) => {
                 write!(f, "this box did not run for {}: listening again before acting", Time(*time))
             }
-            News::Shooting { .. } => write!(f, "ordering the power of {peer} off"),
-            News::Fenced => write!(f, "{peer} is fenced: its power was seen off"),
-            News::FenceFailed { again, serves } => {
+            Report::Shooting { .. } => write!(f, "ordering the power of {peer} off"),
+            Report::Fenced => write!(f, "{peer} is fenced: its power was seen off"),
+            Report::FenceFailed { again, serves } => {
                 write!(f, "{peer} could not be fenced: trying again in {}", Time(*again))?;
                 if *serves {
                     return Ok(());
                 }
                 write!(f, "; nothing starts here: say twobox confirm {peer} if it is off")
             }
-            News::CalledOff => write!(f, "the shot at {peer} was called off, and its power is on"),
-            News::PoweringOn => write!(f, "ordering the power of {peer} on"),
-            News::PowerOnFailed { again } => write!(
+            Report::CalledOff => {
+                write!(f, "the shot at {peer} was called off, and its power is on")
+            }
+            Report::PoweringOn => write!(f, "ordering the power of {peer} on"),
+            Report::PowerOnFailed { again } => write!(
                 f,
                 "the power of {peer} could not be switched on: trying again in {}; or do it by hand",
                 Time(*again)
             ),
-            News::PeerDeaf => write!(
+            Report::PeerDeaf => write!(
                 f,
                 "{peer} talks, and does not hear this box: mend the direction from this box to {peer}"
             ),
-            News::PeerRestarts { holds, within } => {
+            Report::PeerRestarts { holds, within } => {
                 let what = if *holds { "what it served runs on" } else { "nothing is held there" };
                 let within = Time(*within);
                 write!(
@@ -333,99 +335,99 @@ impl Display for Line<'_> {
                     "the supervisor of {peer} has died, and {what}: waiting for it for {within}"
                 )
             }
-            News::Twins(link) => write!(
+            Report::Twins(link) => write!(
                 f,
                 "two machines say on link {} that they are {peer}: nothing starts on their word; take one away, and \
                  say twobox confirm {peer} if the other one is off",
                 names.link(*link)
             ),
-            News::GateKeeps => write!(
+            Report::GateKeeps => write!(
                 f,
                 "{peer} is told to take over, and a gate keeps the resources here: they move when it opens"
             ),
-            News::TakenBack => write!(
+            Report::TakenBack => write!(
                 f,
                 "{peer} did not take over: this box serves until {peer} can; its order to stand by stands"
             ),
-            News::NotFenced => write!(f, "{peer} is not fenced, and talks: look at its device"),
-            News::ShotAt => {
+            Report::NotFenced => write!(f, "{peer} is not fenced, and talks: look at its device"),
+            Report::ShotAt => {
                 write!(f, "{peer} is cutting the power of this box: this box resets itself at once")
             }
-            News::OffAndTalks => write!(
+            Report::OffAndTalks => write!(
                 f,
                 "the power of {peer} is said to be off, and {peer} talks: its fence device holds something else; \
                  correct it"
             ),
-            News::Witness(true) => f.write_str("the witness answers again"),
-            News::Witness(false) => {
+            Report::Witness(true) => f.write_str("the witness answers again"),
+            Report::Witness(false) => {
                 f.write_str("no witness answers: the network of this box is in doubt")
             }
-            News::Line(link, true) => {
+            Report::Line(link, true) => {
                 write!(
                     f,
                     "link {}: the line is up: there is power at the other end",
                     names.link(*link)
                 )
             }
-            News::Line(link, false) => write!(
+            Report::Line(link, false) => write!(
                 f,
                 "link {}: the line has dropped: {peer} has lost its power or closed its end, or the cable was pulled",
                 names.link(*link)
             ),
-            News::PeerLeaves => write!(f, "{peer} leaves: it holds nothing, and will be silent"),
-            News::NobodyServes => write!(
+            Report::PeerLeaves => write!(f, "{peer} leaves: it holds nothing, and will be silent"),
+            Report::NobodyServes => write!(
                 f,
                 "nobody serves: neither this box nor {peer} may, by an operator's order or because a resource failed; say \
                  twobox resume or twobox clear"
             ),
-            News::Waiting | News::WaitingUnarmed(_) => {
+            Report::Waiting | Report::WaitingUnarmed(_) => {
                 write!(
                     f,
                     "{peer} was not heard since boot, and its power is not seen off: nothing starts here; "
                 )?;
-                if let News::WaitingUnarmed(unarmed) = self.news {
+                if let Report::WaitingUnarmed(unarmed) = self.report {
                     write!(f, "it is not shot, because {unarmed}; ")?;
                 }
                 write!(f, "look at it, and say twobox confirm {peer} if it is off")
             }
-            News::Restarting(resource)
-            | News::Ignored(resource)
-            | News::TooOften(resource)
-            | News::Insisting(resource)
-            | News::Startable(resource, _)
-            | News::StopFailed(resource)
-            | News::Leftover(resource)
-            | News::Frozen(resource) => {
+            Report::Restarting(resource)
+            | Report::Ignored(resource)
+            | Report::TooOften(resource)
+            | Report::Insisting(resource)
+            | Report::Startable(resource, _)
+            | Report::StopFailed(resource)
+            | Report::Leftover(resource)
+            | Report::Frozen(resource) => {
                 write!(f, "resource {} ", names.resource(*resource))?;
                 self.fate(f)
             }
-            News::ConfigDiffers => {
+            Report::ConfigDiffers => {
                 write!(
                     f,
                     "{peer} is configured differently: give both boxes the same file, and say twobox reload on both"
                 )
             }
-            News::Impostor(link) => write!(
+            Report::Impostor(link) => write!(
                 f,
                 "somebody on link {} says that it is {}: give each box its own name or id",
                 names.link(*link),
-                names.boxes[names.me.place()]
+                names.boxes[names.me.index()]
             ),
-            News::HomeReady => {
+            Report::HomeReady => {
                 write!(f, "{peer} is home and ready: say twobox failback to move the resources")
             }
-            News::LockedOut => write!(
+            Report::LockedOut => write!(
                 f,
                 "{peer} is home, and has failed too often to be trusted: mend it, then say twobox failback or resume"
             ),
-            News::OrderEnded => f.write_str("the time of the operator's order is over"),
-            News::LastLife { role, clean: true, .. } => {
+            Report::OrderEnded => f.write_str("the time of the operator's order is over"),
+            Report::LastLife { role, clean: true, .. } => {
                 write!(f, "before this start twobox had ended in order, as {role}")
             }
-            News::LastLife { role, this_boot: true, .. } => {
+            Report::LastLife { role, this_boot: true, .. } => {
                 write!(f, "twobox was started again, and was {role} before")
             }
-            News::LastLife { role, .. } => {
+            Report::LastLife { role, .. } => {
                 write!(
                     f,
                     "before this boot twobox had not ended in order (crash or power cut), as {role}"
@@ -446,7 +448,7 @@ impl Display for Unarmed {
     }
 }
 
-impl Line<'_> {
+impl ReportLine<'_> {
     /// What a link carries from now on.
     fn link(&self, link: &str, carries: Carries, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let peer = self.names.peer();
@@ -462,24 +464,24 @@ impl Line<'_> {
     /// What becomes of a resource.
     fn fate(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let peer = self.names.peer();
-        match self.news {
-            News::Restarting(_) => f.write_str("failed: starting it again"),
-            News::Ignored(_) => f.write_str("failed: left as it is"),
-            News::Startable(_, true) => f.write_str("could be started here again"),
-            News::Startable(_, false) => {
+        match self.report {
+            Report::Restarting(_) => f.write_str("failed: starting it again"),
+            Report::Ignored(_) => f.write_str("failed: left as it is"),
+            Report::Startable(_, true) => f.write_str("could be started here again"),
+            Report::Startable(_, false) => {
                 f.write_str("could not be started here: this box is not fit")
             }
-            News::TooOften(_) => f.write_str("failed too often here"),
-            News::Insisting(_) => {
+            Report::TooOften(_) => f.write_str("failed too often here"),
+            Report::Insisting(_) => {
                 write!(f, "failed too often here, and {peer} cannot serve: starting it again")
             }
-            News::StopFailed(_) => f.write_str("could not be stopped: this box resets itself"),
-            News::Leftover(_) => write!(
+            Report::StopFailed(_) => f.write_str("could not be stopped: this box resets itself"),
+            Report::Leftover(_) => write!(
                 f,
                 "is left from an earlier life and could not be stopped: trying again, and asking {peer} to fence this \
                  box"
             ),
-            News::Frozen(_) => f.write_str("failed during maintenance: nothing is done about it"),
+            Report::Frozen(_) => f.write_str("failed during maintenance: nothing is done about it"),
             _ => Ok(()),
         }
     }
@@ -489,7 +491,7 @@ impl Cause {
     fn describe(&self, names: &Names<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let peer = names.peer();
         match self {
-            Self::Boot => f.write_str("booted"),
+            Self::Incarnation => f.write_str("booted"),
             Self::Heard => write!(f, "heard {peer}"),
             Self::HeardAgain => write!(f, "heard {peer} again"),
             Self::NotHeard(time) => {

@@ -69,7 +69,7 @@ pub enum Timer {
     /// The peer was not heard since boot, and will not be.
     Initdead,
     /// The shot at the peer, or the next look at its power, is due.
-    Shot,
+    Fencing,
     /// This box was late, and listens before it acts.
     Relisten,
     /// Home has been well for long enough: the resources go home.
@@ -79,7 +79,7 @@ pub enum Timer {
     /// An operator's order ends.
     Order,
     /// A box that has failed, or cannot remove what was left, is given another try.
-    Pardon,
+    Retry,
     /// A failed resource is to be started again, or a failure to be forgotten.
     Recovery,
     /// The peer has been dark for long enough.

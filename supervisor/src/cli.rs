@@ -162,7 +162,7 @@ impl From<lexopt::Error> for UsageError {
 ///
 /// What was not understood.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, UsageError> {
-    let mut said = Said::default();
+    let mut said = Arguments::default();
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
@@ -196,7 +196,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
 /// The words and options of a command line.
 #[derive(Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option that was given or was not")]
-struct Said {
+struct Arguments {
     config: Option<PathBuf>,
     socket: Option<PathBuf>,
     who: Option<String>,
@@ -218,7 +218,7 @@ struct Said {
     words: Vec<String>,
 }
 
-impl Said {
+impl Arguments {
     fn command(&mut self) -> Result<Command, UsageError> {
         let words = self.words.clone();
         let words: Vec<_> = words.iter().map(String::as_str).collect();
@@ -337,7 +337,7 @@ impl Said {
     }
 }
 
-impl Said {
+impl Arguments {
     /// How long an order is to stand, in the words of the control socket.
     fn until(&self) -> Result<String, UsageError> {
         match (&self.time, self.persistent) {

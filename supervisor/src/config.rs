@@ -34,11 +34,11 @@ pub use difference::Difference;
 pub use error::Error;
 pub(crate) use fingerprint::mark;
 pub use identity::Identity;
-pub use realtime::Realtime;
+pub use realtime::RealtimeConfig;
 use reporting::HISTORY;
-pub use reporting::{HAPPENINGS, History, Hook, Metrics};
+pub use reporting::{HAPPENINGS, HistoryConfig, Hook, Metrics};
 use sections::Pair;
-pub use sections::{Control, LEVELS, Log, LogTo, SOCKET};
+pub use sections::{ControlConfig, LEVELS, Log, LogTo, SOCKET};
 
 /// All that the file says, for this box.
 #[derive(Clone, Debug)]
@@ -60,13 +60,13 @@ pub struct Config {
     /// Who outside the pair tells whether this box's network is fine.
     pub witnesses: Vec<check::Config>,
     /// Where operators are heard.
-    pub control: Control,
+    pub control: ControlConfig,
     /// What is told to the log, and where that is.
     pub log: Log,
     /// The file that remembers this box's last life.
     pub journal: PathBuf,
     /// Where what happens is kept.
-    pub history: History,
+    pub history: HistoryConfig,
     /// Who is told of what happens.
     pub hooks: Vec<Hook>,
     /// Where figures are written, if anywhere.
@@ -76,7 +76,7 @@ pub struct Config {
     /// Whether the other box may have this one try a configuration.
     pub peer_may_configure: bool,
     /// How it comes before all others.
-    pub realtime: Realtime,
+    pub realtime: RealtimeConfig,
     /// What resets this box when it is stuck.
     pub watchdog: watchdog::Config,
     /// The file as it was read.
@@ -220,14 +220,14 @@ impl Config {
         let witnesses = sections::read_witnesses(&mut root);
         let timing = sections::read_timing(root.section("timing"), boxes.as_ref(), &links);
         let pair = Pair::read(root.section("pair"), timing, (require, dark_time));
-        let control = Control::read(root.section("control"));
+        let control = ControlConfig::read(root.section("control"));
         let log = Log::read(root.section("log"));
         let journal = sections::read_journal(root.section("journal"));
-        let history = History::read(root.section("history"));
+        let history = HistoryConfig::read(root.section("history"));
         let metrics = Metrics::read(root.section("metrics"));
         let (hooks, hooks_place) = reporting::read_hooks(&mut root);
         let ready_file = sections::read_ready(root.section("ready"));
-        let realtime = Realtime::read(root.section("realtime"));
+        let realtime = RealtimeConfig::read(root.section("realtime"));
         let (watchdog, watchdog_place) =
             sections::read_watchdog(root.section("watchdog"), timing, require);
         let me = boxes.as_ref().and_then(|boxes| boxes.find(identity, &root));
@@ -298,13 +298,13 @@ impl Config {
 /// Where the supervisor that runs with the file at `path` can be reached. Mistakes in the file do not matter here.
 pub fn socket(path: &Path) -> PathBuf {
     let Ok(text) = text(path) else { return SOCKET.into() };
-    Control::read(Source::new(&text).parse().section("control")).socket
+    ControlConfig::read(Source::new(&text).parse().section("control")).socket
 }
 
 /// Where the history of the supervisor is that runs with the file at `path`. Mistakes in it do not matter here either.
 pub fn history(path: &Path) -> PathBuf {
     let Ok(text) = text(path) else { return HISTORY.into() };
-    History::read(Source::new(&text).parse().section("history")).file
+    HistoryConfig::read(Source::new(&text).parse().section("history")).file
 }
 
 fn read_links(root: &mut Table<'_>) -> Vec<link::Config> {

@@ -27,11 +27,11 @@ use smol::future::or;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, LocalExecutor, Timer};
 
-use crate::config::Control;
+use crate::config::ControlConfig;
 use crate::control::client::DENIED;
 use crate::control::request::Request;
 use crate::input::Input;
-use crate::observe::names::Labels;
+use crate::observe::names::NameTable;
 
 mod access;
 pub mod client;
@@ -40,13 +40,13 @@ mod quota;
 pub mod request;
 mod socket;
 
-use access::May;
-use listener::Porter;
+use access::Permission;
+use listener::Acceptor;
 use quota::Seat;
-pub(crate) use socket::{LOCK, Place};
+pub(crate) use socket::{LOCK, OwnedSocket};
 
 /// Those who have connected, and may ask something.
-pub(crate) struct Socket {
+pub(crate) struct ControlSocket {
     clients: Receiver<Client>,
     hurried: Receiver<()>,
 }
@@ -54,19 +54,19 @@ pub(crate) struct Socket {
 /// One of them.
 struct Client {
     stream: UnixStream,
-    may: May,
+    may: Permission,
     /// As long as it may be served, where everybody else waits meanwhile.
     at_most: Option<Duration>,
     _seat: Seat,
 }
 
-impl Socket {
+impl ControlSocket {
     /// Opens what `control` names, and lets in who may come.
     ///
     /// # Errors
     ///
     /// When another supervisor has the place, or it cannot be used: with the remedy.
-    pub(crate) fn open(control: &Control) -> io::Result<(Self, Place)> {
+    pub(crate) fn open(control: &ControlConfig) -> io::Result<(Self, OwnedSocket)> {
         let (admit, clients) = bounded(CLIENTS_MAX);
         let (hurry, hurried) = bounded(1);
         let (tell, opened) = sync_channel(1);
@@ -74,14 +74,14 @@ impl Socket {
         let groups = control.operators.is_some() || control.viewers.is_some();
         let rights = if groups { Rights::GROUPS } else { Rights::NONE };
         spawn::spawn("control", rights | Rights::SEARCH, move || {
-            let place = match Porter::open(&config, admit, hurry) {
+            let place = match Acceptor::open(&config, admit, hurry) {
                 Ok((porter, place)) => tell.send(Ok(place)).is_ok().then_some(porter),
                 Err(error) => {
                     let _ = tell.send(Err(error));
                     None
                 }
             };
-            rights.keep_only();
+            rights.drop_others();
             if let Some(porter) = place {
                 porter.work();
             }
@@ -100,7 +100,7 @@ impl Socket {
     pub(crate) async fn serve(
         self,
         executor: Rc<LocalExecutor<'static>>,
-        labels: Rc<Labels>,
+        labels: Rc<NameTable>,
         inputs: Sender<Input>,
     ) {
         while let Ok(client) = self.clients.recv().await {
@@ -122,9 +122,9 @@ impl Socket {
 /// else waits meanwhile.
 async fn serve(
     mut stream: Async<UnixStream>,
-    may: &May,
+    may: &Permission,
     hurried: &Receiver<()>,
-    labels: &Labels,
+    labels: &NameTable,
     inputs: &Sender<Input>,
     at_most: Option<Duration>,
 ) -> io::Result<()> {
@@ -134,9 +134,9 @@ async fn serve(
         Err(io::Error::new(io::ErrorKind::TimedOut, "it said nothing, and others wait"))
     };
     let line = in_time(or(line(&mut stream), makes_way)).await?;
-    let request = Request::parse(&line, labels.names().boxes);
+    let request = Request::parse(&line, labels.lend().boxes);
     let answer = match (request, may) {
-        (Ok(request), May::Ask(reason)) if request.orders() => format!("{DENIED}{reason}\n"),
+        (Ok(request), Permission::Ask(reason)) if request.orders() => format!("{DENIED}{reason}\n"),
         (Ok(request), _) => {
             let (reply, answer) = bounded(1);
             let at_most = at_most.filter(|_| matches!(request, Request::Peer(_)));
@@ -224,7 +224,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, Identity};
-    use crate::control::client::{Answer, ask};
+    use crate::control::client::{Reply, ask};
 
     /// The credentials are those of the thread that connects.
     #[test]
@@ -233,7 +233,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
         let path = directory.path().join("socket");
-        let control = Control {
+        let control = ControlConfig {
             socket: path.clone(),
             operators: Some("60001".to_owned()),
             viewers: Some("60002".to_owned()),
@@ -241,7 +241,7 @@ mod tests {
         let (told, asked) = std::sync::mpsc::channel();
         thread::spawn(move || serve_for_ever(&control, &told));
         let _place = asked.recv().unwrap();
-        let said = |group, request: &'static str| -> io::Result<Answer> {
+        let said = |group, request: &'static str| -> io::Result<Reply> {
             let path = path.clone();
             let somebody = move || {
                 // With the group that counts among the others, or as the only one.
@@ -291,7 +291,7 @@ mod tests {
             writeln!(client, "{request}").unwrap();
             let serve = async {
                 let stream = Async::new(stream)?;
-                serve(stream, &May::Order, &hurried, &labels, &inputs, Some(time)).await
+                serve(stream, &Permission::Order, &hurried, &labels, &inputs, Some(time)).await
             };
             let late = async {
                 Timer::after(time * 5).await;
@@ -308,10 +308,10 @@ mod tests {
     }
 
     /// Answers everything that comes through.
-    fn serve_for_ever(control: &Control, told: &std::sync::mpsc::Sender<Place>) {
+    fn serve_for_ever(control: &ControlConfig, told: &std::sync::mpsc::Sender<OwnedSocket>) {
         let executor = Rc::new(LocalExecutor::new());
         let (inputs, queue) = bounded(1);
-        let (socket, place) = Socket::open(control).unwrap();
+        let (socket, place) = ControlSocket::open(control).unwrap();
         executor.spawn(socket.serve(executor.clone(), Rc::new(labels()), inputs)).detach();
         told.send(place).unwrap();
         block_on(executor.run(async {
@@ -321,9 +321,9 @@ mod tests {
         }));
     }
 
-    fn labels() -> Labels {
+    fn labels() -> NameTable {
         let identity = Identity { told: Some("server1".to_owned()), ..Identity::default() };
         let sample = include_str!("../../images/dist/twobox.toml");
-        Labels::new(&Config::read(sample, &identity).unwrap())
+        NameTable::new(&Config::read(sample, &identity).unwrap())
     }
 }

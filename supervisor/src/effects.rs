@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use board::time::clock::Clock;
-use firmware_agnostic::frame::{self, Keys, PairId, Word};
+use firmware_agnostic::frame::{self, Keys, Message, PairId};
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::identity::ResourceId;
 use firmware_agnostic::journal::Journal;
@@ -23,34 +23,34 @@ use smol::{LocalExecutor, Task, Timer};
 
 use crate::config::Config;
 use crate::config::validation;
-use crate::control::request::{Form, Request};
+use crate::control::request::{Request, StatusForm};
 use crate::guard::handle::Guarded;
-use crate::input::{Happened, Input};
-use crate::observe::events::Chronicle;
-use crate::observe::latency::Pace;
-use crate::observe::names::Labels;
-use crate::observe::status::{self, Files, Status};
+use crate::input::{Input, NodeInput};
+use crate::observe::events::EventSink;
+use crate::observe::latency::Latency;
+use crate::observe::names::NameTable;
+use crate::observe::status::{self, FileFailures, Status};
 use crate::peer::letters::{self, Letters};
 use crate::peer::links::Links;
-use crate::process::readiness::Ready;
+use crate::process::readiness::InitNotifier;
 use crate::process::realtime::Realtime;
-use crate::process::upgrade::Itself;
+use crate::process::upgrade::OwnProgram;
 use crate::reload::candidate::refused;
 use crate::reload::trial::Trial;
-use crate::requests::order::Asking;
-use crate::workers::checks::Watch;
-use crate::workers::fencing::Gun;
-use crate::workers::journal::{Paper, Queue as Ordered};
+use crate::requests::order::PendingOrder;
+use crate::workers::checks::CheckWorkers;
+use crate::workers::fencing::FenceWorker;
+use crate::workers::journal::{ActionQueue as Ordered, JournalWorker};
 use crate::workers::metrics_file::Published;
-use crate::workers::resources::{Group, States};
-use crate::workers::watchdog::Keeper;
+use crate::workers::resources::{ResourceWorker, States};
+use crate::workers::watchdog::Feeder;
 
 /// The hands of the supervisor.
 pub(crate) struct Effects {
     pub(crate) executor: Rc<LocalExecutor<'static>>,
     pub(crate) inputs: Sender<Input>,
     pub(crate) config: Rc<Config>,
-    pub(crate) labels: Rc<Labels>,
+    pub(crate) names: Rc<NameTable>,
     pub(crate) keys: Keys,
     /// What the secrets of the fence devices were when these were opened.
     pub(crate) secrets: Fingerprint,
@@ -58,26 +58,26 @@ pub(crate) struct Effects {
     pub(crate) links: Links,
     pub(crate) reception: Rc<RefCell<Reception>>,
     pub(crate) letters: Rc<Letters>,
-    pub(crate) group: Group,
-    pub(crate) gun: Gun,
-    pub(crate) paper: Paper,
-    pub(crate) guarded: Guarded,
-    pub(crate) witnesses: Watch,
-    pub(crate) gates: Watch,
+    pub(crate) resources: ResourceWorker,
+    pub(crate) fencing: FenceWorker,
+    pub(crate) journal: JournalWorker,
+    pub(crate) guard: Guarded,
+    pub(crate) witnesses: CheckWorkers,
+    pub(crate) gates: CheckWorkers,
     pub(crate) metrics: Published,
     /// Where something watches this box.
-    pub(crate) keeper: Option<Keeper>,
-    pub(crate) ready: Ready,
-    pub(crate) chronicle: Chronicle,
-    pub(crate) pace: Pace,
+    pub(crate) feeder: Option<Feeder>,
+    pub(crate) ready: InitNotifier,
+    pub(crate) events: EventSink,
+    pub(crate) pace: Latency,
     pub(crate) realtime: Realtime,
-    pub(crate) itself: Itself,
+    pub(crate) program: OwnProgram,
     /// The configuration that is tried out.
     pub(crate) trial: Option<Trial>,
     /// The number of the next frame.
     pub(crate) number: u32,
     /// The operator whose order the node is looking at.
-    pub(crate) asking: Option<Asking>,
+    pub(crate) pending: Option<PendingOrder>,
     /// What makes an answer of their silence.
     pub(crate) overdue: Overdue,
     /// What the node has ordered and is not done.
@@ -88,9 +88,9 @@ pub(crate) struct Effects {
 /// under the same tag.
 #[derive(Default)]
 pub(crate) struct Overdue {
-    group: Option<Task<()>>,
-    gun: Option<Task<()>>,
-    paper: Option<Task<()>>,
+    resources: Option<Task<()>>,
+    fencing: Option<Task<()>>,
+    journal: Option<Task<()>>,
 }
 
 impl Effects {
@@ -100,7 +100,7 @@ impl Effects {
             Action::CallOff(tag) if self.queue.call_off(tag) => {
                 self.soon(Input::Event(Event::Answer(tag, Answer::FenceFailed)));
             }
-            Action::CallOff(tag) => self.gun.call_off(tag),
+            Action::CallOff(tag) => self.fencing.call_off(tag),
             action => self.queue.add(action),
         }
     }
@@ -114,63 +114,65 @@ impl Effects {
     }
 
     fn perform(&mut self, action: Action) -> ControlFlow<()> {
-        self.chronicle.acts(&action);
+        self.events.acts(&action);
         match action {
             Action::Send(heartbeat) => {
                 let life = heartbeat.heard.map(|epoch| epoch.boot);
                 let echo = self.reception.borrow_mut().send(self.number, life, Clock.now());
                 let speaks = self.reception.borrow().speaks();
                 for version in speaks.to_say(self.number) {
-                    let word = Word { version, number: self.number, heartbeat, echo };
+                    let word = Message { version, number: self.number, heartbeat, echo };
                     let frame = frame::encode(&word, &self.keys, self.pair);
                     for port in self.links.ports() {
                         port.send(&frame);
                     }
-                    self.guarded.keep(&frame);
+                    self.guard.keep(&frame);
                 }
                 self.letters.ride();
                 self.number = self.number.wrapping_add(1);
-                if let Some(keeper) = &mut self.keeper {
-                    keeper.sent();
+                if let Some(feeder) = &mut self.feeder {
+                    feeder.sent();
                 }
             }
             Action::Start(tag) => {
-                self.group.start(tag);
-                self.overdue.group =
-                    Some(self.expect(tag, Answer::StartFailed(FIRST), self.group.start_time()));
+                self.resources.start(tag);
+                self.overdue.resources =
+                    Some(self.expect(tag, Answer::StartFailed(FIRST), self.resources.start_time()));
             }
             Action::Stop(tag) => {
-                self.group.stop(tag);
-                self.overdue.group =
-                    Some(self.expect(tag, Answer::StopFailed(FIRST), self.group.stop_time()));
+                self.resources.stop(tag);
+                self.overdue.resources =
+                    Some(self.expect(tag, Answer::StopFailed(FIRST), self.resources.stop_time()));
             }
             Action::Adopt(tag) => {
-                self.group.adopt(tag);
-                self.overdue.group =
-                    Some(self.expect(tag, Answer::NotAdopted, self.group.stop_time()));
+                self.resources.adopt(tag);
+                self.overdue.resources =
+                    Some(self.expect(tag, Answer::NotAdopted, self.resources.stop_time()));
             }
             Action::Record(journal) => self.record(journal),
-            Action::Announce => self.group.announce(),
+            Action::Announce => self.resources.announce(),
             Action::Restart(resource) => {
-                self.group.restart(self.labels.names().resource(resource));
+                self.resources.restart(self.names.lend().resource(resource));
             }
             Action::LookAtPower(tag) => {
-                self.gun.look(tag);
-                self.overdue.gun = Some(self.expect(tag, Answer::PowerUnknown, self.gun.time()));
+                self.fencing.look(tag);
+                self.overdue.fencing =
+                    Some(self.expect(tag, Answer::PowerUnknown, self.fencing.time()));
             }
             Action::Fence(tag) => {
-                self.gun.fence(tag);
-                self.overdue.gun = Some(self.expect(tag, Answer::FenceFailed, self.gun.time()));
+                self.fencing.fence(tag);
+                self.overdue.fencing =
+                    Some(self.expect(tag, Answer::FenceFailed, self.fencing.time()));
             }
-            Action::Cut(tag) => self.gun.cut(tag),
-            Action::CallOff(tag) => self.gun.call_off(tag),
-            Action::PowerOn(tag) => self.gun.power_on(tag),
+            Action::Cut(tag) => self.fencing.cut(tag),
+            Action::CallOff(tag) => self.fencing.call_off(tag),
+            Action::PowerOn(tag) => self.fencing.power_on(tag),
             Action::Reset => {
                 // First of all, because the reset may hang, as everything else may here.
-                if let Some(keeper) = &self.keeper {
-                    keeper.bite();
+                if let Some(feeder) = &self.feeder {
+                    feeder.trip();
                 }
-                self.chronicle.flush();
+                self.events.flush();
                 crate::observe::logging::flush();
                 let Err(error) = board::host::reset::reset();
                 log::error!("{error}; the peer has been asked to fence it");
@@ -181,8 +183,8 @@ impl Effects {
             }
             Action::Upgrade => self.upgrade(),
             Action::Reply(verdict) => self.reply(verdict),
-            Action::Tell(news) => {
-                self.chronicle.tell(&news, self.group.announced());
+            Action::Tell(report) => {
+                self.events.tell(&report, self.resources.announced());
             }
         }
         ControlFlow::Continue(())
@@ -192,9 +194,9 @@ impl Effects {
     /// late by that.
     fn record(&mut self, journal: Journal) {
         let number = self.queue.begin();
-        self.paper.write(number, journal);
+        self.journal.write(number, journal);
         let (inputs, time) = (self.inputs.clone(), self.config.settings.timing.keepalive());
-        self.overdue.paper = Some(self.executor.spawn(async move {
+        self.overdue.journal = Some(self.executor.spawn(async move {
             Timer::after(time).await;
             let _ = inputs.send(Input::RecordOverdue(number)).await;
         }));
@@ -202,15 +204,15 @@ impl Effects {
 
     /// Stops everything, and ends the watch over this box if all of it has stopped.
     fn leave(&self) {
-        if let Some(keeper) = &self.keeper {
-            keeper.leave(self.group.stop_time());
+        if let Some(feeder) = &self.feeder {
+            feeder.leave(self.resources.stop_time());
         }
-        let clean = self.group.end();
+        let clean = self.resources.end();
         if clean {
-            self.guarded.dismiss();
+            self.guard.dismiss();
         }
-        if let Some(keeper) = &self.keeper {
-            keeper.end(clean);
+        if let Some(feeder) = &self.feeder {
+            feeder.end(clean);
         }
     }
 
@@ -225,17 +227,22 @@ impl Effects {
         // The successor knows nothing of the sessions that this one has.
         board::fence::hang_up();
         crate::observe::logging::flush();
-        let Err(error) = self.itself.succeed();
+        let Err(error) = self.program.succeed();
         log::error!("the program on the disk cannot be executed: {error}: going on as before");
     }
 
     /// Makes of an input what the node is to know of it, if anything.
-    pub(crate) fn take_in(&mut self, input: Input, node: &Node, now: Instant) -> Option<Happened> {
+    pub(crate) fn dispatch(
+        &mut self,
+        input: Input,
+        node: &Node,
+        now: Instant,
+    ) -> Option<NodeInput> {
         let event = match input {
             Input::Event(event) => event,
             // One that is no resource any more cannot have failed.
-            Input::ResourceFailed(name) => Event::ResourceFailed(self.labels.resource(&name)?),
-            Input::Startable(name, can) => Event::Startable(self.labels.resource(&name)?, can),
+            Input::ResourceFailed(name) => Event::ResourceFailed(self.names.resource(&name)?),
+            Input::Startable(name, can) => Event::Startable(self.names.resource(&name)?, can),
             Input::Recorded(number) => {
                 self.queue.recorded(number);
                 return None;
@@ -250,16 +257,16 @@ impl Effects {
             Input::Gate => Event::Gate { closed: !self.gates.all() },
             Input::Reload(candidate, wish, reply) => {
                 let outcome = self.reload_or_try(*candidate, wish, node, now);
-                return Self::tell_outcome(outcome, &reply).map(Happened::Reloaded);
+                return Self::tell_outcome(outcome, &reply).map(NodeInput::Reloaded);
             }
             Input::Trial(trying, reply) => {
                 self.trying(&trying, &reply, now);
                 return None;
             }
-            Input::TrialOver => return self.end_trial(node, now).map(Happened::Reloaded),
+            Input::TrialOver => return self.end_trial(node, now).map(NodeInput::Reloaded),
             Input::Request(request, reply) => self.answer(request, reply, node, now)?,
         };
-        Some(Happened::Event(event))
+        Some(NodeInput::Event(event))
     }
 
     /// Answers a request of the control socket, or makes an event of it.
@@ -272,17 +279,17 @@ impl Effects {
     ) -> Option<Event> {
         let (verdict, text) = match request {
             Request::Order(order) => {
-                self.asking = Some(Asking::new(reply, order, node));
+                self.pending = Some(PendingOrder::new(reply, order, node));
                 return Some(Event::Order(order));
             }
             Request::Status(form) => {
                 let status = self.status(node, now);
                 let verdict = if status.redundant() { "ok" } else { "degraded" };
                 match form {
-                    Form::Text => (verdict, status.text(Some(status::ROWS))),
-                    Form::All => (verdict, status.text(None)),
-                    Form::Json => (verdict, status.json()),
-                    Form::Metrics => (verdict, status.metrics()),
+                    StatusForm::Text => (verdict, status.text(Some(status::ROWS))),
+                    StatusForm::All => (verdict, status.text(None)),
+                    StatusForm::Json => (verdict, status.json()),
+                    StatusForm::Metrics => (verdict, status.metrics()),
                 }
             }
             Request::Evidence => match self.status(node, now).testimony() {
@@ -292,18 +299,18 @@ impl Effects {
             Request::Progress => ("ok", self.status(node, now).progress()),
             Request::Reload(wish) => {
                 let known = validation::needs(&self.config);
-                self.itself.read_again(known, wish, self.inputs.clone(), reply);
+                self.program.read_again(known, wish, self.inputs.clone(), reply);
                 return None;
             }
             Request::Upgrade => {
                 match self.tries(now) {
                     Some(why) => refused(&reply, &why),
-                    None => self.itself.try_successor(self.inputs.clone(), reply),
+                    None => self.program.try_successor(self.inputs.clone(), reply),
                 }
                 return None;
             }
-            Request::Peer(asks) => {
-                letters::peer(&self.letters, asks, self.labels.names().peer(), reply);
+            Request::Peer(request) => {
+                letters::peer(&self.letters, request, self.names.lend().peer(), reply);
                 return None;
             }
             Request::Log(level) => {
@@ -317,23 +324,23 @@ impl Effects {
     }
 
     fn status<'a>(&'a self, node: &'a Node, now: Instant) -> Status<'a> {
-        let States { resources } = self.group.states();
+        let States { resources } = self.resources.states();
         Status {
             node,
             now,
-            labels: &self.labels,
+            names: &self.names,
             config: &self.config,
             ports: self.links.ports(),
             reception: self.reception.borrow(),
             resources,
-            files: Files {
-                journal: self.paper.failure(),
-                history: self.chronicle.failure(),
+            files: FileFailures {
+                journal: self.journal.failure(),
+                history: self.events.failure(),
                 metrics: self.metrics.failure(),
             },
-            devices: self.gun.devices(),
-            shot: self.chronicle.shot(),
-            watchdog: self.keeper.as_ref().map(Keeper::state),
+            devices: self.fencing.devices(),
+            shot: self.events.shot(),
+            watchdog: self.feeder.as_ref().map(Feeder::state),
             trial: self.trial.as_ref().and_then(|trial| trial.state(now)),
             pace: self.pace,
             realtime: &self.realtime,
@@ -342,19 +349,20 @@ impl Effects {
 
     /// Tells init how this box is doing, and keeps what has happened.
     pub(crate) fn note(&mut self, node: &Node, event: Option<&Event>, now: Instant) {
-        self.chronicle.note(node, event, now);
-        self.ready.note(node, now, &self.labels);
+        self.events.note(node, event, now);
+        self.ready.note(node, now, &self.names);
         self.note_trial(node);
-        if let Some(asking) = self.asking.take() {
+        if let Some(pending) = self.pending.take() {
             let surroundings = self.status(node, now).surroundings();
-            self.asking = Some(asking.noted(node, surroundings));
+            self.pending = Some(pending.noted(node, surroundings));
         }
-        self.gun.expect(node.peer().last_word().map(|word| word.system).unwrap_or_default());
+        self.fencing
+            .expect(node.peer().last_heartbeat().map(|word| word.system).unwrap_or_default());
     }
 
     fn reply(&mut self, verdict: Result<(), Refusal>) {
-        if let Some(asking) = self.asking.take() {
-            asking.answer(verdict);
+        if let Some(pending) = self.pending.take() {
+            pending.answer(verdict);
         }
     }
 

@@ -18,7 +18,7 @@ use board::disk::lease::{self, Lease};
 use board::process::guard::LastFrame;
 use board::resource;
 use board::thread::capabilities::Rights;
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 
 use crate::config::Config;
 use crate::guard::leftovers::configs;
@@ -33,14 +33,14 @@ mod speaker;
 
 /// All that a guard has to be told.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Brief {
+pub(crate) struct GuardSpec {
     /// The name of this box.
     pub(crate) name: String,
     /// Where the lease is.
     pub(crate) lease: PathBuf,
 }
 
-impl Brief {
+impl GuardSpec {
     /// Hands it to a guard.
     ///
     /// # Errors
@@ -76,10 +76,10 @@ impl Brief {
 /// When there is none, or what it has left cannot be known.
 pub(crate) fn run() -> io::Result<()> {
     board::process::guard::begin();
-    Rights::NONE.narrow();
+    Rights::NONE.set_effective();
     // Not by way of the buffer of the library: what is handed over with a byte would be lost.
     let mut line = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let told = LastFrame::receive(&line).and_then(|last| Ok((Brief::read(&mut line)?, last)));
+    let told = LastFrame::receive(&line).and_then(|last| Ok((GuardSpec::read(&mut line)?, last)));
     let (brief, last) = told.map_err(|error| {
         io::Error::new(error.kind(), format!("the guard is started by twobox run: {error}"))
     })?;
@@ -101,7 +101,7 @@ pub(crate) fn run() -> io::Result<()> {
     let all = configs(&lease, &brief.name)?;
     let Some(config) = all.last() else { return Ok(()) };
     let resources = all.iter().flat_map(|config| &config.resources);
-    (Rights::RESET | resources.map(resource::Config::rights).collect()).narrow();
+    (Rights::RESET | resources.map(resource::Config::rights).collect()).set_effective();
     let hooks = Hooks::open(&config.hooks, config.name(config.settings.me))?;
     logging::start(config.log.to, config.log.level, hooks)?;
     log::error!(
@@ -128,7 +128,7 @@ pub(crate) fn run() -> io::Result<()> {
 fn stop(all: &[Config], notes: &Path) -> io::Result<()> {
     let stop = |(config, resource): (&Config, &resource::Config)| {
         let me = config.settings.me;
-        let stopped = resource.open(me, notes)?.stop(&Patience::new(resource.stop_timeout));
+        let stopped = resource.open(me, notes)?.stop(&Deadline::new(resource.stop_timeout));
         stopped.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", resource.name)))
     };
     // All of them are tried, also when some fail.
@@ -149,12 +149,12 @@ mod tests {
 
     #[test]
     fn a_brief_is_read_as_it_was_handed_over() {
-        let brief = Brief { name: "server1".to_owned(), lease: "/run/x".into() };
+        let brief = GuardSpec { name: "server1".to_owned(), lease: "/run/x".into() };
         let (mut ours, mut its) = UnixStream::pair().unwrap();
         brief.hand_over(&mut ours).unwrap();
-        assert_eq!(Brief::read(&mut its).unwrap(), brief);
+        assert_eq!(GuardSpec::read(&mut its).unwrap(), brief);
         ours.write_all(&u64::MAX.to_be_bytes()).unwrap();
         drop(ours);
-        assert!(Brief::read(&mut its).is_err());
+        assert!(GuardSpec::read(&mut its).is_err());
     }
 }

@@ -4,7 +4,7 @@ use firmware_agnostic::node::Event;
 use firmware_agnostic::node::reload::Reloaded;
 use smol::channel::Sender;
 
-use crate::control::request::{Request, Wish};
+use crate::control::request::{ReloadMode, Request};
 use crate::reload::candidate::Candidate;
 
 /// Something that the loop takes in.
@@ -24,9 +24,9 @@ pub(crate) enum Input {
     /// A gate has.
     Gate,
     /// The configuration was read again, and is right.
-    Reload(Box<Candidate>, Wish, Sender<String>),
+    Reload(Box<Candidate>, ReloadMode, Sender<String>),
     /// Somebody asks about the configuration that is on trial, and waits for the answer.
-    Trial(Trying, Sender<String>),
+    Trial(TrialQuery, Sender<String>),
     /// The trial may be over.
     TrialOver,
     /// Somebody asks through the control socket, and waits for the answer.
@@ -34,7 +34,7 @@ pub(crate) enum Input {
 }
 
 /// What is asked or told about a trial.
-pub(crate) enum Trying {
+pub(crate) enum TrialQuery {
     /// Could one begin?
     Begin,
     /// Which configuration is it?
@@ -48,7 +48,7 @@ pub(crate) enum Trying {
 }
 
 /// What the node is to know of an input.
-pub(crate) enum Happened {
+pub(crate) enum NodeInput {
     /// This.
     Event(Event),
     /// It has another configuration.

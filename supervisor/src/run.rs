@@ -13,7 +13,7 @@ use smol::channel::Receiver;
 use smol::future::or;
 
 use crate::effects::Effects;
-use crate::input::{Happened, Input};
+use crate::input::{Input, NodeInput};
 
 /// Runs this box's side of the pair until it has left.
 pub(crate) async fn run(
@@ -25,18 +25,18 @@ pub(crate) async fn run(
     loop {
         let input = or(received(&inputs), rings(&mut alarm, node.next_deadline())).await;
         let now = Clock.now();
-        let happened = effects.take_in(input, &node, now);
+        let happened = effects.dispatch(input, &node, now);
         let heard = happened.is_some();
         let actions = match happened {
             None => Actions::new(),
-            Some(Happened::Event(event)) => {
+            Some(NodeInput::Event(event)) => {
                 log::trace!("{} {event:?}", now.as_micros());
                 effects.pace.begin(&node, &event, now);
                 let actions = node.step(event, now);
                 effects.note(&node, Some(&event), now);
                 actions
             }
-            Some(Happened::Reloaded(reloaded)) => {
+            Some(NodeInput::Reloaded(reloaded)) => {
                 let actions = node.reload(*reloaded, now);
                 effects.note(&node, None, now);
                 actions
@@ -44,7 +44,7 @@ pub(crate) async fn run(
         };
         actions.into_iter().for_each(|action| effects.order(action));
         if effects.work() == ControlFlow::Break(()) {
-            effects.chronicle.end();
+            effects.events.end();
             return;
         }
         if heard {

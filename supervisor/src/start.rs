@@ -14,8 +14,8 @@ use board::thread::capabilities::Rights;
 use board::thread::spawn;
 use board::time::alarm::Alarm;
 use board::time::clock::Clock;
-use board::time::reactor::Lookout;
-use firmware_agnostic::heartbeat::Boot;
+use board::time::reactor::Reactor;
+use firmware_agnostic::heartbeat::Incarnation;
 use firmware_agnostic::letter::Seal;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
@@ -28,35 +28,35 @@ use smol::stream::StreamExt;
 
 use crate::config::validation::wishes;
 use crate::config::{Config, mark};
-use crate::control::Socket;
+use crate::control::ControlSocket;
 use crate::effects::{Effects, Overdue};
-use crate::guard::Brief;
+use crate::guard::GuardSpec;
 use crate::guard::handle::Guarded;
 use crate::guard::leftovers;
 use crate::input::Input;
 use crate::observe::black_box::BlackBox;
-use crate::observe::events::Chronicle;
+use crate::observe::events::EventSink;
 use crate::observe::history::History;
 use crate::observe::hooks::Hooks;
-use crate::observe::latency::Pace;
+use crate::observe::latency::Latency;
 use crate::observe::logging;
-use crate::observe::names::Labels;
+use crate::observe::names::NameTable;
 use crate::peer::letters::Letters;
 use crate::peer::links::Links;
-use crate::process::readiness::Ready;
+use crate::process::readiness::InitNotifier;
 use crate::process::realtime::Realtime;
-use crate::process::upgrade::Itself;
+use crate::process::upgrade::OwnProgram;
 use crate::reload::apply::gates;
 use crate::reload::candidate::{reload_on, secrets};
 use crate::reload::staged_file;
 use crate::run::run;
-use crate::workers::checks::{Watch, ask_how_it_ended};
-use crate::workers::fencing::Gun;
-use crate::workers::journal::Paper;
-use crate::workers::journal::Queue as Ordered;
+use crate::workers::checks::{CheckWorkers, ask_how_it_ended};
+use crate::workers::fencing::FenceWorker;
+use crate::workers::journal::ActionQueue as Ordered;
+use crate::workers::journal::JournalWorker;
 use crate::workers::metrics_file;
-use crate::workers::resources::{Group, Member, Waiting};
-use crate::workers::watchdog::Keeper;
+use crate::workers::resources::{LeaseRecord, Member, ResourceWorker};
+use crate::workers::watchdog::Feeder;
 
 /// Runs the supervisor that `config` describes until it has left. `before` is what stands before the words of its
 /// command line.
@@ -75,15 +75,15 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let realtime = Realtime::begin(config.realtime)?;
     // Before anything is opened, so that what could not be opened once more is missing now.
     spawn::found_nursery(realtime.priority)?;
-    (Rights::RESET | Rights::SOCKETS).keep_only();
+    (Rights::RESET | Rights::SOCKETS).drop_others();
     let me = config.settings.me;
-    let labels = Rc::new(Labels::new(&config));
+    let names = Rc::new(NameTable::new(&config));
     let signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
         .map_err(|error| io::Error::new(error.kind(), format!("cannot take signals: {error}")))?;
     let (inputs, queue) = bounded(INPUTS_MAX);
-    let lookout = Lookout::new()?;
+    let lookout = Reactor::new()?;
     let alarm = Alarm::new(&lookout)?;
-    let (socket, _place) = Socket::open(&config.control)?;
+    let (socket, _place) = ControlSocket::open(&config.control)?;
     let hooks = Hooks::open(&config.hooks, config.name(me))?;
     logging::start(config.log.to, config.log.level, hooks.clone())?;
     log::info!("{}", itself_in_words(&config));
@@ -94,21 +94,21 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     }
     let (store, journal) = Store::open(&config.journal);
     let last_life = journal.map(|journal| journal.life).unwrap_or_default();
-    let boot = Boot::after(last_life, random::distinct(config.settings.system)?);
+    let boot = Incarnation::after(last_life, random::distinct(config.settings.system)?);
     let lease = leftovers::lease(&config);
-    let (waiting, leftovers) = Waiting::open(&lease, &config)?;
+    let (waiting, leftovers) = LeaseRecord::open(&lease, &config)?;
     let members = Member::open_all(&config.resources, me, &leftovers::notes(&config))?;
-    let group = Group::open(members, leftovers, waiting, inputs.clone())?;
-    let paper = Paper::open(store, inputs.clone())?;
-    let gun = Gun::open(config.fence_of(me.other()), inputs.clone())?;
+    let resources = ResourceWorker::open(members, leftovers, waiting, inputs.clone())?;
+    let journal_worker = JournalWorker::open(store, inputs.clone())?;
+    let fencing = FenceWorker::open(config.fence_of(me.other()), inputs.clone())?;
     let pair = config.pair_id();
     let reception = Rc::new(RefCell::new(Reception::new(keys.clone(), pair)));
-    let witnesses = Watch::over(&config.witnesses, true, &inputs, || Input::Witness)?;
-    let gates = Watch::over(&gates(&config), true, &inputs, || Input::Gate)?;
+    let witnesses = CheckWorkers::over(&config.witnesses, true, &inputs, || Input::Witness)?;
+    let gates = CheckWorkers::over(&gates(&config), true, &inputs, || Input::Gate)?;
     if config.settings.at_boot == AtBoot::Fence {
         ask_how_it_ended(config.fence_of(me), config.settings.system, &inputs)?;
     }
-    let itself = Itself {
+    let program = OwnProgram {
         before,
         config: config.path.clone(),
         name: config.name(me).to_owned(),
@@ -116,52 +116,52 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     };
     let seal = Seal { keys: keys.clone(), pair, me, life: boot };
     let said = inputs.clone();
-    let letters = Letters::new(seal, executor.clone(), reception.clone(), itself.clone(), said);
+    let letters = Letters::new(seal, executor.clone(), reception.clone(), program.clone(), said);
     let letters = Rc::new(letters);
     let ear = (reception.clone(), letters.clone(), inputs.clone());
     let links = Links::new(&config.links, me, (executor.clone(), lookout.clone()), ear);
     letters.go_on(&keys, &config, links.ports());
-    executor.spawn(socket.serve(executor.clone(), labels.clone(), inputs.clone())).detach();
+    executor.spawn(socket.serve(executor.clone(), names.clone(), inputs.clone())).detach();
     let (hang_up, hangups) = bounded(1);
     executor.spawn(obey_signals(signals, hang_up, inputs.clone())).detach();
     executor.spawn(reload_on(hangups, inputs.clone())).detach();
     let metrics = metrics_file::publish(config.metrics.clone(), &inputs)?;
     let (history, black_box) =
         (History::open(&config.history)?, BlackBox::new(&config.history.file));
-    let chronicle = Chronicle::new(labels.clone(), history, hooks, black_box, boot);
-    let brief = Brief { name: config.name(me).to_owned(), lease };
-    let guarded = Guarded::start(brief, &executor)?;
+    let events = EventSink::new(names.clone(), history, hooks, black_box, boot);
+    let brief = GuardSpec { name: config.name(me).to_owned(), lease };
+    let guard = Guarded::start(brief, &executor)?;
     // Last of all: from now on a process that ends without a stop in order ends the box.
-    let keeper =
-        Keeper::open(&config.watchdog, &config.settings, &config.journal, realtime.priority)?;
+    let feeder =
+        Feeder::open(&config.watchdog, &config.settings, &config.journal, realtime.priority)?;
     let node = Node::new(config.settings.clone(), boot, journal, Clock.now());
     let effects = Effects {
         executor: executor.clone(),
         inputs,
-        itself,
-        ready: Ready::new(config.ready_file.clone()),
-        chronicle,
-        pace: Pace::default(),
+        program,
+        ready: InitNotifier::new(config.ready_file.clone()),
+        events,
+        pace: Latency::default(),
         realtime,
         config: Rc::new(config),
-        labels,
+        names,
         keys,
         secrets,
         pair,
         links,
         reception,
         letters,
-        group,
-        gun,
-        paper,
-        guarded,
+        resources,
+        fencing,
+        journal: journal_worker,
+        guard,
         witnesses,
         gates,
         metrics,
-        keeper,
+        feeder,
         number: 0,
         trial: None,
-        asking: None,
+        pending: None,
         overdue: Overdue::default(),
         queue: Ordered::default(),
     };

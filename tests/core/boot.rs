@@ -9,9 +9,11 @@ use std::path::Path;
 use std::time::Duration;
 use std::{env, fs};
 
-use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Priority, Role, Term};
+use firmware_agnostic::heartbeat::{
+    Epoch, Heartbeat, Incarnation, PeerRequest, Priority, Role, Term,
+};
 use firmware_agnostic::identity::{BoxId, LinkId};
-use firmware_agnostic::journal::{End, Journal, Standing};
+use firmware_agnostic::journal::{Expiry, Journal, StandingOrder};
 use firmware_agnostic::node::fencing::LastLoss;
 use firmware_agnostic::node::{Action, Answer, Event, Node};
 use firmware_agnostic::receiver::Heard;
@@ -28,8 +30,8 @@ fn what_a_box_becomes_when_it_boots() {
         let (expected, seen) = (expected(&case), boot(&case));
         assert_eq!(seen, expected, "{case:?}");
         let (row, column) = (case.row(), case.column());
-        let known = rows.entry(row).or_default().insert(column, seen.word());
-        assert!(known.is_none_or(|known| known == seen.word()), "the table hides {case:?}");
+        let known = rows.entry(row).or_default().insert(column, seen.label());
+        assert!(known.is_none_or(|known| known == seen.label()), "the table hides {case:?}");
         cases += 1;
     }
     let told = table(&rows, cases);
@@ -76,7 +78,7 @@ fn boot(case: &Case) -> Outcome {
     let settings = Settings { at_boot: case.at_boot, ..settings };
     let (mut now, mut shoots) = (Instant::from_millis(10_000), false);
     let end = now + Duration::from_secs(60);
-    let mut node = Node::new(settings, Boot(*b"mine"), case.journal, now);
+    let mut node = Node::new(settings, Incarnation(*b"mine"), case.journal, now);
     let mut events: Vec<Event> = vec![Event::Timeout];
     events.extend(case.loss.map(Event::LastLoss));
     let mut says_at = now + Duration::from_millis(200);
@@ -132,7 +134,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    const fn word(self) -> &'static str {
+    const fn label(self) -> &'static str {
         match (self.role, self.shoots) {
             (Role::Active, false) => "serves",
             (Role::Active, true) => "shoots, serves",
@@ -167,12 +169,12 @@ impl Case {
         let mine = node.heartbeat(now);
         let word = Heartbeat {
             from: BoxId::Second,
-            epoch: Epoch { boot: Boot(*b"peer"), change: 7 },
+            epoch: Epoch { boot: Incarnation(*b"peer"), change: 7 },
             role: Role::Standby,
             priority: Priority(50),
             term: Term(0),
             fit: true,
-            asks: Asks::Nothing,
+            request: PeerRequest::Nothing,
             heard: Some(mine.epoch),
             hears: mine.hears.with(LINK, true),
             ..mine
@@ -239,8 +241,8 @@ fn every_journal() -> Vec<Option<Journal>> {
     for role in ROLES {
         for bits in 0..8 {
             let [clean, armed, this_boot] = [1, 2, 4].map(|bit| bits & bit != 0);
-            for asks in [None, Some(Asks::Standby), Some(Asks::Maintenance)] {
-                let order = asks.map(|asks| Standing { asks, until: End::Resume });
+            for request in [None, Some(PeerRequest::Standby), Some(PeerRequest::Maintenance)] {
+                let order = request.map(|request| StandingOrder { request, until: Expiry::Resume });
                 let journal = Journal {
                     term: TERM,
                     role,

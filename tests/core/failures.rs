@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use firmware_agnostic::identity::ResourceId;
-use firmware_agnostic::recovery::{OnFailure, Policy, Recovery, Verdict};
+use firmware_agnostic::recovery::{OnFailure, Policy, Recovery, Remedy};
 use firmware_agnostic::time::Instant;
 
 #[test]
@@ -11,7 +11,7 @@ fn each_restart_waits_longer_up_to_a_bound() {
     let mut recovery = Recovery::new(&[policy(OnFailure::Restart); 2]);
     let waits = [0, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000, 10_000];
     for wait in waits {
-        assert_eq!(recovery.failed(SLAPD, NOW), Verdict::Restarted);
+        assert_eq!(recovery.failed(SLAPD, NOW), Remedy::Restarted);
         assert_eq!(recovery.deadline(), Some(NOW + MILLI * wait));
         assert!(wait == 0 || recovery.due(NOW + MILLI * (wait - 1)).is_none());
         assert_eq!(recovery.due(NOW + MILLI * wait), Some(SLAPD));
@@ -22,14 +22,14 @@ fn each_restart_waits_longer_up_to_a_bound() {
 #[test]
 fn a_resource_that_nobody_else_could_serve_is_started_again() {
     let mut recovery = Recovery::new(&[policy(OnFailure::Failover)]);
-    assert_eq!(recovery.failed(SLAPD, NOW), Verdict::Restarted);
+    assert_eq!(recovery.failed(SLAPD, NOW), Remedy::Restarted);
     assert_eq!(recovery.due(NOW), Some(SLAPD));
-    assert_eq!(recovery.failed(SLAPD, NOW), Verdict::TooOften(OnFailure::Failover));
+    assert_eq!(recovery.failed(SLAPD, NOW), Remedy::TooOften(OnFailure::Failover));
     assert_eq!(recovery.due(NOW + 10 * SECOND), None);
-    recovery.insist(SLAPD, NOW);
+    recovery.force_restart(SLAPD, NOW);
     assert_eq!(recovery.due(NOW + 199 * MILLI), None);
     assert_eq!(recovery.due(NOW + 200 * MILLI), Some(SLAPD));
-    recovery.insist(SLAPD, NOW);
+    recovery.force_restart(SLAPD, NOW);
     recovery.call_off();
     assert_eq!(recovery.due(NOW + SECOND), None, "it is being stopped");
 }
@@ -43,7 +43,7 @@ fn a_box_that_is_not_fit_waits_a_second_or_as_long_as_its_worst_resource() {
     assert_eq!(recovery.pause(), 1_600 * MILLI);
     recovery.start_failed(DISK, NOW);
     assert_eq!(recovery.pause(), 1_600 * MILLI);
-    recovery.pardon();
+    recovery.grant_retry();
     assert_eq!(recovery.pause(), SECOND, "no resource makes it unfit");
 }
 
@@ -59,17 +59,17 @@ fn a_failure_is_forgotten_when_its_time_is_over_and_not_before() {
     recovery.forget(NOW + 90 * SECOND);
     assert!(recovery.fit() && recovery.count(SLAPD) == 0 && recovery.deadline().is_none());
     recovery.start_failed(SLAPD, NOW);
-    assert_eq!(recovery.failed(SLAPD, NOW + 90 * SECOND), Verdict::Restarted, "as the first one");
+    assert_eq!(recovery.failed(SLAPD, NOW + 90 * SECOND), Remedy::Restarted, "as the first one");
 }
 
 #[test]
 fn what_failed_in_maintenance_is_met_once_unless_it_is_stopped() {
     let mut recovery = Recovery::new(&[policy(OnFailure::Failover); 2]);
-    recovery.freeze(DISK);
-    assert_eq!((recovery.thaw(), recovery.thaw()), (Some(DISK), None));
-    recovery.freeze(DISK);
+    recovery.defer(DISK);
+    assert_eq!((recovery.take_deferred(), recovery.take_deferred()), (Some(DISK), None));
+    recovery.defer(DISK);
     recovery.call_off();
-    assert_eq!(recovery.thaw(), None);
+    assert_eq!(recovery.take_deferred(), None);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_resource_that_can_be_started_again_needs_no_pardon() {
     let mut recovery = Recovery::new(&[policy(OnFailure::Failover)]);
     assert!(!recovery.set_startable(SLAPD, true), "that is known");
     assert!(recovery.set_startable(SLAPD, false) && !recovery.fit());
-    recovery.pardon();
+    recovery.grant_retry();
     assert!(recovery.fit());
     assert!(!recovery.set_startable(SLAPD, false), "that is known");
     assert!(!recovery.fit(), "the try that was granted is over");

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use firmware_agnostic::frame::{self, Key, Keys, PairId, Version, Word};
-use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Role, Term};
+use firmware_agnostic::frame::{self, Key, Keys, Message, PairId, Version};
+use firmware_agnostic::heartbeat::{Epoch, Incarnation, PeerRequest, Role, Term};
 use firmware_agnostic::identity::BoxId::{self, First as HOME, Second as AWAY};
 use firmware_agnostic::identity::ResourceId;
-use firmware_agnostic::journal::{End, Journal, Standing};
+use firmware_agnostic::journal::{Expiry, Journal, StandingOrder};
 use firmware_agnostic::node::fencing::LastLoss;
 use firmware_agnostic::node::{Action, Answer, Event};
-use firmware_agnostic::order::{Order, Until};
+use firmware_agnostic::order::{Order, OrderDuration};
 use firmware_agnostic::receiver::Reception;
 use firmware_agnostic::settings::{AtBoot, Settings};
 use simulation::World;
@@ -78,7 +78,7 @@ fn a_shot_that_failed_long_ago_costs_no_pair() {
 
 #[test]
 fn a_stop_that_hangs_ends_no_order_after_a_reboot() {
-    let order = Some(Standing { asks: Asks::Standby, until: End::Resume });
+    let order = Some(StandingOrder { request: PeerRequest::Standby, until: Expiry::Resume });
     let last = Journal {
         term: Term(3),
         role: Role::Standby,
@@ -87,21 +87,21 @@ fn a_stop_that_hangs_ends_no_order_after_a_reboot() {
         ..journal()
     };
     let mut reborn = Scene::born(Some(last), |_| ());
-    assert_eq!(reborn.node.asks(), Asks::Standby);
+    assert_eq!(reborn.node.request(), PeerRequest::Standby);
     reborn.is_answered(Answer::StopFailed(RESOURCE));
     reborn.silence(Duration::from_secs(2));
     reborn.is_answered(Answer::Stopped);
-    assert_eq!(reborn.node.asks(), Asks::Standby, "nobody has said resume");
+    assert_eq!(reborn.node.request(), PeerRequest::Standby, "nobody has said resume");
 }
 
 #[test]
 fn a_stop_that_hangs_ends_no_order_at_once() {
     let mut active = Scene::serving_with(|_| ());
-    assert_eq!(active.order(Order::Standby(Until::Resume)), Ok(()));
+    assert_eq!(active.order(Order::Standby(OrderDuration::Resume)), Ok(()));
     active.is_answered(Answer::StopFailed(RESOURCE));
     active.silence(Duration::from_millis(900));
     active.is_answered(Answer::Stopped);
-    assert_eq!((active.node.role(), active.node.asks()), (Role::Standby, Asks::Standby));
+    assert_eq!((active.node.role(), active.node.request()), (Role::Standby, PeerRequest::Standby));
 }
 
 /// It was shot, and before anybody switched it on its feed was pulled and plugged: IPMI tells of the last loss only.
@@ -136,7 +136,7 @@ fn a_start_that_failed_once_is_tried_again_beside_an_order() {
     for (never, time) in [(true, 3_600), (false, 30)] {
         let mut world = served(pair(never), FaultModel::none());
         world.refuse(AWAY, Some(Verb::Start));
-        assert_eq!(world.order(HOME, Order::Standby(Until::Resume)), Some(Ok(())));
+        assert_eq!(world.order(HOME, Order::Standby(OrderDuration::Resume)), Some(Ok(())));
         world.run(10 * SECOND).unwrap();
         world.refuse(AWAY, None);
         world.run(time * SECOND).unwrap();
@@ -182,11 +182,11 @@ fn a_recording_arms_no_box() {
     // Recorded while the life before served.
     let mut before = Scene::serving_with(|_| ());
     before.says(|_| ());
-    let mut heartbeat = *before.node.peer().last_word().unwrap();
-    heartbeat.heard = Some(Epoch { boot: Boot(*b"gone"), change: 5 });
+    let mut heartbeat = *before.node.peer().last_heartbeat().unwrap();
+    heartbeat.heard = Some(Epoch { boot: Incarnation(*b"gone"), change: 5 });
     heartbeat.role = Role::Standby;
     for version in [Version::Two, Version::Three] {
-        let word = Word { version, number: 77, heartbeat, echo: None };
+        let word = Message { version, number: 77, heartbeat, echo: None };
         let recorded = frame::encode(&word, &keys, pair);
         // It is shot, and boots; every cable is cut.
         let mut reborn = Scene::born(None, |_| ());

@@ -9,9 +9,9 @@ use std::time::Duration;
 use std::{env, fs};
 
 use firmware_agnostic::frame::{FRAME_MAX, Frame, FrameError, Key, Keys, PairId};
-use firmware_agnostic::heartbeat::Boot;
+use firmware_agnostic::heartbeat::Incarnation;
 use firmware_agnostic::identity::{BoxId, LinkId};
-use firmware_agnostic::letter::{Answerer, Asker, Nonce, Pace, Seal, end_of};
+use firmware_agnostic::letter::{Answerer, Asker, Nonce, Seal, SendPace, end_of};
 use firmware_agnostic::receiver::Reception;
 use firmware_agnostic::time::Instant;
 
@@ -84,9 +84,9 @@ fn seal(me: BoxId) -> Seal {
     Seal { keys: keys.expect("one key is a ring"), pair: PairId::of("ldap"), me, life: LIFE }
 }
 
-const LIFE: Boot = Boot(*b"life");
+const LIFE: Incarnation = Incarnation(*b"life");
 const NOON: Duration = Duration::new(1_767_268_800, 123_456_789);
-const PACE: Pace = Pace {
+const PACE: SendPace = SendPace {
     gap: Duration::from_millis(3),
     retry: Duration::from_millis(250),
     patience: Duration::from_secs(6),

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::failback::AutoFailback;
-use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Priority, Role, Term};
+use firmware_agnostic::heartbeat::{
+    Epoch, Heartbeat, Incarnation, PeerRequest, Priority, Role, Term,
+};
 use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::journal::Journal;
-use firmware_agnostic::node::fencing::Shot;
+use firmware_agnostic::node::fencing::Fencing;
 use firmware_agnostic::node::{Action, Actions, Answer, Event};
-use firmware_agnostic::order::{Order, Refusal, Until};
+use firmware_agnostic::order::{Order, OrderDuration, Refusal};
 use firmware_agnostic::recovery::OnFailure;
-use firmware_agnostic::report::News;
+use firmware_agnostic::report::Report;
 use firmware_agnostic::settings::Settings;
 use firmware_agnostic::time::Timer;
 
@@ -23,11 +25,14 @@ use simulation::single_node::{LINK, Scene};
 #[test]
 fn the_term_and_an_order_outlive_a_reboot() {
     let last = Scene::serving_with(|_| ()).last_record(|scene| {
-        assert_eq!(scene.order(Order::Standby(Until::Resume)), Ok(()));
+        assert_eq!(scene.order(Order::Standby(OrderDuration::Resume)), Ok(()));
     });
-    assert!(last.term > Term(0) && last.order.is_some_and(|order| order.asks == Asks::Standby));
+    assert!(
+        last.term > Term(0)
+            && last.order.is_some_and(|order| order.request == PeerRequest::Standby)
+    );
     let reborn = Scene::born(Some(last), |_| ());
-    assert_eq!((reborn.node.term(), reborn.node.asks()), (last.term, Asks::Standby));
+    assert_eq!((reborn.node.term(), reborn.node.request()), (last.term, PeerRequest::Standby));
 }
 
 /// The guard of the peer says for `time` what its supervisor said last.
@@ -54,7 +59,7 @@ fn a_peer_that_restarts_is_waited_for_and_not_for_ever() {
         assert!(!scene.has_done(shoots), "{role}");
         assert_eq!(scene.node.role(), role);
         let told = scene.node.peer().restarts(scene.now);
-        assert!(told && scene.node.peer().word(scene.now).is_none(), "its words are no proof");
+        assert!(told && scene.node.peer().heartbeat(scene.now).is_none(), "its words are no proof");
         // It talks on, and that counts no more: the next turn of this box comes.
         guard_talks(&mut scene, 20 * SECOND, of_peer);
         assert!(scene.has_done(shoots), "{role}");
@@ -73,7 +78,7 @@ fn a_guard_that_falls_silent_is_not_waited_for() {
 #[test]
 fn a_guard_of_an_unknown_life_says_nothing() {
     let mut active = Scene::serving_with(|_| ());
-    active.epoch = Epoch { boot: Boot([0x70, 0x66, 0, 0]), change: 0 };
+    active.epoch = Epoch { boot: Incarnation([0x70, 0x66, 0, 0]), change: 0 };
     guard_talks(&mut active, 2 * SECOND, Role::Standby);
     assert!(active.has_done(|action| matches!(action, Action::Fence(_))));
 }
@@ -83,10 +88,14 @@ fn nothing_is_handed_to_a_peer_that_restarts() {
     let mut active = Scene::serving_with(|_| ());
     active.says(|_| ());
     active.says(|word| word.restarts = true);
-    assert_eq!(active.order(Order::Standby(Until::Reboot)), Err(Refusal::PeerNotReady));
-    active.epoch = Epoch { boot: Boot([0x70, 0x66, 0, 0]), change: 0 };
+    assert_eq!(active.order(Order::Standby(OrderDuration::Reboot)), Err(Refusal::PeerNotReady));
+    active.epoch = Epoch { boot: Incarnation([0x70, 0x66, 0, 0]), change: 0 };
     active.says(|_| ());
-    assert_eq!(active.order(Order::Standby(Until::Reboot)), Ok(()), "another life has come");
+    assert_eq!(
+        active.order(Order::Standby(OrderDuration::Reboot)),
+        Ok(()),
+        "another life has come"
+    );
 }
 
 #[test]
@@ -116,31 +125,31 @@ fn a_guard_says_nothing_new() {
     assert_eq!(says(|_| ()), Some(Heartbeat { restarts: true, ..word }));
     assert_eq!(says(|word| word.role = Role::Fencing), None);
     assert_eq!(says(|word| word.shoots = true), None);
-    assert_eq!(says(|word| word.asks = Asks::Fence), None);
-    assert_eq!(says(|word| word.asks = Asks::Leave), None);
+    assert_eq!(says(|word| word.request = PeerRequest::Fence), None);
+    assert_eq!(says(|word| word.request = PeerRequest::Leave), None);
 }
 
 #[test]
 fn an_order_outlives_the_supervisor_for_its_time() {
     let last = Scene::standby().last_record(|scene| {
-        assert_eq!(scene.order(Order::Maintenance(Until::Time(60 * SECOND))), Ok(()));
+        assert_eq!(scene.order(Order::Maintenance(OrderDuration::Time(60 * SECOND))), Ok(()));
     });
     let mut reborn = Scene::born(Some(last), |_| ());
     reborn.silence(50 * SECOND);
-    assert_eq!(reborn.node.asks(), Asks::Maintenance);
+    assert_eq!(reborn.node.request(), PeerRequest::Maintenance);
     let ended = reborn.last_record(|scene| scene.silence(20 * SECOND));
     assert_eq!(ended.order, None);
     let last = Scene::standby().last_record(|scene| {
-        assert_eq!(scene.order(Order::Standby(Until::Reboot)), Ok(()));
+        assert_eq!(scene.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
     });
-    assert_eq!(Scene::born(Some(last), |_| ()).node.asks(), Asks::Standby);
-    assert_eq!(Scene::born(Some(last.after_a_boot()), |_| ()).node.asks(), Asks::Nothing);
+    assert_eq!(Scene::born(Some(last), |_| ()).node.request(), PeerRequest::Standby);
+    assert_eq!(Scene::born(Some(last.after_a_boot()), |_| ()).node.request(), PeerRequest::Nothing);
 }
 
 #[test]
 fn what_ran_on_is_not_kept_by_a_box_that_was_told_to_leave() {
     let last = Scene::standby().last_record(|scene| {
-        scene.says(|word| word.asks = Asks::HandOver);
+        scene.says(|word| word.request = PeerRequest::HandOver);
         scene.is_answered(Answer::Started);
     });
     let mut reborn = Scene::born(Some(last), |_| ());
@@ -155,14 +164,14 @@ fn what_ran_on_is_not_kept_by_a_box_that_was_told_to_leave() {
 #[test]
 fn an_order_that_ends_is_written_down() {
     let resumed = Scene::standby().last_record(|scene| {
-        assert_eq!(scene.order(Order::Standby(Until::Resume)), Ok(()));
+        assert_eq!(scene.order(Order::Standby(OrderDuration::Resume)), Ok(()));
         assert_eq!(scene.order(Order::Resume), Ok(()));
     });
     assert_eq!(resumed.order, None);
     let mut standby = Scene::standby();
     standby.done.clear();
-    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
-    assert_eq!(standby.order(Order::Takeover(Until::Resume)), Ok(()));
+    assert_eq!(standby.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
+    assert_eq!(standby.order(Order::Takeover(OrderDuration::Resume)), Ok(()));
     let records = |scene: &Scene| {
         scene.done.iter().filter(|action| matches!(action, Action::Record(_))).count()
     };
@@ -170,14 +179,14 @@ fn an_order_that_ends_is_written_down() {
     standby.happens(Event::Timeout);
     assert_eq!(records(&standby), 2);
     let last = standby.last_record(|_| ());
-    assert!(last.order.is_some_and(|order| order.asks == Asks::Claim));
+    assert!(last.order.is_some_and(|order| order.request == PeerRequest::Claim));
     assert_eq!(last.after_a_boot().order, None, "a box that had to boot earns them anew");
 }
 
 #[test]
 fn a_box_that_asks_to_be_fenced_resets_itself_once() {
     let mut active = Scene::serving_with(|_| ());
-    assert_eq!(active.order(Order::Standby(Until::Reboot)), Ok(()));
+    assert_eq!(active.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
     assert!(resets(&active.is_answered(Answer::StopFailed(RESOURCE))));
     assert!(!resets(&active.happens(Event::Timeout)));
 }
@@ -185,7 +194,7 @@ fn a_box_that_asks_to_be_fenced_resets_itself_once() {
 #[test]
 fn a_box_that_is_shot_at_resets_itself_once_and_only_if_it_is_meant() {
     let mut active = Scene::serving_with(|_| ());
-    let another = Some(Epoch { boot: Boot(*b"gone"), change: 7 });
+    let another = Some(Epoch { boot: Incarnation(*b"gone"), change: 7 });
     assert!(!resets(&active.says(|word| (word.shoots, word.heard) = (true, another))));
     assert!(resets(&active.says(|word| word.shoots = true)));
     assert!(!resets(&active.says(|word| word.shoots = true)));
@@ -198,36 +207,36 @@ fn a_box_that_is_shot_at_resets_itself_once_and_only_if_it_is_meant() {
 fn what_does_not_change_is_not_told() {
     let mut standby = Scene::standby();
     let (line, witness) = (Event::Line(LINK, true), Event::Witness(false));
-    assert!(tells(&standby.happens(line), News::Line(LINK, true)));
-    assert!(!tells(&standby.happens(line), News::Line(LINK, true)));
-    assert!(tells(&standby.happens(witness), News::Witness(false)));
-    assert!(!tells(&standby.happens(witness), News::Witness(false)));
-    let leaves = |word: &mut Heartbeat| word.asks = Asks::Leave;
-    assert!(tells(&standby.says(leaves), News::PeerLeaves));
-    assert!(!tells(&standby.says(leaves), News::PeerLeaves));
+    assert!(tells(&standby.happens(line), Report::Line(LINK, true)));
+    assert!(!tells(&standby.happens(line), Report::Line(LINK, true)));
+    assert!(tells(&standby.happens(witness), Report::Witness(false)));
+    assert!(!tells(&standby.happens(witness), Report::Witness(false)));
+    let leaves = |word: &mut Heartbeat| word.request = PeerRequest::Leave;
+    assert!(tells(&standby.says(leaves), Report::PeerLeaves));
+    assert!(!tells(&standby.says(leaves), Report::PeerLeaves));
 }
 
 #[test]
 fn that_nobody_serves_is_told_each_time_unless_this_box_leaves() {
     let mut standby = Scene::standby();
-    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
+    assert_eq!(standby.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
     for _ in 0..2 {
         standby.talks(SECOND, |word| word.role = Role::Active);
         standby.done.clear();
         standby.silence(5 * SECOND);
-        assert!(standby.has_done(|action| *action == Action::Tell(News::NobodyServes)));
+        assert!(standby.has_done(|action| *action == Action::Tell(Report::NobodyServes)));
     }
     let mut leaving = Scene::standby();
     assert_eq!(leaving.order(Order::Leave), Ok(()));
     leaving.silence(5 * SECOND);
-    assert!(!leaving.has_done(|action| *action == Action::Tell(News::NobodyServes)));
+    assert!(!leaving.has_done(|action| *action == Action::Tell(Report::NobodyServes)));
 }
 
 #[test]
 fn an_answer_to_nothing_stops_nothing() {
     let mut active = Scene::serving_with(|_| ());
     let started = active.asked;
-    assert_eq!(active.order(Order::Standby(Until::Reboot)), Ok(()));
+    assert_eq!(active.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
     active.happens(Event::Answer(started, Answer::Stopped));
     assert_eq!(active.node.role(), Role::Stopping);
 }
@@ -235,11 +244,11 @@ fn an_answer_to_nothing_stops_nothing() {
 #[test]
 fn a_claim_stands_where_the_resources_do_not_start() {
     let mut standby = Scene::standby();
-    assert_eq!(standby.order(Order::Takeover(Until::Reboot)), Ok(()));
-    standby.says(|word| word.asks = Asks::HandOver);
-    assert_eq!((standby.node.role(), standby.node.asks()), (Role::Starting, Asks::Claim));
+    assert_eq!(standby.order(Order::Takeover(OrderDuration::Reboot)), Ok(()));
+    standby.says(|word| word.request = PeerRequest::HandOver);
+    assert_eq!((standby.node.role(), standby.node.request()), (Role::Starting, PeerRequest::Claim));
     standby.is_answered(Answer::StartFailed(RESOURCE));
-    assert_eq!((standby.node.role(), standby.node.asks()), (Role::Stopping, Asks::Claim));
+    assert_eq!((standby.node.role(), standby.node.request()), (Role::Stopping, PeerRequest::Claim));
     standby.happens(Event::ResourceFailed(RESOURCE));
     assert_eq!(standby.node.recovery().count(RESOURCE), 1, "it is being stopped");
 }
@@ -248,10 +257,10 @@ fn a_claim_stands_where_the_resources_do_not_start() {
 fn a_failure_leads_to_what_its_policy_says() {
     let mut standby = Scene::standby_with(policy(OnFailure::Fence));
     standby.fails_twice();
-    assert_eq!(standby.node.asks(), Asks::Nothing, "nothing is held");
+    assert_eq!(standby.node.request(), PeerRequest::Nothing, "nothing is held");
     let mut active = Scene::serving_with(policy(OnFailure::Standby));
     active.fails_twice();
-    assert_eq!((active.node.role(), active.node.asks()), (Role::Stopping, Asks::Standby));
+    assert_eq!((active.node.role(), active.node.request()), (Role::Stopping, PeerRequest::Standby));
     let mut active = Scene::serving_with(policy(OnFailure::Failover));
     active.says(|word| word.heard = None);
     active.fails_twice();
@@ -260,7 +269,8 @@ fn a_failure_leads_to_what_its_policy_says() {
 
 #[test]
 fn a_box_that_has_failed_keeps_still_in_maintenance_and_under_orders() {
-    for order in [Order::Maintenance(Until::Reboot), Order::Standby(Until::Reboot)] {
+    for order in [Order::Maintenance(OrderDuration::Reboot), Order::Standby(OrderDuration::Reboot)]
+    {
         let mut failed = Scene::serving_with(policy(OnFailure::Failover));
         failed.fails_twice();
         failed.is_answered(Answer::Stopped);
@@ -285,23 +295,23 @@ fn a_box_that_has_failed_is_pardoned_beside_a_standby_that_is_not_fit() {
 #[test]
 fn maintenance_shoots_nobody() {
     let mut active = Scene::serving_with(|_| ());
-    assert_eq!(active.order(Order::Maintenance(Until::Reboot)), Ok(()));
+    assert_eq!(active.order(Order::Maintenance(OrderDuration::Reboot)), Ok(()));
     active.silence(10 * SECOND);
     assert!(!active.has_done(|action| matches!(action, Action::Fence(_))));
 }
 
 #[test]
 fn only_who_serves_and_is_known_to_hands_over_to_a_claim() {
-    let claims = |word: &mut Heartbeat| word.asks = Asks::Claim;
+    let claims = |word: &mut Heartbeat| word.request = PeerRequest::Claim;
     let mut starting = Scene::standby();
-    starting.says(|word| word.asks = Asks::HandOver);
+    starting.says(|word| word.request = PeerRequest::HandOver);
     starting.says(claims);
     assert_eq!(starting.node.role(), Role::Starting);
     let mut active = Scene::serving_with(|_| ());
     let before = active.before();
-    active.says(|word| (word.asks, word.heard) = (Asks::Claim, before));
+    active.says(|word| (word.request, word.heard) = (PeerRequest::Claim, before));
     assert_eq!(active.node.role(), Role::Active, "it was said to who did not serve");
-    active.says(|word| (word.asks, word.fit) = (Asks::Claim, false));
+    active.says(|word| (word.request, word.fit) = (PeerRequest::Claim, false));
     assert_eq!(active.node.role(), Role::Active, "nobody would serve");
     active.says(claims);
     assert_eq!(active.node.role(), Role::Stopping);
@@ -313,7 +323,7 @@ fn a_lost_witness_moves_the_resources_unless_an_order_keeps_them() {
     seeing.says(|_| ());
     assert_eq!(seeing.node.role(), Role::Active, "nothing is lost");
     let mut claimed = Scene::serving_with(|_| ());
-    assert_eq!(claimed.order(Order::Takeover(Until::Reboot)), Ok(()));
+    assert_eq!(claimed.order(Order::Takeover(OrderDuration::Reboot)), Ok(()));
     claimed.happens(Event::Witness(false));
     claimed.says(|_| ());
     assert_eq!(claimed.node.role(), Role::Active);
@@ -336,11 +346,11 @@ fn who_leaves_is_heard_or_has_waited_for_it() {
 #[test]
 fn a_box_that_was_stuck_shoots_as_any_other() {
     let mut active = Scene::serving_with(|_| ());
-    assert_eq!(active.order(Order::Standby(Until::Reboot)), Ok(()));
+    assert_eq!(active.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
     active.is_answered(Answer::StopFailed(RESOURCE));
     active.talks(SECOND, |_| ());
     active.is_answered(Answer::Stopped);
-    active.says(|word| word.asks = Asks::HandOver);
+    active.says(|word| word.request = PeerRequest::HandOver);
     active.is_answered(Answer::Started);
     assert_eq!(active.node.role(), Role::Active);
     active.done.clear();
@@ -372,7 +382,7 @@ fn a_box_that_was_late_listens_before_it_shoots() {
 #[test]
 fn a_box_leaves_when_all_is_done() {
     let mut active = Scene::active();
-    assert!(matches!(active.node.shot(), Shot::Ordered(..)));
+    assert!(matches!(active.node.fencing(), Fencing::Ordered(..)));
     let shot = active.asked;
     assert_eq!(active.order(Order::Leave), Ok(()));
     let stop = active.asked;
@@ -380,7 +390,7 @@ fn a_box_leaves_when_all_is_done() {
     assert!(!active.has_left(), "it holds");
     active.happens(Event::Answer(stop, Answer::Stopped));
     active.says(|_| ());
-    assert!(!active.has_left(), "it waits for the shot: {:?}", active.node.shot());
+    assert!(!active.has_left(), "it waits for the shot: {:?}", active.node.fencing());
     assert!(active.happens(Event::Answer(shot, Answer::FenceFailed)).contains(&CALLED_OFF));
     assert!(active.has_left());
 
@@ -398,7 +408,7 @@ fn what_is_being_stopped_is_not_started_again() {
         active.happens(Event::ResourceFailed(RESOURCE));
     }
     active.done.clear();
-    assert_eq!(active.order(Order::Standby(Until::Reboot)), Ok(()));
+    assert_eq!(active.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
     active.talks(20 * SECOND, |_| ());
     active.is_answered(Answer::Stopped);
     active.talks(20 * SECOND, |word| word.role = Role::Active);
@@ -408,27 +418,31 @@ fn what_is_being_stopped_is_not_started_again() {
 #[test]
 fn an_order_ends_with_what_it_asked_for() {
     let mut standby = Scene::standby();
-    assert_eq!(standby.order(Order::Maintenance(Until::Time(10 * SECOND))), Ok(()));
-    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
+    assert_eq!(standby.order(Order::Maintenance(OrderDuration::Time(10 * SECOND))), Ok(()));
+    assert_eq!(standby.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
     standby.talks(20 * SECOND, |word| word.role = Role::Active);
-    assert_eq!(standby.node.asks(), Asks::Standby);
-    assert_eq!(standby.order(Order::Standby(Until::Time(10 * SECOND))), Ok(()));
+    assert_eq!(standby.node.request(), PeerRequest::Standby);
+    assert_eq!(standby.order(Order::Standby(OrderDuration::Time(10 * SECOND))), Ok(()));
     assert_eq!(standby.order(Order::Resume), Ok(()));
     standby.done.clear();
     standby.talks(20 * SECOND, |word| word.role = Role::Active);
-    assert!(!standby.has_done(|action| *action == Action::Tell(News::OrderEnded)));
-    assert_eq!(standby.order(Order::Standby(Until::Time(10 * SECOND))), Ok(()));
+    assert!(!standby.has_done(|action| *action == Action::Tell(Report::OrderEnded)));
+    assert_eq!(standby.order(Order::Standby(OrderDuration::Time(10 * SECOND))), Ok(()));
     let epoch = standby.node.epoch();
-    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
+    assert_eq!(standby.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
     standby.talks(20 * SECOND, |word| word.role = Role::Active);
-    assert_eq!((standby.node.asks(), standby.node.epoch()), (Asks::Standby, epoch), "as before");
+    assert_eq!(
+        (standby.node.request(), standby.node.epoch()),
+        (PeerRequest::Standby, epoch),
+        "as before"
+    );
 }
 
 #[test]
 fn who_became_fit_since_is_not_released_by_the_word_of_before() {
     let mut standby = Scene::standby_with(policy(OnFailure::Failover));
     standby.fails_twice();
-    standby.says(|word| word.asks = Asks::HandOver);
+    standby.says(|word| word.request = PeerRequest::HandOver);
     assert_eq!(standby.node.role(), Role::Standby, "it is not fit");
     standby.says(|word| word.role = Role::Active);
     let before = Some(standby.node.epoch());
@@ -441,28 +455,29 @@ fn who_became_fit_since_is_not_released_by_the_word_of_before() {
 
 #[test]
 fn of_two_claims_the_higher_stands_and_no_claim_moves_a_box_under_orders() {
-    let claims =
-        |rank| move |word: &mut Heartbeat| (word.priority, word.asks) = (rank, Asks::Claim);
+    let claims = |rank| {
+        move |word: &mut Heartbeat| (word.priority, word.request) = (rank, PeerRequest::Claim)
+    };
     let mut standby = Scene::standby();
-    assert_eq!(standby.order(Order::Takeover(Until::Reboot)), Ok(()));
+    assert_eq!(standby.order(Order::Takeover(OrderDuration::Reboot)), Ok(()));
     standby.says(claims(Priority(1)));
-    assert_eq!(standby.node.asks(), Asks::Claim);
+    assert_eq!(standby.node.request(), PeerRequest::Claim);
     standby.says(claims(HOME));
-    assert_eq!(standby.node.asks(), Asks::HandOver);
+    assert_eq!(standby.node.request(), PeerRequest::HandOver);
     let mut ordered = Scene::standby();
-    assert_eq!(ordered.order(Order::Standby(Until::Reboot)), Ok(()));
+    assert_eq!(ordered.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
     ordered.says(claims(HOME));
-    assert_eq!(ordered.node.asks(), Asks::Standby);
+    assert_eq!(ordered.node.request(), PeerRequest::Standby);
     let mut idle = Scene::standby();
     idle.says(claims(Priority(1)));
-    assert_eq!((idle.node.role(), idle.node.asks()), (Role::Standby, Asks::HandOver));
+    assert_eq!((idle.node.role(), idle.node.request()), (Role::Standby, PeerRequest::HandOver));
 }
 
 #[test]
 fn a_claim_of_a_box_that_is_not_fit_releases() {
     let mut standby = Scene::standby();
     standby.says(|word| {
-        (word.priority, word.asks, word.fit) = (HOME, Asks::Claim, false);
+        (word.priority, word.request, word.fit) = (HOME, PeerRequest::Claim, false);
     });
     assert_eq!(standby.node.role(), Role::Starting);
 }
@@ -470,17 +485,17 @@ fn a_claim_of_a_box_that_is_not_fit_releases() {
 #[test]
 fn a_farewell_stays_true() {
     let mut standby = Scene::standby();
-    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
-    standby.says(|word| word.asks = Asks::Leave);
+    assert_eq!(standby.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
+    standby.says(|word| word.request = PeerRequest::Leave);
     standby.silence(10 * SECOND);
     assert_eq!(standby.order(Order::Resume), Ok(()));
     assert_eq!(standby.node.role(), Role::Starting, "this box was something else when it was said");
     let mut newborn = Scene::standby();
-    newborn.says(|word| (word.role, word.asks) = (Role::Init, Asks::Leave));
+    newborn.says(|word| (word.role, word.request) = (Role::Init, PeerRequest::Leave));
     assert_eq!(newborn.node.role(), Role::Standby, "it may not know what it holds");
     let mut another = Scene::standby();
-    let gone = Some(Epoch { boot: Boot(*b"gone"), change: 99 });
-    another.says(|word| (word.asks, word.heard) = (Asks::Leave, gone));
+    let gone = Some(Epoch { boot: Incarnation(*b"gone"), change: 99 });
+    another.says(|word| (word.request, word.heard) = (PeerRequest::Leave, gone));
     assert_eq!(another.node.role(), Role::Standby, "it was said to an earlier boot");
 }
 
@@ -490,7 +505,7 @@ fn a_term_is_never_given_twice() {
     let later = Term(active.node.term().0 + 5);
     active.says(|word| (word.role, word.term) = (Role::Active, later));
     assert_eq!(active.node.role(), Role::Stopping);
-    active.says(|word| (word.asks, word.term) = (Asks::Leave, later));
+    active.says(|word| (word.request, word.term) = (PeerRequest::Leave, later));
     active.is_answered(Answer::Stopped);
     assert_eq!((active.node.role(), active.node.term()), (Role::Starting, Term(later.0 + 1)));
 }
@@ -505,21 +520,21 @@ fn a_peer_that_cannot_shoot_is_no_threat() {
             active.silence(200 * MILLI);
             active.says_unproven(|word| (word.role, word.heard) = (role, heard));
         }
-        matches!(active.node.shot(), Shot::Ordered(..))
+        matches!(active.node.fencing(), Fencing::Ordered(..))
     };
     let before = |active: &Scene| active.before();
     assert!(deaf(before, Role::Fencing), "at once: the service goes on");
     assert!(!deaf(before, Role::Standby), "it is kept from serving, or it would fence");
     let mut hears = Scene::serving_with(|_| ());
     hears.talks(2 * SECOND, |word| word.role = Role::Fencing);
-    assert_eq!(hears.node.shot(), Shot::None, "it hears again, and will say so");
+    assert_eq!(hears.node.fencing(), Fencing::None, "it hears again, and will say so");
     let mut newborn = Scene::serving_with(|_| ());
-    newborn.epoch = Epoch { boot: Boot::after(newborn.epoch.boot, [7; 2]), change: 0 };
+    newborn.epoch = Epoch { boot: Incarnation::after(newborn.epoch.boot, [7; 2]), change: 0 };
     for _ in 0..10 {
         newborn.silence(200 * MILLI);
         newborn.says_unproven(|word| word.role = Role::Fencing);
     }
-    assert_eq!(newborn.node.shot(), Shot::None, "it has never heard anybody");
+    assert_eq!(newborn.node.fencing(), Fencing::None, "it has never heard anybody");
 }
 
 #[test]
@@ -527,7 +542,7 @@ fn a_box_that_may_not_serve_any_more_does_not_shoot() {
     let mut standby = Scene::standby_with(policy(OnFailure::Failover));
     standby.silence(2 * SECOND);
     standby.is_answered(Answer::PowerOn);
-    assert_eq!(standby.node.shot(), Shot::Aimed);
+    assert_eq!(standby.node.fencing(), Fencing::Armed);
     standby.fails_twice();
     standby.silence(20 * SECOND);
     assert!(!standby.has_done(|action| matches!(action, Action::Fence(_))));
@@ -535,7 +550,7 @@ fn a_box_that_may_not_serve_any_more_does_not_shoot() {
     fencing.silence(2 * SECOND);
     fencing.is_answered(Answer::PowerOn);
     fencing.silence(10 * SECOND);
-    assert!(matches!(fencing.node.shot(), Shot::Ordered(..)));
+    assert!(matches!(fencing.node.fencing(), Fencing::Ordered(..)));
     fencing.fails_twice();
     fencing.is_seen_off();
     assert_eq!(fencing.node.role(), Role::Standby, "nor does its shot make it serve");
@@ -567,7 +582,7 @@ fn a_question_is_not_asked_twice() {
 #[test]
 fn a_peer_that_asks_to_be_shot_is_shot_also_where_silence_is_enough() {
     let mut standby = Scene::standby_with(|settings| settings.require = Require::Silence);
-    standby.says(|word| (word.role, word.asks) = (Role::Stopping, Asks::Fence));
+    standby.says(|word| (word.role, word.request) = (Role::Stopping, PeerRequest::Fence));
     assert_eq!(standby.node.role(), Role::Fencing);
 }
 
@@ -583,16 +598,16 @@ fn only_the_first_shot_at_a_device_that_answers_is_a_pill() {
     active.silence(13 * SECOND);
     active.device_is_ready();
     active.silence(SECOND);
-    assert!(matches!(active.node.shot(), Shot::Cut(_)) && !shoots(&active), "not the first");
+    assert!(matches!(active.node.fencing(), Fencing::Cut(_)) && !shoots(&active), "not the first");
     let mut standby = Scene::standby();
     for answer in [Answer::PowerSilent, Answer::PowerOn] {
         standby.says(|word| word.role = Role::Active);
         standby.silence(2 * SECOND);
-        assert!(!standby.node.signs(standby.now).mute, "it was not asked yet");
+        assert!(!standby.node.signs(standby.now).bmc_silent, "it was not asked yet");
         standby.is_answered(answer);
         standby.silence(10 * SECOND);
         standby.device_is_ready();
-        assert!(matches!(standby.node.shot(), Shot::Cut(_)));
+        assert!(matches!(standby.node.fencing(), Fencing::Cut(_)));
         assert_eq!(shoots(&standby), answer == Answer::PowerOn);
         standby.is_answered(Answer::FenceFailed);
     }
@@ -638,7 +653,8 @@ fn darkness_is_no_evidence_while_it_lasts_too_short_or_the_peer_talks() {
     let mut pleads = Scene::standby_with(dark);
     lines(&mut pleads, &[true, false]);
     for _ in 0..40 {
-        pleads.talks(SECOND, |word| (word.role, word.asks) = (Role::Stopping, Asks::Fence));
+        pleads
+            .talks(SECOND, |word| (word.role, word.request) = (Role::Stopping, PeerRequest::Fence));
         pleads.is_answered(Answer::PowerSilent);
         pleads.is_answered(Answer::FenceFailed);
     }
@@ -657,7 +673,7 @@ fn the_look_at_the_end_of_darkness_waits_for_no_pause() {
     standby.silence(2 * SECOND);
     standby.is_answered(Answer::PowerSilent);
     let dark_at = standby.node.signs(standby.now).dark_at.expect("it is dark by now");
-    let shoots = |scene: &Scene| matches!(scene.node.shot(), Shot::Ordered(..));
+    let shoots = |scene: &Scene| matches!(scene.node.fencing(), Fencing::Ordered(..));
     // Each shot takes its whole time, and the last of them reaches beyond the dark time.
     while standby.now < dark_at {
         standby.silence(SECOND / 10);
@@ -665,13 +681,13 @@ fn the_look_at_the_end_of_darkness_waits_for_no_pause() {
             standby.silence(5 * SECOND);
             standby.is_answered(Answer::FenceFailed);
         }
-        if matches!(standby.node.shot(), Shot::Looking(_)) {
+        if matches!(standby.node.fencing(), Fencing::Querying(_)) {
             standby.is_answered(Answer::PowerSilent);
         }
     }
-    assert!(shoots(&standby), "{:?}", standby.node.shot());
+    assert!(shoots(&standby), "{:?}", standby.node.fencing());
     standby.is_answered(Answer::FenceFailed);
-    assert!(matches!(standby.node.shot(), Shot::Looking(_)), "{:?}", standby.node.shot());
+    assert!(matches!(standby.node.fencing(), Fencing::Querying(_)), "{:?}", standby.node.fencing());
     standby.is_answered(Answer::PowerSilent);
     assert_eq!(standby.node.role(), Role::Starting);
 }
@@ -690,7 +706,7 @@ fn a_box_that_took_over_from_the_dark_never_shoots_unheard() {
     alone.is_answered(Answer::Started);
     alone.done.clear();
     alone.silence(20 * SECOND);
-    assert_eq!(alone.node.shot(), Shot::None);
+    assert_eq!(alone.node.fencing(), Fencing::None);
     let acts = |action: &Action| matches!(action, Action::Fence(_) | Action::LookAtPower(_));
     assert!(!alone.has_done(acts));
 }
@@ -736,13 +752,13 @@ fn darkness_does_not_overtake_a_shot() {
     standby.silence(2 * SECOND);
     standby.is_answered(Answer::PowerSilent);
     standby.silence(20 * SECOND);
-    assert!(matches!(standby.node.shot(), Shot::Ordered(..)), "{:?}", standby.node.shot());
+    assert!(matches!(standby.node.fencing(), Fencing::Ordered(..)), "{:?}", standby.node.fencing());
 }
 
 #[test]
 fn a_peer_that_was_seen_off_is_no_longer_in_maintenance() {
     let mut active = Scene::active();
-    active.says(|word| word.asks = Asks::Maintenance);
+    active.says(|word| word.request = PeerRequest::Maintenance);
     assert!(active.node.peer().in_maintenance());
     active.now = active.now + 100 * MILLI;
     active.is_seen_off();
@@ -756,9 +772,9 @@ fn a_stay_has_failed_only_if_home_gave_up_by_itself() {
     let gives_up: [(Word, bool); 5] = [
         (|word| word.role = Role::Failed, true),
         (|word| word.fit = false, true),
-        (|word| (word.witness, word.asks) = (false, Asks::HandOver), true),
-        (|word| word.asks = Asks::Standby, false),
-        (|word| word.asks = Asks::HandOver, false),
+        (|word| (word.witness, word.request) = (false, PeerRequest::HandOver), true),
+        (|word| word.request = PeerRequest::Standby, false),
+        (|word| word.request = PeerRequest::HandOver, false),
     ];
     for (number, (says, failed)) in gives_up.into_iter().enumerate() {
         let mut away = Scene::gave_back();
@@ -813,9 +829,12 @@ fn a_resume_does_not_stop_a_hand_over() {
     let mut active = Scene::serving_with(|_| ());
     active.happens(Event::Witness(false));
     active.says(|_| ());
-    assert_eq!((active.node.role(), active.node.asks()), (Role::Stopping, Asks::HandOver));
+    assert_eq!(
+        (active.node.role(), active.node.request()),
+        (Role::Stopping, PeerRequest::HandOver)
+    );
     assert_eq!(active.order(Order::Resume), Ok(()));
-    assert_eq!(active.node.asks(), Asks::HandOver);
+    assert_eq!(active.node.request(), PeerRequest::HandOver);
 }
 
 #[test]
@@ -835,27 +854,27 @@ fn home_must_hear_and_auto_failback_off_is_off() {
 
 #[test]
 fn orders_are_refused_to_and_for_who_cannot() {
-    let takeover = Order::Takeover(Until::Reboot);
+    let takeover = Order::Takeover(OrderDuration::Reboot);
     let mut standby = Scene::standby_with(policy(OnFailure::Failover));
     standby.says(|word| (word.role, word.heard) = (Role::Active, None));
     assert_eq!(standby.order(takeover), Err(Refusal::PeerDeaf));
-    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()), "nothing is given up");
+    assert_eq!(standby.order(Order::Standby(OrderDuration::Reboot)), Ok(()), "nothing is given up");
     standby.fails_twice();
     standby.says(|word| word.role = Role::Active);
     assert_eq!(standby.order(takeover), Err(Refusal::NotFit));
     let mut active = Scene::serving_with(|_| ());
     active.says(|word| (word.heard, word.fit) = (None, true));
-    assert_eq!(active.order(Order::Standby(Until::Reboot)), Err(Refusal::PeerDeaf));
-    active.says(|word| word.asks = Asks::Standby);
-    assert_eq!(active.order(Order::Standby(Until::Reboot)), Err(Refusal::PeerNotReady));
-    assert_eq!(active.order(Order::Takeover(Until::Reboot)), Ok(()));
-    assert_eq!(active.order(Order::Takeover(Until::Time(SECOND))), Ok(()));
+    assert_eq!(active.order(Order::Standby(OrderDuration::Reboot)), Err(Refusal::PeerDeaf));
+    active.says(|word| word.request = PeerRequest::Standby);
+    assert_eq!(active.order(Order::Standby(OrderDuration::Reboot)), Err(Refusal::PeerNotReady));
+    assert_eq!(active.order(Order::Takeover(OrderDuration::Reboot)), Ok(()));
+    assert_eq!(active.order(Order::Takeover(OrderDuration::Time(SECOND))), Ok(()));
 }
 
 #[test]
 fn a_confirmation_is_for_who_waits_for_one() {
     let mut standby = Scene::standby();
-    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
+    assert_eq!(standby.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
     standby.silence(5 * SECOND);
     let confirm = Order::Confirm(BoxId::Second);
     assert_eq!(standby.order(confirm), Err(Refusal::NothingToConfirm));
@@ -864,26 +883,26 @@ fn a_confirmation_is_for_who_waits_for_one() {
     assert_eq!(fencing.order(Order::Confirm(BoxId::First)), Err(Refusal::NotThePeer));
     fencing.is_answered(Answer::PowerOn);
     fencing.silence(10 * SECOND);
-    assert!(matches!(fencing.node.shot(), Shot::Ordered(..)));
+    assert!(matches!(fencing.node.fencing(), Fencing::Ordered(..)));
     fencing.fails_twice();
     assert_eq!(fencing.order(confirm), Err(Refusal::NotFit));
     assert_eq!(fencing.order(Order::Clear), Ok(()));
     assert_eq!(fencing.order(confirm), Ok(()));
     assert!(fencing.node.peer().fenced());
     assert_eq!(fencing.node.role(), Role::Starting);
-    assert!(matches!(fencing.node.shot(), Shot::CalledOff(_)), "it may be repaired by now");
+    assert!(matches!(fencing.node.fencing(), Fencing::CalledOff(_)), "it may be repaired by now");
     assert!(fencing.has_done(|action| matches!(action, Action::CallOff(_))));
 }
 
 #[test]
 fn a_resume_ends_what_was_ordered_and_nothing_else() {
     let mut handing_over = Scene::standby();
-    handing_over.says(|word| word.asks = Asks::Claim);
+    handing_over.says(|word| word.request = PeerRequest::Claim);
     assert_eq!(handing_over.order(Order::Resume), Ok(()));
-    assert_eq!(handing_over.node.asks(), Asks::HandOver);
+    assert_eq!(handing_over.node.request(), PeerRequest::HandOver);
     let mut standby = Scene::standby();
     let maintained =
-        |word: &mut Heartbeat| (word.role, word.asks) = (Role::Active, Asks::Maintenance);
+        |word: &mut Heartbeat| (word.role, word.request) = (Role::Active, PeerRequest::Maintenance);
     standby.says(maintained);
     assert_eq!(standby.order(Order::Resume), Ok(()));
     assert!(standby.node.peer().in_maintenance(), "the peer can say so itself");
@@ -891,8 +910,8 @@ fn a_resume_ends_what_was_ordered_and_nothing_else() {
     assert_eq!(standby.order(Order::Resume), Ok(()));
     assert!(!standby.node.peer().in_maintenance());
     let mut left = Scene::standby();
-    assert_eq!(left.order(Order::Standby(Until::Reboot)), Ok(()));
-    left.says(|word| word.asks = Asks::Leave);
+    assert_eq!(left.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
+    left.says(|word| word.request = PeerRequest::Leave);
     left.silence(5 * SECOND);
     assert_eq!(left.order(Order::Resume), Ok(()));
     assert_eq!(left.node.role(), Role::Starting, "the farewell stands");
@@ -964,8 +983,8 @@ fn policy_of(settings: &mut Settings, on_failure: OnFailure, threshold: u8) {
     }
 }
 
-fn tells(actions: &Actions, news: News) -> bool {
-    actions.contains(&Action::Tell(news))
+fn tells(actions: &Actions, report: Report) -> bool {
+    actions.contains(&Action::Tell(report))
 }
 
 fn resets(actions: &Actions) -> bool {
@@ -1017,7 +1036,7 @@ fn a_device_is_doubted_and_not_yet_disbelieved() {
     let mut reborn = Scene::standby();
     reborn.is_polled_off();
     reborn.silence(700 * MILLI);
-    reborn.epoch = Epoch { boot: Boot(*b"anew"), change: 0 };
+    reborn.epoch = Epoch { boot: Incarnation(*b"anew"), change: 0 };
     reborn.talks(2 * SECOND, |word| word.role = Role::Active);
     reborn.is_polled_off();
     assert_eq!(evidence(reborn), Role::Starting, "another boot has had its power cut in between");
@@ -1025,15 +1044,15 @@ fn a_device_is_doubted_and_not_yet_disbelieved() {
 
 #[test]
 fn a_poll_ends_no_maintenance() {
-    let late = |asks| {
+    let late = |request| {
         let mut standby = Scene::standby();
-        standby.says(|word| (word.role, word.asks) = (Role::Active, asks));
+        standby.says(|word| (word.role, word.request) = (Role::Active, request));
         standby.silence(700 * MILLI);
         standby.is_polled_off();
         standby.node.role()
     };
-    assert_eq!(late(Asks::Nothing), Role::Starting);
-    assert_eq!(late(Asks::Maintenance), Role::Standby);
+    assert_eq!(late(PeerRequest::Nothing), Role::Starting);
+    assert_eq!(late(PeerRequest::Maintenance), Role::Standby);
 }
 
 #[test]
@@ -1108,8 +1127,8 @@ fn a_box_says_anew_what_its_witnesses_tell() {
     assert!(!standby.node.witness());
     assert_eq!(standby.node.epoch().change, before + 1);
     assert_eq!(standby.node.order(), None);
-    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
-    assert!(standby.node.order().is_some_and(|order| order.asks == Asks::Standby));
+    assert_eq!(standby.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
+    assert!(standby.node.order().is_some_and(|order| order.request == PeerRequest::Standby));
 }
 
 /// A recording of an earlier boot, which was about to shoot; the present one is late, and then talks on.
@@ -1118,20 +1137,20 @@ fn a_recording_that_fences_gets_nobody_shot() {
     let mut active = Scene::serving_with(|_| ());
     let old = active.epoch;
     active.silence(600 * MILLI);
-    active.epoch = Epoch { boot: Boot(*b"anew"), change: 0 };
+    active.epoch = Epoch { boot: Incarnation(*b"anew"), change: 0 };
     active.talks(2 * SECOND, |_| ());
     active.silence(600 * MILLI);
-    let heard = Some(Epoch { boot: Boot(*b"gone"), change: 1 });
+    let heard = Some(Epoch { boot: Incarnation(*b"gone"), change: 1 });
     for _ in 0..3 {
         active.says_unproven(|word| {
             (word.role, word.epoch, word.heard) = (Role::Fencing, old, heard);
         });
         active.silence(100 * MILLI);
     }
-    assert_eq!(active.node.shot(), Shot::None);
+    assert_eq!(active.node.fencing(), Fencing::None);
 }
 
-const CALLED_OFF: Action = Action::Tell(News::CalledOff);
+const CALLED_OFF: Action = Action::Tell(Report::CalledOff);
 const HOME: Priority = Priority(255);
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);

@@ -5,13 +5,15 @@
 use std::time::Duration;
 
 use firmware_agnostic::frame::FrameError;
-use firmware_agnostic::heartbeat::{Asks, Boot, Fingerprint, Heartbeat, Priority, Role, Term};
+use firmware_agnostic::heartbeat::{
+    Fingerprint, Heartbeat, Incarnation, PeerRequest, Priority, Role, Term,
+};
 use firmware_agnostic::identity::{BoxId, ResourceId};
-use firmware_agnostic::node::fencing::Shot;
+use firmware_agnostic::node::fencing::Fencing;
 use firmware_agnostic::node::{Action, Actions, Answer, Event};
-use firmware_agnostic::order::{FenceMode, Order, Refusal, Until};
+use firmware_agnostic::order::{FenceMode, Order, OrderDuration, Refusal};
 use firmware_agnostic::peer::Carries;
-use firmware_agnostic::report::{Names, News, Unarmed, Weight};
+use firmware_agnostic::report::{Names, Report, Severity, Unarmed};
 
 use simulation::single_node::{LINK, ME, Scene};
 
@@ -39,25 +41,25 @@ fn an_order_to_go_home_wants_a_home_that_is_ready() {
 fn maintenance_keeps_everything_as_it_is_for_its_time() {
     let mut active = Scene::active();
     let time = Duration::from_secs(60);
-    assert_eq!(active.order(Order::Maintenance(Until::Time(time))), Ok(()));
-    let (change, asks) = (active.node.epoch(), active.node.asks());
+    assert_eq!(active.order(Order::Maintenance(OrderDuration::Time(time))), Ok(()));
+    let (change, request) = (active.node.epoch(), active.node.request());
     let actions = active.happens(Event::ResourceFailed(RESOURCE));
-    assert!(tells(&actions, News::Frozen(RESOURCE)));
-    assert_eq!((active.node.epoch(), active.node.asks()), (change, asks));
+    assert!(tells(&actions, Report::Frozen(RESOURCE)));
+    assert_eq!((active.node.epoch(), active.node.request()), (change, request));
     active.now = active.now + time;
     let actions = active.happens(Event::Timeout);
-    assert!(tells(&actions, News::OrderEnded));
-    assert_eq!(active.node.asks(), Asks::Nothing);
+    assert!(tells(&actions, Report::OrderEnded));
+    assert_eq!(active.node.request(), PeerRequest::Nothing);
 
     let mut booting = Scene::born(None, |_| ());
-    assert_eq!(booting.order(Order::Maintenance(Until::Reboot)), Err(Refusal::Busy));
+    assert_eq!(booting.order(Order::Maintenance(OrderDuration::Reboot)), Err(Refusal::Busy));
 }
 
 #[test]
 fn what_failed_in_maintenance_is_met_when_that_is_over() {
     let [first, second] = [0, 1].map(|place| ResourceId::new(place).unwrap());
     let mut active = Scene::active();
-    assert_eq!(active.order(Order::Maintenance(Until::Reboot)), Ok(()));
+    assert_eq!(active.order(Order::Maintenance(OrderDuration::Reboot)), Ok(()));
     for resource in [first, second, first] {
         active.happens(Event::ResourceFailed(resource));
     }
@@ -65,7 +67,7 @@ fn what_failed_in_maintenance_is_met_when_that_is_over() {
     active.done.clear();
     active.silence(Duration::from_secs(1) / 2);
     let restarts = |action: &Action| matches!(action, Action::Restart(_));
-    let told = |action: &Action| matches!(action, Action::Tell(News::Frozen(_)));
+    let told = |action: &Action| matches!(action, Action::Tell(Report::Frozen(_)));
     assert!(!active.done.iter().any(told), "it was told when it failed");
     assert!(!active.has_done(restarts));
     assert_eq!(active.order(Order::Resume), Ok(()));
@@ -77,7 +79,7 @@ fn what_failed_in_maintenance_is_met_when_that_is_over() {
 
     // What was stopped meanwhile is not wanted any more.
     let mut active = Scene::active();
-    assert_eq!(active.order(Order::Maintenance(Until::Reboot)), Ok(()));
+    assert_eq!(active.order(Order::Maintenance(OrderDuration::Reboot)), Ok(()));
     active.happens(Event::ResourceFailed(first));
     active.says(|word| (word.role, word.term) = (Role::Active, Term(99)));
     active.is_answered(Answer::Stopped);
@@ -92,11 +94,11 @@ fn an_upgrade_wants_a_settled_box_and_forgets_no_order() {
     let mut booting = Scene::born(None, |_| {});
     assert_eq!(booting.order(Order::Upgrade), Err(Refusal::Busy));
     let mut active = Scene::active();
-    assert!(matches!(active.node.shot(), Shot::Ordered(..)));
+    assert!(matches!(active.node.fencing(), Fencing::Ordered(..)));
     assert_eq!(active.order(Order::Upgrade), Err(Refusal::Busy));
     active.is_answered(Answer::FenceFailed);
     active.says(|_| ());
-    assert_eq!(active.order(Order::Takeover(Until::Reboot)), Ok(()));
+    assert_eq!(active.order(Order::Takeover(OrderDuration::Reboot)), Ok(()));
     let actions = active.happens(Event::Order(Order::Upgrade));
     // The asker is told first.
     assert_eq!(actions[..1], [Action::Reply(Ok(()))]);
@@ -106,12 +108,12 @@ fn an_upgrade_wants_a_settled_box_and_forgets_no_order() {
 #[test]
 fn a_peer_in_maintenance_is_neither_replaced_nor_shot() {
     let mut standby = Scene::standby();
-    standby.says(|word| (word.role, word.asks) = (Role::Active, Asks::Maintenance));
-    assert_eq!(standby.order(Order::Takeover(Until::Reboot)), Err(Refusal::Maintenance));
-    standby.says(|word| word.asks = Asks::Maintenance);
+    standby.says(|word| (word.role, word.request) = (Role::Active, PeerRequest::Maintenance));
+    assert_eq!(standby.order(Order::Takeover(OrderDuration::Reboot)), Err(Refusal::Maintenance));
+    standby.says(|word| word.request = PeerRequest::Maintenance);
     assert_eq!(standby.node.role(), Role::Standby, "not even where it says that it stands by");
     standby.silence(Duration::from_secs(60));
-    assert_eq!((standby.node.role(), standby.node.shot()), (Role::Standby, Shot::None));
+    assert_eq!((standby.node.role(), standby.node.fencing()), (Role::Standby, Fencing::None));
 }
 
 #[test]
@@ -122,12 +124,12 @@ fn an_order_that_nobody_could_carry_out_is_refused() {
     let mut active = Scene::active();
     active.is_answered(Answer::FenceFailed);
     active.says(|word| word.heard = None);
-    assert_eq!(active.order(Order::Standby(Until::Reboot)), Err(Refusal::PeerSilent));
+    assert_eq!(active.order(Order::Standby(OrderDuration::Reboot)), Err(Refusal::PeerSilent));
     active.says(|_| ());
     active.says(|word| word.heard = None);
-    assert_eq!(active.order(Order::Standby(Until::Reboot)), Err(Refusal::PeerDeaf));
+    assert_eq!(active.order(Order::Standby(OrderDuration::Reboot)), Err(Refusal::PeerDeaf));
     active.says(|word| word.fit = false);
-    assert_eq!(active.order(Order::Standby(Until::Reboot)), Err(Refusal::PeerNotReady));
+    assert_eq!(active.order(Order::Standby(OrderDuration::Reboot)), Err(Refusal::PeerNotReady));
     active.says(|_| ());
     assert_eq!(active.order(Order::Leave), Ok(()));
     assert_eq!(active.order(Order::Resume), Err(Refusal::Leaving));
@@ -149,17 +151,17 @@ fn a_box_that_serves_cuts_its_peer_when_an_operator_wants_it() {
     assert!(!active.node.heartbeat(active.now).shoots, "nobody resets itself for this");
     assert_eq!(active.order(FENCE), Err(Refusal::Busy));
     // Nothing goes to a peer that is about to be dead.
-    active.says(|word| (word.priority, word.asks) = (HOME, Asks::Claim));
-    assert_eq!((active.node.role(), active.node.asks()), (Role::Active, Asks::Nothing));
+    active.says(|word| (word.priority, word.request) = (HOME, PeerRequest::Claim));
+    assert_eq!((active.node.role(), active.node.request()), (Role::Active, PeerRequest::Nothing));
     let actions = active.is_answered(Answer::FenceFailed);
-    assert!(tells(&actions, News::NotFenced));
+    assert!(tells(&actions, Report::NotFenced));
     active.says(|_| ());
-    assert_eq!(active.node.shot(), Shot::None, "it is not tried again");
+    assert_eq!(active.node.fencing(), Fencing::None, "it is not tried again");
     assert_eq!(active.order(FENCE), Ok(()));
-    assert!(tells(&active.is_seen_off(), News::Fenced));
+    assert!(tells(&active.is_seen_off(), Report::Fenced));
     assert!(active.node.peer().fenced());
     active.silence(Duration::from_secs(10));
-    assert_eq!((active.node.role(), active.node.shot()), (Role::Active, Shot::None));
+    assert_eq!((active.node.role(), active.node.fencing()), (Role::Active, Fencing::None));
 }
 
 /// Whether it was seen off or not.
@@ -171,7 +173,7 @@ fn a_peer_that_is_cut_as_a_drill_gets_its_power_back() {
         active.says(|_| ());
         let drill = Order::Fence { id: BoxId::Second, mode: FenceMode::Drill };
         assert_eq!(active.order(drill), Ok(()));
-        assert!(active.has_done(|it| *it == Action::Tell(News::Shooting { drill: true })));
+        assert!(active.has_done(|it| *it == Action::Tell(Report::Shooting { drill: true })));
         active.device_is_ready();
         let powers_on = |it: &Action| matches!(it, Action::PowerOn(_));
         assert!(!active.has_done(powers_on));
@@ -190,13 +192,13 @@ fn a_box_that_does_not_serve_takes_over_when_it_is_to_cut_its_peer() {
     standby.says(|word| word.role = Role::Active);
     assert_eq!(standby.order(FENCE), Err(Refusal::WouldTakeOver));
     let force = Order::Fence { id: BoxId::Second, mode: FenceMode::Forced };
-    assert_eq!(standby.order(Order::Standby(Until::Reboot)), Ok(()));
+    assert_eq!(standby.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
     assert_eq!(standby.order(force), Err(Refusal::KeptFromServing));
     assert_eq!(standby.order(Order::Resume), Ok(()));
     // A device that fails leaves everything as it was.
     assert_eq!(standby.order(force), Ok(()));
     assert_eq!(standby.node.role(), Role::Fencing);
-    assert!(tells(&standby.is_answered(Answer::FenceFailed), News::NotFenced));
+    assert!(tells(&standby.is_answered(Answer::FenceFailed), Report::NotFenced));
     assert_eq!(standby.node.role(), Role::Standby);
     standby.says(|word| word.role = Role::Active);
     assert_eq!(standby.order(force), Ok(()));
@@ -211,21 +213,21 @@ fn a_box_that_does_not_serve_takes_over_when_it_is_to_cut_its_peer() {
 #[test]
 fn somebody_with_this_name_is_told_of_once_for_each_life() {
     let mut standby = Scene::standby();
-    let twin = |boot: Boot| {
+    let twin = |boot: Incarnation| {
         move |word: &mut Heartbeat| (word.from, word.epoch.boot) = (BoxId::First, boot)
     };
-    assert!(tells(&standby.says(twin(Boot(*b"one "))), News::Impostor(LINK)));
-    assert!(!tells(&standby.says(twin(Boot(*b"one "))), News::Impostor(LINK)));
-    assert!(tells(&standby.says(twin(Boot(*b"two "))), News::Impostor(LINK)));
-    assert!(!tells(&standby.says(twin(ME)), News::Impostor(LINK)), "its own words come back");
+    assert!(tells(&standby.says(twin(Incarnation(*b"one "))), Report::Impostor(LINK)));
+    assert!(!tells(&standby.says(twin(Incarnation(*b"one "))), Report::Impostor(LINK)));
+    assert!(tells(&standby.says(twin(Incarnation(*b"two "))), Report::Impostor(LINK)));
+    assert!(!tells(&standby.says(twin(ME)), Report::Impostor(LINK)), "its own words come back");
 }
 
 #[test]
 fn another_configuration_is_told_of() {
     let mut standby = Scene::standby();
     let other = |word: &mut Heartbeat| word.config = Fingerprint::of(b"another file");
-    assert!(tells(&standby.says(other), News::ConfigDiffers));
-    assert!(!tells(&standby.says(other), News::ConfigDiffers));
+    assert!(tells(&standby.says(other), Report::ConfigDiffers));
+    assert!(!tells(&standby.says(other), Report::ConfigDiffers));
 }
 
 #[test]
@@ -266,7 +268,7 @@ fn every_refusal_and_every_cause_of_a_drop_has_its_own_words() {
     ];
     let mut lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
     lines.extend(FrameError::ALL.iter().map(ToString::to_string));
-    lines.extend(FrameError::ALL.iter().map(|cause| cause.word().to_owned()));
+    lines.extend(FrameError::ALL.iter().map(|cause| cause.label().to_owned()));
     distinct(lines);
 }
 
@@ -275,50 +277,50 @@ fn every_news_has_its_own_line_and_the_bad_ones_weigh_more() {
     let time = Duration::from_secs(1);
     let (errors, warnings, infos) = (
         [
-            News::FenceFailed { again: time, serves: false },
-            News::NotFenced,
-            News::NobodyServes,
-            News::Insisting(RESOURCE),
-            News::LockedOut,
-            News::Frozen(RESOURCE),
-            News::Waiting,
-            News::TooOften(RESOURCE),
-            News::StopFailed(RESOURCE),
-            News::Leftover(RESOURCE),
-            News::Impostor(LINK),
-            News::ConfigDiffers,
-            News::WaitingUnarmed(Unarmed::NotHeardBefore),
-            News::WaitingUnarmed(Unarmed::LossUnknown),
-            News::WaitingUnarmed(Unarmed::LossUnclear),
-            News::WaitingUnarmed(Unarmed::Shot),
-            News::PeerDeaf,
-            News::Startable(RESOURCE, false),
-            News::Twins(LINK),
-            News::GateKeeps,
-            News::TakenBack,
-            News::PowerOnFailed { again: time },
+            Report::FenceFailed { again: time, serves: false },
+            Report::NotFenced,
+            Report::NobodyServes,
+            Report::Insisting(RESOURCE),
+            Report::LockedOut,
+            Report::Frozen(RESOURCE),
+            Report::Waiting,
+            Report::TooOften(RESOURCE),
+            Report::StopFailed(RESOURCE),
+            Report::Leftover(RESOURCE),
+            Report::Impostor(LINK),
+            Report::ConfigDiffers,
+            Report::WaitingUnarmed(Unarmed::NotHeardBefore),
+            Report::WaitingUnarmed(Unarmed::LossUnknown),
+            Report::WaitingUnarmed(Unarmed::LossUnclear),
+            Report::WaitingUnarmed(Unarmed::Shot),
+            Report::PeerDeaf,
+            Report::Startable(RESOURCE, false),
+            Report::Twins(LINK),
+            Report::GateKeeps,
+            Report::TakenBack,
+            Report::PowerOnFailed { again: time },
         ],
         [
-            News::Late(time),
-            News::Stalled(time),
-            News::Shooting { drill: false },
-            News::Fenced,
-            News::CalledOff,
-            News::PoweringOn,
-            News::Restarting(RESOURCE),
-            News::Ignored(RESOURCE),
-            News::Link(LINK, Carries::OneWay),
-            News::Link(LINK, Carries::Nothing),
+            Report::Late(time),
+            Report::Stalled(time),
+            Report::Shooting { drill: false },
+            Report::Fenced,
+            Report::CalledOff,
+            Report::PoweringOn,
+            Report::Restarting(RESOURCE),
+            Report::Ignored(RESOURCE),
+            Report::Link(LINK, Carries::OneWay),
+            Report::Link(LINK, Carries::Nothing),
         ],
         [
-            News::Link(LINK, Carries::BothWays),
-            News::HomeReady,
-            News::Startable(RESOURCE, true),
-            News::OrderEnded,
-            News::LastLife { role: Role::Active, clean: true, this_boot: false },
-            News::LastLife { role: Role::Active, clean: false, this_boot: false },
-            News::LastLife { role: Role::Active, clean: false, this_boot: true },
-            News::PeerLeaves,
+            Report::Link(LINK, Carries::BothWays),
+            Report::HomeReady,
+            Report::Startable(RESOURCE, true),
+            Report::OrderEnded,
+            Report::LastLife { role: Role::Active, clean: true, this_boot: false },
+            Report::LastLife { role: Role::Active, clean: false, this_boot: false },
+            Report::LastLife { role: Role::Active, clean: false, this_boot: true },
+            Report::PeerLeaves,
         ],
     );
     let names = Names {
@@ -328,11 +330,12 @@ fn every_news_has_its_own_line_and_the_bad_ones_weigh_more() {
         resources: &["slapd"],
     };
     let mut lines = Vec::new();
-    let all = [(&errors[..], Weight::Error), (&warnings, Weight::Warning), (&infos, Weight::Info)];
-    for (news, weight) in all {
-        for news in news {
-            assert_eq!(news.weight(), weight, "{news:?}");
-            lines.push(news.line(&names).to_string());
+    let all =
+        [(&errors[..], Severity::Error), (&warnings, Severity::Warning), (&infos, Severity::Info)];
+    for (report, weight) in all {
+        for report in report {
+            assert_eq!(report.weight(), weight, "{report:?}");
+            lines.push(report.line(&names).to_string());
         }
     }
     let fates: Vec<_> = lines.iter().filter(|line| line.contains("slapd")).collect();
@@ -341,8 +344,8 @@ fn every_news_has_its_own_line_and_the_bad_ones_weigh_more() {
     distinct(lines);
 }
 
-fn tells(actions: &Actions, news: News) -> bool {
-    actions.contains(&Action::Tell(news))
+fn tells(actions: &Actions, report: Report) -> bool {
+    actions.contains(&Action::Tell(report))
 }
 
 fn distinct(mut lines: Vec<String>) {

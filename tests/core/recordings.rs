@@ -1,11 +1,11 @@
 //! Plays back what was said before: frames that come so late that chance hardly brings them about, and recordings.
 
 use firmware_agnostic::heartbeat::{
-    Asks, Boot, Epoch, Fingerprint, Heartbeat, Links, Priority, Role, Term,
+    Epoch, Fingerprint, Heartbeat, Incarnation, LinkSet, PeerRequest, Priority, Role, Term,
 };
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::journal::Journal;
-use firmware_agnostic::node::fencing::Shot;
+use firmware_agnostic::node::fencing::Fencing;
 use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
 use firmware_agnostic::receiver::Heard;
 use firmware_agnostic::time::Instant;
@@ -16,7 +16,8 @@ use simulation::fixtures;
 #[test]
 fn what_an_earlier_boot_echoed_releases_nobody() {
     let mut away = Away::standby();
-    let yields = Heartbeat { asks: Asks::Standby, heard: Some(away.node.epoch()), ..home(OLD, 5) };
+    let yields =
+        Heartbeat { request: PeerRequest::Standby, heard: Some(away.node.epoch()), ..home(OLD, 5) };
     away.hears_the_next_boot_serve();
     // Late, and not dead: this box is what it was when the old word was said.
     away.waits(700);
@@ -28,7 +29,8 @@ fn what_an_earlier_boot_echoed_releases_nobody() {
 #[test]
 fn the_farewell_of_an_earlier_boot_says_nothing_of_the_present_one() {
     let mut away = Away::standby();
-    let farewell = Heartbeat { asks: Asks::Leave, heard: Some(away.node.epoch()), ..home(OLD, 5) };
+    let farewell =
+        Heartbeat { request: PeerRequest::Leave, heard: Some(away.node.epoch()), ..home(OLD, 5) };
     away.hears_the_next_boot_serve();
     away.waits(30_000);
     away.hears_late(farewell, 0);
@@ -42,7 +44,7 @@ fn what_an_earlier_boot_asked_gets_nobody_shot() {
     let mut away = Away::standby();
     let stuck = Heartbeat {
         role: Role::Stopping,
-        asks: Asks::Fence,
+        request: PeerRequest::Fence,
         heard: Some(away.node.epoch()),
         ..home(OLD, 5)
     };
@@ -60,10 +62,10 @@ fn what_an_earlier_boot_asked_gets_nobody_shot() {
 /// The same words, while they are true: or the two above would show nothing.
 #[test]
 fn what_the_present_boot_says_is_believed() {
-    for asks in [Asks::Standby, Asks::Leave] {
+    for request in [PeerRequest::Standby, PeerRequest::Leave] {
         let mut away = Away::standby();
-        away.hears(Heartbeat { asks, heard: Some(away.node.epoch()), ..home(OLD, 5) });
-        assert_eq!(away.node.role(), Role::Starting, "{asks:?}");
+        away.hears(Heartbeat { request, heard: Some(away.node.epoch()), ..home(OLD, 5) });
+        assert_eq!(away.node.role(), Role::Starting, "{request:?}");
     }
 }
 
@@ -94,7 +96,7 @@ fn what_was_seen_before_a_stall_is_looked_at_again() {
     away.sees_off(looked);
     assert_eq!(away.node.role(), Role::Fencing, "it listens first");
     away.waits(1_000);
-    let Shot::Looking(again) = away.node.shot() else { panic!("it is looked at again") };
+    let Fencing::Querying(again) = away.node.fencing() else { panic!("it is looked at again") };
     away.sees_off(again);
     assert_eq!(away.node.role(), Role::Starting);
 }
@@ -107,9 +109,9 @@ fn recordings_keep_no_dead_box_alive() {
     let mut change = 5;
     for life in 0..40 {
         // Each life of the past had heard the life of this box that was then.
-        let past = Some(Epoch { boot: Boot([0, life, b'p', b'a']), change: 9 });
+        let past = Some(Epoch { boot: Incarnation([0, life, b'p', b'a']), change: 9 });
         for role in [Role::Init, Role::Standby, Role::Fencing, Role::Active] {
-            let boot = Boot([0, life, b'h', b'o']);
+            let boot = Incarnation([0, life, b'h', b'o']);
             for heard in [None, past] {
                 change += 1;
                 let said = Heartbeat { role, heard, ..home(boot, change) };
@@ -125,18 +127,19 @@ fn recordings_keep_no_dead_box_alive() {
 /// A box that has just booted, and whose peer cannot be heard, is armed by nothing that was recorded.
 #[test]
 fn recordings_arm_nobody() {
-    let before = Journal { peer_life: Boot([0, 9, b'h', b'o']), armed: true, ..Journal::default() };
+    let before =
+        Journal { peer_life: Incarnation([0, 9, b'h', b'o']), armed: true, ..Journal::default() };
     let mut away = Away::born(Some(before.after_a_boot()));
     for number in 0..400 {
         // The latest life is in the journal, and all others came before it.
-        let boot = Boot([0, 9 - (number / 100) as u8, b'h', b'o']);
+        let boot = Incarnation([0, 9 - (number / 100) as u8, b'h', b'o']);
         let said = Heartbeat { role: Role::Fencing, ..home(boot, number) };
         away.step(Event::Heartbeat(LINK, Heard { heartbeat: said, proof: None }));
         away.waits(200);
-        if let Shot::Looking(tag) = away.node.shot() {
+        if let Fencing::Querying(tag) = away.node.fencing() {
             away.step(Event::Answer(tag, Answer::PowerOn));
         }
-        assert!(!away.node.shot().is_under_way(), "it shoots because of a recording");
+        assert!(!away.node.fencing().is_under_way(), "it shoots because of a recording");
     }
     assert_eq!(away.node.role(), Role::Fencing);
 }
@@ -152,7 +155,7 @@ impl Away {
     /// A box without leftovers.
     fn born(journal: Option<Journal>) -> Self {
         let [_, settings] = fixtures::pair();
-        let node = Node::new(settings, Boot(*b"away"), journal, Instant::from_millis(0));
+        let node = Node::new(settings, Incarnation(*b"away"), journal, Instant::from_millis(0));
         let mut away = Self { node, millis: 0, looked: None };
         let stop = away.step(Event::Timeout).expect("leftovers are stopped first");
         away.step(Event::Answer(stop, Answer::Stopped));
@@ -183,7 +186,7 @@ impl Away {
         let heard = Some(self.node.epoch());
         self.hears(Heartbeat { role: Role::Active, heard, ..home(NEW, 3) });
         assert_eq!(
-            self.node.peer().last_word().map(|word| word.epoch).map(|epoch| epoch.boot),
+            self.node.peer().last_heartbeat().map(|word| word.epoch).map(|epoch| epoch.boot),
             Some(NEW)
         );
     }
@@ -215,7 +218,7 @@ impl Away {
     }
 }
 
-fn home(boot: Boot, change: u32) -> Heartbeat {
+fn home(boot: Incarnation, change: u32) -> Heartbeat {
     Heartbeat {
         from: BoxId::First,
         epoch: Epoch { boot, change },
@@ -226,14 +229,14 @@ fn home(boot: Boot, change: u32) -> Heartbeat {
         witness: true,
         shoots: false,
         restarts: false,
-        asks: Asks::Nothing,
+        request: PeerRequest::Nothing,
         config: Fingerprint::default(),
         system: Fingerprint::default(),
         heard: None,
-        hears: Links::default().with(LINK, true),
+        hears: LinkSet::default().with(LINK, true),
     }
 }
 
-const OLD: Boot = Boot([0, 200, b'h', b'o']);
-const NEW: Boot = Boot([0, 201, b'h', b'o']);
+const OLD: Incarnation = Incarnation([0, 200, b'h', b'o']);
+const NEW: Incarnation = Incarnation([0, 201, b'h', b'o']);
 const LINK: LinkId = LinkId::new(0).expect("there is a first link");

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use firmware_agnostic::frame::{self, Key, Keys, PairId, Version, Word};
+use firmware_agnostic::frame::{self, Key, Keys, Message, PairId, Version};
 use firmware_agnostic::heartbeat::{Fingerprint, Priority, Role};
 use firmware_agnostic::identity::{LinkId, ResourceId};
 use firmware_agnostic::node::reload::Reloaded;
 use firmware_agnostic::node::{Action, Actions, Event};
-use firmware_agnostic::order::{Order, Refusal, Until};
+use firmware_agnostic::order::{Order, OrderDuration, Refusal};
 use firmware_agnostic::peer::{Carries, Health};
 use firmware_agnostic::receiver::Reception;
 use firmware_agnostic::recovery::{OnFailure, Policy};
-use firmware_agnostic::report::News;
+use firmware_agnostic::report::Report;
 use firmware_agnostic::settings::{Settings, Times, Timing};
 use simulation::fixtures;
 use simulation::single_node::{LINK, Scene};
@@ -55,7 +55,7 @@ fn links_keep_what_they_have_heard_and_new_ones_have_their_time() {
     let mut standby = Scene::standby();
     standby.talks(2 * SECOND);
     let told = |scene: &mut Scene, link, carries| {
-        scene.has_done(|action| *action == Action::Tell(News::Link(link, carries)))
+        scene.has_done(|action| *action == Action::Tell(Report::Link(link, carries)))
     };
     assert!(told(&mut standby, OTHER, Carries::Nothing));
     standby.reload_with(&[Some(OTHER), Some(LINK), None]);
@@ -87,7 +87,7 @@ fn a_box_does_not_make_itself_deaf() {
     };
     assert_eq!(may(&standby, &[None, Some(OTHER)]), Err(Refusal::NoLinkStays));
     assert_eq!(may(&standby, &[None, Some(LINK)]), Ok(()));
-    assert_eq!(standby.order(Order::Maintenance(Until::Reboot)), Ok(()));
+    assert_eq!(standby.order(Order::Maintenance(OrderDuration::Reboot)), Ok(()));
     assert_eq!(may(&standby, &[None]), Ok(()), "nobody acts on what it does not hear");
     let mut alone = Scene::standby();
     alone.silence(2 * SECOND);
@@ -149,12 +149,12 @@ fn both_boxes_know_the_keys_of_each_other() {
     let pair = PairId::of("pair");
     let mut reception = Reception::new(both[0].clone(), pair);
     let heartbeat = standby.node.heartbeat(standby.now);
-    let word = Word { version: Version::NEWEST, number: 1, heartbeat, echo: None };
+    let word = Message { version: Version::NEWEST, number: 1, heartbeat, echo: None };
     reception.receive(LINK, &frame::encode(&word, &both[1], pair), standby.now).unwrap();
     assert_eq!(reception.signed_with(), Some(2));
     let drops = |theirs| standby.node.may_change_keys(&both[1], &new, Some(theirs), standby.now);
     assert_eq!([drops(1), drops(2)], [Err(Refusal::KeyInUse), Ok(())]);
-    assert_eq!(standby.order(Order::Maintenance(Until::Reboot)), Ok(()));
+    assert_eq!(standby.order(Order::Maintenance(OrderDuration::Reboot)), Ok(()));
     assert_eq!(may(&standby, &old, &new), Ok(()), "nobody acts on what it does not hear");
 }
 
@@ -181,7 +181,7 @@ fn failures_go_with_their_resource() {
 #[test]
 fn that_the_boxes_differ_is_told_once() {
     let mut standby = Scene::standby();
-    let differs = Action::Tell(News::ConfigDiffers);
+    let differs = Action::Tell(Report::ConfigDiffers);
     let another = |fingerprint| move |it: &mut Settings| it.config = Fingerprint([fingerprint; 4]);
     assert!(standby.reload(another(1)).contains(&differs));
     assert!(!standby.reload(another(2)).contains(&differs));

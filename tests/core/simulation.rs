@@ -18,7 +18,7 @@ fn the_promises_hold_in_random_worlds() {
     let sum = run_all(life::run, shortest, SEEDS);
     println!("{sum:#?}");
     let seen = |what: &str| sum.seen.contains_key(what);
-    let missing = Mishap::ALL.map(Mishap::word).into_iter().chain(SEEN).find(|what| !seen(what));
+    let missing = Mishap::ALL.map(Mishap::label).into_iter().chain(SEEN).find(|what| !seen(what));
     assert_eq!(missing, None, "a test of nothing: {sum:#?}");
     assert!(sum.takeovers > 0 && sum.shots > 0 && sum.orders > 0, "a test of nothing: {sum:#?}");
 }

@@ -9,11 +9,11 @@ use std::time::Duration;
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::heartbeat::{
-    Asks, Boot, Epoch, Fingerprint, Heartbeat, Links, Priority, Role, Term,
+    Epoch, Fingerprint, Heartbeat, Incarnation, LinkSet, PeerRequest, Priority, Role, Term,
 };
 use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::node::Node;
-use firmware_agnostic::order::{Order, Refusal, Until};
+use firmware_agnostic::order::{Order, OrderDuration, Refusal};
 use firmware_agnostic::settings::AtBoot;
 
 use simulation::appliance::Verb;
@@ -64,7 +64,7 @@ fn failback_manual() {
     story.run(20 * SECOND);
     story.power_on(HOME);
     story.run(60 * SECOND);
-    assert_eq!(story.order(HOME, Order::Takeover(Until::Reboot)), Some(Ok(())));
+    assert_eq!(story.order(HOME, Order::Takeover(OrderDuration::Reboot)), Some(Ok(())));
     story.run(60 * SECOND);
     story.end("failback_manual", Some(HOME));
 }
@@ -126,7 +126,7 @@ fn all_cables_cut_from_home() {
 #[test]
 fn planned_switch() {
     let mut story = Story::serving();
-    assert_eq!(story.order(HOME, Order::Standby(Until::Reboot)), Some(Ok(())));
+    assert_eq!(story.order(HOME, Order::Standby(OrderDuration::Reboot)), Some(Ok(())));
     story.run(20 * SECOND);
     assert_eq!(story.serving(), Some(AWAY));
     assert_eq!(story.order(HOME, Order::Resume), Some(Ok(())));
@@ -137,7 +137,7 @@ fn planned_switch() {
 #[test]
 fn takeover() {
     let mut story = Story::serving();
-    assert_eq!(story.order(AWAY, Order::Takeover(Until::Reboot)), Some(Ok(())));
+    assert_eq!(story.order(AWAY, Order::Takeover(OrderDuration::Reboot)), Some(Ok(())));
     story.run(60 * SECOND);
     assert_eq!(story.serving(), Some(AWAY));
     assert_eq!(story.order(AWAY, Order::Resume), Some(Ok(())));
@@ -521,7 +521,7 @@ fn clean_shutdown_of_the_standby() {
 fn resources_do_not_stop() {
     let mut story = Story::serving();
     story.refuse(HOME, Some(Verb::Stop));
-    assert_eq!(story.order(HOME, Order::Standby(Until::Reboot)), Some(Ok(())));
+    assert_eq!(story.order(HOME, Order::Standby(OrderDuration::Reboot)), Some(Ok(())));
     story.run(5 * SECOND);
     story.refuse(HOME, None);
     story.run(20 * SECOND);
@@ -590,7 +590,7 @@ fn gate_closed() {
 #[test]
 fn standby_for_a_time() {
     let mut story = Story::serving();
-    let order = Order::Standby(Until::Time(Duration::from_secs(60)));
+    let order = Order::Standby(OrderDuration::Time(Duration::from_secs(60)));
     assert_eq!(story.order(HOME, order), Some(Ok(())));
     story.run(55 * SECOND);
     assert_eq!(story.serving(), Some(AWAY));
@@ -601,7 +601,7 @@ fn standby_for_a_time() {
 #[test]
 fn standby_for_good_survives_a_reboot() {
     let mut story = Story::serving();
-    assert_eq!(story.order(HOME, Order::Standby(Until::Resume)), Some(Ok(())));
+    assert_eq!(story.order(HOME, Order::Standby(OrderDuration::Resume)), Some(Ok(())));
     story.run(10 * SECOND);
     story.power_off(HOME, "loses its power");
     story.run(10 * SECOND);
@@ -616,7 +616,7 @@ fn standby_for_good_survives_a_reboot() {
 #[test]
 fn maintenance_while_the_active_crashes() {
     let mut story = Story::serving();
-    assert_eq!(story.order(HOME, Order::Maintenance(Until::Reboot)), Some(Ok(())));
+    assert_eq!(story.order(HOME, Order::Maintenance(OrderDuration::Reboot)), Some(Ok(())));
     story.fail(HOME, SLAPD);
     story.run(5 * SECOND);
     story.power_off(HOME, "loses its power");
@@ -630,9 +630,12 @@ fn maintenance_while_the_active_crashes() {
 #[test]
 fn maintenance_ends() {
     let mut story = Story::serving();
-    assert_eq!(story.order(HOME, Order::Maintenance(Until::Resume)), Some(Ok(())));
+    assert_eq!(story.order(HOME, Order::Maintenance(OrderDuration::Resume)), Some(Ok(())));
     story.run(5 * SECOND);
-    assert_eq!(story.order(AWAY, Order::Takeover(Until::Reboot)), Some(Err(Refusal::Maintenance)));
+    assert_eq!(
+        story.order(AWAY, Order::Takeover(OrderDuration::Reboot)),
+        Some(Err(Refusal::Maintenance))
+    );
     story.kill(HOME);
     story.run(30 * SECOND);
     assert_eq!(story.order(HOME, Order::Resume), Some(Ok(())));
@@ -661,7 +664,7 @@ fn both_boxes_failed() {
     let mut story = Story::serving();
     story.refuse(HOME, Some(Verb::Start));
     story.refuse(AWAY, Some(Verb::Start));
-    assert_eq!(story.order(HOME, Order::Standby(Until::Reboot)), Some(Ok(())));
+    assert_eq!(story.order(HOME, Order::Standby(OrderDuration::Reboot)), Some(Ok(())));
     story.run(10 * SECOND);
     assert_eq!(story.order(HOME, Order::Resume), Some(Ok(())));
     story.run(30 * SECOND);
@@ -697,7 +700,7 @@ fn a_replaced_box_asserts_that_it_serves() {
     story.run(10 * SECOND);
     story.power_on(AWAY);
     story.run(8 * SECOND);
-    let (boot, link) = (Boot(*b"evil"), LinkId::new(0).expect("there is a first link"));
+    let (boot, link) = (Incarnation(*b"evil"), LinkId::new(0).expect("there is a first link"));
     let heard = story.node(HOME).map(Node::epoch);
     let word = Heartbeat {
         from: AWAY,
@@ -709,11 +712,11 @@ fn a_replaced_box_asserts_that_it_serves() {
         witness: true,
         shoots: false,
         restarts: false,
-        asks: Asks::Nothing,
+        request: PeerRequest::Nothing,
         config: Fingerprint::default(),
         system: Fingerprint::default(),
         heard: None,
-        hears: Links::default(),
+        hears: LinkSet::default(),
     };
     story.forge(HOME, link, word);
     story.run(SECOND);
@@ -729,7 +732,7 @@ fn a_replaced_box_asserts_that_it_serves() {
 #[test]
 fn journal_lost() {
     let mut story = Story::serving();
-    assert_eq!(story.order(AWAY, Order::Standby(Until::Resume)), Some(Ok(())));
+    assert_eq!(story.order(AWAY, Order::Standby(OrderDuration::Resume)), Some(Ok(())));
     story.power_off(AWAY, "loses its power");
     story.lose_journal(AWAY);
     story.run(5 * SECOND);

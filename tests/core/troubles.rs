@@ -5,7 +5,7 @@
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::identity::BoxId;
-use firmware_agnostic::order::{Order, Until};
+use firmware_agnostic::order::{Order, OrderDuration};
 
 use simulation::device::Device;
 use simulation::fault_model::{MILLI, Mishap, SECOND};
@@ -71,7 +71,7 @@ fn box_stalls_while_it_starts() {
 #[test]
 fn home_stalls_while_the_resources_come_home() {
     let mut story = Story::serving();
-    assert_eq!(story.order(AWAY, Order::Takeover(Until::Reboot)), Some(Ok(())));
+    assert_eq!(story.order(AWAY, Order::Takeover(OrderDuration::Reboot)), Some(Ok(())));
     story.run(20 * SECOND);
     assert_eq!(story.order(AWAY, Order::Resume), Some(Ok(())));
     while story.role(AWAY) != Some(Role::Stopping) {
@@ -87,7 +87,7 @@ fn home_stalls_while_the_resources_come_home() {
 fn power_goes_while_the_journal_is_written() {
     let mut story = Story::serving();
     story.fault_model = story.fault_model.clone().with(Mishap::TornWrite, 1_000_000);
-    story.order(AWAY, Order::Standby(Until::Resume));
+    story.order(AWAY, Order::Standby(OrderDuration::Resume));
     story.fault_model = story.fault_model.clone().without(&[Mishap::TornWrite]);
     story.run(5 * SECOND);
     story.power_on(AWAY);
@@ -102,7 +102,7 @@ fn power_goes_while_the_journal_is_written() {
 fn journal_cannot_be_written() {
     let mut story = Story::serving();
     story.lock_journal(AWAY, true);
-    assert_eq!(story.order(AWAY, Order::Standby(Until::Resume)), Some(Ok(())));
+    assert_eq!(story.order(AWAY, Order::Standby(OrderDuration::Resume)), Some(Ok(())));
     story.power_off(AWAY, "loses its power");
     story.run(5 * SECOND);
     story.power_on(AWAY);
@@ -149,10 +149,10 @@ fn peer_speaks_a_foreign_version() {
 #[test]
 fn order_comes_at_a_change_of_role() {
     let mut story = Story::serving();
-    story.ambush(AWAY, Order::Standby(Until::Reboot));
-    assert_eq!(story.order(HOME, Order::Standby(Until::Reboot)), Some(Ok(())));
+    story.ambush(AWAY, Order::Standby(OrderDuration::Reboot));
+    assert_eq!(story.order(HOME, Order::Standby(OrderDuration::Reboot)), Some(Ok(())));
     story.run(30 * SECOND);
-    story.ambush(HOME, Order::Takeover(Until::Reboot));
+    story.ambush(HOME, Order::Takeover(OrderDuration::Reboot));
     assert_eq!(story.order(HOME, Order::Resume), Some(Ok(())));
     assert_eq!(story.order(AWAY, Order::Resume), Some(Ok(())));
     story.run(60 * SECOND);

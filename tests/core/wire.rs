@@ -9,10 +9,11 @@ use std::time::Duration;
 use std::{env, fs};
 
 use firmware_agnostic::frame::{
-    self, Deframer, Echo, FRAME_MAX, Frame, FrameError, Key, Keys, LINE_MAX, PairId, Version, Word,
+    self, Deframer, Echo, FRAME_MAX, Frame, FrameError, Key, Keys, LINE_MAX, Message, PairId,
+    Version,
 };
 use firmware_agnostic::heartbeat::{
-    Asks, Boot, Epoch, Fingerprint, Heartbeat, Links, Priority, Role, Term,
+    Epoch, Fingerprint, Heartbeat, Incarnation, LinkSet, PeerRequest, Priority, Role, Term,
 };
 use firmware_agnostic::identity::{BoxId, LINKS_MAX, LinkId};
 use firmware_agnostic::receiver::Reception;
@@ -26,18 +27,18 @@ use simulation::random::Random;
 fn the_bytes_of_every_version_are_fixed() {
     assert_eq!(Version::NEWEST, Version::Three);
     for (name, number, heartbeat) in golden() {
-        let word = Word { version: Version::Two, number, heartbeat, echo: None };
+        let word = Message { version: Version::Two, number, heartbeat, echo: None };
         its_bytes_are_fixed(&name, &word);
-        its_bytes_are_fixed(&name, &Word { version: Version::Three, ..word });
+        its_bytes_are_fixed(&name, &Message { version: Version::Three, ..word });
     }
     let held = [0, 3, 250, 255].map(|held| Duration::from_millis(held * 4));
     for (link, held) in (0..LINKS_MAX).filter_map(LinkId::new).zip(held) {
-        let echo = Some(Echo::new(link, u32::MAX - link.place() as u32, held));
-        let word = Word { version: Version::Three, number: 1, heartbeat: typical(), echo };
-        its_bytes_are_fixed(&format!("echo_{}", link.place()), &word);
+        let echo = Some(Echo::new(link, u32::MAX - link.index() as u32, held));
+        let word = Message { version: Version::Three, number: 1, heartbeat: typical(), echo };
+        its_bytes_are_fixed(&format!("echo_{}", link.index()), &word);
     }
     let restarts = Heartbeat { restarts: true, ..typical() };
-    let word = Word { version: Version::Three, number: 1, heartbeat: restarts, echo: None };
+    let word = Message { version: Version::Three, number: 1, heartbeat: restarts, echo: None };
     its_bytes_are_fixed("restarts", &word);
 }
 
@@ -53,7 +54,7 @@ fn the_first_version_is_refused_in_words() {
     assert!(refused.iter().all(|read| *read == Err(FrameError::Version)), "{refused:?}");
 }
 
-fn its_bytes_are_fixed(name: &str, word: &Word) {
+fn its_bytes_are_fixed(name: &str, word: &Message) {
     let version = word.version as u8;
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../core/wire/v{version}/{name}.hex"));
@@ -70,9 +71,9 @@ fn its_bytes_are_fixed(name: &str, word: &Word) {
 #[test]
 fn what_the_older_version_has_no_words_for_stays_unsaid() {
     let echo = Some(Echo::new(ETHERNET, 7, Duration::ZERO));
-    let word = Word { version: Version::Two, number: 1, heartbeat: largest(), echo };
+    let word = Message { version: Version::Two, number: 1, heartbeat: largest(), echo };
     let read = decode(&frame::encode(&word, &keys(), pair()));
-    assert_eq!(read, Ok(Word { echo: None, ..word }));
+    assert_eq!(read, Ok(Message { echo: None, ..word }));
 }
 
 #[test]
@@ -83,7 +84,7 @@ fn boxes_of_two_versions_find_the_newer_one_that_both_speak() {
     assert_eq!(said(Version::Two, 32), [Version::Three, Version::Two]);
     // Both have heard a word of the older version, and could speak the newer one.
     let mut boxes = [(); 2].map(|()| reception());
-    let old = Word { version: Version::Two, number: 1, heartbeat: typical(), echo: None };
+    let old = Message { version: Version::Two, number: 1, heartbeat: typical(), echo: None };
     for reception in &mut boxes {
         assert_eq!(reception.speaks(), Version::Three);
         let heard = reception.receive(ETHERNET, &frame::encode(&old, &keys(), pair()), at(1));
@@ -93,7 +94,7 @@ fn boxes_of_two_versions_find_the_newer_one_that_both_speak() {
     for number in 2..64 {
         for (speaker, listener) in [(0, 1), (1, 0)] {
             for version in boxes[speaker].speaks().to_say(number) {
-                let frame = frame::encode(&Word { version, number, ..old }, &keys(), pair());
+                let frame = frame::encode(&Message { version, number, ..old }, &keys(), pair());
                 // The same word in the other version is a replay.
                 let _ = boxes[listener].receive(ETHERNET, &frame, at(1));
             }
@@ -171,13 +172,13 @@ fn what_is_signed_and_no_sentence_is_malformed() {
         [&body[..4], &[low, middle, high], &body[7..]].concat()
     };
     assert_eq!(bits(|bits| bits), body);
-    let (role, asks) = (bits(|bits| bits | 7), bits(|bits| bits | 7 << 3));
+    let (role, request) = (bits(|bits| bits | 7), bits(|bits| bits | 7 << 3));
     let (silent, link) = (bits(|bits| bits & !(1 << 10)), bits(|bits| bits | 7 << 12));
     let (unknown, newer) = (bits(|bits| bits | 1 << 11 | 7 << 12), bits(|bits| bits | 1 << 16));
     let echo = with(body.len() - 1, 1);
     let short = &body[..body.len() - 1];
     assert_eq!(decode(&sign(&too_long)), Err(FrameError::Oversized));
-    for wrong in [short, &[], &role, &asks, &silent, &link, &unknown, &newer, &echo] {
+    for wrong in [short, &[], &role, &request, &silent, &link, &unknown, &newer, &echo] {
         assert_eq!(decode(&sign(wrong)), Err(FrameError::Malformed), "{}", hex(wrong));
     }
     let mut random = Random::new(2);
@@ -194,7 +195,7 @@ fn what_is_signed_and_no_sentence_is_malformed() {
 /// What the older version may say one day is not taken for what it says now.
 #[test]
 fn another_kind_of_the_older_version_is_malformed() {
-    let word = Word { version: Version::Two, number: 1, heartbeat: typical(), echo: None };
+    let word = Message { version: Version::Two, number: 1, heartbeat: typical(), echo: None };
     let frame = frame::encode(&word, &keys(), pair());
     let (head, body) = (&frame[..4], &frame[4..frame.len() - 16]);
     // The number takes one byte here; the bits follow in two: kind, role, request, flags.
@@ -298,7 +299,7 @@ fn a_stream_tells_whether_it_is_within_a_frame() {
 
 #[test]
 fn a_set_has_what_was_put_in_twice_and_a_ring_names_its_keys() {
-    let twice = Links::default().with(SERIAL, true).with(SERIAL, true);
+    let twice = LinkSet::default().with(SERIAL, true).with(SERIAL, true);
     assert!(twice.contains(SERIAL) && !twice.contains(ETHERNET));
     assert!(keys().ids().eq([7]));
 }
@@ -319,7 +320,7 @@ fn each_link_has_its_turn_to_be_echoed() {
     assert_eq!(echoed(11, &[ETHERNET, SERIAL]), Some((SERIAL, 11, 5)));
     let dead: Vec<_> = (12..20).map(|number| echoed(number, &[ETHERNET])).collect();
     assert!(dead[1..].iter().all(|echo| echo.is_some_and(|(link, ..)| link == ETHERNET)));
-    assert_eq!(mine.send(99, Some(Boot(*b"else")), at(1_030)), None);
+    assert_eq!(mine.send(99, Some(Incarnation(*b"else")), at(1_030)), None);
 }
 
 /// A link that was held up may be behind, and one that somebody holds back for long may not.
@@ -340,7 +341,7 @@ fn a_key_is_changed_without_a_lost_word() {
     let ring = |keys: Vec<Key>| Keys::new(keys).expect("the names differ");
     let (before, during, after) =
         (ring(vec![old(), new()]), ring(vec![new(), old()]), ring(vec![new()]));
-    let word = Word { version: Version::NEWEST, number: 1, heartbeat: typical(), echo: None };
+    let word = Message { version: Version::NEWEST, number: 1, heartbeat: typical(), echo: None };
     let says = |keys: &Keys| frame::encode(&word, keys, pair());
     for (speaker, listener) in [(&before, &during), (&during, &before), (&during, &after)] {
         assert!(frame::decode(&says(speaker), listener, pair()).is_ok());
@@ -440,7 +441,7 @@ fn a_recording_of_an_earlier_boot_is_a_replay() {
     let mut reception = reception();
     let now = Instant::from_millis(1);
     let says = |boot: u8, number| {
-        let epoch = Epoch { boot: Boot([boot; 4]), change: 1 };
+        let epoch = Epoch { boot: Incarnation([boot; 4]), change: 1 };
         says(number, Heartbeat { epoch, ..typical() })
     };
     for boot in 0..32 {
@@ -468,18 +469,18 @@ fn golden() -> Vec<(String, u32, Heartbeat)> {
         Role::Failed,
     ];
     let roles = roles.map(|role| (format!("role_{role}"), 1, Heartbeat { role, ..typical() }));
-    let asks = [
-        ("nothing", Asks::Nothing),
-        ("hand_over", Asks::HandOver),
-        ("standby", Asks::Standby),
-        ("claim", Asks::Claim),
-        ("leave", Asks::Leave),
-        ("fence", Asks::Fence),
-        ("maintenance", Asks::Maintenance),
+    let request = [
+        ("nothing", PeerRequest::Nothing),
+        ("hand_over", PeerRequest::HandOver),
+        ("standby", PeerRequest::Standby),
+        ("claim", PeerRequest::Claim),
+        ("leave", PeerRequest::Leave),
+        ("fence", PeerRequest::Fence),
+        ("maintenance", PeerRequest::Maintenance),
     ];
-    let asks =
-        asks.map(|(word, asks)| (format!("asks_{word}"), 1, Heartbeat { asks, ..typical() }));
-    golden.extend(roles.into_iter().chain(asks));
+    let request = request
+        .map(|(word, request)| (format!("asks_{word}"), 1, Heartbeat { request, ..typical() }));
+    golden.extend(roles.into_iter().chain(request));
     let system = Fingerprint([0x5e, 0x1f, 0, 1]);
     golden.extend([
         ("witness_lost".to_owned(), 1, Heartbeat { witness: false, ..typical() }),
@@ -492,7 +493,7 @@ fn golden() -> Vec<(String, u32, Heartbeat)> {
 fn typical() -> Heartbeat {
     Heartbeat {
         from: BoxId::Second,
-        epoch: Epoch { boot: Boot([0xb0, 0x07, 0xb0, 0x07]), change: 4 },
+        epoch: Epoch { boot: Incarnation([0xb0, 0x07, 0xb0, 0x07]), change: 4 },
         role: Role::Standby,
         priority: Priority(50),
         term: Term(3),
@@ -500,16 +501,16 @@ fn typical() -> Heartbeat {
         witness: true,
         shoots: false,
         restarts: false,
-        asks: Asks::Nothing,
+        request: PeerRequest::Nothing,
         config: Fingerprint([0xc0, 0xff, 0x1e, 0x5]),
         system: Fingerprint::default(),
-        heard: Some(Epoch { boot: Boot([0x01, 0x02, 0x03, 0x04]), change: 6 }),
-        hears: Links::default().with(ETHERNET, true).with(SERIAL, true),
+        heard: Some(Epoch { boot: Incarnation([0x01, 0x02, 0x03, 0x04]), change: 6 }),
+        hears: LinkSet::default().with(ETHERNET, true).with(SERIAL, true),
     }
 }
 
 fn largest() -> Heartbeat {
-    let epoch = Epoch { boot: Boot([0xff; 4]), change: u32::MAX };
+    let epoch = Epoch { boot: Incarnation([0xff; 4]), change: u32::MAX };
     let links = (0..LINKS_MAX).filter_map(LinkId::new);
     Heartbeat {
         from: BoxId::Second,
@@ -521,18 +522,18 @@ fn largest() -> Heartbeat {
         witness: true,
         shoots: false,
         restarts: false,
-        asks: Asks::Fence,
+        request: PeerRequest::Fence,
         config: Fingerprint([0xff; 4]),
         system: Fingerprint([0xff; 4]),
         heard: Some(epoch),
-        hears: links.fold(Links::default(), |links, link| links.with(link, true)),
+        hears: links.fold(LinkSet::default(), |links, link| links.with(link, true)),
     }
 }
 
 fn newborn() -> Heartbeat {
     Heartbeat {
         from: BoxId::First,
-        epoch: Epoch { boot: Boot([0; 4]), change: 0 },
+        epoch: Epoch { boot: Incarnation([0; 4]), change: 0 },
         role: Role::Init,
         priority: Priority(0),
         term: Term(0),
@@ -540,11 +541,11 @@ fn newborn() -> Heartbeat {
         witness: true,
         shoots: false,
         restarts: false,
-        asks: Asks::Nothing,
+        request: PeerRequest::Nothing,
         config: Fingerprint([0; 4]),
         system: Fingerprint::default(),
         heard: None,
-        hears: Links::default(),
+        hears: LinkSet::default(),
     }
 }
 
@@ -557,14 +558,14 @@ fn says(number: u32, heartbeat: Heartbeat) -> Frame {
 }
 
 fn encode_word(number: u32, heartbeat: Heartbeat, echo: Option<Echo>) -> Frame {
-    frame::encode(&Word { version: Version::NEWEST, number, heartbeat, echo }, &keys(), pair())
+    frame::encode(&Message { version: Version::NEWEST, number, heartbeat, echo }, &keys(), pair())
 }
 
 fn at(millis: u64) -> Instant {
     Instant::from_millis(millis)
 }
 
-fn decode(bytes: &[u8]) -> Result<Word, FrameError> {
+fn decode(bytes: &[u8]) -> Result<Message, FrameError> {
     frame::decode(bytes, &keys(), pair())
 }
 

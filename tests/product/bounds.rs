@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use board::resource::Place;
+use board::resource::RunsOn;
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
-use firmware_agnostic::order::{Order, Until};
+use firmware_agnostic::order::{Order, OrderDuration};
 use firmware_agnostic::settings::AtBoot;
 use supervisor::config::validation::{Bound, bounds};
 use supervisor::config::{Config, Identity};
@@ -22,7 +22,7 @@ use simulation::trace::Trace;
 #[test]
 fn a_planned_switch() {
     holds("planned switch", &config(""), |world| {
-        assert_eq!(world.order(HOME, Order::Standby(Until::Reboot)), Some(Ok(())));
+        assert_eq!(world.order(HOME, Order::Standby(OrderDuration::Reboot)), Some(Ok(())));
         AWAY
     });
 }
@@ -197,9 +197,9 @@ fn fault_model(config: &Config) -> FaultModel {
     let total = |place, time: fn(&board::resource::Config) -> Duration| -> Duration {
         config.resources.iter().filter(|it| it.place == place).map(time).sum()
     };
-    let stop = total(Place::Active, |it| it.stop_timeout);
+    let stop = total(RunsOn::Active, |it| it.stop_timeout);
     let start =
-        total(Place::Standby, |it| it.stop_timeout) + total(Place::Active, |it| it.start_timeout);
+        total(RunsOn::Standby, |it| it.stop_timeout) + total(RunsOn::Active, |it| it.start_timeout);
     let fence = micros(config.settings.timing.fence_time());
     FaultModel {
         boot: exactly(micros(boot())),

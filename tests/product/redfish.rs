@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use board::config::table::Source;
 use board::fence::{self, Fence, Fenced, Power, fence, is_silent};
-use board::thread::deadline::{Cord, Patience};
+use board::thread::deadline::{CancelToken, Deadline};
 use tempfile::TempDir;
 
 #[test]
@@ -72,12 +72,12 @@ fn a_bmc_that_hangs_is_given_up_in_time_or_when_it_is_called_off() {
     let room = Room::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut device = device(&room, listener.local_addr().unwrap().port(), "secret", PIN);
-    let error = device.power(&Patience::new(Duration::from_millis(300))).unwrap_err();
+    let error = device.power(&Deadline::new(Duration::from_millis(300))).unwrap_err();
     // Somebody has taken the connection, which is a sign of life.
     assert!(!is_silent(&error) && error.to_string().contains("timed out"), "{error}");
-    let cord = Cord::new().unwrap();
+    let cord = CancelToken::new().unwrap();
     cord.pull();
-    let error = device.power(&Patience::with_cord(Duration::from_secs(60), &cord)).unwrap_err();
+    let error = device.power(&Deadline::with_cord(Duration::from_secs(60), &cord)).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::Interrupted, "{error}");
 }
 
@@ -259,8 +259,8 @@ fn device(room: &Room, port: u16, password: &str, trust: &str) -> Box<dyn Fence>
     config.unwrap().open()
 }
 
-fn patience() -> Patience {
-    Patience::new(Duration::from_secs(60))
+fn patience() -> Deadline {
+    Deadline::new(Duration::from_secs(60))
 }
 
 /// `htpasswd -bnBC 4 admin secret`

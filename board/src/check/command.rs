@@ -3,12 +3,12 @@
 use std::io;
 
 use super::Check;
-use crate::config::requirement::Need;
+use crate::config::requirement::Requirement;
 use crate::config::table::Table;
 use crate::process::child::Program;
 use crate::process::command_line::Own;
 use crate::process::privileges::Privileges;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 /// `kind = "command"`
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,21 +25,21 @@ impl Config {
     }
 
     /// What must be there: the program.
-    pub fn needs(&self) -> Vec<Need> {
+    pub fn needs(&self) -> Vec<Requirement> {
         self.command.needs()
     }
 
     /// The check; nothing is run yet.
-    pub fn open(&self) -> Command {
-        Command(self.clone())
+    pub fn open(&self) -> CommandCheck {
+        CommandCheck(self.clone())
     }
 }
 
 /// A program that is run for its status.
-pub struct Command(Config);
+pub struct CommandCheck(Config);
 
-impl Check for Command {
-    fn ask(&mut self, patience: &Patience) -> io::Result<()> {
+impl Check for CommandCheck {
+    fn ask(&mut self, patience: &Deadline) -> io::Result<()> {
         let Config { command, privileges } = &self.0;
         let program = Program { privileges: *privileges, ..command.program(&[]) };
         program.succeed(patience).map(drop)
@@ -58,7 +58,7 @@ mod tests {
             let command = ["/bin/sh", "-c", word].map(str::to_owned).to_vec();
             let command = Own::new(command).unwrap();
             let config = Config { command, privileges: Privileges::default() };
-            config.open().ask(&Patience::new(Duration::from_secs(60)))
+            config.open().ask(&Deadline::new(Duration::from_secs(60)))
         };
         ask("exit 0").unwrap();
         let error = ask("echo behind by 7 >&2; exit 1").unwrap_err();

@@ -8,10 +8,10 @@ use std::os::fd::AsFd;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::Check;
-use crate::config::requirement::{Need, Right};
+use crate::config::requirement::{Requirement, Right};
 use crate::config::table::Table;
 use crate::net::netlink::Netlink;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 /// `kind = "ping"`
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,9 +28,9 @@ impl Config {
     }
 
     /// What must be there: the right to send ICMP, and the interface.
-    pub fn needs(&self) -> Vec<Need> {
-        let interface = self.interface.clone().map(Need::Interface);
-        interface.into_iter().chain([Need::Right(Right::Neighbours)]).collect()
+    pub fn needs(&self) -> Vec<Requirement> {
+        let interface = self.interface.clone().map(Requirement::Interface);
+        interface.into_iter().chain([Requirement::Right(Right::Neighbours)]).collect()
     }
 
     /// The check; nothing is sent yet.
@@ -49,7 +49,7 @@ pub struct Ping {
 }
 
 impl Check for Ping {
-    fn ask(&mut self, patience: &Patience) -> io::Result<()> {
+    fn ask(&mut self, patience: &Deadline) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
         let socket = match self.socket.take() {
             Some(socket) => socket,
@@ -57,7 +57,7 @@ impl Check for Ping {
         };
         let mut token = [0; TOKEN];
         rustix::rand::getrandom(&mut token, rustix::rand::GetRandomFlags::empty())?;
-        let request = Echo { sequence: self.sequence, token };
+        let request = IcmpEcho { sequence: self.sequence, token };
         let asked = self.exchange(&socket, &request, patience);
         if asked.is_ok() {
             self.socket = Some(socket);
@@ -85,7 +85,7 @@ impl Ping {
         Ok(socket)
     }
 
-    fn exchange(&self, socket: &Socket, echo: &Echo, patience: &Patience) -> io::Result<()> {
+    fn exchange(&self, socket: &Socket, echo: &IcmpEcho, patience: &Deadline) -> io::Result<()> {
         let to = SockAddr::from(SocketAddr::new(self.address, 0));
         socket.send_to(&echo.request(self.address.is_ipv4()), &to)?;
         let mut buffer = [0; PACKET_MAX];
@@ -104,12 +104,12 @@ impl Ping {
 }
 
 /// One question, known by what nobody else can have guessed.
-struct Echo {
+struct IcmpEcho {
     sequence: u16,
     token: [u8; TOKEN],
 }
 
-impl Echo {
+impl IcmpEcho {
     fn request(&self, is_ipv4: bool) -> Vec<u8> {
         let [high, low] = self.sequence.to_be_bytes();
         let kind = if is_ipv4 { ECHO_V4 } else { ECHO_V6 };
@@ -173,7 +173,7 @@ mod tests {
             let address = address.parse().unwrap();
             let mut ping =
                 Ping { address, interface: Some("lo".to_owned()), socket: None, sequence: 0 };
-            ping.ask(&Patience::new(Duration::from_millis(time)))
+            ping.ask(&Deadline::new(Duration::from_millis(time)))
         };
         ask("127.0.0.1", 60_000).unwrap();
         ask("127.1.2.3", 60_000).unwrap();
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn only_the_answer_is_one() {
-        let echo = Echo { sequence: 7, token: [3; TOKEN] };
+        let echo = IcmpEcho { sequence: 7, token: [3; TOKEN] };
         let from = IpAddr::from([192, 0, 2, 1]);
         let mut packet = vec![0x45; 12];
         packet.extend([192, 0, 2, 1, 0, 0, 0, 0]);

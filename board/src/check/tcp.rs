@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use super::Check;
 use crate::config::table::Table;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 /// `kind = "tcp"`
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -39,7 +39,7 @@ pub struct Tcp {
 }
 
 impl Check for Tcp {
-    fn ask(&mut self, patience: &Patience) -> io::Result<()> {
+    fn ask(&mut self, patience: &Deadline) -> io::Result<()> {
         let time = patience.left();
         if time.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
@@ -61,9 +61,9 @@ mod tests {
     fn a_listener_answers_until_it_is_gone() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut tcp = Tcp { to: listener.local_addr().unwrap() };
-        tcp.ask(&Patience::new(Duration::from_secs(60))).unwrap();
+        tcp.ask(&Deadline::new(Duration::from_secs(60))).unwrap();
         drop(listener);
-        let error = tcp.ask(&Patience::new(Duration::from_secs(60))).unwrap_err();
+        let error = tcp.ask(&Deadline::new(Duration::from_secs(60))).unwrap_err();
         assert!(error.to_string().contains("127.0.0.1"), "{error}");
     }
 }

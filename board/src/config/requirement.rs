@@ -17,7 +17,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 
 /// Something that a device is made of.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Need {
+pub enum Requirement {
     /// A program that can be run as this user, as the supervisor if none is said, and that others cannot change.
     Program(PathBuf, Option<String>),
     /// A network interface.
@@ -29,7 +29,7 @@ pub enum Need {
     /// A user and groups that a program runs as, as [`Account::find`] takes them.
     Account(Option<String>, Option<Vec<String>>),
     /// A group whose members are let in.
-    Group(String),
+    ResourceWorker(String),
     /// A folder that files are made in, or that a program runs in.
     Folder(PathBuf),
     /// A file that so many bytes more can be written to, and the section of the configuration that names it.
@@ -61,7 +61,7 @@ pub enum Right {
     Outputs,
 }
 
-impl Need {
+impl Requirement {
     /// The folder of a file that is made when it is written.
     pub fn folder_of(file: &Path) -> Self {
         let folder = file.parent().filter(|folder| *folder != Path::new(""));
@@ -80,7 +80,7 @@ impl Need {
             Self::Interface(_)
             | Self::Device(_)
             | Self::Account(..)
-            | Self::Group(_)
+            | Self::ResourceWorker(_)
             | Self::Folder(_)
             | Self::Room(..)
             | Self::Later(_)
@@ -105,7 +105,7 @@ impl Need {
             Self::Account(user, groups) => {
                 Some(Account::find(user.as_deref(), groups.as_deref()).err()?.to_string())
             }
-            Self::Group(name) => Some(Account::group(name).err()?.to_string()),
+            Self::ResourceWorker(name) => Some(Account::group(name).err()?.to_string()),
             Self::Folder(path) => match fs::metadata(path) {
                 Ok(file) if file.is_dir() => None,
                 Ok(_) => Some(format!("{} is no folder", path.display())),
@@ -204,14 +204,14 @@ mod tests {
     #[test]
     fn what_is_there_is_not_missing() {
         for need in [
-            Need::from_program("/bin/sh"),
-            Need::Interface("lo".to_owned()),
-            Need::Device("/dev/null".into()),
-            Need::Account(Some("root".to_owned()), None),
-            Need::Account(None, Some(vec!["0".to_owned()])),
-            Need::Group("root".to_owned()),
-            Need::folder_of("/etc/x".as_ref()),
-            Need::Room("/etc/x".into(), 1, "x"),
+            Requirement::from_program("/bin/sh"),
+            Requirement::Interface("lo".to_owned()),
+            Requirement::Device("/dev/null".into()),
+            Requirement::Account(Some("root".to_owned()), None),
+            Requirement::Account(None, Some(vec!["0".to_owned()])),
+            Requirement::ResourceWorker("root".to_owned()),
+            Requirement::folder_of("/etc/x".as_ref()),
+            Requirement::Room("/etc/x".into(), 1, "x"),
         ] {
             assert_eq!(need.missing(), None);
         }
@@ -220,19 +220,19 @@ mod tests {
     #[test]
     fn what_is_missing_is_told_by_its_name() {
         for (need, name) in [
-            (Need::from_program("/nowhere/cut"), "/nowhere/cut"),
-            (Need::from_program("/etc/passwd"), "chmod +x /etc/passwd"),
-            (Need::from_program("/etc"), "/etc"),
-            (Need::Interface("eth77".to_owned()), "eth77"),
-            (Need::Device("/dev/ttyS77".into()), "/dev/ttyS77"),
-            (Need::Device("/etc/passwd".into()), "/etc/passwd"),
-            (Need::Account(Some("nobody-here".to_owned()), None), "user nobody-here"),
-            (Need::Account(None, Some(vec!["none-here".to_owned()])), "group none-here"),
-            (Need::Group("none-here".to_owned()), "group none-here"),
-            (Need::folder_of("/nowhere/x".as_ref()), "the folder /nowhere is not here"),
-            (Need::Room("/nowhere/x".into(), 1, "x"), "the folder /nowhere is not here"),
-            (Need::Room("/etc".into(), 1, "x"), "is a folder"),
-            (Need::Folder("/etc/passwd".into()), "/etc/passwd is no folder"),
+            (Requirement::from_program("/nowhere/cut"), "/nowhere/cut"),
+            (Requirement::from_program("/etc/passwd"), "chmod +x /etc/passwd"),
+            (Requirement::from_program("/etc"), "/etc"),
+            (Requirement::Interface("eth77".to_owned()), "eth77"),
+            (Requirement::Device("/dev/ttyS77".into()), "/dev/ttyS77"),
+            (Requirement::Device("/etc/passwd".into()), "/etc/passwd"),
+            (Requirement::Account(Some("nobody-here".to_owned()), None), "user nobody-here"),
+            (Requirement::Account(None, Some(vec!["none-here".to_owned()])), "group none-here"),
+            (Requirement::ResourceWorker("none-here".to_owned()), "group none-here"),
+            (Requirement::folder_of("/nowhere/x".as_ref()), "the folder /nowhere is not here"),
+            (Requirement::Room("/nowhere/x".into(), 1, "x"), "the folder /nowhere is not here"),
+            (Requirement::Room("/etc".into(), 1, "x"), "is a folder"),
+            (Requirement::Folder("/etc/passwd".into()), "/etc/passwd is no folder"),
         ] {
             let reason = need.missing().unwrap();
             assert!(reason.contains(name), "{reason}");

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use firmware_agnostic::heartbeat::Fingerprint;
-use firmware_agnostic::journal::{FILE, Journal};
+use firmware_agnostic::journal::{FILE_LEN, Journal};
 use rustix::fs::{OFlags, StatVfsMountFlags, fstatvfs};
 
 use crate::disk::lease;
@@ -141,7 +141,7 @@ fn kernel() -> Fingerprint {
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = SafeFile::own(path)?.open(OFlags::RDONLY)?;
-    file.take(FILE as u64).read_to_end(&mut bytes)?;
+    file.take(FILE_LEN as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -150,8 +150,8 @@ fn open(path: &Path) -> io::Result<File> {
     let journal = SafeFile::own(path)?;
     let (file, _) = journal.open_or_make(OFlags::WRONLY, 0o600)?;
     let length = file.metadata()?.len();
-    if length < FILE as u64 {
-        file.write_all_at(&[0; FILE][..FILE - length as usize], length)?;
+    if length < FILE_LEN as u64 {
+        file.write_all_at(&[0; FILE_LEN][..FILE_LEN - length as usize], length)?;
         file.sync_all()?;
         journal.sync_name()?;
     }
@@ -174,7 +174,7 @@ mod tests {
             let (mut store, last) = Store::open(&path);
             assert_eq!(last, term.checked_sub(1).map(journal));
             store.write(&journal(term));
-            assert_eq!(fs::metadata(&path).unwrap().len(), FILE as u64);
+            assert_eq!(fs::metadata(&path).unwrap().len(), FILE_LEN as u64);
         }
     }
 

@@ -14,7 +14,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
 use crate::disk::safe_file::{SafeFile, beside};
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 /// A lease, held or not. It is given back when this is dropped.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Lease {
     /// # Errors
     ///
     /// When somebody has it for longer than `patience`.
-    pub fn take(&self, patience: &Patience) -> io::Result<()> {
+    pub fn take(&self, patience: &Deadline) -> io::Result<()> {
         while !self.try_take()? {
             patience.sleep(PAUSE)?;
         }
@@ -158,7 +158,7 @@ mod tests {
     fn one_at_a_time_and_what_is_left_is_known() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lease");
-        let now = Patience::new(Duration::ZERO);
+        let now = Deadline::new(Duration::ZERO);
         let first = Lease::open(&path).unwrap();
         first.take(&now).unwrap();
         assert_eq!(first.noted().unwrap(), [""; 0], "nobody was here before");

@@ -31,7 +31,7 @@ mod walk;
 pub use room::{no_room, remedy, unwritable};
 pub use trust::Trust;
 use trust::refuse_kind;
-use walk::{Links, walk};
+use walk::{SymlinkPolicy, walk};
 
 /// A file, there or not, in a folder that is open: no change of names leads elsewhere any more.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ impl SafeFile {
     ///
     /// When a folder on the way is missing, or not safe.
     pub fn own(path: &Path) -> io::Result<Self> {
-        walk(path, Links::OnTheWay, Trust::default())
+        walk(path, SymlinkPolicy::OnTheWay, Trust::default())
     }
 
     /// The file to which `path` leads, which a user of `trust` has written, and this program believes or runs.
@@ -59,7 +59,7 @@ impl SafeFile {
     ///
     /// As for [`SafeFile::own`].
     pub fn of(path: &Path, trust: Trust) -> io::Result<Self> {
-        walk(path, Links::Everywhere, trust)
+        walk(path, SymlinkPolicy::Everywhere, trust)
     }
 
     /// The file that is called the same with an ending.

@@ -9,12 +9,12 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{Fence, Power};
-use crate::config::requirement::Need;
+use crate::config::requirement::Requirement;
 use crate::config::secret::Secret;
 use crate::config::table::{Map, Table};
-use crate::process::child::{End, Program};
+use crate::process::child::{ExitReason, Program};
 use crate::process::privileges::Privileges;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 /// `kind = "agent"`
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -49,9 +49,9 @@ impl Config {
     }
 
     /// What must be there: the program, and its password.
-    pub fn needs(&self) -> Vec<Need> {
-        let secret = self.password_file.clone().map(Need::Secret);
-        std::iter::once(Need::from_program(&self.program)).chain(secret).collect()
+    pub fn needs(&self) -> Vec<Requirement> {
+        let secret = self.password_file.clone().map(Requirement::Secret);
+        std::iter::once(Requirement::from_program(&self.program)).chain(secret).collect()
     }
 
     /// The device; nothing is run yet.
@@ -65,7 +65,7 @@ pub struct Agent(Config);
 
 impl Agent {
     /// Runs the agent with `action`, and tells how it ended and what it said.
-    fn run(&self, action: &str, patience: &Patience) -> io::Result<Said> {
+    fn run(&self, action: &str, patience: &Deadline) -> io::Result<AgentOutput> {
         let Config { program, options, password_file, privileges } = &self.0;
         let password = password_file.as_deref().map(Secret::read).transpose()?;
         let words = [("action", action)]
@@ -84,36 +84,36 @@ impl Agent {
             _ => text,
         };
         let reason = hide(finished.reason());
-        Ok(Said { end: finished.end, output: hide(finished.output), reason })
+        Ok(AgentOutput { end: finished.end, output: hide(finished.output), reason })
     }
 
-    fn failed(&self, action: &str, said: &Said) -> io::Error {
+    fn failed(&self, action: &str, said: &AgentOutput) -> io::Error {
         let program = self.0.program.display();
         io::Error::other(format!("{program} action={action} {}: {}", said.end, said.reason))
     }
 }
 
 /// What an agent has said.
-struct Said {
-    end: End,
+struct AgentOutput {
+    end: ExitReason,
     output: String,
     reason: String,
 }
 
 impl Fence for Agent {
-    fn set_power(&mut self, power: Power, patience: &Patience) -> io::Result<()> {
+    fn set_power(&mut self, power: Power, patience: &Deadline) -> io::Result<()> {
         let action = power.to_string();
         let said = self.run(&action, patience)?;
         if said.end.success() { Ok(()) } else { Err(self.failed(&action, &said)) }
     }
 
-    fn power(&mut self, patience: &Patience) -> io::Result<Power> {
+    fn power(&mut self, patience: &Deadline) -> io::Result<Power> {
         let said = self.run("status", patience)?;
         let off = said.output.split(|c: char| !c.is_alphanumeric());
         let off = off.into_iter().any(|word| word.eq_ignore_ascii_case("off"));
         match said.end {
-            End::Exited(0) => Ok(Power::On),
-            End::Exited(2) if off => Ok(Power::Off),
+            ExitReason::Exited(0) => Ok(Power::On),
+            ExitReason::Exited(2) if off => Ok(Power::Off),
             _ => Err(self.failed("status", &said)),
         }
     }

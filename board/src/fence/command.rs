@@ -7,12 +7,12 @@
 use std::io;
 
 use super::{Fence, Power};
-use crate::config::requirement::Need;
+use crate::config::requirement::Requirement;
 use crate::config::table::Table;
 use crate::process::child::Program;
 use crate::process::command_line::Own;
 use crate::process::privileges::Privileges;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 /// `kind = "command"`
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -29,33 +29,33 @@ impl Config {
     }
 
     /// What must be there: the program.
-    pub fn needs(&self) -> Vec<Need> {
+    pub fn needs(&self) -> Vec<Requirement> {
         self.command.needs()
     }
 
     /// The device; nothing is run yet.
-    pub fn open(&self) -> Command {
-        Command(self.clone())
+    pub fn open(&self) -> CommandDevice {
+        CommandDevice(self.clone())
     }
 }
 
 /// A program that holds the power of a box.
-pub struct Command(Config);
+pub struct CommandDevice(Config);
 
-impl Command {
+impl CommandDevice {
     /// Runs the program with one more word, and returns what it printed.
-    fn run(&self, word: &str, patience: &Patience) -> io::Result<String> {
+    fn run(&self, word: &str, patience: &Deadline) -> io::Result<String> {
         let Config { command, privileges } = &self.0;
         Program { privileges: *privileges, ..command.program(&[word]) }.succeed(patience)
     }
 }
 
-impl Fence for Command {
-    fn set_power(&mut self, power: Power, patience: &Patience) -> io::Result<()> {
+impl Fence for CommandDevice {
+    fn set_power(&mut self, power: Power, patience: &Deadline) -> io::Result<()> {
         self.run(&power.to_string(), patience).map(drop)
     }
 
-    fn power(&mut self, patience: &Patience) -> io::Result<Power> {
+    fn power(&mut self, patience: &Deadline) -> io::Result<Power> {
         let answer = self.run("status", patience)?;
         match answer.trim() {
             "off" => Ok(Power::Off),
@@ -75,7 +75,7 @@ mod tests {
     fn an_answer_that_is_neither_on_nor_off_is_an_error() {
         let command = Own::new(vec!["/bin/echo".to_owned()]).unwrap();
         let mut echo = Config { command, privileges: Privileges::default() }.open();
-        let error = echo.power(&Patience::new(Duration::from_secs(60))).unwrap_err();
+        let error = echo.power(&Deadline::new(Duration::from_secs(60))).unwrap_err();
         assert!(error.to_string().contains("\"status\""), "{error}");
     }
 }

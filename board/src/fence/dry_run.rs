@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::{Config, Expected, Guid, Power, Whose};
-use crate::config::requirement::Need;
-use crate::thread::deadline::Patience;
+use crate::config::requirement::Requirement;
+use crate::thread::deadline::Deadline;
 use crate::time::clock::Clock;
 
 /// One thing that was tried.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Step {
+pub struct DryRunStep {
     /// What.
     pub what: &'static str,
     /// How long it took.
@@ -19,28 +19,28 @@ pub struct Step {
 }
 
 /// Tries the device that `config` speaks of, and tells each step as soon as it is done.
-pub fn dry_run(config: &Config, mut tell: impl FnMut(Step)) {
-    let missing: Vec<_> = config.needs().iter().filter_map(Need::missing).collect();
+pub fn dry_run(config: &Config, mut tell: impl FnMut(DryRunStep)) {
+    let missing: Vec<_> = config.needs().iter().filter_map(Requirement::missing).collect();
     let ready = missing.is_empty();
     let said = if ready { Ok("are there".to_owned()) } else { Err(missing.join("; ")) };
-    tell(Step { what: "what it takes", took: Duration::ZERO, said });
+    tell(DryRunStep { what: "what it takes", took: Duration::ZERO, said });
     if !ready {
         return;
     }
     if config.moves_when_opened() {
         let said = "not asked: to open its port here would move its lines; the supervisor has it open, see twobox status";
-        return tell(Step { what: "power", took: Duration::ZERO, said: Ok(said.to_owned()) });
+        return tell(DryRunStep { what: "power", took: Duration::ZERO, said: Ok(said.to_owned()) });
     }
     let mut device = config.open();
-    let mut step = |what, ask: &mut dyn FnMut(&Patience) -> Result<String, String>| {
+    let mut step = |what, ask: &mut dyn FnMut(&Deadline) -> Result<String, String>| {
         let begun = Clock.now();
-        let said = ask(&Patience::new(config.timeout));
+        let said = ask(&Deadline::new(config.timeout));
         let answered = said.is_ok();
-        tell(Step { what, took: Clock.now() - begun, said });
+        tell(DryRunStep { what, took: Clock.now() - begun, said });
         answered
     };
     // The first question takes the login with it, and the right to give orders.
-    let mut power = |patience: &Patience| match device.power(patience) {
+    let mut power = |patience: &Deadline| match device.power(patience) {
         Ok(Power::On) => Ok("on".to_owned()),
         Ok(Power::Off) => Ok("off".to_owned()),
         Err(error) => Err(error.to_string()),
@@ -65,7 +65,7 @@ pub fn dry_run(config: &Config, mut tell: impl FnMut(Step)) {
         })
     });
     if let Some(caution) = device.caution() {
-        tell(Step { what: "caution", took: Duration::ZERO, said: Ok(caution) });
+        tell(DryRunStep { what: "caution", took: Duration::ZERO, said: Ok(caution) });
     }
 }
 

@@ -45,17 +45,17 @@ use std::time::Duration;
 
 use firmware_agnostic::node::fencing::LastLoss;
 
-use self::command::{Control, Restart};
+use self::command::{ChassisControl, Restart};
 pub use self::config::Config;
 use self::error::Error;
-use self::exchange::Way;
+use self::exchange::AuthMethod;
 pub use self::line::hang_up;
-use self::line::{Line, Shown};
-use self::message::Request;
+use self::line::{BmcSocket, ShownAddress};
+use self::message::IpmiRequest;
 use self::secrets::Secrets;
 use self::suite::Suite;
 use super::{Fence, Guid, Power};
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 use crate::time::clock::Clock;
 
 pub mod command;
@@ -73,18 +73,18 @@ pub mod suite;
 /// A BMC that holds the power of a box.
 pub struct Ipmi {
     config: Config,
-    line: Option<Arc<Line>>,
-    identity: Identity,
+    line: Option<Arc<BmcSocket>>,
+    identity: BmcIdentity,
     /// The suite of the last session.
     suite: Option<Suite>,
     /// The BMC has let these secrets in, and has not been silent to them since.
     known: bool,
-    refused: Option<Refusal>,
+    refused: Option<LoginRefusal>,
 }
 
 /// The box that a BMC says it is in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Identity {
+enum BmcIdentity {
     /// It was not asked yet, in this session.
     Unknown,
     /// It cannot tell.
@@ -94,11 +94,11 @@ enum Identity {
 }
 
 /// A login that was refused, and until when there is no other by the same secrets.
-struct Refusal {
+struct LoginRefusal {
     error: Error,
     secrets: Secrets,
     pause: Duration,
-    until: Patience,
+    until: Deadline,
 }
 
 /// Why there is no answer.
@@ -114,7 +114,7 @@ impl Ipmi {
         Self {
             config,
             line: None,
-            identity: Identity::Unknown,
+            identity: BmcIdentity::Unknown,
             suite: None,
             known: false,
             refused: None,
@@ -126,7 +126,7 @@ impl Ipmi {
     /// # Errors
     ///
     /// When it does not answer in time, or refuses; with what a person can do about it.
-    pub fn ask(&mut self, request: Request, patience: &Patience) -> io::Result<Vec<u8>> {
+    pub fn ask(&mut self, request: IpmiRequest, patience: &Deadline) -> io::Result<Vec<u8>> {
         self.converse(request, patience).map_err(|failure| self.told(failure))
     }
 
@@ -135,11 +135,11 @@ impl Ipmi {
             Failure::Bmc(error) => self.config.reach.blame(error.into()),
             Failure::Own(error) => self.config.reach.blame(error),
         };
-        let bmc = Shown(self.config.reach.to);
+        let bmc = ShownAddress(self.config.reach.to);
         io::Error::new(error.kind(), format!("BMC {bmc}: {error}"))
     }
 
-    fn converse(&mut self, request: Request, patience: &Patience) -> Result<Vec<u8>, Failure> {
+    fn converse(&mut self, request: IpmiRequest, patience: &Deadline) -> Result<Vec<u8>, Failure> {
         self.may_log_in()?;
         let line = self.line()?;
         match line.ask(request, patience).map_err(Failure::Own)? {
@@ -172,42 +172,42 @@ impl Ipmi {
     }
 
     /// The line that is kept, unless a login on its way is signed with what is not in the files any more.
-    fn line(&mut self) -> Result<Arc<Line>, Failure> {
+    fn line(&mut self) -> Result<Arc<BmcSocket>, Failure> {
         if let Some(line) = &self.line {
             let changed = || self.config.secrets().is_ok_and(|now| now != *line.secrets());
             if line.session().is_some() || !changed() {
                 return Ok(line.clone());
             }
         }
-        let line = Line::open(&self.config, self.suite).map_err(Failure::Own)?;
+        let line = BmcSocket::open(&self.config, self.suite).map_err(Failure::Own)?;
         Ok(self.line.insert(line).clone())
     }
 
-    fn note(&mut self, error: Error, line: &Line) {
+    fn note(&mut self, error: Error, line: &BmcSocket) {
         let lost = error == Error::NotLetIn && self.known;
         self.known &= error != Error::NotLetIn;
         if error.locks_out() && !lost {
             let pause = self.refused.as_ref().map_or(REFUSED, |last| last.pause * 2);
             let pause = pause.min(REFUSED_MAX);
-            let (until, secrets) = (Patience::new(pause), line.secrets().clone());
-            self.refused = Some(Refusal { error, secrets, pause, until });
+            let (until, secrets) = (Deadline::new(pause), line.secrets().clone());
+            self.refused = Some(LoginRefusal { error, secrets, pause, until });
         }
         if error == Error::Another {
-            self.identity = Identity::Unknown;
+            self.identity = BmcIdentity::Unknown;
         }
         if !line.is_kept() {
             self.line = None;
             // The BMC behind the address may be another one by the next session. That one could not tell is no news
             // then.
-            if matches!(self.identity, Identity::Told(_)) {
-                self.identity = Identity::Unknown;
+            if matches!(self.identity, BmcIdentity::Told(_)) {
+                self.identity = BmcIdentity::Unknown;
             }
         }
     }
 
     /// Asks which box the BMC is in. Any refusal means that it cannot tell: the question is optional (section 22.14).
     /// So is silence to this question alone, when the same session answers the next one at once.
-    fn identify(&mut self, patience: &Patience) -> io::Result<Identity> {
+    fn identify(&mut self, patience: &Deadline) -> io::Result<BmcIdentity> {
         if self.session().is_none() {
             self.power(patience)?;
         }
@@ -216,10 +216,10 @@ impl Ipmi {
         let asked = self.converse(command::system_guid(), &patience.at_most(time));
         match asked {
             Ok(answer) => {
-                return Ok(command::guid(&answer).map_or(Identity::Untold, Identity::Told));
+                return Ok(command::guid(&answer).map_or(BmcIdentity::Untold, BmcIdentity::Told));
             }
             Err(Failure::Bmc(error)) if error.is_no() && self.session().is_some() => {
-                return Ok(Identity::Untold);
+                return Ok(BmcIdentity::Untold);
             }
             Err(Failure::Bmc(Error::Silent(_))) => {}
             Err(failure) => {
@@ -231,9 +231,9 @@ impl Ipmi {
         self.power(patience)?;
         let took = Clock.now() - begun;
         if session.is_some() && self.session() == session && took * 2 < time {
-            return Ok(Identity::Untold);
+            return Ok(BmcIdentity::Untold);
         }
-        let bmc = Shown(self.config.reach.to);
+        let bmc = ShownAddress(self.config.reach.to);
         Err(io::Error::other(format!(
             "{WHICH_BOX}: BMC {bmc}: the BMC does not answer that in time; give it a longer timeout, or say guid = \"any\""
         )))
@@ -246,10 +246,10 @@ impl Ipmi {
 
 impl Fence for Ipmi {
     /// A BMC that says that it cannot do that now may have done it already, or be in the middle of something else.
-    fn set_power(&mut self, power: Power, patience: &Patience) -> io::Result<()> {
+    fn set_power(&mut self, power: Power, patience: &Deadline) -> io::Result<()> {
         let control = match power {
-            Power::Off => Control::Off,
-            Power::On => Control::On,
+            Power::Off => ChassisControl::Off,
+            Power::On => ChassisControl::On,
         };
         loop {
             let Err(failure) = self.converse(command::chassis_control(control), patience) else {
@@ -270,31 +270,31 @@ impl Fence for Ipmi {
         }
     }
 
-    fn power(&mut self, patience: &Patience) -> io::Result<Power> {
+    fn power(&mut self, patience: &Deadline) -> io::Result<Power> {
         let answer = self.ask(command::chassis_status(), patience)?;
         command::power(&answer).ok_or_else(|| Error::Nonsense.into())
     }
 
-    fn guid(&mut self, patience: &Patience) -> io::Result<Option<Guid>> {
-        if self.identity == Identity::Unknown {
+    fn guid(&mut self, patience: &Deadline) -> io::Result<Option<Guid>> {
+        if self.identity == BmcIdentity::Unknown {
             self.identity = self.identify(patience)?;
         }
         Ok(match self.identity {
-            Identity::Told(guid) => Some(guid),
-            Identity::Unknown | Identity::Untold => None,
+            BmcIdentity::Told(guid) => Some(guid),
+            BmcIdentity::Unknown | BmcIdentity::Untold => None,
         })
     }
 
-    fn last_loss(&mut self, patience: &Patience) -> io::Result<Option<LastLoss>> {
+    fn last_loss(&mut self, patience: &Deadline) -> io::Result<Option<LastLoss>> {
         let answer = self.ask(command::restart_cause(), patience)?;
         Ok(command::restart(&answer).and_then(Restart::last_loss))
     }
 
-    fn note_shot(&mut self, patience: &Patience) -> io::Result<()> {
+    fn note_shot(&mut self, patience: &Deadline) -> io::Result<()> {
         self.ask(command::add_to_log(*b"TB"), patience).map(drop)
     }
 
-    fn blink(&mut self, patience: &Patience) -> io::Result<bool> {
+    fn blink(&mut self, patience: &Deadline) -> io::Result<bool> {
         match self.ask(command::identify(BLINKS), patience) {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(false),
@@ -303,12 +303,12 @@ impl Fence for Ipmi {
     }
 
     fn caution(&self) -> Option<String> {
-        let (Way::New([best, ..]), Some(spoken)) = (self.config.way, self.suite) else {
+        let (AuthMethod::New([best, ..]), Some(spoken)) = (self.config.way, self.suite) else {
             return None;
         };
         (spoken < *best).then(|| {
             let (best, spoken) = (best.number(), spoken.number());
-            let bmc = Shown(self.config.reach.to);
+            let bmc = ShownAddress(self.config.reach.to);
             format!(
                 "BMC {bmc} refuses cipher suite {best}, and is asked by suite {spoken}: allow {best} in the BMC, or say \
                  cipher_suite = {spoken} if that is all it speaks"

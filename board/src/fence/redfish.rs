@@ -19,19 +19,19 @@ use zeroize::Zeroizing;
 
 use super::bmc_route::Reach;
 use super::{Fence, Guid, Power};
-use crate::config::requirement::Need;
+use crate::config::requirement::Requirement;
 use crate::config::secret::Secret;
 use crate::config::table::Table;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 use crate::time::clock::Clock;
 
 mod http;
 mod tls;
 mod trust;
 
-use http::Response;
+use http::HttpResponse;
 use tls::Stream;
-use trust::{Fingerprint, Trust};
+use trust::{CertificateFingerprint, CertificateTrust};
 
 /// `kind = "redfish"`
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub struct Config {
     reach: Reach,
     user: String,
     password_file: PathBuf,
-    trust: Trust,
+    trust: CertificateTrust,
     /// One of several systems behind one BMC.
     system: Option<String>,
 }
@@ -66,9 +66,12 @@ impl Config {
         if system.as_ref().is_some_and(|system| !http::is_path(&path_of(system))) {
             table.complain("system", "is no name or path of a system, such as \"1\"");
         }
-        let trust = match (table.take::<Fingerprint>("certificate"), table.take("ca_file")) {
-            (Some(fingerprint), None) => Some(Trust::Certificate(fingerprint)),
-            (None, Some(file)) => Some(Trust::Authority(file)),
+        let trust = match (
+            table.take::<CertificateFingerprint>("certificate"),
+            table.take("ca_file"),
+        ) {
+            (Some(fingerprint), None) => Some(CertificateTrust::Certificate(fingerprint)),
+            (None, Some(file)) => Some(CertificateTrust::Authority(file)),
             _ => {
                 table.complain(
                     "certificate",
@@ -87,8 +90,8 @@ impl Config {
     }
 
     /// What must be there: the file of the password.
-    pub fn needs(&self) -> Vec<Need> {
-        vec![Need::Secret(self.password_file.clone())]
+    pub fn needs(&self) -> Vec<Requirement> {
+        vec![Requirement::Secret(self.password_file.clone())]
     }
 
     /// The device; nothing is asked yet.
@@ -118,12 +121,12 @@ pub struct Redfish {
 
 impl Redfish {
     /// The system as it is now.
-    fn look(&mut self, patience: &Patience) -> io::Result<Value> {
+    fn look(&mut self, patience: &Deadline) -> io::Result<Value> {
         let path = self.path(patience)?;
         self.ask("GET", &path, None, patience)
     }
 
-    fn path(&mut self, patience: &Patience) -> io::Result<String> {
+    fn path(&mut self, patience: &Deadline) -> io::Result<String> {
         if let Some(path) = &self.system {
             return Ok(path.clone());
         }
@@ -140,7 +143,7 @@ impl Redfish {
         verb: &str,
         path: &str,
         body: Option<&Value>,
-        patience: &Patience,
+        patience: &Deadline,
     ) -> io::Result<Value> {
         let password = Secret::read(&self.config.password_file)?;
         if let Some((refused, when)) = &self.refused
@@ -173,7 +176,7 @@ impl Redfish {
         understood(&response)
     }
 
-    fn connect(&mut self, patience: &Patience) -> io::Result<Stream> {
+    fn connect(&mut self, patience: &Deadline) -> io::Result<Stream> {
         let tls = match &self.tls {
             Some(tls) => tls.clone(),
             None => self.tls.insert(self.config.trust.client()?).clone(),
@@ -217,7 +220,7 @@ impl Redfish {
 }
 
 impl Fence for Redfish {
-    fn set_power(&mut self, power: Power, patience: &Patience) -> io::Result<()> {
+    fn set_power(&mut self, power: Power, patience: &Deadline) -> io::Result<()> {
         let path = self.path(patience)?;
         let kind = match power {
             Power::Off => "ForceOff",
@@ -234,7 +237,7 @@ impl Fence for Redfish {
         self.ask("POST", target.unwrap_or(&usual), Some(&body), patience).map(drop)
     }
 
-    fn power(&mut self, patience: &Patience) -> io::Result<Power> {
+    fn power(&mut self, patience: &Deadline) -> io::Result<Power> {
         let system = self.look(patience)?;
         match system.get("PowerState").and_then(Value::as_str) {
             Some("Off") => Ok(Power::Off),
@@ -243,7 +246,7 @@ impl Fence for Redfish {
         }
     }
 
-    fn guid(&mut self, patience: &Patience) -> io::Result<Option<Guid>> {
+    fn guid(&mut self, patience: &Deadline) -> io::Result<Option<Guid>> {
         if self.guid.is_none() {
             let system = self.look(patience)?;
             let guid = system.get("UUID").and_then(Value::as_str);
@@ -255,7 +258,7 @@ impl Fence for Redfish {
 }
 
 /// What the BMC has answered, if it has done as it was told.
-fn understood(response: &Response) -> io::Result<Value> {
+fn understood(response: &HttpResponse) -> io::Result<Value> {
     let value = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
     match response.status {
         200..=299 => Ok(value),

@@ -17,23 +17,23 @@ use firmware_agnostic::time::Instant;
 use serialport::SerialPort;
 
 use super::{Fence, Power};
-use crate::config::requirement::Need;
+use crate::config::requirement::Requirement;
 use crate::config::table::Table;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 use crate::time::clock::Clock;
 
 /// `kind = "serial-reset"`
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
     device: PathBuf,
-    line: Line,
+    line: DrivenLine,
     sense: Sense,
     pulse: Duration,
 }
 
 /// A line that this end drives.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Line {
+pub enum DrivenLine {
     /// Request to send.
     Rts,
     /// Data terminal ready.
@@ -56,9 +56,9 @@ impl Config {
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
         let device = table.need("device");
         let line = if table.has("line") {
-            table.choose("line", &[("rts", Line::Rts), ("dtr", Line::Dtr)])
+            table.choose("line", &[("rts", DrivenLine::Rts), ("dtr", DrivenLine::Dtr)])
         } else {
-            Some(Line::Rts)
+            Some(DrivenLine::Rts)
         };
         let sensed = table.has("sense");
         let choices = [("dcd", Sense::Dcd), ("dsr", Sense::Dsr), ("cts", Sense::Cts)];
@@ -75,14 +75,14 @@ impl Config {
     }
 
     /// What must be there: the port.
-    pub fn needs(&self) -> Vec<Need> {
-        vec![Need::Device(self.device.clone())]
+    pub fn needs(&self) -> Vec<Requirement> {
+        vec![Requirement::Device(self.device.clone())]
     }
 
     /// The device; the port is opened when it is first used.
     pub fn open(&self) -> SerialReset {
         let (device, line) = (self.device.clone(), self.line);
-        SerialReset::with(self.clone(), Box::new(move || Port::open(&device, line)))
+        SerialReset::with(self.clone(), Box::new(move || ResetPort::open(&device, line)))
     }
 }
 
@@ -101,7 +101,7 @@ type Plug = Box<dyn Fn() -> io::Result<Box<dyn Wires>> + Send>;
 /// The control lines of a port (`ioctl_tty(2)`, `TIOCMGET`).
 trait Wires: Send {
     /// Drives `line`.
-    fn drive(&mut self, line: Line, high: bool) -> io::Result<()>;
+    fn drive(&mut self, line: DrivenLine, high: bool) -> io::Result<()>;
 
     /// Whether the other end holds `sense` high.
     fn is_high(&mut self, sense: Sense) -> io::Result<bool>;
@@ -131,7 +131,7 @@ impl SerialReset {
     }
 
     /// Holds the line, and tells whether the other one is low at the end: what comes back before was no reset.
-    fn pulse(&mut self, patience: &Patience) -> io::Result<bool> {
+    fn pulse(&mut self, patience: &Deadline) -> io::Result<bool> {
         let (line, until) = (self.config.line, Clock.now() + self.config.pulse);
         self.wires(|wires| wires.drive(line, true))?;
         let mut seen = Ok(false);
@@ -147,7 +147,7 @@ impl SerialReset {
 }
 
 impl Fence for SerialReset {
-    fn set_power(&mut self, power: Power, patience: &Patience) -> io::Result<()> {
+    fn set_power(&mut self, power: Power, patience: &Deadline) -> io::Result<()> {
         if power == Power::On {
             // A box that was reset is on.
             return Ok(());
@@ -168,7 +168,7 @@ impl Fence for SerialReset {
         Ok(())
     }
 
-    fn power(&mut self, _patience: &Patience) -> io::Result<Power> {
+    fn power(&mut self, _patience: &Deadline) -> io::Result<Power> {
         let high = self.is_high()?;
         match self.fell {
             // Firmware that begins to run plays with its lines.
@@ -183,10 +183,10 @@ impl Fence for SerialReset {
 }
 
 /// A port that is ours alone.
-struct Port(serialport::TTYPort);
+struct ResetPort(serialport::TTYPort);
 
-impl Port {
-    fn open(device: &std::path::Path, line: Line) -> io::Result<Box<dyn Wires>> {
+impl ResetPort {
+    fn open(device: &std::path::Path, line: DrivenLine) -> io::Result<Box<dyn Wires>> {
         let failed = |error: io::Error| {
             io::Error::new(error.kind(), format!("{}: {error}", device.display()))
         };
@@ -200,11 +200,11 @@ impl Port {
     }
 }
 
-impl Wires for Port {
-    fn drive(&mut self, line: Line, high: bool) -> io::Result<()> {
+impl Wires for ResetPort {
+    fn drive(&mut self, line: DrivenLine, high: bool) -> io::Result<()> {
         Ok(match line {
-            Line::Rts => self.0.write_request_to_send(high),
-            Line::Dtr => self.0.write_data_terminal_ready(high),
+            DrivenLine::Rts => self.0.write_request_to_send(high),
+            DrivenLine::Dtr => self.0.write_data_terminal_ready(high),
         }?)
     }
 
@@ -278,7 +278,7 @@ mod tests {
         assert!(fence(&mut bench.device(), &patience()).is_err());
         assert_eq!(bench.driven().last(), Some(&false));
         let bench = Bench::new(Wiring::NoReset);
-        assert!(bench.device().pulse(&Patience::new(Duration::from_millis(20))).is_err());
+        assert!(bench.device().pulse(&Deadline::new(Duration::from_millis(20))).is_err());
         assert_eq!(bench.driven(), [true, false], "called off");
     }
 
@@ -336,8 +336,8 @@ mod tests {
     }
 
     impl Wires for Bench {
-        fn drive(&mut self, line: Line, high: bool) -> io::Result<()> {
-            assert_eq!(line, Line::Rts);
+        fn drive(&mut self, line: DrivenLine, high: bool) -> io::Result<()> {
+            assert_eq!(line, DrivenLine::Rts);
             self.set(|fake| {
                 fake.driven.push(high);
                 fake.held = high;
@@ -359,13 +359,13 @@ mod tests {
     fn config() -> Config {
         Config {
             device: "/dev/ttyS9".into(),
-            line: Line::Rts,
+            line: DrivenLine::Rts,
             sense: Sense::Dcd,
             pulse: Duration::from_millis(100),
         }
     }
 
-    fn patience() -> Patience {
-        Patience::new(Duration::from_secs(60))
+    fn patience() -> Deadline {
+        Deadline::new(Duration::from_secs(60))
     }
 }

@@ -7,11 +7,11 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use super::topology::{Reasons, Rung};
+use super::topology::{Level, Reasons};
 use super::{Fence, Guid, Power};
-use crate::config::requirement::Need;
+use crate::config::requirement::Requirement;
 use crate::config::table::Table;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 /// `kind = "together"`
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -49,7 +49,7 @@ impl Config {
     }
 
     /// What must be there: all that its devices need.
-    pub fn needs(&self) -> Vec<Need> {
+    pub fn needs(&self) -> Vec<Requirement> {
         self.parts.iter().flat_map(super::Config::needs).collect()
     }
 
@@ -60,24 +60,24 @@ impl Config {
 
     /// The device; nothing is asked of its parts yet.
     pub fn open(&self) -> Together {
-        Together { parts: self.parts.iter().map(Rung::open).collect() }
+        Together { parts: self.parts.iter().map(Level::open).collect() }
     }
 }
 
 /// Devices that hold the power of a box together.
 pub struct Together {
-    parts: Vec<Rung>,
+    parts: Vec<Level>,
 }
 
 impl Together {
     /// Asks all parts at once, each in its own time, and tells what they answered, and why the others did not.
     fn all<T: Send>(
         &mut self,
-        patience: &Patience,
-        verb: impl Fn(&mut dyn Fence, &Patience) -> io::Result<T> + Sync,
+        patience: &Deadline,
+        verb: impl Fn(&mut dyn Fence, &Deadline) -> io::Result<T> + Sync,
     ) -> (Vec<T>, Reasons) {
         let verb = &verb;
-        let ask = |part: &mut Rung| part.ask(patience, |device, patience| verb(device, patience));
+        let ask = |part: &mut Level| part.ask(patience, |device, patience| verb(device, patience));
         let ask = &ask;
         let answers: Vec<_> = thread::scope(|scope| {
             let asked = self.parts.iter_mut().map(|part| {
@@ -103,13 +103,13 @@ impl Together {
 }
 
 impl Fence for Together {
-    fn set_power(&mut self, power: Power, patience: &Patience) -> io::Result<()> {
+    fn set_power(&mut self, power: Power, patience: &Deadline) -> io::Result<()> {
         let (taken, reasons) =
             self.all(patience, |device, patience| device.set_power(power, patience));
         if taken.len() == self.parts.len() { Ok(()) } else { Err(reasons.into_error()) }
     }
 
-    fn power(&mut self, patience: &Patience) -> io::Result<Power> {
+    fn power(&mut self, patience: &Deadline) -> io::Result<Power> {
         let (seen, reasons) = self.all(patience, |device, patience| device.power(patience));
         if seen.contains(&Power::On) {
             return Ok(Power::On);
@@ -123,7 +123,7 @@ impl Fence for Together {
     }
 
     /// What those of its parts say that can tell: the same, or they do not belong together.
-    fn guid(&mut self, patience: &Patience) -> io::Result<Option<Guid>> {
+    fn guid(&mut self, patience: &Deadline) -> io::Result<Option<Guid>> {
         let mut told: Option<Guid> = None;
         for part in &mut self.parts {
             let guid = part.guid(patience)?;
@@ -142,17 +142,17 @@ impl Fence for Together {
         Ok(told)
     }
 
-    fn note_shot(&mut self, patience: &Patience) -> io::Result<()> {
+    fn note_shot(&mut self, patience: &Deadline) -> io::Result<()> {
         self.all(patience, |device, patience| device.note_shot(patience));
         Ok(())
     }
 
-    fn blink(&mut self, patience: &Patience) -> io::Result<bool> {
+    fn blink(&mut self, patience: &Deadline) -> io::Result<bool> {
         let (blinks, _) = self.all(patience, |device, patience| device.blink(patience));
         Ok(blinks.contains(&true))
     }
 
     fn rest(&self) -> Duration {
-        self.parts.iter().map(Rung::rest).min().unwrap_or(super::REST)
+        self.parts.iter().map(Level::rest).min().unwrap_or(super::REST)
     }
 }

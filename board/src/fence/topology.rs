@@ -9,20 +9,21 @@ use firmware_agnostic::node::fencing::LastLoss;
 use firmware_agnostic::time::Instant;
 
 use super::{
-    Config, Expected, Fence, Fenced, Guid, Power, Seen, Whose, fence_when_told, is_silent, look,
+    Config, Expected, Fence, Fenced, Guid, Power, PowerSeen, Whose, fence_when_told, is_silent,
+    look,
 };
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 /// The devices of one box, in the order in which they are asked.
 ///
 /// Each must be able to cut the box on its own. Two outlets that feed two supplies of one box are not two rungs: they
 /// are one device, [`together`](super::together).
-pub struct Ladder {
-    rungs: Vec<Rung>,
+pub struct Topology {
+    rungs: Vec<Level>,
 }
 
 /// A device, and what it is held to.
-pub(super) struct Rung {
+pub(super) struct Level {
     name: String,
     timeout: Duration,
     on_after: Option<Duration>,
@@ -37,15 +38,15 @@ pub(super) struct Rung {
     shot: bool,
 }
 
-impl Ladder {
+impl Topology {
     /// The devices behind `configs`.
     pub fn open(configs: &[Config]) -> Self {
-        Self { rungs: configs.iter().map(Rung::open).collect() }
+        Self { rungs: configs.iter().map(Level::open).collect() }
     }
 
     /// Devices that come from elsewhere than a configuration, with its defaults.
     pub fn of(devices: Vec<Box<dyn Fence>>) -> Self {
-        let rungs = devices.into_iter().map(|device| Rung {
+        let rungs = devices.into_iter().map(|device| Level {
             name: "device".to_owned(),
             timeout: super::TIMEOUT,
             on_after: None,
@@ -85,8 +86,8 @@ impl Ladder {
 
     /// How the power of the box was last lost. What one device has cut is enough; anything else takes all of them,
     /// because to a BMC whose feed was cut by another one that looks like any loss of power.
-    pub fn last_loss(&mut self, patience: &Patience) -> Option<LastLoss> {
-        let loss = |device: &mut dyn Fence, left: &Patience| device.last_loss(left);
+    pub fn last_loss(&mut self, patience: &Deadline) -> Option<LastLoss> {
+        let loss = |device: &mut dyn Fence, left: &Deadline| device.last_loss(left);
         let told = self.rungs.iter_mut().map(|rung| rung.ask(patience, loss).ok().flatten());
         let told: Vec<_> = told.collect();
         if told.contains(&Some(LastLoss::Ordered)) {
@@ -103,7 +104,7 @@ impl Ladder {
     /// # Errors
     ///
     /// When none of them has, with the reasons of all: the box must then be taken for alive.
-    pub fn fence(&mut self, patience: &Patience) -> io::Result<(Instant, Option<Duration>)> {
+    pub fn fence(&mut self, patience: &Deadline) -> io::Result<(Instant, Option<Duration>)> {
         self.fence_when_told(patience, &mut |_| Ok(()))
     }
 
@@ -111,14 +112,14 @@ impl Ladder {
     ///
     /// # Errors
     ///
-    /// As for [`Ladder::fence`], and when it was called off.
+    /// As for [`Topology::fence`], and when it was called off.
     pub fn fence_when_told(
         &mut self,
-        patience: &Patience,
-        told: &mut dyn FnMut(&Patience) -> io::Result<()>,
+        patience: &Deadline,
+        told: &mut dyn FnMut(&Deadline) -> io::Result<()>,
     ) -> io::Result<(Instant, Option<Duration>)> {
         self.first(patience, |rung, patience| {
-            let cut = |device: &mut dyn Fence, left: &Patience| fence_when_told(device, left, told);
+            let cut = |device: &mut dyn Fence, left: &Deadline| fence_when_told(device, left, told);
             match rung.ask(patience, cut)? {
                 (Fenced::Already, at) => Ok((at, None)),
                 (Fenced::Shot, at) => {
@@ -131,7 +132,7 @@ impl Ladder {
 
     /// Has every device that can write down that the box was shot, if it was, in a moment each. For people only: what
     /// fails is lost.
-    pub fn note_shot(&mut self, patience: &Patience) {
+    pub fn note_shot(&mut self, patience: &Deadline) {
         let shots =
             self.rungs.iter_mut().filter_map(|rung| mem::take(&mut rung.shot).then_some(()));
         if shots.count() > 0 {
@@ -149,7 +150,7 @@ impl Ladder {
     /// # Errors
     ///
     /// When none of them answers, with the reasons of all.
-    pub fn power(&mut self, patience: &Patience) -> io::Result<Seen> {
+    pub fn power(&mut self, patience: &Deadline) -> io::Result<PowerSeen> {
         self.first(patience, |rung, patience| rung.ask(patience, look))
     }
 
@@ -159,7 +160,7 @@ impl Ladder {
     ///
     /// When none of them takes the order, with the reasons of all. Those of a few are logged: a BMC whose feed was cut
     /// takes no order before it has booted, and its box comes up by itself.
-    pub fn on(&mut self, patience: &Patience) -> io::Result<()> {
+    pub fn on(&mut self, patience: &Deadline) -> io::Result<()> {
         let mut reasons = Reasons::default();
         let mut taken = false;
         for rung in &mut self.rungs {
@@ -180,8 +181,8 @@ impl Ladder {
     /// The first success, each device having its own time, or all errors.
     fn first<T>(
         &mut self,
-        patience: &Patience,
-        mut verb: impl FnMut(&mut Rung, &Patience) -> io::Result<T>,
+        patience: &Deadline,
+        mut verb: impl FnMut(&mut Level, &Deadline) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut reasons = Reasons::default();
         for rung in &mut self.rungs {
@@ -197,7 +198,7 @@ impl Ladder {
     }
 }
 
-impl Rung {
+impl Level {
     /// The device behind `config`.
     pub(super) fn open(config: &Config) -> Self {
         let whose = match config.guid {
@@ -227,8 +228,8 @@ impl Rung {
     /// Asks the device, in its own time, if it is the right one.
     pub(super) fn ask<T>(
         &mut self,
-        patience: &Patience,
-        verb: impl FnOnce(&mut dyn Fence, &Patience) -> io::Result<T>,
+        patience: &Deadline,
+        verb: impl FnOnce(&mut dyn Fence, &Deadline) -> io::Result<T>,
     ) -> io::Result<T> {
         let patience = patience.at_most(self.timeout);
         self.check(&patience)?;
@@ -238,7 +239,7 @@ impl Rung {
     }
 
     /// The box that the device says it holds, where it is to be asked and can tell.
-    pub(super) fn guid(&mut self, patience: &Patience) -> io::Result<Option<Guid>> {
+    pub(super) fn guid(&mut self, patience: &Deadline) -> io::Result<Option<Guid>> {
         match self.expected {
             Some(Expected::Any) => Ok(None),
             _ => self.ask(patience, |device, patience| device.guid(patience)),
@@ -257,7 +258,7 @@ impl Rung {
     }
 
     /// Looks whether the device holds the box that it should, where that is known.
-    fn check(&mut self, patience: &Patience) -> io::Result<()> {
+    fn check(&mut self, patience: &Deadline) -> io::Result<()> {
         let Some(wanted) = self.whose else { return Ok(()) };
         // What cannot tell is taken at the integrator's word, as are all devices without a GUID.
         let Some(found) = self.device.guid(patience)? else { return Ok(()) };
@@ -325,8 +326,8 @@ mod tests {
             (vec![], None),
         ] {
             let past = |loss: &Option<LastLoss>| Box::new(Past(*loss)) as Box<dyn Fence>;
-            let mut ladder = Ladder::of(devices.iter().map(past).collect());
-            let patience = Patience::new(Duration::from_secs(60));
+            let mut ladder = Topology::of(devices.iter().map(past).collect());
+            let patience = Deadline::new(Duration::from_secs(60));
             assert_eq!(ladder.last_loss(&patience), told, "{devices:?}");
         }
     }
@@ -350,15 +351,15 @@ mod tests {
     struct Past(Option<LastLoss>);
 
     impl Fence for Past {
-        fn set_power(&mut self, _: Power, _: &Patience) -> io::Result<()> {
+        fn set_power(&mut self, _: Power, _: &Deadline) -> io::Result<()> {
             Ok(())
         }
 
-        fn power(&mut self, _: &Patience) -> io::Result<Power> {
+        fn power(&mut self, _: &Deadline) -> io::Result<Power> {
             Ok(Power::On)
         }
 
-        fn last_loss(&mut self, _: &Patience) -> io::Result<Option<LastLoss>> {
+        fn last_loss(&mut self, _: &Deadline) -> io::Result<Option<LastLoss>> {
             Ok(self.0)
         }
     }

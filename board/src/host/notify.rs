@@ -8,9 +8,9 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 /// The socket of an init that wants to be told.
 #[derive(Debug)]
-pub struct Socket(UnixDatagram);
+pub struct InitSocket(UnixDatagram);
 
-impl Socket {
+impl InitSocket {
     /// The socket that init has named in our environment, if it has.
     pub fn of_init() -> Option<Self> {
         let path = std::env::var_os("NOTIFY_SOCKET")?;

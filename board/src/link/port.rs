@@ -19,18 +19,18 @@ use firmware_agnostic::time::Instant;
 use smol::Timer;
 use smol::future::{or, yield_now};
 
-use super::{Config, Lines, Link};
+use super::{Config, Link, ModemLines};
 use crate::thread::capabilities::Rights;
 use crate::thread::offload::aside;
 use crate::time::alarm::Alarm;
 use crate::time::clock::Clock;
-use crate::time::reactor::{Lookout, Watched};
+use crate::time::reactor::{EventSource, Reactor};
 
 /// The place that a link is plugged into, for as long as the supervisor runs.
 pub struct Port {
     config: Config,
     me: BoxId,
-    lookout: Rc<Lookout>,
+    lookout: Rc<Reactor>,
     link: RefCell<Option<Rc<Plugged>>>,
     failure: RefCell<Option<String>>,
     back_off: Cell<Duration>,
@@ -46,7 +46,7 @@ pub struct Port {
 
 impl Port {
     /// The place for a link of the box `me`. The first [`Port::receive`] opens the link.
-    pub fn new(config: Config, me: BoxId, lookout: Rc<Lookout>) -> Self {
+    pub fn new(config: Config, me: BoxId, lookout: Rc<Reactor>) -> Self {
         Self {
             config,
             me,
@@ -95,7 +95,7 @@ impl Port {
 
     /// Waits for the next frame, or for a change of the line. Nothing else that happens to the link ends the wait:
     /// it is opened again and again.
-    pub async fn receive(&self, buffer: &mut [u8]) -> Seen {
+    pub async fn receive(&self, buffer: &mut [u8]) -> PortState {
         // A flood of frames must not keep the one thread from everything else.
         yield_now().await;
         loop {
@@ -108,7 +108,7 @@ impl Port {
             let error = match received {
                 Ok(length) => {
                     self.back_off.set(BACK_OFF_MIN);
-                    return Seen::Frame(length);
+                    return PortState::Frame(length);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     yield_now().await;
@@ -117,7 +117,7 @@ impl Port {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     match self.something(&link).await {
                         Ok(()) => match self.line_changed(&link) {
-                            Some(up) => return Seen::Line(up),
+                            Some(up) => return PortState::Line(up),
                             None => continue,
                         },
                         Err(error) => error,
@@ -153,7 +153,7 @@ impl Port {
     /// woken for each.
     pub fn copies_follow(&self) {
         if let Some(link) = self.link() {
-            link.link.spoke();
+            link.link.heartbeat_received();
         }
     }
 
@@ -188,7 +188,7 @@ impl Port {
     }
 
     /// The modem control lines, where there are any and the link is open.
-    pub fn lines(&self) -> Option<Lines> {
+    pub fn lines(&self) -> Option<ModemLines> {
         self.link()?.get_ref().lines()
     }
 
@@ -243,7 +243,7 @@ impl Port {
 
 /// What a port has seen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Seen {
+pub enum PortState {
     /// A frame of this length.
     Frame(usize),
     /// The line of the cable is up now, or down.
@@ -252,16 +252,16 @@ pub enum Seen {
 
 /// An open link.
 struct Plugged {
-    link: Watched<Box<dyn Link + Send>>,
+    link: EventSource<Box<dyn Link + Send>>,
     alarm: RefCell<Alarm>,
     /// When the link is to look after itself.
     due: Cell<Instant>,
 }
 
 impl Plugged {
-    fn new(link: Box<dyn Link + Send>, lookout: &Rc<Lookout>) -> io::Result<Self> {
+    fn new(link: Box<dyn Link + Send>, lookout: &Rc<Reactor>) -> io::Result<Self> {
         Ok(Self {
-            link: Watched::copy(lookout, link)?,
+            link: EventSource::redundant(lookout, link)?,
             alarm: RefCell::new(Alarm::new(lookout)?),
             due: Cell::new(Clock.now() + LOOK),
         })

@@ -26,14 +26,14 @@ use rustix::termios::{ControlModes, OptionalActions, QueueSelector};
 use rustix::termios::{tcflush, tcgetattr, tcsetattr};
 use serialport::{SerialPort, TTYPort};
 
-use super::{Lines, Link, while_trying};
-use crate::config::requirement::Need;
+use super::{Link, ModemLines, while_trying};
+use crate::config::requirement::Requirement;
 use crate::config::table::{PerBox, Table};
 
 mod modem_lines;
 mod tty_conflict;
 
-use modem_lines::Watch;
+use modem_lines::LinePoller;
 
 /// `kind = "serial"`
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -62,8 +62,8 @@ impl Config {
         if first == second { first.into_owned() } else { format!("{first}/{second}") }
     }
 
-    pub(super) fn needs(&self, me: BoxId) -> Vec<Need> {
-        vec![Need::Device(self.device.of(me).clone())]
+    pub(super) fn needs(&self, me: BoxId) -> Vec<Requirement> {
+        vec![Requirement::Device(self.device.of(me).clone())]
     }
 
     pub(super) fn conflict(&self, me: BoxId) -> Option<String> {
@@ -96,7 +96,7 @@ pub(super) struct Serial {
     /// For the bytes: the same open file.
     tty: Arc<OwnedFd>,
     /// For the modem control lines.
-    watch: Watch,
+    watch: LinePoller,
     frames: RefCell<Frames>,
     /// What the longest frame takes on the cable.
     line_time: Duration,
@@ -108,11 +108,11 @@ impl Link for Serial {
         if waiting as usize > LINE_MAX {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        say(frame, &mut Bytes(self.tty.as_fd())).map_err(gone)
+        say(frame, &mut TtyBytes(self.tty.as_fd())).map_err(gone)
     }
 
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let next = self.frames.borrow_mut().next(&mut Bytes(self.tty.as_fd()), buffer);
+        let next = self.frames.borrow_mut().next(&mut TtyBytes(self.tty.as_fd()), buffer);
         // A tty has no end; it says so when it was hung up (`tty_hung_up_p` in the kernel).
         next.and_then(|length| length.ok_or(io::ErrorKind::UnexpectedEof.into())).map_err(gone)
     }
@@ -123,7 +123,7 @@ impl Link for Serial {
         self.frames.borrow().is_in_the_middle().then_some(self.line_time)
     }
 
-    fn lines(&self) -> Option<Lines> {
+    fn lines(&self) -> Option<ModemLines> {
         self.watch.lines()
     }
 }
@@ -131,7 +131,7 @@ impl Link for Serial {
 impl Serial {
     fn new(port: TTYPort, baud: u32) -> io::Result<Self> {
         let tty = Arc::new(owned(port.try_clone_native()?));
-        let watch = Watch::of(&tty)?;
+        let watch = LinePoller::of(&tty)?;
         let line_time = Duration::from_secs(LINE_MAX as u64 * BITS) / baud;
         let frames = RefCell::default();
         let serial = Self { port: RefCell::new(port), tty, watch, frames, line_time };
@@ -233,19 +233,19 @@ impl Default for Frames {
 }
 
 /// The bytes of a tty that does not wait: where there are none, it says `WouldBlock`.
-struct Bytes<'a>(BorrowedFd<'a>);
+struct TtyBytes<'a>(BorrowedFd<'a>);
 
-impl embedded_io::ErrorType for Bytes<'_> {
+impl embedded_io::ErrorType for TtyBytes<'_> {
     type Error = io::Error;
 }
 
-impl embedded_io::Read for Bytes<'_> {
+impl embedded_io::Read for TtyBytes<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(rustix::io::read(self.0, buffer)?)
     }
 }
 
-impl embedded_io::Write for Bytes<'_> {
+impl embedded_io::Write for TtyBytes<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(rustix::io::write(self.0, bytes)?)
     }

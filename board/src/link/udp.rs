@@ -28,7 +28,7 @@ use rustix::net::netdevice::{index_to_name, name_to_index};
 use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
 
 use super::{Link, while_trying};
-use crate::config::requirement::Need;
+use crate::config::requirement::Requirement;
 use crate::config::table::{PerBox, Table};
 use crate::net::netlink::{Netlink, is_name};
 
@@ -49,7 +49,7 @@ enum Destination {
     /// Everybody on the wire.
     Everybody,
     /// Everybody who has joined the group, over at most so many routers.
-    Group(IpAddr, u8),
+    ResourceWorker(IpAddr, u8),
 }
 
 impl Config {
@@ -78,12 +78,12 @@ impl Config {
     pub(super) fn addresses(&self) -> Vec<IpAddr> {
         match &self.to {
             Destination::Peer(addresses) => BoxId::BOTH.map(|id| *addresses.of(id)).to_vec(),
-            Destination::Everybody | Destination::Group(..) => Vec::new(),
+            Destination::Everybody | Destination::ResourceWorker(..) => Vec::new(),
         }
     }
 
-    pub(super) fn needs(&self, me: BoxId) -> Vec<Need> {
-        vec![Need::Interface(self.interface.of(me).clone())]
+    pub(super) fn needs(&self, me: BoxId) -> Vec<Requirement> {
+        vec![Requirement::Interface(self.interface.of(me).clone())]
     }
 
     pub(super) fn open(&self, me: BoxId) -> io::Result<Udp> {
@@ -182,7 +182,7 @@ impl Destination {
         if ttl == 0 {
             table.complain("ttl", "is 0, which never leaves the box: say 1 for one wire");
         }
-        Some(Self::Group(group, ttl))
+        Some(Self::ResourceWorker(group, ttl))
     }
 
     /// The addresses of this box's end and of the other end.
@@ -190,8 +190,12 @@ impl Destination {
         match self {
             Self::Peer(addresses) => (*addresses.of(me), *addresses.of(me.other())),
             Self::Everybody => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()),
-            Self::Group(group @ IpAddr::V4(_), _) => (Ipv4Addr::UNSPECIFIED.into(), *group),
-            Self::Group(group @ IpAddr::V6(_), _) => (Ipv6Addr::UNSPECIFIED.into(), *group),
+            Self::ResourceWorker(group @ IpAddr::V4(_), _) => {
+                (Ipv4Addr::UNSPECIFIED.into(), *group)
+            }
+            Self::ResourceWorker(group @ IpAddr::V6(_), _) => {
+                (Ipv6Addr::UNSPECIFIED.into(), *group)
+            }
         }
     }
 
@@ -202,13 +206,13 @@ impl Destination {
             }
             Self::Peer(_) => socket.set_freebind_v6(true),
             Self::Everybody => socket.set_broadcast(true),
-            Self::Group(IpAddr::V4(group), ttl) => {
+            Self::ResourceWorker(IpAddr::V4(group), ttl) => {
                 socket.set_multicast_all_v4(false)?;
                 socket.set_multicast_loop_v4(false)?;
                 socket.set_multicast_ttl_v4((*ttl).into())?;
                 socket.join_multicast_v4_n(group, &InterfaceIndexOrAddress::Index(index))
             }
-            Self::Group(IpAddr::V6(group), ttl) => {
+            Self::ResourceWorker(IpAddr::V6(group), ttl) => {
                 socket.set_multicast_all_v6(false)?;
                 socket.set_multicast_loop_v6(false)?;
                 socket.set_multicast_hops_v6((*ttl).into())?;
@@ -307,11 +311,12 @@ impl Udp {
     /// a program that is setting up any interface of the box, and the loop waits for nobody.
     #[allow(unsafe_code)]
     fn flags(&self) -> io::Result<c_int> {
-        let mut request = Request { name: [0; libc::IFNAMSIZ], flags: 0, rest: [0; 22] };
+        let mut request = InterfaceRequest { name: [0; libc::IFNAMSIZ], flags: 0, rest: [0; 22] };
         let name = index_to_name(&self.socket, self.index)?;
         request.name.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
-        // SAFETY: SIOCGIFFLAGS reads the name and writes the flags of a `struct ifreq`, and `Request` is as large.
-        unsafe { ioctl(&self.socket, Updater::<GIFFLAGS, Request>::new(&mut request))? };
+        // SAFETY: SIOCGIFFLAGS reads the name and writes the flags of a `struct ifreq`, and `InterfaceRequest` is
+        // as large.
+        unsafe { ioctl(&self.socket, Updater::<GIFFLAGS, InterfaceRequest>::new(&mut request))? };
         Ok(request.flags.into())
     }
 
@@ -336,7 +341,7 @@ impl Udp {
 
 /// A `struct ifreq`, whose union has 24 bytes at most.
 #[repr(C)]
-struct Request {
+struct InterfaceRequest {
     name: [u8; libc::IFNAMSIZ],
     flags: c_short,
     rest: [u8; 22],

@@ -5,7 +5,7 @@
 //! error, or absent.
 //!
 //! ```text
-//! Request::new(RTM_NEWADDR, flags, body).attribute(IFA_LOCAL, octets)              -> kernel
+//! KernelRequest::new(RTM_NEWADDR, flags, body).attribute(IFA_LOCAL, octets)              -> kernel
 //! messages, or a Refusal: the number of the error, and the kernel's own words     <- kernel
 //! ```
 //!
@@ -27,7 +27,7 @@ use rustix::net::{bind, connect, recv, send, socket_with};
 
 pub use self::addresses::{Assigned, Manner};
 pub use self::interfaces::{Interface, Mac, is_name};
-use self::message::{Message, Refusal, Request};
+use self::message::{KernelRefusal, KernelRequest, NetlinkMessage};
 
 /// What one message of the kernel tells.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub enum Told {
 /// All that a datagram may tell, each of its messages read in every way, for any bytes.
 pub fn told(mut datagram: &[u8]) -> Vec<Told> {
     let mut told = Vec::new();
-    while let Some(message) = Message::take(&mut datagram) {
+    while let Some(message) = NetlinkMessage::take(&mut datagram) {
         told.extend(message.interface().map(Told::Interface));
         told.extend(message.address().map(Told::Address));
         told.extend(message.out().map(Told::Way));
@@ -119,7 +119,7 @@ impl Netlink {
     }
 
     /// Asks, and asks again where the list has changed while it was told.
-    fn exchange(&mut self, request: &Request) -> Result<Vec<Message>, Refusal> {
+    fn exchange(&mut self, request: &KernelRequest) -> Result<Vec<NetlinkMessage>, KernelRefusal> {
         for _ in 0..LISTINGS_MAX {
             self.sequence = self.sequence.wrapping_add(1);
             send(&self.socket, &request.bytes(self.sequence), SendFlags::empty())?;
@@ -131,14 +131,14 @@ impl Netlink {
     }
 
     /// The whole answer to the latest request, or `None` where it contradicts itself.
-    fn answer(&self) -> Result<Option<Vec<Message>>, Refusal> {
+    fn answer(&self) -> Result<Option<Vec<NetlinkMessage>>, KernelRefusal> {
         let mut messages = Vec::new();
         let mut consistent = true;
         let mut buffer = vec![0; DATAGRAM_MAX];
         loop {
             let (_, length) = recv(&self.socket, buffer.as_mut_slice(), RecvFlags::TRUNC)?;
             let mut datagram = buffer.get(..length).ok_or(Errno::MSGSIZE)?;
-            while let Some(message) = Message::take(&mut datagram) {
+            while let Some(message) = NetlinkMessage::take(&mut datagram) {
                 if message.sequence != self.sequence {
                     continue;
                 }

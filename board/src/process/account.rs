@@ -26,7 +26,7 @@ impl Account {
     ///
     /// When one of them is in no file.
     pub fn find(user: Option<&str>, groups: Option<&[String]>) -> io::Result<Self> {
-        let files = Files { users: read("/etc/passwd")?, groups: read("/etc/group")? };
+        let files = AccountFiles { users: read("/etc/passwd")?, groups: read("/etc/group")? };
         files.find(user, groups).map_err(|reason| io::Error::new(io::ErrorKind::NotFound, reason))
     }
 
@@ -36,7 +36,7 @@ impl Account {
     ///
     /// When it is in no file.
     pub fn group(name: &str) -> io::Result<Gid> {
-        let files = Files { users: String::new(), groups: read("/etc/group")? };
+        let files = AccountFiles { users: String::new(), groups: read("/etc/group")? };
         files.group(name).map_err(|reason| io::Error::new(io::ErrorKind::NotFound, reason))
     }
 
@@ -81,12 +81,12 @@ fn read(path: &str) -> io::Result<String> {
 }
 
 /// The texts of the two files.
-struct Files {
+struct AccountFiles {
     users: String,
     groups: String,
 }
 
-impl Files {
+impl AccountFiles {
     fn find(&self, user: Option<&str>, groups: Option<&[String]>) -> Result<Account, String> {
         let given = groups
             .map(|groups| {
@@ -177,8 +177,8 @@ mod tests {
         assert!(files().find(Some("ldap"), Some(&["tsl".to_owned()])).is_err());
     }
 
-    fn files() -> Files {
-        Files {
+    fn files() -> AccountFiles {
+        AccountFiles {
             users: "root:x:0:0::/:/bin/sh\nldap:x:389:55::/:/bin/false\n".to_owned(),
             groups: "root:x:0:\nldap:x:55:ldap\ntls:x:70:dns,ldap\nlda:x:71:lda\n".to_owned(),
         }

@@ -326,7 +326,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::thread::deadline::Patience;
+    use crate::thread::deadline::Deadline;
 
     /// What starts others in groups and sessions of their own is killed as a whole, in each of the two ways.
     #[test]
@@ -403,7 +403,7 @@ mod tests {
     }
 
     fn until(done: impl Fn() -> bool) {
-        let patience = Patience::new(Duration::from_secs(60));
+        let patience = Deadline::new(Duration::from_secs(60));
         while !done() {
             patience.sleep(Duration::from_millis(2)).expect("it does not come");
         }

@@ -26,13 +26,13 @@ use crate::config::secret::Secret;
 use crate::disk::safe_file::{self, Trust};
 use crate::process::account::Account;
 pub use crate::process::entrance::Entrance;
-pub use crate::process::exit::End;
+pub use crate::process::exit::ExitReason;
 use crate::process::hardening;
 use crate::process::orphans::Starting;
 use crate::process::privileges::Privileges;
 use crate::process::procfs::{self, Id};
 use crate::process::{descent, orphans};
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 /// A program, and what it finds when it starts. Its environment is what stands here and nothing else.
 #[derive(Clone, Debug, Default)]
@@ -215,7 +215,7 @@ impl Child {
             pidfd => pidfd?,
         };
         // Looked at when the descriptor holds it: the number may have been another's before.
-        let now = procfs::Entry::read(id.pid)?.filter(|now| now.id() == id && now.alive());
+        let now = procfs::ProcessEntry::read(id.pid)?.filter(|now| now.id() == id && now.alive());
         let Some(now) = now else { return Ok(None) };
         // One life of the supervisor that becomes another by exec(3) has the same children.
         if now.parent == rustix::process::getpid().as_raw_pid() {
@@ -243,10 +243,10 @@ impl Child {
     }
 
     /// How it ended, or `None` while it runs.
-    pub fn end(&self) -> Option<End> {
+    pub fn end(&self) -> Option<ExitReason> {
         if self.found.is_some() {
-            let dead = Patience::new(Duration::ZERO).readable(&[self.as_fd()]).is_ok();
-            return dead.then(|| End::of(self.as_fd()));
+            let dead = Deadline::new(Duration::ZERO).readable(&[self.as_fd()]).is_ok();
+            return dead.then(|| ExitReason::of(self.as_fd()));
         }
         self.wait(WaitIdOptions::NOWAIT)
     }
@@ -289,7 +289,7 @@ impl Child {
     /// When a member of the group is still there: it hangs in the kernel.
     pub fn kill(&mut self) -> io::Result<()> {
         self.signal(Signal::KILL);
-        self.gone(&Patience::new(KILL_TIME)).map_err(|_| {
+        self.gone(&Deadline::new(KILL_TIME)).map_err(|_| {
             io::Error::new(io::ErrorKind::TimedOut, descent::still_there(&self.members()))
         })?;
         self.bury();
@@ -297,7 +297,7 @@ impl Child {
     }
 
     /// Waits until no member of the group is left alive.
-    fn gone(&self, patience: &Patience) -> io::Result<()> {
+    fn gone(&self, patience: &Deadline) -> io::Result<()> {
         if self.reaped {
             return Ok(());
         }
@@ -312,7 +312,7 @@ impl Child {
 
     /// The members of the group that are alive: a zombie holds nothing, and is its parent's to take. None where `/proc`
     /// cannot tell.
-    fn members(&self) -> Vec<procfs::Entry> {
+    fn members(&self) -> Vec<procfs::ProcessEntry> {
         let group = self.pid.as_raw_pid();
         let mut members = procfs::take().unwrap_or_default();
         // A number is nobody's pid while it names a group, so a new leader leads another group.
@@ -337,12 +337,12 @@ impl Child {
         self.reaped = true;
     }
 
-    fn wait(&self, options: WaitIdOptions) -> Option<End> {
+    fn wait(&self, options: WaitIdOptions) -> Option<ExitReason> {
         let options = options | WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         match rustix::process::waitid(WaitId::PidFd(self.as_fd()), options) {
-            Ok(status) => status.map(|status| End::from(&status)),
+            Ok(status) => status.map(|status| ExitReason::from(&status)),
             // Taken by somebody else: the supervisor was started with SIGCHLD ignored.
-            Err(_) => Some(End::Unknown),
+            Err(_) => Some(ExitReason::Unknown),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use toml::de::DeValue;
 
-use crate::config::requirement::Need;
+use crate::config::requirement::Requirement;
 use crate::config::table::{Source, Value};
 use crate::process::child::Program;
 
@@ -37,13 +37,13 @@ impl Own {
     }
 
     /// What must be there: the program.
-    pub fn needs(&self) -> Vec<Need> {
+    pub fn needs(&self) -> Vec<Requirement> {
         vec![self.needs_as(None)]
     }
 
     /// The same, where it runs as `user`.
-    pub fn needs_as(&self, user: Option<&str>) -> Need {
-        Need::Program(self.path().into(), user.map(str::to_owned))
+    pub fn needs_as(&self, user: Option<&str>) -> Requirement {
+        Requirement::Program(self.path().into(), user.map(str::to_owned))
     }
 
     /// What is run, with `more` words at the end.

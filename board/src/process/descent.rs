@@ -13,8 +13,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::process::orphans;
-use crate::process::procfs::{Children, Entry, Id};
-use crate::thread::deadline::Patience;
+use crate::process::procfs::{Children, Id, ProcessEntry};
+use crate::thread::deadline::Deadline;
 
 /// All that descend from one process, as far as they are known.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,7 @@ pub struct Descent {
 
 /// Whether an orphan that is in no group of theirs is one of them; nothing where only that tells which is no child
 /// that is just being started.
-pub type Says<'a> = &'a dyn Fn(&Entry) -> Option<bool>;
+pub type Says<'a> = &'a dyn Fn(&ProcessEntry) -> Option<bool>;
 
 impl Descent {
     /// Those that descend from the process of the number `leader`, some of which are `known` already.
@@ -46,35 +46,35 @@ impl Descent {
     /// # Errors
     ///
     /// When that cannot be told.
-    pub fn look(&mut self, says: Says<'_>) -> io::Result<Vec<Entry>> {
+    pub fn look(&mut self, says: Says<'_>) -> io::Result<Vec<ProcessEntry>> {
         let children = Children::look()?;
         let mut next = Vec::new();
         for id in &self.known {
-            next.extend(Entry::read(id.pid)?.filter(|it| it.id() == *id));
+            next.extend(ProcessEntry::read(id.pid)?.filter(|it| it.id() == *id));
         }
         let (orphans, certain) = orphans::all(&children)?;
         next.extend(orphans.into_iter().filter(|it| {
             [it.group, it.session].iter().any(|it| self.groups.contains(it))
                 || says(it).unwrap_or(certain)
         }));
-        let mut found: Vec<Entry> = Vec::new();
+        let mut found: Vec<ProcessEntry> = Vec::new();
         while let Some(entry) = next.pop() {
             if found.iter().any(|it| it.pid == entry.pid) {
                 continue;
             }
             let mut its = Vec::new();
             for pid in children.of(entry.pid)? {
-                its.extend(Entry::read(pid)?.filter(|it| it.parent == entry.pid));
+                its.extend(ProcessEntry::read(pid)?.filter(|it| it.parent == entry.pid));
             }
             // Looked at once more: the number may have become a stranger's before its children were asked for.
-            if Entry::read(entry.pid)?.is_some_and(|now| now.id() == entry.id()) {
+            if ProcessEntry::read(entry.pid)?.is_some_and(|now| now.id() == entry.id()) {
                 next.extend(its);
                 found.push(entry);
             }
         }
-        found.retain(Entry::alive);
+        found.retain(ProcessEntry::alive);
         found.sort_unstable_by_key(|it| it.pid);
-        self.known = found.iter().map(Entry::id).collect();
+        self.known = found.iter().map(ProcessEntry::id).collect();
         self.groups = found.iter().map(|it| it.group).chain([self.leader]).collect();
         Ok(found)
     }
@@ -84,7 +84,7 @@ impl Descent {
     /// # Errors
     ///
     /// When one is still there, or that cannot be told.
-    pub fn kill(&mut self, says: Says<'_>, patience: &Patience) -> io::Result<()> {
+    pub fn kill(&mut self, says: Says<'_>, patience: &Deadline) -> io::Result<()> {
         let mut stopped: Vec<Id> = Vec::new();
         let (mut pause, mut empty) = (Duration::from_millis(1), 0);
         loop {
@@ -96,7 +96,7 @@ impl Descent {
                 return Ok(());
             }
             let fresh = living.iter().any(|it| !stopped.contains(&it.id()));
-            stopped = living.iter().map(Entry::id).collect();
+            stopped = living.iter().map(ProcessEntry::id).collect();
             let late = patience.sleep(if fresh { Duration::ZERO } else { pause }).is_err();
             let signal = if fresh && !late { Signal::STOP } else { Signal::KILL };
             for it in &living {
@@ -113,7 +113,7 @@ impl Descent {
 }
 
 /// What is said of those that were killed and are there.
-pub fn still_there(living: &[Entry]) -> String {
+pub fn still_there(living: &[ProcessEntry]) -> String {
     let left: Vec<_> =
         living.iter().take(LEFT_MAX).map(|it| format!("{it}, state {}", it.state)).collect();
     format!("killed, and still there: {}: it hangs in the kernel", left.join("; "))

@@ -8,11 +8,11 @@ use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
 use rustix::process::WaitIdStatus;
 
 use crate::process::signals;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum End {
+pub enum ExitReason {
     /// By itself, with this status.
     Exited(i32),
     /// By the signal of this number.
@@ -21,12 +21,12 @@ pub enum End {
     Unknown,
 }
 
-impl End {
+impl ExitReason {
     /// How the dead process of `pidfd` ended, which is another's child. The kernel tells it when the parent has
     /// reaped it (`PIDFD_GET_INFO` of `ioctl_pidfd(2)`, since Linux 6.15).
     pub(crate) fn of(pidfd: BorrowedFd<'_>) -> Self {
         // Its parent takes it as soon as it runs.
-        let patience = Patience::new(TAKEN);
+        let patience = Deadline::new(TAKEN);
         loop {
             match info(pidfd) {
                 Ok(info) if info.mask & PIDFD_INFO_EXIT != 0 => {
@@ -52,7 +52,7 @@ impl End {
     }
 }
 
-impl From<&WaitIdStatus> for End {
+impl From<&WaitIdStatus> for ExitReason {
     fn from(status: &WaitIdStatus) -> Self {
         match (status.exit_status(), status.terminating_signal()) {
             (Some(status), _) => Self::Exited(status),
@@ -62,7 +62,7 @@ impl From<&WaitIdStatus> for End {
     }
 }
 
-impl fmt::Display for End {
+impl fmt::Display for ExitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Exited(status) => write!(f, "ended with status {status}"),
@@ -103,9 +103,9 @@ mod tests {
 
     #[test]
     fn a_status_is_read_as_the_kernel_writes_it() {
-        assert_eq!(End::from_wait(0), End::Exited(0));
-        assert_eq!(End::from_wait(7 << 8), End::Exited(7));
-        assert_eq!(End::from_wait(15), End::Killed(15));
-        assert_eq!(End::from_wait(0x8b), End::Killed(11));
+        assert_eq!(ExitReason::from_wait(0), ExitReason::Exited(0));
+        assert_eq!(ExitReason::from_wait(7 << 8), ExitReason::Exited(7));
+        assert_eq!(ExitReason::from_wait(15), ExitReason::Killed(15));
+        assert_eq!(ExitReason::from_wait(0x8b), ExitReason::Killed(11));
     }
 }

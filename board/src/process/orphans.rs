@@ -15,7 +15,7 @@ use rustix::process::{
     set_child_subreaper, waitid,
 };
 
-use crate::process::procfs::{Children, Entry};
+use crate::process::procfs::{Children, ProcessEntry};
 
 /// Has orphans among our descendants come to us from now on.
 ///
@@ -36,11 +36,11 @@ pub fn come_here() -> bool {
 /// # Errors
 ///
 /// When `/proc` cannot tell.
-pub(crate) fn all(children: &Children) -> io::Result<(Vec<Entry>, bool)> {
+pub(crate) fn all(children: &Children) -> io::Result<(Vec<ProcessEntry>, bool)> {
     let mut orphans = Vec::new();
     let me = getpid().as_raw_pid();
     for pid in children.of(me)? {
-        if let Some(entry) = Entry::read(pid)?.filter(|it| it.parent == me) {
+        if let Some(entry) = ProcessEntry::read(pid)?.filter(|it| it.parent == me) {
             orphans.push(entry);
         }
     }
@@ -59,11 +59,11 @@ pub fn bury() -> usize {
     orphans.iter().filter(|entry| !entry.alive() && buried(entry)).count()
 }
 
-fn buried(entry: &Entry) -> bool {
+fn buried(entry: &ProcessEntry) -> bool {
     let Some(pid) = Pid::from_raw(entry.pid) else { return false };
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
     // Looked at when the descriptor holds it: the number may have become that of a child of ours.
-    if Entry::of(entry.pid).is_none_or(|now| now.started != entry.started) {
+    if ProcessEntry::of(entry.pid).is_none_or(|now| now.started != entry.started) {
         return false;
     }
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;

@@ -19,7 +19,7 @@ use crate::host::plain_text::plain_bytes;
 use crate::process::account::Account;
 use crate::process::child::NO_MORE;
 use crate::thread::capabilities::Rights;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 /// A pipe whose other end is to be read.
 pub struct Output {
@@ -79,12 +79,12 @@ pub fn reopen(inode: u64, processes: &[i32]) -> io::Result<File> {
 }
 
 /// Something else that is heard on the thread of an output.
-pub trait Ear: AsFd + Send {
+pub trait OutputListener: AsFd + Send {
     /// Takes in what is there.
     fn hear(&mut self) -> Hearing;
 }
 
-/// How an [`Ear`] goes on.
+/// How an [`OutputListener`] goes on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Hearing {
     /// It waits for more.
@@ -101,13 +101,17 @@ pub enum Hearing {
 /// # Errors
 ///
 /// When the kernel has no thread left.
-pub fn read(output: Option<File>, ear: Option<Box<dyn Ear>>, name: &str) -> io::Result<()> {
+pub fn read(
+    output: Option<File>,
+    ear: Option<Box<dyn OutputListener>>,
+    name: &str,
+) -> io::Result<()> {
     let name = name.to_owned();
     thread::Builder::new()
         .name(format!("log {name}"))
         .stack_size(STACK)
         .spawn(move || {
-            Rights::NONE.keep_only();
+            Rights::NONE.drop_others();
             attend(output, ear, &name);
         })
         .map(drop)
@@ -116,9 +120,9 @@ pub fn read(output: Option<File>, ear: Option<Box<dyn Ear>>, name: &str) -> io::
         })
 }
 
-fn attend(mut output: Option<File>, mut ear: Option<Box<dyn Ear>>, name: &str) {
+fn attend(mut output: Option<File>, mut ear: Option<Box<dyn OutputListener>>, name: &str) {
     let mut copy = Copy::new();
-    let mut rest = Patience::new(Duration::ZERO);
+    let mut rest = Deadline::new(Duration::ZERO);
     while output.is_some() || ear.is_some() {
         let rests = !rest.left().is_zero();
         // The ear first: it takes its rest by itself, and an output may come without end.
@@ -126,12 +130,12 @@ fn attend(mut output: Option<File>, mut ear: Option<Box<dyn Ear>>, name: &str) {
         let heard = listens.is_some();
         let open: Vec<_> =
             listens.map(AsFd::as_fd).into_iter().chain(output.iter().map(AsFd::as_fd)).collect();
-        let ready = Patience::new(if rests { rest.left() } else { LONG }).readable(&open);
+        let ready = Deadline::new(if rests { rest.left() } else { LONG }).readable(&open);
         // Or else its rest is over.
         let Ok(place) = ready else { continue };
         if heard && place == 0 {
-            match ear.as_deref_mut().map(Ear::hear) {
-                Some(Hearing::Pause(time)) => rest = Patience::new(time),
+            match ear.as_deref_mut().map(OutputListener::hear) {
+                Some(Hearing::Pause(time)) => rest = Deadline::new(time),
                 Some(Hearing::End) => ear = None,
                 Some(Hearing::More) | None => {}
             }
@@ -144,13 +148,13 @@ fn attend(mut output: Option<File>, mut ear: Option<Box<dyn Ear>>, name: &str) {
 
 /// What has come of an output so far.
 struct Copy {
-    lines: Lines,
-    second: Second,
+    lines: LineBuffer,
+    second: LogBudget,
 }
 
 impl Copy {
     fn new() -> Self {
-        Self { lines: Lines::default(), second: Second::new() }
+        Self { lines: LineBuffer::default(), second: LogBudget::new() }
     }
 
     /// Reads on, and tells whether it has come to its end.
@@ -178,12 +182,12 @@ impl Copy {
 
 /// Bytes on their way to become lines.
 #[derive(Default)]
-struct Lines {
+struct LineBuffer {
     line: Vec<u8>,
     cut: bool,
 }
 
-impl Lines {
+impl LineBuffer {
     fn feed(&mut self, bytes: &[u8], mut tell: impl FnMut(&str)) {
         for &byte in bytes {
             if byte == b'\n' {
@@ -208,15 +212,15 @@ impl Lines {
 }
 
 /// How much was logged in the second that runs, and how much was not.
-struct Second {
-    end: Patience,
+struct LogBudget {
+    end: Deadline,
     logged: u32,
     dropped: u64,
 }
 
-impl Second {
+impl LogBudget {
     fn new() -> Self {
-        Self { end: Patience::new(Duration::from_secs(1)), logged: 0, dropped: 0 }
+        Self { end: Deadline::new(Duration::from_secs(1)), logged: 0, dropped: 0 }
     }
 
     fn has_room(&mut self, name: &str) -> bool {
@@ -261,7 +265,7 @@ mod tests {
     #[test]
     fn lines_come_whole_however_they_were_written() {
         let mut told = Vec::new();
-        let mut lines = Lines::default();
+        let mut lines = LineBuffer::default();
         lines.feed(b"one\ntw", |line| told.push(line.to_owned()));
         lines.feed(b"o\r\n\n\x1b[2Jthree", |line| told.push(line.to_owned()));
         lines.finish(|line| told.push(line.to_owned()));
@@ -271,7 +275,7 @@ mod tests {
     #[test]
     fn a_long_line_is_cut() {
         let mut told = Vec::new();
-        let mut lines = Lines::default();
+        let mut lines = LineBuffer::default();
         lines.feed(&[b'x'; 5 * LINE_MAX], |line| told.push(line.to_owned()));
         lines.feed(b"\nnext\n", |line| told.push(line.to_owned()));
         assert_eq!(told[0].len(), LINE_MAX + " [cut]".len());
@@ -281,7 +285,7 @@ mod tests {
     #[test]
     fn a_flood_leaves_lines_out() {
         let mut second =
-            Second { end: Patience::new(Duration::from_secs(600)), logged: 0, dropped: 0 };
+            LogBudget { end: Deadline::new(Duration::from_secs(600)), logged: 0, dropped: 0 };
         let logged = (0..LINES_MAX + 50).filter(|_| second.has_room("x")).count();
         assert_eq!(logged, LINES_MAX as usize);
         assert_eq!(second.dropped, 50);

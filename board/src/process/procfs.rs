@@ -13,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 /// One process, as it was when it was looked at.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Entry {
+pub struct ProcessEntry {
     /// Its number.
     pub pid: i32,
     /// The name of its program, at most 15 characters.
@@ -30,7 +30,7 @@ pub struct Entry {
     pub started: u64,
 }
 
-impl Entry {
+impl ProcessEntry {
     /// The process of this number, if there is one.
     ///
     /// # Errors
@@ -107,7 +107,7 @@ impl Entry {
     }
 }
 
-impl fmt::Display for Entry {
+impl fmt::Display for ProcessEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.pid, self.name)
     }
@@ -127,11 +127,11 @@ pub struct Id {
 /// # Errors
 ///
 /// When `/proc` cannot tell: see [`usable`].
-pub fn take() -> io::Result<Vec<Entry>> {
+pub fn take() -> io::Result<Vec<ProcessEntry>> {
     usable()?;
     let numbers = fs::read_dir("/proc")?.flatten();
     let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    Ok(numbers.filter_map(Entry::of).collect())
+    Ok(numbers.filter_map(ProcessEntry::of).collect())
 }
 
 /// Whether `/proc` tells of the processes that this one can see.
@@ -175,7 +175,7 @@ fn hides_from(line: &str, group: u32) -> bool {
 /// The children of each process.
 pub(crate) struct Children {
     /// All processes, where the kernel keeps no lists of children (`CONFIG_PROC_CHILDREN`).
-    listed: Option<Vec<Entry>>,
+    listed: Option<Vec<ProcessEntry>>,
 }
 
 impl Children {
@@ -203,7 +203,7 @@ impl Children {
             Ok(threads) => threads,
             // It is dead, or hidden.
             Err(error) => {
-                return Entry::read(pid)?.map_or(Ok(Vec::new()), |_| Err(error));
+                return ProcessEntry::read(pid)?.map_or(Ok(Vec::new()), |_| Err(error));
             }
         };
         // A thread that has ended meanwhile has left its children to another.
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_name_may_look_like_the_rest_of_the_line() {
         let stat = "42 (a) S (b) Z 1 41 40 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 9999 0";
-        let entry = Entry::parse(stat).unwrap();
+        let entry = ProcessEntry::parse(stat).unwrap();
         assert_eq!((entry.pid, entry.name.as_str()), (42, "a) S (b"));
         assert_eq!((entry.parent, entry.group, entry.session, entry.started), (1, 41, 40, 9999));
         assert!(!entry.alive());
@@ -248,7 +248,7 @@ mod tests {
     fn a_process_finds_itself() {
         let me = std::process::id().cast_signed();
         assert!(take().unwrap().iter().any(|entry| entry.pid == me && entry.alive()));
-        assert_eq!(Entry::of(me).unwrap().pid, me);
+        assert_eq!(ProcessEntry::of(me).unwrap().pid, me);
     }
 
     #[test]
@@ -262,7 +262,7 @@ mod tests {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(Entry::read(its).unwrap(), None);
+        assert_eq!(ProcessEntry::read(its).unwrap(), None);
         assert_eq!(Children::look().unwrap().of(its).unwrap(), [0; 0]);
     }
 }

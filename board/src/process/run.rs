@@ -6,14 +6,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 use crate::host::plain_text::{plain, plain_lines};
-use crate::process::child::{Child, End, Program};
-use crate::thread::deadline::Patience;
+use crate::process::child::{Child, ExitReason, Program};
+use crate::thread::deadline::Deadline;
 
 /// What is known of a program that has ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Finished {
     /// How it ended.
-    pub end: End,
+    pub end: ExitReason,
     /// What it wrote to its output, in plain lines.
     pub output: String,
     /// What it wrote to its errors, in plain lines.
@@ -34,7 +34,7 @@ impl Program {
     /// # Errors
     ///
     /// When it did not end with status 0, with its reason; and as [`Program::run`].
-    pub fn succeed(&self, patience: &Patience) -> io::Result<String> {
+    pub fn succeed(&self, patience: &Deadline) -> io::Result<String> {
         let finished = self.run(patience)?;
         if finished.end.success() {
             return Ok(finished.output);
@@ -48,7 +48,7 @@ impl Program {
     /// # Errors
     ///
     /// When it cannot be started, or did not end within `patience`: it was killed then.
-    pub fn run(&self, patience: &Patience) -> io::Result<Finished> {
+    pub fn run(&self, patience: &Deadline) -> io::Result<Finished> {
         let (mut output, writer) = Words::new()?;
         let (mut errors, error_writer) = Words::new()?;
         let mut child = self.spawn(writer.into(), error_writer.into())?;
@@ -76,8 +76,8 @@ fn wait(
     child: &Child,
     output: &mut Words,
     errors: &mut Words,
-    patience: &Patience,
-) -> io::Result<End> {
+    patience: &Deadline,
+) -> io::Result<ExitReason> {
     loop {
         // The child first: what it wrote before it ended is read afterwards, and others may hold the pipes for ever.
         let open: Vec<_> =

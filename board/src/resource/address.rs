@@ -31,14 +31,14 @@ use std::time::Duration;
 use firmware_agnostic::identity::BoxId;
 
 use self::announcements::Announcements;
-use self::place::Place;
+use self::place::TargetInterface;
 use self::wire::Wire;
 use super::Resource;
-use crate::config::requirement::{Need, Right};
+use crate::config::requirement::{Requirement, Right};
 use crate::config::table::{PerBox, Table};
 use crate::net::netlink::{Changes, Interface, Mac, Manner, Netlink, is_name};
 use crate::net::prefix::Prefix;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 /// `kind = "address"`
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -81,11 +81,11 @@ impl Config {
     }
 
     /// What the box `me` must have, so that the address can be there.
-    pub fn needs(&self, me: BoxId) -> Vec<Need> {
+    pub fn needs(&self, me: BoxId) -> Vec<Requirement> {
         vec![
-            Need::Interface(self.interface.of(me).clone()),
-            Need::Right(Right::Addresses),
-            Need::Right(Right::Neighbours),
+            Requirement::Interface(self.interface.of(me).clone()),
+            Requirement::Right(Right::Addresses),
+            Requirement::Right(Right::Neighbours),
         ]
     }
 
@@ -101,14 +101,14 @@ impl Config {
         Address {
             prefix: self.prefix,
             preferred: self.preferred,
-            place: Place::new(self.prefix.address(), self.interface.of(me)),
+            place: TargetInterface::new(self.prefix.address(), self.interface.of(me)),
             wire: Wire::new(self.prefix, self.probe),
             announcements: Announcements::new(self.refresh),
             announced: None,
             changes: None,
-            looked: Patience::new(Duration::ZERO),
+            looked: Deadline::new(Duration::ZERO),
             rival: None,
-            truce: Patience::new(Duration::ZERO),
+            truce: Deadline::new(Duration::ZERO),
         }
     }
 
@@ -132,7 +132,7 @@ impl Config {
 pub struct Address {
     prefix: Prefix,
     preferred: bool,
-    place: Place,
+    place: TargetInterface,
     wire: Wire,
     announcements: Announcements,
     /// The hardware address that the neighbours were told, if the interface had its carrier.
@@ -140,15 +140,15 @@ pub struct Address {
     /// Tells when there is a reason to look whether the address is here.
     changes: Option<Changes>,
     /// Over when it is looked at without one.
-    looked: Patience,
+    looked: Deadline,
     /// Who else has claimed it, since we last answered.
     rival: Option<Mac>,
     /// Over when a claim may be answered again.
-    truce: Patience,
+    truce: Deadline,
 }
 
 impl Resource for Address {
-    fn start(&mut self, patience: &Patience) -> io::Result<()> {
+    fn start(&mut self, patience: &Deadline) -> io::Result<()> {
         let mut netlink = Netlink::open()?;
         let interface = self.wait_for_interface(&mut netlink, patience)?;
         self.wire.listen(&interface)?;
@@ -183,7 +183,7 @@ impl Resource for Address {
         Ok(true)
     }
 
-    fn stop(&mut self, _: &Patience) -> io::Result<()> {
+    fn stop(&mut self, _: &Deadline) -> io::Result<()> {
         let mut netlink = Netlink::open()?;
         for held in self.place.held(&mut netlink)? {
             self.place.spare_the_others(&held, &mut netlink)?;
@@ -219,7 +219,7 @@ impl Resource for Address {
                 "{address} is claimed by {rival} too: find that machine and take it off the network"
             );
             self.rival = None;
-            self.truce = Patience::new(TRUCE);
+            self.truce = Deadline::new(TRUCE);
             self.announce_on(&interface);
         } else if self.announcements.left().is_zero() {
             self.announce_on(&interface);
@@ -250,7 +250,7 @@ impl Address {
         let told = self.changes.as_ref().is_some_and(|changes| !changes.were());
         if !told || self.looked.left().is_zero() {
             self.listen_for_changes();
-            self.looked = Patience::new(LOOK_ANYWAY);
+            self.looked = Deadline::new(LOOK_ANYWAY);
             return false;
         }
         !self.wire.is_claimed() && self.rival.is_none() && !self.announcements.left().is_zero()
@@ -275,7 +275,7 @@ impl Address {
     fn wait_for_interface(
         &mut self,
         netlink: &mut Netlink,
-        patience: &Patience,
+        patience: &Deadline,
     ) -> io::Result<Interface> {
         self.listen_for_changes();
         let moment = patience.at_most(LOOK);

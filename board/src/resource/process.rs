@@ -1,7 +1,7 @@
 //! A service of the appliance: a program in the foreground, started, watched and stopped as a direct child.
 //!
-//! It is ready when it says so ([`Ready`]), dead in the moment it dies ([`Process::alarm`]), and gone when all that
-//! it has started is gone. Whether it is started again is not decided here.
+//! It is ready when it says so ([`ReadySignal`]), dead in the moment it dies ([`Process::alarm`]), and gone when
+//! all that it has started is gone. Whether it is started again is not decided here.
 //!
 //! What belongs to it is known by what a user cannot forge and the service cannot wipe (`process/members.rs`), and
 //! noted beside the lease (`process/note.rs`): it lives on when the supervisor dies, and the next life watches it
@@ -19,15 +19,15 @@ use rustix::process::Resource as Limited;
 use rustix::process::{Signal, geteuid};
 
 use super::Resource;
-use crate::config::requirement::{Need, Right};
+use crate::config::requirement::{Requirement, Right};
 use crate::config::table::{Map, Never, Table};
 use crate::process::account::Account;
-use crate::process::child::{End, Program};
+use crate::process::child::{ExitReason, Program};
 use crate::process::command_line::Own;
 use crate::process::output::Output;
 use crate::process::privileges::Privileges;
 use crate::process::signals;
-use crate::thread::deadline::{Cord, Patience};
+use crate::thread::deadline::{CancelToken, Deadline};
 
 mod config;
 mod members;
@@ -39,15 +39,15 @@ mod tag;
 
 use config::{Amount, Mask};
 use members::Owner;
-pub use ready::Ready;
+pub use ready::ReadySignal;
 use service::Service;
-use tag::Mark;
+use tag::Tag;
 
 /// `kind = "process"`
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
     command: Own,
-    ready: Ready,
+    ready: ReadySignal,
     user: Option<String>,
     groups: Option<Vec<String>>,
     environment: Vec<(String, String)>,
@@ -66,7 +66,7 @@ impl Config {
     /// Reads the words of a process.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
         let command: Option<Own> = table.need("command");
-        let ready = table.or("ready", Ready::Running);
+        let ready = table.or("ready", ReadySignal::Running);
         let user = table.take("user");
         let groups = table.take("groups");
         let environment = read_environment(table);
@@ -100,25 +100,27 @@ impl Config {
     }
 
     /// What must be there: the programs, the account, the folder that it runs in, and the rights to make it what it is.
-    pub fn needs(&self) -> Vec<Need> {
+    pub fn needs(&self) -> Vec<Requirement> {
         let need = |program: &Own| program.needs_as(self.user.as_deref());
         let mut needs = vec![need(&self.command)];
-        needs.extend(self.ready.command().map(|program| Need::Later(Box::new(need(program)))));
+        needs.extend(
+            self.ready.command().map(|program| Requirement::Later(Box::new(need(program)))),
+        );
         if self.changes_account() {
-            needs.push(Need::Account(self.user.clone(), self.groups.clone()));
-            needs.extend([Right::Users, Right::Signals].map(Need::Right));
+            needs.push(Requirement::Account(self.user.clone(), self.groups.clone()));
+            needs.extend([Right::Users, Right::Signals].map(Requirement::Right));
         }
         if self.privileges.numbers().1.is_some() {
-            needs.push(Need::Right(Right::Bounds));
+            needs.push(Requirement::Right(Right::Bounds));
         }
-        needs.extend(self.directory.clone().map(Need::Folder));
+        needs.extend(self.directory.clone().map(Requirement::Folder));
         needs
     }
 
     /// What it can do without, and is better for.
-    pub fn wishes(&self) -> Vec<Need> {
+    pub fn wishes(&self) -> Vec<Requirement> {
         let rights = [Right::Looks, Right::Outputs].into_iter().filter(|_| self.changes_account());
-        rights.map(Need::Right).chain([Need::Members]).collect()
+        rights.map(Requirement::Right).chain([Requirement::Members]).collect()
     }
 
     const fn changes_account(&self) -> bool {
@@ -132,7 +134,7 @@ impl Config {
             name: name.to_owned(),
             note: note::path(notes, name),
             service: None,
-            stage: Stage::Unasked,
+            stage: ServiceStage::Unasked,
             told: false,
             looks: 0,
         }
@@ -175,7 +177,7 @@ pub struct Process {
     note: PathBuf,
     /// What was started, in this life or an earlier one, until nothing of it is left.
     service: Option<Service>,
-    stage: Stage,
+    stage: ServiceStage,
     /// Whether `monitor` has told that the child is dead.
     told: bool,
     /// How often it was looked at since the start.
@@ -184,7 +186,7 @@ pub struct Process {
 
 /// How far this life has come with a service.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Stage {
+enum ServiceStage {
     /// It has not asked what an earlier life has left.
     Unasked,
     /// What runs of it, if anything, is what an earlier life has left.
@@ -192,28 +194,28 @@ enum Stage {
     /// It was started, and has not been ready.
     Starting,
     /// It was ready, or was adopted.
-    Ready,
+    ReadySignal,
 }
 
-impl Stage {
+impl ServiceStage {
     const fn is_watched(self) -> bool {
-        matches!(self, Self::Starting | Self::Ready)
+        matches!(self, Self::Starting | Self::ReadySignal)
     }
 }
 
 impl Resource for Process {
-    fn start(&mut self, patience: &Patience) -> io::Result<()> {
+    fn start(&mut self, patience: &Deadline) -> io::Result<()> {
         if self.stage.is_watched() && self.service.as_ref().is_some_and(Service::lives) {
             return Ok(());
         }
         // What an earlier life has left and was not adopted, or what a dead one has.
         self.stop(patience)?;
-        (self.stage, self.told, self.looks) = (Stage::Starting, false, 0);
+        (self.stage, self.told, self.looks) = (ServiceStage::Starting, false, 0);
         let program = self.program()?;
         let output = Output::new(program.account.as_ref(), &self.name)?;
         let mark = self.mark(output.inode);
-        let notify = if self.config.ready == Ready::Notify {
-            Some((notify::Socket::new()?, Cord::new()?))
+        let notify = if self.config.ready == ReadySignal::Notify {
+            Some((notify::NotifySocket::new()?, CancelToken::new()?))
         } else {
             None
         };
@@ -227,11 +229,11 @@ impl Resource for Process {
         let Some(child) = &service.child else { return Err(io::ErrorKind::NotFound.into()) };
         let waited = witness.wait(child, &program, patience);
         if waited.is_ok() {
-            self.stage = Stage::Ready;
+            self.stage = ServiceStage::ReadySignal;
         }
         waited.map_err(|error| {
             let time = self.config.kill_after.unwrap_or(KILL_AFTER);
-            match self.stop(&Patience::new(time)) {
+            match self.stop(&Deadline::new(time)) {
                 Ok(()) => error,
                 Err(left) => io::Error::new(error.kind(), format!("{error}; {left}")),
             }
@@ -249,11 +251,11 @@ impl Resource for Process {
         }
         service.hear_again();
         service.look();
-        self.stage = Stage::Ready;
+        self.stage = ServiceStage::ReadySignal;
         Ok(true)
     }
 
-    fn stop(&mut self, patience: &Patience) -> io::Result<()> {
+    fn stop(&mut self, patience: &Deadline) -> io::Result<()> {
         self.recall()?;
         let Some(service) = &mut self.service else { return Ok(()) };
         if service.note.failure.is_some() {
@@ -269,7 +271,7 @@ impl Resource for Process {
         let Config { stop_signal, kill_after, .. } = self.config;
         if let Some(end) = service.end(stop_signal, kill_after, patience)? {
             // Before it is ready its status is about the start that was called off: slapd says 1 then.
-            let counts = self.stage != Stage::Starting || kill_after.is_none();
+            let counts = self.stage != ServiceStage::Starting || kill_after.is_none();
             service.complaint = self.config.answered(end).err().filter(|_| counts);
         }
         service.kill(patience)?;
@@ -318,16 +320,16 @@ impl Config {
     /// Its status is its own word, and all that tells of what is not a process: a script whose `umount` has failed
     /// says 1. By a signal it says nothing. What counts then is that none of its processes is left, unless it is
     /// never to be killed: then only its word does.
-    fn answered(&self, end: End) -> Result<(), String> {
+    fn answered(&self, end: ExitReason) -> Result<(), String> {
         let number = self.stop_signal.as_raw();
         let well = match end {
-            End::Exited(status) => {
+            ExitReason::Exited(status) => {
                 status == 0
                     || status == 128 + number
                     || self.stop_exit.iter().any(|it| i32::from(*it) == status)
             }
-            End::Killed(signal) => signal == number || self.kill_after.is_some(),
-            End::Unknown => self.kill_after.is_some(),
+            ExitReason::Killed(signal) => signal == number || self.kill_after.is_some(),
+            ExitReason::Unknown => self.kill_after.is_some(),
         };
         let told = format!(
             "{} {end} when {} told it to end",
@@ -335,9 +337,9 @@ impl Config {
             signals::name(self.stop_signal)
         );
         match end {
-            End::Killed(other) if well && other != number => log::warn!("{told}"),
+            ExitReason::Killed(other) if well && other != number => log::warn!("{told}"),
             _ if well => {}
-            End::Exited(status) => {
+            ExitReason::Exited(status) => {
                 return Err(format!(
                     "{told}: it may hold something still; if it always ends so, say stop_exit = [{status}]"
                 ));
@@ -351,9 +353,9 @@ impl Config {
 impl Process {
     /// Finds out what an earlier life has left, once.
     fn recall(&mut self) -> io::Result<()> {
-        if self.stage == Stage::Unasked {
+        if self.stage == ServiceStage::Unasked {
             self.service = Service::recall(self.owner())?;
-            self.stage = Stage::Left;
+            self.stage = ServiceStage::Left;
         }
         Ok(())
     }
@@ -388,7 +390,7 @@ impl Process {
     }
 
     /// What its child carries that writes to the pipe `output`.
-    fn mark(&self, output: u64) -> Mark {
+    fn mark(&self, output: u64) -> Tag {
         let Config { command, environment, directory, .. } = &self.config;
         let Config { user, groups, limits, umask, privileges, .. } = &self.config;
         let word = |limited| LIMITS.iter().find(|(_, it)| *it == limited).map(|(word, _)| *word);
@@ -396,7 +398,7 @@ impl Process {
         let rights = privileges.numbers();
         let way = (command.words(), environment, directory, user, groups, limits, umask, rights);
         // Texts and numbers alone, so that the same stands in it after an upgrade.
-        Mark::new(&self.name, &format!("{way:?}"), output)
+        Tag::new(&self.name, &format!("{way:?}"), output)
     }
 }
 
@@ -433,21 +435,27 @@ mod tests {
             Config::read(&mut Source::new(&text).parse()).unwrap()
         };
         let (usual, strict) = (config("stop_exit = [1]"), config("kill_after = \"never\""));
-        let both = [End::Exited(0), End::Exited(143), End::Killed(15)];
+        let both = [ExitReason::Exited(0), ExitReason::Exited(143), ExitReason::Killed(15)];
         assert!(
             both.iter().all(|end| usual.answered(*end).is_ok() && strict.answered(*end).is_ok())
         );
-        for end in [End::Exited(1), End::Killed(9), End::Killed(11), End::Unknown] {
+        for end in [
+            ExitReason::Exited(1),
+            ExitReason::Killed(9),
+            ExitReason::Killed(11),
+            ExitReason::Unknown,
+        ] {
             assert!(usual.answered(end).is_ok(), "{end}");
             assert!(strict.answered(end).is_err(), "{end}");
         }
         for status in [2, 32, 130, 255] {
-            let error = usual.answered(End::Exited(status)).unwrap_err();
+            let error = usual.answered(ExitReason::Exited(status)).unwrap_err();
             assert!(error.contains(&format!("say stop_exit = [{status}]")), "{error}");
         }
         let quits = config("stop_signal = \"QUIT\"");
         assert!(
-            quits.answered(End::Exited(131)).is_ok() && quits.answered(End::Exited(143)).is_err()
+            quits.answered(ExitReason::Exited(131)).is_ok()
+                && quits.answered(ExitReason::Exited(143)).is_err()
         );
     }
 

@@ -72,7 +72,7 @@ impl Rights {
     }
 
     /// Makes the calling thread do with these from now on. Another call may widen that again.
-    pub fn narrow(self) {
+    pub fn set_effective(self) {
         self.set(|has| has.permitted);
     }
 
@@ -93,7 +93,7 @@ impl Rights {
 
     /// Drops all others from the calling thread, for good; but where nobody can gain rights any more, by executing a
     /// program neither, only until they are wanted again: a guard or a successor would lack them.
-    pub fn keep_only(self) {
+    pub fn drop_others(self) {
         let keeps = self.starts || no_new_privs().unwrap_or(false);
         self.set(|has| if keeps { has.permitted } else { self.of(has) });
     }

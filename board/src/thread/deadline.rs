@@ -1,7 +1,7 @@
 //! How long an operation may wait, and whether somebody has called it off.
 //!
 //! Devices are written as straight-line blocking code. All that they wait for, they wait for
-//! through a [`Patience`], so that every operation ends in time and a release never queues behind a
+//! through a [`Deadline`], so that every operation ends in time and a release never queues behind a
 //! start that hangs.
 
 use std::io;
@@ -13,19 +13,19 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 /// The time that an operation has left, and the cord by which it can be called off.
 #[derive(Clone, Debug)]
-pub struct Patience {
+pub struct Deadline {
     deadline: Instant,
-    cord: Option<Cord>,
+    cord: Option<CancelToken>,
 }
 
-impl Patience {
+impl Deadline {
     /// Ends `time` from now.
     pub fn new(time: Duration) -> Self {
         Self { deadline: Instant::now() + time, cord: None }
     }
 
     /// Ends `time` from now, or as soon as `cord` is pulled.
-    pub fn with_cord(time: Duration, cord: &Cord) -> Self {
+    pub fn with_cord(time: Duration, cord: &CancelToken) -> Self {
         Self { deadline: Instant::now() + time, cord: Some(cord.clone()) }
     }
 
@@ -65,8 +65,8 @@ impl Patience {
     ///
     /// # Errors
     ///
-    /// As for [`Patience::readable`].
-    pub fn pulled(&self, cord: &Cord) -> io::Result<()> {
+    /// As for [`Deadline::readable`].
+    pub fn pulled(&self, cord: &CancelToken) -> io::Result<()> {
         self.readable(&[cord.as_fd()]).map(drop)
     }
 
@@ -83,7 +83,7 @@ impl Patience {
     ///
     /// # Errors
     ///
-    /// As for [`Patience::readable`].
+    /// As for [`Deadline::readable`].
     pub fn writable(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
         self.ready(&[descriptor], PollFlags::OUT).map(drop)
     }
@@ -133,9 +133,9 @@ impl Patience {
 
 /// Calls off the operations that wait on it. Cloned handles pull the same cord.
 #[derive(Clone, Debug)]
-pub struct Cord(Arc<OwnedFd>);
+pub struct CancelToken(Arc<OwnedFd>);
 
-impl Cord {
+impl CancelToken {
     /// A cord that nobody has pulled.
     ///
     /// # Errors
@@ -158,7 +158,7 @@ impl Cord {
     }
 }
 
-impl AsFd for Cord {
+impl AsFd for CancelToken {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -170,8 +170,8 @@ mod tests {
 
     #[test]
     fn a_wait_ends_when_the_cord_is_pulled() {
-        let cord = Cord::new().unwrap();
-        let patience = Patience::with_cord(Duration::from_secs(600), &cord);
+        let cord = CancelToken::new().unwrap();
+        let patience = Deadline::with_cord(Duration::from_secs(600), &cord);
         cord.pull();
         let error = patience.sleep(Duration::from_secs(300)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::Interrupted);
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_wait_ends_when_the_time_is_over() {
-        let patience = Patience::new(Duration::from_millis(5));
+        let patience = Deadline::new(Duration::from_millis(5));
         let error = patience.sleep(Duration::from_secs(300)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

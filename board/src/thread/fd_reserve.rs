@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 /// Files that are put by.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Reserve {
     first: OwnedFd,
     held: Vec<OwnedFd>,
     /// Over when it may be said again that there are no more.
-    quiet: Patience,
+    quiet: Deadline,
 }
 
 impl Reserve {
@@ -31,7 +31,7 @@ impl Reserve {
     ///
     /// When there are not as many.
     pub fn new(whose: &'static str, places: usize) -> io::Result<Self> {
-        let quiet = Patience::new(Duration::ZERO);
+        let quiet = Deadline::new(Duration::ZERO);
         let first = eventfd(0, EventfdFlags::CLOEXEC)?;
         let held = Vec::with_capacity(places);
         let mut reserve = Self { whose, places, first, held, quiet };
@@ -54,7 +54,7 @@ impl Reserve {
     pub fn restore(&mut self) -> bool {
         let Err(error) = self.fill() else { return true };
         if self.quiet.left().is_zero() {
-            self.quiet = Patience::new(QUIET);
+            self.quiet = Deadline::new(QUIET);
             let (whose, pid) = (self.whose, std::process::id());
             log::error!(
                 "{whose}: {error}: only what was put by is left: raise the limit (LimitNOFILE=), or see what is open \

@@ -17,7 +17,7 @@ use rustix::process::{Resource, getrlimit};
 
 /// A priority among the real-time ones; 0 for none.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Priority(u8);
+pub struct RealtimePriority(u8);
 
 /// Why there is no priority.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub enum Refused {
     Unbounded,
 }
 
-impl Priority {
+impl RealtimePriority {
     /// The priority `number`, if it is below those that the kernel uses itself.
     pub const fn new(number: u8) -> Option<Self> {
         if number <= PRIORITY_MAX { Some(Self(number)) } else { None }
@@ -52,7 +52,7 @@ impl Priority {
     ///
     /// # Errors
     ///
-    /// As [`Priority::take`].
+    /// As [`RealtimePriority::take`].
     pub fn take_and_pass_on(self) -> Result<(), Refused> {
         self.set(libc::SCHED_RR)
     }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
 use std::thread::Builder;
 
 use crate::thread::capabilities::Rights;
-use crate::thread::realtime::Priority;
+use crate::thread::realtime::RealtimePriority;
 
 /// Starts a thread that does `work`, with `rights`.
 ///
@@ -19,13 +19,13 @@ use crate::thread::realtime::Priority;
 /// When the kernel has none left.
 pub fn spawn(name: &str, rights: Rights, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let work = move || {
-        rights.keep_only();
+        rights.drop_others();
         work();
     };
-    let Some(nursery) = NURSERY.get() else { return bear(name, work) };
+    let Some(spawner) = NURSERY.get() else { return spawn_raw(name, work) };
     let (tell, born) = sync_channel(1);
-    let wish = Wish { name: name.to_owned(), work: Box::new(work), tell };
-    nursery.send(wish).map_err(|_| io::Error::other("the nursery of threads has ended"))?;
+    let wish = SpawnRequest { name: name.to_owned(), work: Box::new(work), tell };
+    spawner.send(wish).map_err(|_| io::Error::other("the nursery of threads has ended"))?;
     born.recv().map_err(|_| io::Error::other("the nursery of threads has ended"))?
 }
 
@@ -35,32 +35,32 @@ pub fn spawn(name: &str, rights: Rights, work: impl FnOnce() + Send + 'static) -
 /// # Errors
 ///
 /// When the kernel has no thread left.
-pub fn found_nursery(priority: Priority) -> io::Result<()> {
-    let (nursery, wishes) = channel::<Wish>();
-    bear("nursery", move || {
-        Rights::REAL_TIME.narrow();
+pub fn found_nursery(priority: RealtimePriority) -> io::Result<()> {
+    let (spawner, wishes) = channel::<SpawnRequest>();
+    spawn_raw("nursery", move || {
+        Rights::REAL_TIME.set_effective();
         // The loop has it, or it could not be had.
         let _ = priority.take();
-        Rights::NONE.narrow();
-        for Wish { name, work, tell } in wishes {
-            let _ = tell.send(bear(&name, work));
+        Rights::NONE.set_effective();
+        for SpawnRequest { name, work, tell } in wishes {
+            let _ = tell.send(spawn_raw(&name, work));
         }
     })?;
-    let _ = NURSERY.set(nursery);
+    let _ = NURSERY.set(spawner);
     Ok(())
 }
 
-fn bear(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+fn spawn_raw(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     Builder::new().name(name.to_owned()).stack_size(STACK).spawn(work).map(drop)
 }
 
-struct Wish {
+struct SpawnRequest {
     name: String,
     work: Box<dyn FnOnce() + Send>,
     tell: SyncSender<io::Result<()>>,
 }
 
-static NURSERY: OnceLock<Sender<Wish>> = OnceLock::new();
+static NURSERY: OnceLock<Sender<SpawnRequest>> = OnceLock::new();
 
 /// Straight-line code over small buffers; the default of 2 MiB would only be counted as ours.
 const STACK: usize = 256 * 1024;

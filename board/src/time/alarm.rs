@@ -14,11 +14,11 @@ use rustix::time::{
 use smol::future::yield_now;
 
 use crate::time::clock::Clock;
-use crate::time::reactor::{Lookout, Watched};
+use crate::time::reactor::{EventSource, Reactor};
 
 /// Rings at one instant at a time.
 pub struct Alarm {
-    timer: Watched<OwnedFd>,
+    timer: EventSource<OwnedFd>,
     /// For when it is set, if it has not rung since.
     at: Option<Instant>,
 }
@@ -29,10 +29,10 @@ impl Alarm {
     /// # Errors
     ///
     /// When there are no files left.
-    pub fn new(lookout: &Rc<Lookout>) -> io::Result<Self> {
+    pub fn new(lookout: &Rc<Reactor>) -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;
-        Ok(Self { timer: Watched::new(lookout, timer)?, at: None })
+        Ok(Self { timer: EventSource::new(lookout, timer)?, at: None })
     }
 
     /// Waits until `at`.
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn it_rings_when_it_is_time() {
-        let lookout = Lookout::new().unwrap();
+        let lookout = Reactor::new().unwrap();
         let mut alarm = Alarm::new(&lookout).unwrap();
         let mut rings = |at: Instant| lookout.block_on(alarm.rings(at)).unwrap();
         let at = Clock.now() + Duration::from_millis(30);
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_task_that_is_always_late_lets_others_have_their_turn() {
-        let lookout = Lookout::new().unwrap();
+        let lookout = Reactor::new().unwrap();
         let mut alarm = Alarm::new(&lookout).unwrap();
         let late = async {
             loop {
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_it_is_set_to_last_counts() {
-        let lookout = Lookout::new().unwrap();
+        let lookout = Reactor::new().unwrap();
         let mut alarm = Alarm::new(&lookout).unwrap();
         for _ in 0..2 {
             let (never, later) =

@@ -31,23 +31,23 @@ use smol::LocalExecutor;
 use smol::future::{or, yield_now};
 
 /// What is watched on one thread, and who waits for it (`epoll(7)`).
-pub struct Lookout {
+pub struct Reactor {
     epoll: OwnedFd,
     bell: Arc<Bell>,
-    watched: RefCell<BTreeMap<u64, Rc<Waiting<dyn AsFd>>>>,
+    watched: RefCell<BTreeMap<u64, Rc<Waiter<dyn AsFd>>>>,
     /// How many were watched so far.
     number: Cell<u64>,
     /// Which of the copies has spoken first, in the moment that is.
     first: Cell<Option<u64>>,
     /// Ends the moment.
     timer: OwnedFd,
-    moment: Itimerspec,
+    window: Itimerspec,
 }
 
 /// Who waits for one thing.
-struct Waiting<T: ?Sized> {
+struct Waiter<T: ?Sized> {
     /// Whether others say the same.
-    copy: bool,
+    redundant: bool,
     /// The kernel is to tell of it, once; or the end of the moment is.
     asked: Cell<bool>,
     seen: Cell<bool>,
@@ -57,7 +57,7 @@ struct Waiting<T: ?Sized> {
     it: T,
 }
 
-impl<T: ?Sized> Waiting<T> {
+impl<T: ?Sized> Waiter<T> {
     fn is_seen(&self) {
         self.asked.set(false);
         self.seen.set(true);
@@ -67,7 +67,7 @@ impl<T: ?Sized> Waiting<T> {
     }
 }
 
-impl Lookout {
+impl Reactor {
     /// One that watches nothing.
     ///
     /// # Errors
@@ -77,21 +77,26 @@ impl Lookout {
         Self::with(MOMENT)
     }
 
-    fn with(moment: Duration) -> io::Result<Rc<Self>> {
+    fn with(window: Duration) -> io::Result<Rc<Self>> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let bell = Arc::new(Bell {
             rung: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             wire: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
         });
-        epoll::add(&epoll, &bell.wire, EventData::new_u64(BELL), EventFlags::IN | EventFlags::ET)?;
+        epoll::add(
+            &epoll,
+            &bell.wire,
+            EventData::new_u64(WAKER_KEY),
+            EventFlags::IN | EventFlags::ET,
+        )?;
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        epoll::add(&epoll, &timer, EventData::new_u64(OVER), EventFlags::IN | EventFlags::ET)?;
-        let it_value = moment.try_into().map_err(io::Error::other)?;
-        let moment = Itimerspec { it_interval: NOT_AT_ALL, it_value };
-        let (watched, number, first) = (RefCell::default(), Cell::new(OVER), Cell::default());
-        Ok(Rc::new(Self { epoll, bell, watched, number, first, timer, moment }))
+        epoll::add(&epoll, &timer, EventData::new_u64(TIMER_KEY), EventFlags::IN | EventFlags::ET)?;
+        let it_value = window.try_into().map_err(io::Error::other)?;
+        let window = Itimerspec { it_interval: ZERO, it_value };
+        let (watched, number, first) = (RefCell::default(), Cell::new(TIMER_KEY), Cell::default());
+        Ok(Rc::new(Self { epoll, bell, watched, number, first, timer, window }))
     }
 
     /// Runs `future` on this thread, and sees meanwhile what is watched.
@@ -138,7 +143,7 @@ impl Lookout {
         let mut room = [MaybeUninit::uninit(); AT_ONCE];
         // In this order: who rings after the look at the bell finds a sleeper.
         self.bell.asleep.store(true, Ordering::SeqCst);
-        let time = self.bell.rung.load(Ordering::SeqCst).then_some(NOT_AT_ALL);
+        let time = self.bell.rung.load(Ordering::SeqCst).then_some(ZERO);
         let seen = epoll::wait(&self.epoll, &mut room, time.as_ref());
         self.bell.asleep.store(false, Ordering::SeqCst);
         let seen = match seen {
@@ -148,8 +153,8 @@ impl Lookout {
         };
         for event in seen {
             let number = event.data.u64();
-            if number == OVER {
-                self.hear();
+            if number == TIMER_KEY {
+                self.release();
             }
             // The bell only had to end the wait, and what is not watched any more interests nobody.
             let waiting = self.watched.borrow().get(&number).cloned();
@@ -160,20 +165,20 @@ impl Lookout {
     }
 
     /// While the moment lasts, no copy but the `first` wakes anybody.
-    fn hush(&self, first: u64) {
+    fn hold_others(&self, first: u64) {
         let others = self.waited_for_but(Some(first));
         let flags = TimerfdTimerFlags::empty();
-        if others.is_empty() || timerfd_settime(&self.timer, flags, &self.moment).is_err() {
+        if others.is_empty() || timerfd_settime(&self.timer, flags, &self.window).is_err() {
             return;
         }
         self.first.set(Some(first));
         for (number, other) in others {
-            let _ = epoll::modify(&self.epoll, &other.it, EventData::new_u64(number), NOTHING);
+            let _ = epoll::modify(&self.epoll, &other.it, EventData::new_u64(number), DISARMED);
         }
     }
 
     /// The moment is over: a link that waits for another copy may look.
-    fn hear(&self) {
+    fn release(&self) {
         for (_, other) in self.waited_for_but(self.first.take()) {
             other.late.set(true);
             other.is_seen();
@@ -181,34 +186,34 @@ impl Lookout {
     }
 
     /// The copies that somebody waits for, without the `first`.
-    fn waited_for_but(&self, first: Option<u64>) -> Vec<(u64, Rc<Waiting<dyn AsFd>>)> {
+    fn waited_for_but(&self, first: Option<u64>) -> Vec<(u64, Rc<Waiter<dyn AsFd>>)> {
         let watched = self.watched.borrow();
         let others = watched
             .iter()
-            .filter(|(number, it)| it.copy && Some(**number) != first && it.asked.get());
+            .filter(|(number, it)| it.redundant && Some(**number) != first && it.asked.get());
         others.map(|(number, it)| (*number, it.clone())).collect()
     }
 
     /// Whether this copy is one of those that are not to wake anybody now.
-    fn hushes(&self, number: u64, it: &Waiting<impl AsFd>) -> bool {
-        it.copy && self.first.get().is_some_and(|first| first != number)
+    fn hushes(&self, number: u64, it: &Waiter<impl AsFd>) -> bool {
+        it.redundant && self.first.get().is_some_and(|first| first != number)
     }
 }
 
 /// Something of which the kernel says when there is something to read.
-pub struct Watched<T: AsFd> {
-    lookout: Rc<Lookout>,
+pub struct EventSource<T: AsFd> {
+    lookout: Rc<Reactor>,
     number: u64,
-    waiting: Rc<Waiting<T>>,
+    waiting: Rc<Waiter<T>>,
 }
 
-impl<T: AsFd + 'static> Watched<T> {
+impl<T: AsFd + 'static> EventSource<T> {
     /// Watches `it` from now on.
     ///
     /// # Errors
     ///
     /// When it is nothing that can be waited for, or memory is short.
-    pub fn new(lookout: &Rc<Lookout>, it: T) -> io::Result<Self> {
+    pub fn new(lookout: &Rc<Reactor>, it: T) -> io::Result<Self> {
         Self::add(lookout, it, false)
     }
 
@@ -217,23 +222,23 @@ impl<T: AsFd + 'static> Watched<T> {
     /// # Errors
     ///
     /// When it is nothing that can be waited for, or memory is short.
-    pub fn copy(lookout: &Rc<Lookout>, it: T) -> io::Result<Self> {
+    pub fn redundant(lookout: &Rc<Reactor>, it: T) -> io::Result<Self> {
         Self::add(lookout, it, true)
     }
 
-    fn add(lookout: &Rc<Lookout>, it: T, copy: bool) -> io::Result<Self> {
+    fn add(lookout: &Rc<Reactor>, it: T, redundant: bool) -> io::Result<Self> {
         let number = lookout.number.get() + 1;
         // Nobody waits yet.
-        epoll::add(&lookout.epoll, &it, EventData::new_u64(number), NOTHING)?;
+        epoll::add(&lookout.epoll, &it, EventData::new_u64(number), DISARMED)?;
         lookout.number.set(number);
         let (asked, seen, late, who) = Default::default();
-        let waiting = Rc::new(Waiting { copy, asked, seen, late, who, it });
+        let waiting = Rc::new(Waiter { redundant, asked, seen, late, who, it });
         lookout.watched.borrow_mut().insert(number, waiting.clone());
         Ok(Self { lookout: lookout.clone(), number, waiting })
     }
 }
 
-impl<T: AsFd> Watched<T> {
+impl<T: AsFd> EventSource<T> {
     /// The thing.
     pub fn get_ref(&self) -> &T {
         &self.waiting.it
@@ -241,9 +246,9 @@ impl<T: AsFd> Watched<T> {
 
     /// What the others are copies of has come by this one: it and no other is heard in the moment that begins, if
     /// none has.
-    pub fn spoke(&self) {
+    pub fn heartbeat_received(&self) {
         if self.lookout.first.get().is_none() && !self.waiting.late.get() {
-            self.lookout.hush(self.number);
+            self.lookout.hold_others(self.number);
         }
     }
 
@@ -278,7 +283,7 @@ impl<T: AsFd> Watched<T> {
     }
 }
 
-impl<T: AsFd> Drop for Watched<T> {
+impl<T: AsFd> Drop for EventSource<T> {
     fn drop(&mut self) {
         // Closing it would not be enough where somebody else has it open too.
         let _ = epoll::delete(&self.lookout.epoll, self.get_ref());
@@ -309,14 +314,14 @@ impl Wake for Bell {
 /// What a flood on every link does in a small part of a millisecond.
 const TURNS: u32 = 16;
 
-const NOT_AT_ALL: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+const ZERO: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// No thing that is watched has one of these numbers.
-const BELL: u64 = 0;
-const OVER: u64 = 1;
+const WAKER_KEY: u64 = 0;
+const TIMER_KEY: u64 = 1;
 
 /// Nobody is woken.
-const NOTHING: EventFlags = EventFlags::ONESHOT;
+const DISARMED: EventFlags = EventFlags::ONESHOT;
 
 /// What the longest frame takes on a serial cable of 115,200 baud, the slowest of the usual links, and a little for
 /// its UART.
@@ -338,10 +343,10 @@ mod tests {
 
     #[test]
     fn what_is_watched_is_seen_each_time_there_is_something_new() {
-        let lookout = Lookout::new().unwrap();
+        let lookout = Reactor::new().unwrap();
         let (near, far) = UnixStream::pair().unwrap();
         near.set_nonblocking(true).unwrap();
-        let watched = Watched::new(&lookout, near).unwrap();
+        let watched = EventSource::new(&lookout, near).unwrap();
         let says = thread::spawn(move || {
             for byte in 0..50 {
                 thread::sleep(Duration::from_millis(1));
@@ -367,11 +372,11 @@ mod tests {
 
     #[test]
     fn the_first_copy_is_heard_at_once_and_the_others_when_the_moment_is_over() {
-        let lookout = Lookout::with(MOMENT_TRIED).unwrap();
+        let lookout = Reactor::with(MOMENT_TRIED).unwrap();
         let lines = [(); 3].map(|()| {
             let (near, far) = UnixStream::pair().unwrap();
             near.set_nonblocking(true).unwrap();
-            (Watched::copy(&lookout, near).unwrap(), far)
+            (EventSource::redundant(&lookout, near).unwrap(), far)
         });
         let executor = LocalExecutor::new();
         let (say_heard, heard) = bounded(8);
@@ -386,7 +391,7 @@ mod tests {
                         match rustix::io::read(line.get_ref(), &mut room) {
                             Ok(_) => {
                                 if room[0] != NOISE {
-                                    line.spoke();
+                                    line.heartbeat_received();
                                 }
                                 say_heard.send(room[0]).await.unwrap();
                             }
@@ -429,18 +434,18 @@ mod tests {
 
     #[test]
     fn who_is_alone_makes_no_moment() {
-        let lookout = Lookout::new().unwrap();
+        let lookout = Reactor::new().unwrap();
         let (near, far) = UnixStream::pair().unwrap();
-        let watched = Watched::copy(&lookout, near).unwrap();
+        let watched = EventSource::redundant(&lookout, near).unwrap();
         rustix::io::write(&far, b"?").unwrap();
         lookout.block_on(watched.readable()).unwrap();
-        watched.spoke();
+        watched.heartbeat_received();
         assert_eq!(lookout.first.get(), None);
     }
 
     #[test]
     fn a_task_that_is_woken_from_another_thread_runs() {
-        let lookout = Lookout::new().unwrap();
+        let lookout = Reactor::new().unwrap();
         let (ask, asked) = bounded(1);
         let (answer, answered) = bounded(1);
         let other = thread::spawn(move || {
@@ -462,9 +467,9 @@ mod tests {
 
     #[test]
     fn what_is_watched_waits_for_nobody_who_always_has_something_to_do() {
-        let lookout = Lookout::new().unwrap();
+        let lookout = Reactor::new().unwrap();
         let (near, far) = UnixStream::pair().unwrap();
-        let watched = Watched::new(&lookout, near).unwrap();
+        let watched = EventSource::new(&lookout, near).unwrap();
         let executor = LocalExecutor::new();
         let busy = executor.spawn(async {
             loop {
@@ -478,13 +483,13 @@ mod tests {
 
     #[test]
     fn what_is_not_watched_any_more_wakes_nobody() {
-        let lookout = Lookout::new().unwrap();
+        let lookout = Reactor::new().unwrap();
         let (near, far) = UnixStream::pair().unwrap();
         // Who has it open as well keeps the kernel watching it.
         let again = near.try_clone().unwrap();
-        drop(Watched::new(&lookout, near).unwrap());
+        drop(EventSource::new(&lookout, near).unwrap());
         rustix::io::write(&far, b"?").unwrap();
-        let watched = Watched::new(&lookout, far).unwrap();
+        let watched = EventSource::new(&lookout, far).unwrap();
         let seen = or(watched.readable(), async {
             yield_now().await;
             Ok(())

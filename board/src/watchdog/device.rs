@@ -133,7 +133,7 @@ impl Watchdog for Device {
         self.file.write_all(b"\0")
     }
 
-    fn bite(&mut self) {
+    fn trip(&mut self) {
         // Refused by some, whose timeout then ends as it would have ended.
         let _ = set_timeout(&self.file, 1);
     }
@@ -150,21 +150,21 @@ impl Watchdog for Device {
 /// `struct watchdog_info` of `linux/watchdog.h`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Info {
+struct WatchdogInfo {
     options: u32,
     firmware: u32,
     identity: [u8; 32],
 }
 
-fn identity(info: &Info) -> String {
+fn identity(info: &WatchdogInfo) -> String {
     let text = info.identity.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(text).into_owned()
 }
 
 #[allow(unsafe_code)]
-fn support(file: &File) -> Result<Info, Errno> {
-    // SAFETY: WDIOC_GETSUPPORT writes a `struct watchdog_info`, whose layout `Info` has; any bytes are one.
-    unsafe { ioctl(file, Getter::<GETSUPPORT, Info>::new()) }
+fn support(file: &File) -> Result<WatchdogInfo, Errno> {
+    // SAFETY: WDIOC_GETSUPPORT writes a `struct watchdog_info`, whose layout `WatchdogInfo` has; any bytes are one.
+    unsafe { ioctl(file, Getter::<GETSUPPORT, WatchdogInfo>::new()) }
 }
 
 #[allow(unsafe_code)]
@@ -186,7 +186,7 @@ fn set_timeout(file: &File, mut seconds: c_int) -> Result<(), Errno> {
 }
 
 /// `WDIOC_*` and `WDIOF_*` of `linux/watchdog.h`.
-const GETSUPPORT: Opcode = opcode::read::<Info>(b'W', 0);
+const GETSUPPORT: Opcode = opcode::read::<WatchdogInfo>(b'W', 0);
 const GETBOOTSTATUS: Opcode = opcode::read::<c_int>(b'W', 2);
 const SETTIMEOUT: Opcode = opcode::read_write::<c_int>(b'W', 6);
 const GETTIMEOUT: Opcode = opcode::read::<c_int>(b'W', 7);

@@ -10,16 +10,16 @@ use std::process;
 use std::time::Duration;
 
 use super::Watchdog;
-use crate::host::notify::Socket;
+use crate::host::notify::InitSocket;
 
 /// An init that wants to hear of us.
 #[derive(Debug)]
-pub struct Init {
-    socket: Socket,
+pub struct InitWatchdog {
+    socket: InitSocket,
     timeout: Duration,
 }
 
-impl Init {
+impl InitWatchdog {
     /// The init that asked for it in our environment, if it did.
     pub fn open() -> Option<Self> {
         let word = |name: &str| env::var(name).ok();
@@ -28,7 +28,7 @@ impl Init {
             word("WATCHDOG_PID").as_deref(),
             process::id(),
         )?;
-        let socket = Socket::of_init()?;
+        let socket = InitSocket::of_init()?;
         log::info!("watchdog: init waits {timeout:?} for each sign of life");
         Some(Self { socket, timeout })
     }
@@ -41,7 +41,7 @@ fn asked(timeout: Option<&str>, whom: Option<&str>, own: u32) -> Option<Duration
     (meant && !timeout.is_zero()).then_some(timeout)
 }
 
-impl Watchdog for Init {
+impl Watchdog for InitWatchdog {
     fn name(&self) -> &'static str {
         "init"
     }
@@ -60,7 +60,7 @@ impl Watchdog for Init {
     }
 
     /// Does nothing: a supervisor that cannot reset its box is of use as long as it asks to be fenced.
-    fn bite(&mut self) {}
+    fn trip(&mut self) {}
 
     fn release(self: Box<Self>) -> io::Result<()> {
         Ok(())

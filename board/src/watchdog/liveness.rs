@@ -10,19 +10,19 @@ use firmware_agnostic::time::Instant;
 
 /// Who must be in time for the watchdog to be fed, and when each last was.
 #[derive(Clone, Debug)]
-pub struct Roll {
+pub struct Liveness {
     /// How old the last heartbeat may be.
     sender: Duration,
     /// How old the last answer of the disk may be.
     disk: Duration,
     sent: Option<Instant>,
     answered: Instant,
-    stance: Stance,
+    stance: LoopState,
 }
 
 /// What the supervisor is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Stance {
+enum LoopState {
     /// It does its work, and says so by heartbeats.
     Works,
     /// It waits for its services to stop, until then at the most, and says nothing meanwhile.
@@ -44,10 +44,10 @@ pub enum Late {
     Condemned,
 }
 
-impl Roll {
+impl Liveness {
     /// Everybody is taken to be in time `now`; no heartbeat was sent yet.
     pub const fn new(sender: Duration, disk: Duration, now: Instant) -> Self {
-        Self { sender, disk, sent: None, answered: now, stance: Stance::Works }
+        Self { sender, disk, sent: None, answered: now, stance: LoopState::Works }
     }
 
     /// A heartbeat may be so old from now on.
@@ -67,12 +67,12 @@ impl Roll {
 
     /// The loop waits for the services to stop, until `until` at the most.
     pub const fn leave(&mut self, until: Instant) {
-        self.stance = Stance::Leaves(until);
+        self.stance = LoopState::Leaves(until);
     }
 
     /// Nobody is ever in time again.
-    pub const fn condemn(&mut self) {
-        self.stance = Stance::Condemned;
+    pub const fn fail(&mut self) {
+        self.stance = LoopState::Condemned;
     }
 
     /// Who is not in time at `now`; the watchdog is fed only when nobody is late.
@@ -80,9 +80,9 @@ impl Roll {
         let silent = self.sent.is_none_or(|sent| now - sent >= self.sender);
         let silence = now - self.answered;
         match self.stance {
-            Stance::Condemned => Some(Late::Condemned),
-            Stance::Leaves(until) if now >= until => Some(Late::Leaving),
-            Stance::Works if silent => Some(Late::Sender),
+            LoopState::Condemned => Some(Late::Condemned),
+            LoopState::Leaves(until) if now >= until => Some(Late::Leaving),
+            LoopState::Works if silent => Some(Late::Sender),
             _ if silence >= self.disk => Some(Late::Disk(silence)),
             _ => None,
         }
@@ -135,20 +135,21 @@ mod tests {
     fn nothing_saves_the_condemned() {
         let mut roll = roll();
         roll.sent(at(0));
-        roll.condemn();
+        roll.fail();
         roll.sent(at(1));
         assert_eq!(roll.late(at(1)), Some(Late::Condemned));
     }
 
     #[test]
     fn a_clock_that_seems_to_run_back_makes_nobody_late() {
-        let mut roll = Roll::new(Duration::from_millis(200), Duration::from_secs(30), at(50_000));
+        let mut roll =
+            Liveness::new(Duration::from_millis(200), Duration::from_secs(30), at(50_000));
         roll.sent(at(50_000));
         assert_eq!(roll.late(at(0)), None);
     }
 
-    fn roll() -> Roll {
-        Roll::new(Duration::from_millis(200), Duration::from_secs(30), at(0))
+    fn roll() -> Liveness {
+        Liveness::new(Duration::from_millis(200), Duration::from_secs(30), at(0))
     }
 
     fn at(millis: u64) -> Instant {

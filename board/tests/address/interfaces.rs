@@ -268,7 +268,7 @@ fn started(lab: &Lab, prefix: &'static str) -> Address {
 
 fn is_quiet(address: &Address) -> bool {
     let alarm = address.alarm().expect("it listens for changes");
-    board::thread::deadline::Patience::new(Duration::ZERO).readable(&[alarm]).is_err()
+    board::thread::deadline::Deadline::new(Duration::ZERO).readable(&[alarm]).is_err()
 }
 
 fn wait_for_alarm(address: &Address) {

@@ -10,7 +10,7 @@ use board::net::neighbour::Neighbours;
 use board::net::netlink::Netlink;
 use board::resource::Resource;
 use board::resource::address::{Address, Config};
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 use firmware_agnostic::identity::BoxId;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
@@ -304,8 +304,8 @@ fn card(room: &Namespace, interface: &'static str) -> String {
     room.run(|| Netlink::open()?.interface(interface)).unwrap().unwrap().mac.unwrap().to_string()
 }
 
-fn patience() -> Patience {
-    Patience::new(Duration::from_secs(10))
+fn patience() -> Deadline {
+    Deadline::new(Duration::from_secs(10))
 }
 
 /// All addresses of `near0`, sorted, but for the one that IPv6 gives to each card.

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use board::fence::ipmi::command::{self, Control};
-use board::fence::ipmi::{message::Request, packet};
+use board::fence::ipmi::command::{self, ChassisControl};
+use board::fence::ipmi::{message::IpmiRequest, packet};
 use board::fence::{Fence, Fenced, Guid, Power, fence};
-use board::thread::deadline::{Cord, Patience};
+use board::thread::deadline::{CancelToken, Deadline};
 
 use super::relay::Relay;
 use super::scene::{Scene, free, loopback, seconds};
@@ -131,7 +131,7 @@ fn a_bmc_that_is_silent_is_told_apart_from_one_that_answers_a_ping() {
     let scene = Scene::new();
     let nobody = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
     let mut device = scene.device(nobody.local_addr().unwrap(), "twobox", "secret", "");
-    let error = device.power(&Patience::new(Duration::from_millis(900))).unwrap_err();
+    let error = device.power(&Deadline::new(Duration::from_millis(900))).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     assert!(error.to_string().contains("does not answer"), "{error}");
 
@@ -143,7 +143,7 @@ fn a_bmc_that_is_silent_is_told_apart_from_one_that_answers_a_ping() {
         if pong { vec![answer.to_vec()] } else { Vec::new() }
     });
     let mut device = scene.device(relay.address, "twobox", "secret", "");
-    let error = device.power(&Patience::new(Duration::from_millis(900))).unwrap_err();
+    let error = device.power(&Deadline::new(Duration::from_millis(900))).unwrap_err();
     assert!(error.to_string().contains("answers a ping"), "{error}");
 }
 
@@ -209,7 +209,7 @@ fn an_answer_from_another_address_is_none() {
     let bmc = Bmc::new();
     let relay = Relay::strange(bmc.address);
     let mut device = bmc.scene.device(relay.address, "twobox", "secret", "");
-    let text = device.power(&Patience::new(Duration::from_millis(600))).unwrap_err().to_string();
+    let text = device.power(&Deadline::new(Duration::from_millis(600))).unwrap_err().to_string();
     assert!(text.contains("does not answer") && relay.questions() > 1, "{text}");
 }
 
@@ -217,7 +217,7 @@ fn an_answer_from_another_address_is_none() {
 fn a_port_where_nobody_listens_is_told() {
     let scene = Scene::new();
     let mut device = scene.device(loopback(), "twobox", "secret", "");
-    let text = device.power(&Patience::new(Duration::from_millis(600))).unwrap_err().to_string();
+    let text = device.power(&Deadline::new(Duration::from_millis(600))).unwrap_err().to_string();
     assert!(text.contains("nobody listens there"), "{text}");
 }
 
@@ -233,9 +233,9 @@ fn a_late_answer_to_an_earlier_question_is_none_to_this_one() {
         store.lock().unwrap().push(answer.to_vec());
         Vec::new()
     });
-    let cord = Cord::new().unwrap();
+    let cord = CancelToken::new().unwrap();
     cord.pull();
-    let patience = Patience::with_cord(Duration::from_secs(60), &cord);
+    let patience = Deadline::with_cord(Duration::from_secs(60), &cord);
     device.power(&patience).unwrap_err();
     let start = Instant::now();
     while held.lock().unwrap().is_empty() {
@@ -259,9 +259,9 @@ fn a_look_that_is_called_off_leaves_the_session_warm() {
     let mut device = bmc.scene.device(relay.address, "twobox", "secret", "");
     device.power(&seconds(5)).unwrap();
     relay.set(|_| Vec::new());
-    let cord = Cord::new().unwrap();
+    let cord = CancelToken::new().unwrap();
     cord.pull();
-    let patience = Patience::with_cord(Duration::from_secs(60), &cord);
+    let patience = Deadline::with_cord(Duration::from_secs(60), &cord);
     assert_eq!(device.power(&patience).unwrap_err().kind(), io::ErrorKind::Interrupted);
     // The question that was called off is on its way.
     thread::sleep(Duration::from_millis(100));
@@ -275,12 +275,12 @@ fn a_look_that_is_called_off_leaves_the_session_warm() {
 fn everything_that_a_bmc_can_be_asked_is_understood() {
     let bmc = Bmc::new();
     let mut device = bmc.device("privilege = \"administrator\"");
-    let mut ask = |request: Request| device.ask(request, &seconds(5));
+    let mut ask = |request: IpmiRequest| device.ask(request, &seconds(5));
     let found = command::device(&ask(command::device_id()).unwrap()).unwrap();
     assert_eq!((found.firmware, found.maker, found.product), ((9, 8), 0x1291, 0xf02));
     ask(command::identify(3)).unwrap();
     ask(command::add_to_log(*b"TB")).unwrap();
-    for control in [Control::Cycle, Control::Reset, Control::Soft] {
+    for control in [ChassisControl::Cycle, ChassisControl::Reset, ChassisControl::Soft] {
         ask(command::chassis_control(control)).unwrap();
     }
     let text = ask(command::restart_cause()).unwrap_err().to_string();

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use board::fence::{Fence, is_silent};
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use super::scene::Scene;
@@ -40,7 +40,7 @@ fn ask(words: &str) -> Result<(), io::ErrorKind> {
     let bmc = SocketAddr::from(([192, 0, 2, 9], 623));
     let scene = Scene::new();
     let mut device = scene.device(bmc, "twobox", "secret", words);
-    let asked = device.power(&Patience::new(Duration::from_millis(700)));
+    let asked = device.power(&Deadline::new(Duration::from_millis(700)));
     asked.map(drop).map_err(|error| error.kind())
 }
 

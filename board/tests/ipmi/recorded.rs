@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use board::fence::ipmi::command::{self, Privilege};
 use board::fence::ipmi::error::Error;
-use board::fence::ipmi::exchange::{Exchange, Step, Way};
+use board::fence::ipmi::exchange::{AuthMethod, Exchange, Step};
 use board::fence::ipmi::rakp::Login;
 use board::fence::ipmi::session::Kind;
 use board::fence::ipmi::suite::Suite;
@@ -131,12 +131,12 @@ fn way_of(place: usize) -> u8 {
 const NAMES: [&str; 6] = ["suite_3", "suite_0", "md5", "password", "none", "pyghmi_suite_17"];
 
 /// Those of the fuzzer.
-const WAYS: [Way; 5] = [
-    Way::New(&[Suite::Sha256, Suite::Sha1]),
-    Way::New(&[Suite::Nothing]),
-    Way::Old(Kind::Md5),
-    Way::Old(Kind::Password),
-    Way::Old(Kind::Nothing),
+const WAYS: [AuthMethod; 5] = [
+    AuthMethod::New(&[Suite::Sha256, Suite::Sha1]),
+    AuthMethod::New(&[Suite::Nothing]),
+    AuthMethod::Old(Kind::Md5),
+    AuthMethod::Old(Kind::Password),
+    AuthMethod::Old(Kind::Nothing),
 ];
 
 const GUID: Guid = Guid(*b"\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff");

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// What becomes of an answer: the datagrams that arrive instead of it.
-type Fate = Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>> + Send>;
+type ConfigOutcome = Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>> + Send>;
 
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
     questions: Arc<AtomicUsize>,
-    fate: Arc<Mutex<Fate>>,
+    fate: Arc<Mutex<ConfigOutcome>>,
 }
 
 impl Relay {
@@ -32,7 +32,7 @@ impl Relay {
         back.connect(bmc).unwrap();
         let address = front.local_addr().unwrap();
         let questions = Arc::new(AtomicUsize::new(0));
-        let fate: Arc<Mutex<Fate>> =
+        let fate: Arc<Mutex<ConfigOutcome>> =
             Arc::new(Mutex::new(Box::new(|answer: &[u8]| vec![answer.to_vec()])));
         let asker = Arc::new(Mutex::new(None));
         let (count, whom, answers) = (questions.clone(), asker.clone(), back.try_clone().unwrap());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use board::config::table::Source;
 use board::fence::ipmi::{self, Ipmi};
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 use tempfile::TempDir;
 
 /// A box, and the place where everything about it stands.
@@ -74,6 +74,6 @@ pub(crate) fn loopback() -> SocketAddr {
     free(Ipv4Addr::LOCALHOST)
 }
 
-pub(crate) fn seconds(seconds: u64) -> Patience {
-    Patience::new(Duration::from_secs(seconds))
+pub(crate) fn seconds(seconds: u64) -> Deadline {
+    Deadline::new(Duration::from_secs(seconds))
 }

@@ -52,7 +52,7 @@ fn a_secret_that_others_can_read_is_missed_before_it_is_used() {
     let text = text.replace("/etc/twobox.kg", &file.display().to_string());
     let missing = || -> Vec<String> {
         let needs = read(&text).0.unwrap().needs();
-        needs.iter().filter_map(board::config::requirement::Need::missing).collect()
+        needs.iter().filter_map(board::config::requirement::Requirement::missing).collect()
     };
     assert_eq!(missing().len(), 2);
     assert!(missing().iter().all(|reason| reason.contains("chmod 0600")), "{:?}", missing());

@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use board::config::table::Source;
-use board::link::{Config, Port, Seen};
-use board::time::reactor::Lookout;
+use board::link::{Config, Port, PortState};
+use board::time::reactor::Reactor;
 use firmware_agnostic::identity::BoxId;
 use smol::Timer;
 use smol::future::or;
@@ -51,7 +51,7 @@ async fn next(port: &Port) -> Option<Vec<u8>> {
 /// Waits for a frame, and ignores what the line shows meanwhile.
 async fn frame(port: &Port, buffer: &mut [u8]) -> usize {
     loop {
-        if let Seen::Frame(length) = port.receive(buffer).await {
+        if let PortState::Frame(length) = port.receive(buffer).await {
             return length;
         }
     }
@@ -90,5 +90,5 @@ fn plugged(config: Config, id: BoxId) -> Port {
 }
 
 thread_local! {
-    static LOOKOUT: Rc<Lookout> = Lookout::new().unwrap();
+    static LOOKOUT: Rc<Reactor> = Reactor::new().unwrap();
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use board::link::{Config, Port, Seen};
+use board::link::{Config, Port, PortState};
 use firmware_agnostic::identity::BoxId;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 use smol::Timer;
@@ -177,7 +177,7 @@ fn a_direct_cable_shows_whether_the_peer_has_power() {
 
 async fn line(port: &Port) -> Option<bool> {
     loop {
-        if let Seen::Line(up) = port.receive(&mut [0; 64]).await {
+        if let PortState::Line(up) = port.receive(&mut [0; 64]).await {
             return Some(up);
         }
     }

@@ -12,7 +12,7 @@ use board::config::table::Source;
 use board::process::child::{Child, Program};
 use board::process::procfs;
 use board::resource::{self, Resource};
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 use firmware_agnostic::identity::BoxId;
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
@@ -149,11 +149,11 @@ pub(crate) fn members(group: i32) -> Vec<String> {
 }
 
 pub(crate) fn alive(pid: i32) -> bool {
-    procfs::Entry::of(pid).is_some_and(|entry| entry.alive())
+    procfs::ProcessEntry::of(pid).is_some_and(|entry| entry.alive())
 }
 
-pub(crate) fn seconds(seconds: u64) -> Patience {
-    Patience::new(Duration::from_secs(seconds))
+pub(crate) fn seconds(seconds: u64) -> Deadline {
+    Deadline::new(Duration::from_secs(seconds))
 }
 
 pub(crate) fn until(done: impl Fn() -> bool, what: &str) {

@@ -7,8 +7,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Version, Word};
-use crate::heartbeat::{Asks, Boot, Epoch, Fingerprint, Heartbeat, Links, Priority, Role, Term};
+use super::{Message, Version};
+use crate::heartbeat::{
+    Epoch, Fingerprint, Heartbeat, Incarnation, LinkSet, PeerRequest, Priority, Role, Term,
+};
 use crate::identity::BoxId;
 
 #[derive(Deserialize, Serialize)]
@@ -22,19 +24,19 @@ pub(super) struct Body {
     system: Fingerprint,
     /// Nothing but zeros if nothing was heard.
     heard: Epoch,
-    hears: Links,
+    hears: LinkSet,
 }
 
-impl From<&Word> for Body {
-    fn from(word: &Word) -> Self {
-        let said = &word.heartbeat;
+impl From<&Message> for Body {
+    fn from(message: &Message) -> Self {
+        let said = &message.heartbeat;
         let flags =
             [said.from == BoxId::Second, said.fit, said.witness, said.shoots, said.heard.is_some()];
         let places = flags.into_iter().zip(FLAGS..);
         let flags = places.fold(0, |bits, (flag, place)| bits | u16::from(flag) << place);
         Self {
-            number: word.number,
-            bits: KIND | (said.role as u16) << ROLE | (said.asks as u16) << ASKS | flags,
+            number: message.number,
+            bits: KIND | (said.role as u16) << ROLE | (said.request as u16) << ASKS | flags,
             epoch: said.epoch,
             priority: said.priority,
             term: said.term,
@@ -46,7 +48,7 @@ impl From<&Word> for Body {
     }
 }
 
-impl TryFrom<Body> for Word {
+impl TryFrom<Body> for Message {
     type Error = ();
 
     /// Fails for what no box says: it may be of a version that is to come.
@@ -71,7 +73,7 @@ impl TryFrom<Body> for Word {
             witness: flag(2),
             shoots: flag(3),
             restarts: false,
-            asks: *Asks::ALL.get(value(ASKS)).ok_or(())?,
+            request: *PeerRequest::ALL.get(value(ASKS)).ok_or(())?,
             config: body.config,
             system: body.system,
             heard,
@@ -90,6 +92,7 @@ const FLAGS: u32 = 9;
 const BITS: u32 = 14;
 /// A kind, a role or a request takes three bits.
 const VALUE: u16 = 0b111;
-const NOBODY: Epoch = Epoch { boot: Boot([0; 4]), change: 0 };
+const NOBODY: Epoch = Epoch { boot: Incarnation([0; 4]), change: 0 };
 
-const _: () = assert!(Role::ALL.len() <= 8 && Asks::ALL.len() <= 8, "three bits hold eight values");
+const _: () =
+    assert!(Role::ALL.len() <= 8 && PeerRequest::ALL.len() <= 8, "three bits hold eight values");

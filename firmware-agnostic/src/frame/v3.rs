@@ -12,8 +12,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Echo, Version, Word};
-use crate::heartbeat::{Asks, Boot, Epoch, Fingerprint, Heartbeat, Links, Priority, Role, Term};
+use super::{Echo, Message, Version};
+use crate::heartbeat::{
+    Epoch, Fingerprint, Heartbeat, Incarnation, LinkSet, PeerRequest, Priority, Role, Term,
+};
 use crate::identity::{BoxId, LinkId};
 
 #[derive(Deserialize, Serialize)]
@@ -26,7 +28,7 @@ pub(super) struct Body {
     config: Fingerprint,
     system: Fingerprint,
     heard: Fixed,
-    hears: Links,
+    hears: LinkSet,
     echo: [u8; 3],
     held: u8,
 }
@@ -38,20 +40,21 @@ struct Fixed {
     change: [u8; 4],
 }
 
-impl From<&Word> for Body {
-    fn from(word: &Word) -> Self {
-        let said = &word.heartbeat;
-        let (from, echoes) = (said.from == BoxId::Second, word.echo.is_some());
+impl From<&Message> for Body {
+    fn from(message: &Message) -> Self {
+        let said = &message.heartbeat;
+        let (from, echoes) = (said.from == BoxId::Second, message.echo.is_some());
         let flags = [from, said.fit, said.witness, said.shoots, said.heard.is_some(), echoes];
         let places = flags.into_iter().zip(FLAGS..);
         let flags = places.fold(0, |bits, (flag, place)| bits | u32::from(flag) << place);
-        let link = word.echo.map_or(0, |echo| echo.link.place() as u32);
+        let link = message.echo.map_or(0, |echo| echo.link.index() as u32);
         let restarts = u32::from(said.restarts) << RESTARTS;
-        let bits = said.role as u32 | (said.asks as u32) << ASKS | flags | link << LINK | restarts;
+        let bits =
+            said.role as u32 | (said.request as u32) << ASKS | flags | link << LINK | restarts;
         let [low, middle, high, _] = bits.to_le_bytes();
-        let [first, second, third, _] = word.echo.map_or(0, |echo| echo.number).to_le_bytes();
+        let [first, second, third, _] = message.echo.map_or(0, |echo| echo.number).to_le_bytes();
         Self {
-            number: word.number.to_le_bytes(),
+            number: message.number.to_le_bytes(),
             bits: [low, middle, high],
             epoch: said.epoch.into(),
             priority: said.priority,
@@ -61,12 +64,12 @@ impl From<&Word> for Body {
             heard: said.heard.map(Fixed::from).unwrap_or_default(),
             hears: said.hears,
             echo: [first, second, third],
-            held: word.echo.map_or(0, |echo| echo.held),
+            held: message.echo.map_or(0, |echo| echo.held),
         }
     }
 }
 
-impl TryFrom<Body> for Word {
+impl TryFrom<Body> for Message {
     type Error = ();
 
     /// Fails for what no box says: it may be of a version that is to come.
@@ -101,7 +104,7 @@ impl TryFrom<Body> for Word {
             witness: flag(2),
             shoots: flag(3),
             restarts: bits >> RESTARTS & 1 != 0,
-            asks: *Asks::ALL.get(value(ASKS)).ok_or(())?,
+            request: *PeerRequest::ALL.get(value(ASKS)).ok_or(())?,
             config: body.config,
             system: body.system,
             heard: heard.map(Epoch::from),
@@ -120,7 +123,7 @@ impl From<Epoch> for Fixed {
 
 impl From<Fixed> for Epoch {
     fn from(fixed: Fixed) -> Self {
-        Self { boot: Boot(fixed.boot), change: u32::from_le_bytes(fixed.change) }
+        Self { boot: Incarnation(fixed.boot), change: u32::from_le_bytes(fixed.change) }
     }
 }
 
@@ -134,4 +137,5 @@ const BITS: u32 = 16;
 /// A role, a request or a link takes three bits.
 const VALUE: u32 = 0b111;
 
-const _: () = assert!(Role::ALL.len() <= 8 && Asks::ALL.len() <= 8, "three bits hold eight values");
+const _: () =
+    assert!(Role::ALL.len() <= 8 && PeerRequest::ALL.len() <= 8, "three bits hold eight values");

@@ -2,23 +2,23 @@
 
 use core::time::Duration;
 
-use super::{Answer, Bytes, End, Kind, LETTER_MAX, Letter, Nonce, Opens, Question, Seal, Welcome};
+use super::{Answer, Bytes, Kind, LETTER_MAX, Letter, Nonce, Opens, Question, Seal, Side, Welcome};
 use super::{end_of, piece};
 use crate::frame::{Frame, FrameError, Keys};
-use crate::heartbeat::Boot;
+use crate::heartbeat::Incarnation;
 
 /// The letter that was last begun, without its bytes.
 pub struct Answerer {
     seal: Seal,
     /// The life and the number of the newest opening.
-    newest: Option<(Boot, u32)>,
+    newest: Option<(Incarnation, u32)>,
     /// That opening, until its question begins.
-    opened: Option<Taken>,
-    begun: Option<Taken>,
+    opened: Option<Accepted>,
+    begun: Option<Accepted>,
 }
 
 #[derive(Clone, Copy)]
-struct Taken {
+struct Accepted {
     letter: Letter,
     length: u32,
     got: u32,
@@ -28,7 +28,7 @@ struct Taken {
 
 /// What a piece brought.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Heard {
+pub enum PieceOutcome {
     /// Nothing new.
     Nothing,
     /// The first bytes of another question: the one before is abandoned, and its answer with it.
@@ -63,18 +63,18 @@ impl Answerer {
     pub fn hear(
         &mut self,
         frame: &[u8],
-        life: Option<Boot>,
+        life: Option<Incarnation>,
         fresh: impl FnOnce() -> Option<Nonce>,
         clock: Duration,
         answer: Option<&[u8]>,
-    ) -> Result<Option<(Frame, Heard)>, FrameError> {
+    ) -> Result<Option<(Frame, PieceOutcome)>, FrameError> {
         match Kind::of(frame) {
             Some(Kind::Opens) => {
                 let opens = self.seal.opened(frame)?;
                 let welcome = self.welcome(&opens, life, fresh, clock)?;
-                Ok(welcome.map(|welcome| (welcome, Heard::Nothing)))
+                Ok(welcome.map(|welcome| (welcome, PieceOutcome::Nothing)))
             }
-            _ if end_of(frame) == Some(End::Answerer) => self.answer(frame, answer).map(Some),
+            _ if end_of(frame) == Some(Side::Answerer) => self.answer(frame, answer).map(Some),
             _ => Err(FrameError::Version),
         }
     }
@@ -82,7 +82,7 @@ impl Answerer {
     fn welcome(
         &mut self,
         opens: &Opens,
-        life: Option<Boot>,
+        life: Option<Incarnation>,
         fresh: impl FnOnce() -> Option<Nonce>,
         clock: Duration,
     ) -> Result<Option<Frame>, FrameError> {
@@ -100,7 +100,7 @@ impl Answerer {
         } else {
             let Some(answerer) = fresh() else { return Ok(None) };
             let letter = Letter { asker: nonce, answerer };
-            Taken { letter, length, got: 0, next: 0 }
+            Accepted { letter, length, got: 0, next: 0 }
         };
         (self.newest, self.opened) = (Some((of, number)), Some(taken));
         let welcome = Welcome { nonce: taken.letter.answerer, clock };
@@ -111,8 +111,8 @@ impl Answerer {
         &mut self,
         frame: &[u8],
         answer: Option<&[u8]>,
-    ) -> Result<(Frame, Heard), FrameError> {
-        let read = |taken: Taken| {
+    ) -> Result<(Frame, PieceOutcome), FrameError> {
+        let read = |taken: Accepted| {
             let read = self.seal.unseal(Kind::Question, taken.letter, frame);
             read.map(|(number, question)| (taken, number, question))
         };
@@ -143,7 +143,7 @@ impl Answerer {
                     }
                     None => Answer::Next { at: taken.got },
                 };
-                (said, Heard::Nothing)
+                (said, PieceOutcome::Nothing)
             }
         };
         self.begun = Some(taken);
@@ -151,14 +151,14 @@ impl Answerer {
     }
 }
 
-impl Taken {
+impl Accepted {
     /// Takes in the bytes that begin at `at`, if it has come to there.
-    fn put(&mut self, at: u32, bytes: Bytes) -> Heard {
+    fn put(&mut self, at: u32, bytes: Bytes) -> PieceOutcome {
         let end = at as usize + bytes.len();
         if at != self.got || bytes.is_empty() || end > self.length as usize {
-            return Heard::Nothing;
+            return PieceOutcome::Nothing;
         }
         self.got = end as u32;
-        if at == 0 { Heard::Begun(bytes) } else { Heard::More(bytes) }
+        if at == 0 { PieceOutcome::Begun(bytes) } else { PieceOutcome::More(bytes) }
     }
 }

@@ -14,7 +14,7 @@ pub struct Asker {
     seal: Seal,
     opens: Opens,
     letter: Letter,
-    stage: Stage,
+    stage: AskStage,
     /// The number of the next piece, and the lowest that its answer may have.
     number: u32,
     next: u32,
@@ -31,7 +31,7 @@ pub struct Asker {
 }
 
 #[derive(Clone, Copy)]
-enum Stage {
+enum AskStage {
     Opening,
     Giving { at: u32 },
     Getting { at: u32, of: Option<u32> },
@@ -40,7 +40,7 @@ enum Stage {
 
 /// How fast pieces may follow each other on the way that they take.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Pace {
+pub struct SendPace {
     /// Between two pieces.
     pub gap: Duration,
     /// After which a piece is said again.
@@ -82,7 +82,7 @@ impl Asker {
             seal,
             opens,
             letter: Letter { asker: nonce, answerer: Nonce::default() },
-            stage: Stage::Opening,
+            stage: AskStage::Opening,
             number: 0,
             next: 0,
             reading: None,
@@ -107,7 +107,7 @@ impl Asker {
 
     /// Whether all of the answer has come.
     pub const fn whole(&self) -> bool {
-        matches!(self.stage, Stage::Whole)
+        matches!(self.stage, AskStage::Whole)
     }
 
     /// What the answerer's clock showed.
@@ -116,17 +116,17 @@ impl Asker {
     }
 
     /// Why this has to be given up at `now`, if it has.
-    pub fn silence(&self, pace: &Pace, now: Instant) -> Option<Silence> {
+    pub fn silence(&self, pace: &SendPace, now: Instant) -> Option<Silence> {
         if now - self.begun > TIME_MAX {
             return Some(Silence::Long);
         }
-        let waits = matches!(self.stage, Stage::Getting { of: None, .. });
+        let waits = matches!(self.stage, AskStage::Getting { of: None, .. });
         if waits && now - self.given > ANSWER_MAX {
             return Some(Silence::Unmade);
         }
         let silent = now - self.moved > pace.patience;
         silent.then_some(match self.stage {
-            Stage::Opening => Silence::NoAnswer,
+            AskStage::Opening => Silence::NoAnswer,
             _ => Silence::Broken,
         })
     }
@@ -137,22 +137,22 @@ impl Asker {
     }
 
     /// The frame that is due, of the letter that says `text`.
-    pub fn say(&mut self, text: &[u8], pace: &Pace, now: Instant) -> Frame {
+    pub fn say(&mut self, text: &[u8], pace: &SendPace, now: Instant) -> Frame {
         if self.times == 0 {
             self.said = now;
         }
         // A box that knows no letters is asked less and less often.
         let slower = match self.stage {
-            Stage::Opening => 1 << self.times.min(2),
+            AskStage::Opening => 1 << self.times.min(2),
             _ => 1,
         };
         self.times = self.times.saturating_add(1);
         self.due = now + pace.retry * slower;
         let question = match self.stage {
-            Stage::Opening => return self.seal.open(&self.opens),
-            Stage::Giving { at } => Question::Put { at, bytes: piece(text, at) },
-            Stage::Getting { at, .. } => Question::Get { at },
-            Stage::Whole => Question::Get { at: 0 },
+            AskStage::Opening => return self.seal.open(&self.opens),
+            AskStage::Giving { at } => Question::Put { at, bytes: piece(text, at) },
+            AskStage::Getting { at, .. } => Question::Get { at },
+            AskStage::Whole => Question::Get { at: 0 },
         };
         let number = self.number;
         self.number =
@@ -168,14 +168,14 @@ impl Asker {
     pub fn hear(
         &mut self,
         frame: &[u8],
-        pace: &Pace,
+        pace: &SendPace,
         now: Instant,
     ) -> Result<Option<Bytes>, FrameError> {
-        if let Stage::Opening = self.stage {
+        if let AskStage::Opening = self.stage {
             let Welcome { nonce, clock } = self.seal.welcomed(frame, self.letter.asker)?;
             self.letter.answerer = nonce;
             self.reading = Some(Reading { clock, asked: self.said, heard: now });
-            self.moves(Stage::Giving { at: 0 }, pace.gap, now);
+            self.moves(AskStage::Giving { at: 0 }, pace.gap, now);
             return Ok(None);
         }
         if Kind::of(frame) == Some(Kind::Welcome) {
@@ -189,19 +189,19 @@ impl Asker {
         self.next = number.saturating_add(1);
         let (mut new, mut wait) = (None, pace.gap);
         let stage = match (self.stage, answer) {
-            (Stage::Giving { at }, Answer::Next { at: next }) if next > at => {
+            (AskStage::Giving { at }, Answer::Next { at: next }) if next > at => {
                 if next < self.opens.length {
-                    Stage::Giving { at: next }
+                    AskStage::Giving { at: next }
                 } else {
                     self.given = now;
-                    Stage::Getting { at: 0, of: None }
+                    AskStage::Getting { at: 0, of: None }
                 }
             }
-            (stage @ Stage::Getting { of: None, .. }, Answer::Next { .. }) => {
+            (stage @ AskStage::Getting { of: None, .. }, Answer::Next { .. }) => {
                 wait = POLL;
                 stage
             }
-            (Stage::Getting { at, of: before }, Answer::Piece { at: from, of, bytes })
+            (AskStage::Getting { at, of: before }, Answer::Piece { at: from, of, bytes })
                 if at == from && before.is_none_or(|before| before == of) =>
             {
                 let end = at as usize + bytes.len();
@@ -211,7 +211,11 @@ impl Asker {
                 }
                 new = Some(bytes);
                 let whole = end == of as usize;
-                if whole { Stage::Whole } else { Stage::Getting { at: end as u32, of: Some(of) } }
+                if whole {
+                    AskStage::Whole
+                } else {
+                    AskStage::Getting { at: end as u32, of: Some(of) }
+                }
             }
             _ => return Ok(None),
         };
@@ -220,7 +224,7 @@ impl Asker {
     }
 
     /// What was said is answered: the next piece is due `wait` after it.
-    fn moves(&mut self, stage: Stage, wait: Duration, now: Instant) {
+    fn moves(&mut self, stage: AskStage, wait: Duration, now: Instant) {
         self.stage = stage;
         self.times = 0;
         self.moved = now;

@@ -22,7 +22,7 @@ use super::{Nonce, Opens, Welcome};
 use crate::frame::{
     self, BODY_MAX, Derived, Frame, FrameError, HASH, Keys, PairId, TAG, Unchecked,
 };
-use crate::heartbeat::Boot;
+use crate::heartbeat::Incarnation;
 use crate::identity::BoxId;
 
 /// What the two boxes of a pair seal and open letters with.
@@ -35,7 +35,7 @@ pub struct Seal {
     /// This box.
     pub me: BoxId,
     /// This life of it, by which its letters are known to be new.
-    pub life: Boot,
+    pub life: Incarnation,
 }
 
 /// What makes this letter another one than all before: a random number of each of the two boxes.

@@ -10,8 +10,8 @@
 //!
 //! What is not there as a whole is stopped, as after any other birth.
 
-use crate::heartbeat::{Asks, Role};
-use crate::journal::{Journal, Standing};
+use crate::heartbeat::{PeerRequest, Role};
+use crate::journal::{Journal, StandingOrder};
 use crate::node::{Action, Actions, Answer, Node, act};
 use crate::report::Cause;
 use crate::time::Instant;
@@ -19,7 +19,9 @@ use crate::time::Instant;
 impl Journal {
     /// Whether the services may run on that this life has left.
     pub(super) fn left_services(&self) -> bool {
-        let free = |order: Standing| matches!(order.asks, Asks::Maintenance | Asks::Claim);
+        let free = |order: StandingOrder| {
+            matches!(order.request, PeerRequest::Maintenance | PeerRequest::Claim)
+        };
         let free = self.order.is_none_or(free);
         matches!(self.role, Role::Active) && !self.clean && free
     }
@@ -37,7 +39,10 @@ impl Node {
     pub(super) fn on_adopted(&mut self, answer: Answer, now: Instant, actions: &mut Actions) {
         self.adopts = false;
         // Somebody may have told this box to leave before it knew what it has.
-        let free = matches!(self.asks(), Asks::Nothing | Asks::Maintenance | Asks::Claim);
+        let free = matches!(
+            self.request(),
+            PeerRequest::Nothing | PeerRequest::Maintenance | PeerRequest::Claim
+        );
         if answer == Answer::Adopted && free {
             self.clean = true;
             self.enter(Role::Active, Cause::Adopted, now, actions);

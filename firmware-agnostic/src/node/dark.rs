@@ -10,8 +10,8 @@
 use core::time::Duration;
 
 use crate::evidence::Evidence;
-use crate::heartbeat::{Links, Role};
-use crate::node::fencing::Shot;
+use crate::heartbeat::{LinkSet, Role};
+use crate::node::fencing::Fencing;
 use crate::node::{Actions, Node};
 use crate::peer::Health;
 use crate::time::{Instant, Timer};
@@ -22,7 +22,7 @@ pub struct Dark {
     /// The peer's power could not be seen when it was last looked at.
     pub(crate) unseen: bool,
     /// The reason was that its BMC gave no sign of life. One that refuses to answer is not dark.
-    pub(crate) mute: bool,
+    pub(crate) bmc_silent: bool,
     /// Whether it was so for `dark_time`.
     lasted: Lasted,
 }
@@ -45,11 +45,11 @@ pub struct Signs {
     /// How long it has been silent on every link.
     pub silence: Duration,
     /// The links whose line or carrier is there.
-    pub up: Links,
+    pub up: LinkSet,
     /// The links whose line or carrier was there and is gone.
-    pub down: Links,
+    pub down: LinkSet,
     /// The peer's BMC gives no answer.
-    pub mute: bool,
+    pub bmc_silent: bool,
     /// When all of it will have lasted long enough, if nothing changes.
     pub dark_at: Option<Instant>,
 }
@@ -58,7 +58,7 @@ impl Node {
     /// Keeps the time for which the peer has been dark, and looks once more at its end.
     pub(super) fn watch_dark(&mut self, now: Instant, actions: &mut Actions) {
         let dark = self.role == Role::Fencing
-            && self.dark.mute
+            && self.dark.bmc_silent
             && self.peer.lines_dropped()
             && self.peer.health(now) == Health::Dead;
         if !dark {
@@ -67,9 +67,9 @@ impl Node {
         } else if self.timers.expired(Timer::Dark, now) || self.dark.lasted == Lasted::Unasked {
             self.dark.lasted = Lasted::Unasked;
             // A shot that goes on just now is waited for, and not the pause after it.
-            if matches!(self.shot, Shot::Waiting | Shot::Aimed) {
+            if matches!(self.fencing, Fencing::Backoff | Fencing::Armed) {
                 self.dark.lasted = Lasted::Asked;
-                self.look(actions);
+                self.query_power(actions);
             }
         } else if self.timers.get(Timer::Dark).is_none() && self.dark.lasted == Lasted::No {
             self.timers.set(Timer::Dark, now + self.settings.dark_time);
@@ -79,7 +79,7 @@ impl Node {
     /// Whether the peer has been dark long enough for this box to take over.
     pub(super) fn darkness_suffices(&self) -> bool {
         self.dark.lasted != Lasted::No
-            && self.dark.mute
+            && self.dark.bmc_silent
             && Evidence::Dark.suffices(self.settings.require)
     }
 
@@ -90,7 +90,7 @@ impl Node {
             silence: self.peer.silence(now),
             up,
             down,
-            mute: self.dark.mute,
+            bmc_silent: self.dark.bmc_silent,
             dark_at: self.timers.get(Timer::Dark),
         }
     }

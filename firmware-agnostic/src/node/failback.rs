@@ -3,23 +3,25 @@
 use core::time::Duration;
 
 use crate::failback::{AutoFailback, Reason, Stays};
-use crate::heartbeat::{Asks, Heartbeat, Role};
+use crate::heartbeat::{Heartbeat, PeerRequest, Role};
 use crate::node::takeover::will_serve;
 use crate::node::{Actions, Node, tell};
-use crate::order::{Order, Refusal, Until};
+use crate::order::{Order, OrderDuration, Refusal};
 use crate::peer::Contact;
-use crate::report::{Cause, News};
+use crate::report::{Cause, Report};
 use crate::time::{Instant, Timer};
 
 impl Node {
     /// Notes how the peer is, in every role of this box.
     pub(super) fn watch_peer(&mut self, now: Instant) {
         let (well, serves) = match self.peer.contact(now) {
-            Contact::Heard(word) => {
-                let absent =
-                    matches!(word.role, Role::Init | Role::Fencing) || !self.hears_me(word);
-                let fails = word.role == Role::Failed || !word.fit || !word.witness && self.witness;
-                (!absent && !fails, word.role == Role::Active)
+            Contact::Heard(heartbeat) => {
+                let absent = matches!(heartbeat.role, Role::Init | Role::Fencing)
+                    || !self.echoes_me(heartbeat);
+                let fails = heartbeat.role == Role::Failed
+                    || !heartbeat.fit
+                    || !heartbeat.witness && self.witness;
+                (!absent && !fails, heartbeat.role == Role::Active)
             }
             Contact::Deaf(_) | Contact::Silent => (false, false),
         };
@@ -56,13 +58,13 @@ impl Node {
         let due = self.failback.due(reason, self.settings.failback_hold, now);
         let ordered = matches!(reason, Reason::Order(_));
         // A peer that has not heard yet what this box is would take its time.
-        let ready = self.peer.word(now).is_some_and(|word| {
-            let connected = word.witness || !self.witness || ordered;
+        let ready = self.peer.heartbeat(now).is_some_and(|heartbeat| {
+            let connected = heartbeat.witness || !self.witness || ordered;
             let knows = match reason {
-                Reason::Failure(_) | Reason::Order(_) => self.hears_me(word),
-                Reason::Home | Reason::Claim | Reason::Witness => word.echoes(self.epoch()),
+                Reason::Failure(_) | Reason::Order(_) => self.echoes_me(heartbeat),
+                Reason::Home | Reason::Claim | Reason::Witness => heartbeat.echoes(self.epoch()),
             };
-            will_serve(word) && connected && knows
+            will_serve(heartbeat) && connected && knows
         });
         if !ready || self.peer.is_doubled(now) {
             Err(Stays::NotReady)
@@ -87,10 +89,10 @@ impl Node {
         let stays =
             if manual { self.may_move(reason, now) } else { self.move_away(reason, now, actions) };
         match stays {
-            Ok(()) if manual => self.remind(News::HomeReady, now, actions),
-            Err(Stays::LockedOut) => self.remind(News::LockedOut, now, actions),
+            Ok(()) if manual => self.remind(Report::HomeReady, now, actions),
+            Err(Stays::LockedOut) => self.remind(Report::LockedOut, now, actions),
             Err(Stays::Gate) if reason == Reason::Claim => {
-                self.remind(News::GateKeeps, now, actions);
+                self.remind(Report::GateKeeps, now, actions);
             }
             Err(Stays::Until(due)) => self.timers.set(Timer::Failback, due),
             Ok(()) | Err(Stays::NotReady | Stays::Gate) => self.timers.stop(Timer::Failback),
@@ -99,13 +101,13 @@ impl Node {
 
     /// Why the peer should have the resources rather than this box.
     fn reason_to_move(&self, now: Instant) -> Option<Reason> {
-        let word = self.peer.word(now).filter(|word| will_serve(word))?;
-        match self.asks() {
-            _ if word.asks == Asks::Claim => Some(Reason::Claim),
+        let heartbeat = self.peer.heartbeat(now).filter(|heartbeat| will_serve(heartbeat))?;
+        match self.request() {
+            _ if heartbeat.request == PeerRequest::Claim => Some(Reason::Claim),
             // It serves against its order only because the peer did not.
-            Asks::Standby => Some(Reason::Order(Order::Standby(Until::Resume))),
-            Asks::Nothing if word.witness && !self.witness => Some(Reason::Witness),
-            Asks::Nothing if self.is_home_of(word) => {
+            PeerRequest::Standby => Some(Reason::Order(Order::Standby(OrderDuration::Resume))),
+            PeerRequest::Nothing if heartbeat.witness && !self.witness => Some(Reason::Witness),
+            PeerRequest::Nothing if self.is_home_of(heartbeat) => {
                 (self.settings.auto_failback != AutoFailback::Off).then_some(Reason::Home)
             }
             _ => None,
@@ -121,8 +123,8 @@ impl Node {
         if self.role != Role::Active {
             return Err(Refusal::NotServing);
         }
-        let word = self.peer.word(now).ok_or(Refusal::PeerSilent)?;
-        if !self.is_home_of(word) {
+        let heartbeat = self.peer.heartbeat(now).ok_or(Refusal::PeerSilent)?;
+        if !self.is_home_of(heartbeat) {
             return Err(Refusal::IsHome);
         }
         self.failback.forgive();
@@ -133,14 +135,14 @@ impl Node {
         }
     }
 
-    /// Whether the box that says `word` is home.
-    fn is_home_of(&self, word: &Heartbeat) -> bool {
-        word.rank() > self.settings.rank()
+    /// Whether the box that says `heartbeat` is home.
+    fn is_home_of(&self, heartbeat: &Heartbeat) -> bool {
+        heartbeat.rank() > self.settings.rank()
     }
 
-    fn remind(&mut self, news: News, now: Instant, actions: &mut Actions) {
+    fn remind(&mut self, report: Report, now: Instant, actions: &mut Actions) {
         if self.timers.get(Timer::Failback).is_none_or(|at| at <= now) {
-            tell(actions, news);
+            tell(actions, report);
             self.timers.set(Timer::Failback, now + REMINDER);
         }
     }

@@ -35,32 +35,32 @@
 use core::time::Duration;
 
 use crate::evidence::Evidence;
-use crate::heartbeat::{Asks, Boot, Heartbeat, Role};
+use crate::heartbeat::{Heartbeat, Incarnation, PeerRequest, Role};
 use crate::identity::BoxId;
 use crate::journal::Journal;
 use crate::node::dark::Dark;
 use crate::node::{Action, Actions, Node, Tag, act, tell};
 use crate::order::FenceMode;
 use crate::peer::{Contact, Health, SeenOff};
-use crate::report::{Cause, News, Unarmed};
+use crate::report::{Cause, Report, Unarmed};
 use crate::settings::AtBoot;
 use crate::time::{Instant, Timer};
 
 /// What goes on against the peer's power.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Shot {
+pub enum Fencing {
     /// Nothing.
     None,
     /// It is being read.
-    Looking(Tag),
-    /// The next look, or the next turn, comes after [`Timer::Shot`].
-    Waiting,
+    Querying(Tag),
+    /// The next look, or the next turn, comes after [`Timer::Fencing`].
+    Backoff,
     /// It was seen on: the shot comes with the turn of this box.
-    Aimed,
+    Armed,
     /// The device was told to make ready. It is called off if the peer, silent by then, talks.
-    Ordered(Tag, Until),
+    Ordered(Tag, CallOff),
     /// The device is ready, and this box listens once more.
-    Ready(Tag, Until),
+    Ready(Tag, CallOff),
     /// The power is being cut.
     Cut(Tag),
     /// The device was told to stop. What it has sent may still happen.
@@ -69,7 +69,7 @@ pub enum Shot {
 
 /// What calls a shot off that was only ordered.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Until {
+pub enum CallOff {
     /// Any word of a peer that was silent when the shot was ordered.
     Heard,
     /// The proof that the peer lives: it talked all the time.
@@ -78,7 +78,7 @@ pub enum Until {
     Seen,
 }
 
-impl Shot {
+impl Fencing {
     /// Whether the device has not answered for good.
     pub const fn is_under_way(self) -> bool {
         matches!(self, Self::Ordered(..) | Self::Ready(..) | Self::Cut(_) | Self::CalledOff(_))
@@ -89,7 +89,7 @@ impl Shot {
             Self::Ordered(tag, _) | Self::Ready(tag, _) | Self::Cut(tag) | Self::CalledOff(tag) => {
                 Some(tag)
             }
-            Self::None | Self::Looking(_) | Self::Waiting | Self::Aimed => None,
+            Self::None | Self::Querying(_) | Self::Backoff | Self::Armed => None,
         }
     }
 }
@@ -107,20 +107,20 @@ pub enum LastLoss {
 
 /// What is known of the time before this life.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub struct Past {
+pub struct PreviousRun {
     /// The life before was armed.
     armed: bool,
     /// The kernel runs on that ran then.
     this_boot: bool,
     last_loss: Option<LastLoss>,
     /// The newest life of the peer that was echoed by then.
-    peer_life: Option<Boot>,
+    peer_life: Option<Incarnation>,
 }
 
-impl Past {
+impl PreviousRun {
     pub(super) fn of(journal: Option<Journal>) -> Self {
         let Some(journal) = journal else { return Self::default() };
-        let peer_life = Some(journal.peer_life).filter(|life| *life != Boot::default());
+        let peer_life = Some(journal.peer_life).filter(|life| *life != Incarnation::default());
         let Journal { armed, this_boot, .. } = journal;
         Self { armed, this_boot, last_loss: None, peer_life }
     }
@@ -135,7 +135,7 @@ impl Past {
     }
 
     /// The newest life of the peer that was echoed before this life began.
-    pub(super) const fn peer_life(self) -> Option<Boot> {
+    pub(super) const fn peer_life(self) -> Option<Incarnation> {
         self.peer_life
     }
 
@@ -156,16 +156,18 @@ impl Past {
 
 impl Node {
     pub(super) fn decide_fencing(&mut self, now: Instant, actions: &mut Actions) {
-        if self.shot.is_under_way() {
+        if self.fencing.is_under_way() {
             return;
         }
         let first = matches!(self.cause, Cause::NotHeard(_));
         let cause = if first { Cause::Heard } else { Cause::HeardAgain };
         match self.peer.contact(now) {
-            Contact::Heard(word) if !wants_to_be_shot(word) => {
+            Contact::Heard(heartbeat) if !wants_to_be_shot(heartbeat) => {
                 self.enter(Role::Standby, cause, now, actions);
             }
-            Contact::Deaf(word) if serves(word) => self.enter(Role::Standby, cause, now, actions),
+            Contact::Deaf(heartbeat) if serves(heartbeat) => {
+                self.enter(Role::Standby, cause, now, actions);
+            }
             // Its guard has stopped everything.
             _ if self.peer.left() => self.enter(Role::Standby, cause, now, actions),
             _ if !self.eligible(now) => {
@@ -178,7 +180,7 @@ impl Node {
 
     /// Shoots the peer while serving: at once, because the service goes on either way.
     pub(super) fn decide_shot(&mut self, now: Instant, actions: &mut Actions) {
-        if self.shot.is_under_way() {
+        if self.fencing.is_under_way() {
             return;
         }
         if self.is_threatened(now) && self.may_shoot(now) {
@@ -192,16 +194,16 @@ impl Node {
     /// Looks, waits and shoots, each in its time.
     pub(super) fn pursue(&mut self, now: Instant, actions: &mut Actions) {
         let may_shoot = self.role != Role::Init && self.may_shoot(now);
-        match self.shot {
-            _ if self.relistens(now) => {}
-            Shot::None | Shot::Waiting if !self.is_due(now) => {}
-            Shot::None | Shot::Waiting if self.role.holds_resources() => {
-                self.shot = Shot::Aimed;
+        match self.fencing {
+            _ if self.is_settling(now) => {}
+            Fencing::None | Fencing::Backoff if !self.is_due(now) => {}
+            Fencing::None | Fencing::Backoff if self.role.holds_resources() => {
+                self.fencing = Fencing::Armed;
                 self.shoot_in_turn(now, actions);
             }
-            Shot::None | Shot::Waiting => self.look(actions),
-            Shot::Aimed if may_shoot => self.shoot_in_turn(now, actions),
-            Shot::Aimed => self.wait_for(now + PAUSE),
+            Fencing::None | Fencing::Backoff => self.query_power(actions),
+            Fencing::Armed if may_shoot => self.shoot_in_turn(now, actions),
+            Fencing::Armed => self.wait_for(now + PAUSE),
             _ => {}
         }
     }
@@ -209,10 +211,11 @@ impl Node {
     /// Whether the peer is about to shoot this box, which serves, or to take over beside it.
     fn is_threatened(&self, now: Instant) -> bool {
         match self.peer.contact(now) {
-            Contact::Heard(word) => wants_to_be_shot(word),
+            Contact::Heard(heartbeat) => wants_to_be_shot(heartbeat),
             // One that has not heard this box since it booted cannot shoot.
-            Contact::Deaf(word) => {
-                wants_to_be_shot(word) || word.role == Role::Fencing && word.heard.is_some()
+            Contact::Deaf(heartbeat) => {
+                wants_to_be_shot(heartbeat)
+                    || heartbeat.role == Role::Fencing && heartbeat.heard.is_some()
             }
             // Where silence is enough the peer may serve as well, and a shot would not make that better.
             Contact::Silent => {
@@ -223,12 +226,14 @@ impl Node {
     }
 
     /// Whether a shot that was ordered is still wanted.
-    fn is_wanted(&self, until: Until, now: Instant) -> bool {
+    fn is_wanted(&self, until: CallOff, now: Instant) -> bool {
         let heard = match (until, self.peer.contact(now)) {
-            (Until::Seen, _) => return true,
-            (_, Contact::Heard(word)) => !wants_to_be_shot(word),
-            (Until::Heard, Contact::Deaf(_)) => true,
-            (Until::Proven, Contact::Deaf(word)) => self.role == Role::Fencing && serves(word),
+            (CallOff::Seen, _) => return true,
+            (_, Contact::Heard(heartbeat)) => !wants_to_be_shot(heartbeat),
+            (CallOff::Heard, Contact::Deaf(_)) => true,
+            (CallOff::Proven, Contact::Deaf(heartbeat)) => {
+                self.role == Role::Fencing && serves(heartbeat)
+            }
             (_, Contact::Silent) => false,
         };
         match self.role {
@@ -240,15 +245,20 @@ impl Node {
 
     /// Calls off a shot that is not wanted any more, in any role.
     pub(super) fn call_off_unwanted(&mut self, now: Instant, actions: &mut Actions) {
-        match self.shot {
-            Shot::Ordered(_, until) | Shot::Ready(_, until) if !self.is_wanted(until, now) => {
+        match self.fencing {
+            Fencing::Ordered(_, until) | Fencing::Ready(_, until)
+                if !self.is_wanted(until, now) =>
+            {
                 self.call_off(now, actions);
             }
             // The device that was silent has answered, and nothing was heard since.
-            Shot::Ready(tag, _) if self.is_due(now) => self.cut(tag, actions),
-            Shot::Cut(_)
+            Fencing::Ready(tag, _) if self.is_due(now) => self.cut(tag, actions),
+            Fencing::Cut(_)
                 if self.by_order.is_none()
-                    && self.peer.word(now).is_some_and(|word| !wants_to_be_shot(word)) =>
+                    && self
+                        .peer
+                        .heartbeat(now)
+                        .is_some_and(|heartbeat| !wants_to_be_shot(heartbeat)) =>
             {
                 self.call_off(now, actions);
             }
@@ -258,10 +268,12 @@ impl Node {
 
     /// Ends a shot as far as that is possible.
     pub(super) fn call_off(&mut self, now: Instant, actions: &mut Actions) {
-        let (Some(tag), false) = (self.shot.tag(), matches!(self.shot, Shot::CalledOff(_))) else {
+        let (Some(tag), false) =
+            (self.fencing.tag(), matches!(self.fencing, Fencing::CalledOff(_)))
+        else {
             return;
         };
-        if matches!(self.shot, Shot::Cut(_)) {
+        if matches!(self.fencing, Fencing::Cut(_)) {
             // What this box says of its shot has changed.
             self.change += 1;
         }
@@ -269,49 +281,49 @@ impl Node {
             // It has just begun to talk: if the cables are whole again the proof comes soon.
             self.relisten(now);
         }
-        self.shot = Shot::CalledOff(tag);
+        self.fencing = Fencing::CalledOff(tag);
         act(actions, Action::CallOff(tag));
     }
 
     /// The device is ready to cut the power.
     pub(super) fn on_ready(&mut self, tag: Tag, now: Instant, actions: &mut Actions) {
-        match self.shot {
-            Shot::Ordered(ordered, until) if ordered == tag => {
+        match self.fencing {
+            Fencing::Ordered(ordered, until) if ordered == tag => {
                 if !self.is_wanted(until, now) {
                     self.call_off(now, actions);
-                } else if self.tries > 0 && until != Until::Seen || self.relistens(now) {
+                } else if self.tries > 0 && until != CallOff::Seen || self.is_settling(now) {
                     // A device that was not reached comes back together with the links, at the end of a common fault.
-                    self.shot = Shot::Ready(tag, until);
+                    self.fencing = Fencing::Ready(tag, until);
                     let listens = self.settings.timing.keepalive() * 2;
-                    self.timers.set(Timer::Shot, now + listens);
+                    self.timers.set(Timer::Fencing, now + listens);
                 } else {
                     self.cut(tag, actions);
                 }
             }
             // The next device of the list goes on where the one before has failed.
-            Shot::Cut(ordered) if ordered == tag => act(actions, Action::Cut(tag)),
+            Fencing::Cut(ordered) if ordered == tag => act(actions, Action::Cut(tag)),
             _ => {}
         }
     }
 
     fn cut(&mut self, tag: Tag, actions: &mut Actions) {
         self.change += 1;
-        self.shot = Shot::Cut(tag);
+        self.fencing = Fencing::Cut(tag);
         act(actions, Action::Cut(tag));
     }
 
     /// A look has its answer: the power was read as off, first at `off`, or it was not.
     pub(super) fn on_power(&mut self, off: Option<Instant>, now: Instant, actions: &mut Actions) {
-        self.shot = Shot::None;
+        self.fencing = Fencing::None;
         if let Some(at) = off {
             self.on_off(at, now, actions);
             return;
         }
-        if self.darkness_suffices() && !self.relistens(now) {
+        if self.darkness_suffices() && !self.is_settling(now) {
             self.start(Evidence::Dark, now, actions);
         } else if self.role == Role::Fencing && self.may_shoot(now) {
             // Not here: the peer may have been heard since the question, or this box may have to listen first.
-            self.shot = Shot::Aimed;
+            self.fencing = Fencing::Armed;
         } else {
             if self.role == Role::Fencing && self.tries == 0 {
                 self.tell_why_it_waits(actions);
@@ -323,7 +335,7 @@ impl Node {
 
     fn tell_why_it_waits(&self, actions: &mut Actions) {
         let unarmed = self.past.unarmed().filter(|_| self.settings.at_boot == AtBoot::Fence);
-        tell(actions, unarmed.map_or(News::Waiting, News::WaitingUnarmed));
+        tell(actions, unarmed.map_or(Report::Waiting, Report::WaitingUnarmed));
     }
 
     /// The power of the peer was read as off, twice, first at `at`.
@@ -331,7 +343,7 @@ impl Node {
         let seen = self.peer.read_off(at);
         match seen {
             // Seen before this box stalled: the peer may have come up since, and serve. It is looked at again.
-            Some(_) if self.relistens(now) => {}
+            Some(_) if self.is_settling(now) => {}
             Some(seen) => self.on_seen_off(&seen, now, actions),
             None if self.peer.trust().is_distrusted() => self.on_not_seen_off(now, actions),
             // It was heard meanwhile: what is true now is looked at again, if it still matters.
@@ -346,19 +358,19 @@ impl Node {
         if waits && self.is_ready_to_serve(now) && !self.peer.in_maintenance() {
             self.start(Evidence::Fenced, now, actions);
         } else {
-            tell(actions, News::Fenced);
+            tell(actions, Report::Fenced);
         }
     }
 
     /// A shot has its answer: the power was read as off, first at `off`, or it was not.
     pub(super) fn on_shot(&mut self, off: Option<Instant>, now: Instant, actions: &mut Actions) {
-        let called_off = matches!(self.shot, Shot::CalledOff(_));
-        if matches!(self.shot, Shot::Cut(_)) {
+        let called_off = matches!(self.fencing, Fencing::CalledOff(_));
+        if matches!(self.fencing, Fencing::Cut(_)) {
             // What this box says of its shot has changed.
             self.change += 1;
         }
         let by_order = self.by_order.take();
-        self.shot = Shot::None;
+        self.fencing = Fencing::None;
         if by_order == Some(FenceMode::Drill) {
             // Whether it was seen off or not.
             self.promise_power(now);
@@ -366,9 +378,9 @@ impl Node {
         if let Some(at) = off {
             self.on_off(at, now, actions);
         } else if called_off {
-            tell(actions, News::CalledOff);
-        } else if by_order.is_some() && self.peer.word(now).is_some() {
-            tell(actions, News::NotFenced);
+            tell(actions, Report::CalledOff);
+        } else if by_order.is_some() && self.peer.heartbeat(now).is_some() {
+            tell(actions, Report::NotFenced);
         } else {
             self.on_not_seen_off(now, actions);
         }
@@ -379,8 +391,8 @@ impl Node {
         self.wait_for(now + pause);
         let serves = self.role.holds_resources();
         // A box that serves has no need to look in between.
-        let again = if serves { self.turn(now + pause) - now } else { pause };
-        tell(actions, News::FenceFailed { again, serves });
+        let again = if serves { self.fence_delay(now + pause) - now } else { pause };
+        tell(actions, Report::FenceFailed { again, serves });
     }
 
     /// The power of the peer was read as off, twice, first at `at`, though nobody had asked.
@@ -388,7 +400,7 @@ impl Node {
         let Some(seen) = self.peer.read_off(at) else { return };
         let late = self.peer.health(now) != Health::Alive;
         let known = self.peer.fenced() || self.peer.in_maintenance() || self.has_just_begun(now);
-        if late && !known && !self.relistens(now) && !self.shot.is_under_way() {
+        if late && !known && !self.is_settling(now) && !self.fencing.is_under_way() {
             self.on_seen_off(&seen, now, actions);
         }
     }
@@ -400,15 +412,15 @@ impl Node {
             self.start(Evidence::Silence, now, actions);
         } else {
             self.enter(Role::Fencing, cause, now, actions);
-            self.look(actions);
+            self.query_power(actions);
         }
     }
 
     /// What was tried against the peer so far counts no more.
     fn forget_shots(&mut self) {
-        if !self.shot.is_under_way() {
-            self.shot = Shot::None;
-            self.timers.stop(Timer::Shot);
+        if !self.fencing.is_under_way() {
+            self.fencing = Fencing::None;
+            self.timers.stop(Timer::Fencing);
         }
         self.tries = 0;
         self.dark = Dark::default();
@@ -422,21 +434,22 @@ impl Node {
     ///   because its life is newer than any that was ever echoed before ([`Contact::Deaf`]).
     pub(super) fn may_shoot(&self, now: Instant) -> bool {
         let at_boot = self.settings.at_boot == AtBoot::Fence && self.past.unarmed().is_none();
-        let deaf = self.peer.newborn(now).is_some_and(|(word, since)| {
-            word.role == Role::Fencing && now - since >= self.settings.timing.deadtime()
+        let deaf = self.peer.newborn(now).is_some_and(|(heartbeat, since)| {
+            heartbeat.role == Role::Fencing && now - since >= self.settings.timing.deadtime()
         });
         self.armed || at_boot || deaf
     }
 
     fn silence_suffices(&self, now: Instant) -> bool {
-        let serves = matches!(self.peer.contact(now), Contact::Deaf(word) if serves(word));
+        let serves =
+            matches!(self.peer.contact(now), Contact::Deaf(heartbeat) if serves(heartbeat));
         let dead = self.peer.health(now) == Health::Dead && !serves;
         Evidence::Silence.suffices(self.settings.require) && dead
     }
 
     /// When the turn of this box comes: now, if it has it.
-    fn turn(&self, now: Instant) -> Instant {
-        let wanted = self.peer.last_word().is_some_and(wants_to_be_shot);
+    fn fence_delay(&self, now: Instant) -> Instant {
+        let wanted = self.peer.last_heartbeat().is_some_and(wants_to_be_shot);
         let slot = self.settings.timing.fence_delay();
         let start = self.peer.silent_from().max(self.silent_since_birth(now));
         let passed = (now - start).as_micros() / slot.as_micros().max(1);
@@ -474,7 +487,8 @@ impl Node {
     /// Whether a slot belongs to this box.
     fn owns(&self, slot: u32, now: Instant) -> bool {
         let holds = self.role.holds_resources();
-        let heard_hold = self.peer.last_word().is_some_and(|word| word.role.holds_resources());
+        let heard_hold =
+            self.peer.last_heartbeat().is_some_and(|heartbeat| heartbeat.role.holds_resources());
         match slot {
             _ if (!self.witness || self.may_be_shot_unheard(now)) && slot < WITNESSED => false,
             0 => holds,
@@ -485,24 +499,24 @@ impl Node {
 
     /// Shoots if this box has the turn, or waits for it.
     fn shoot_in_turn(&mut self, now: Instant, actions: &mut Actions) {
-        let at = self.turn(now);
+        let at = self.fence_delay(now);
         if at > now {
-            self.timers.set(Timer::Shot, at);
+            self.timers.set(Timer::Fencing, at);
             return;
         }
         let until = match self.peer.contact(now) {
-            Contact::Silent => Until::Heard,
-            Contact::Heard(_) | Contact::Deaf(_) => Until::Proven,
+            Contact::Silent => CallOff::Heard,
+            Contact::Heard(_) | Contact::Deaf(_) => CallOff::Proven,
         };
         self.shoot(until, actions);
     }
 
     /// Whether the time of the next look or shot has come.
     fn is_due(&self, now: Instant) -> bool {
-        self.timers.get(Timer::Shot).is_none_or(|at| at <= now)
+        self.timers.get(Timer::Fencing).is_none_or(|at| at <= now)
     }
 
-    pub(super) fn relistens(&self, now: Instant) -> bool {
+    pub(super) fn is_settling(&self, now: Instant) -> bool {
         self.timers.get(Timer::Relisten).is_some_and(|until| until > now)
     }
 
@@ -512,15 +526,15 @@ impl Node {
 
     /// Whether to tell the peer that it is being shot.
     pub(super) const fn shoots(&self) -> bool {
-        matches!(self.shot, Shot::Cut(_))
+        matches!(self.fencing, Fencing::Cut(_))
             && self.tries == 0
             && !self.dark.unseen
             && self.by_order.is_none()
     }
 
-    pub(super) fn look(&mut self, actions: &mut Actions) {
+    pub(super) fn query_power(&mut self, actions: &mut Actions) {
         let tag = self.question();
-        self.shot = Shot::Looking(tag);
+        self.fencing = Fencing::Querying(tag);
         act(actions, Action::LookAtPower(tag));
     }
 
@@ -532,14 +546,14 @@ impl Node {
     }
 
     fn wait_for(&mut self, at: Instant) {
-        self.shot = Shot::Waiting;
-        self.timers.set(Timer::Shot, at);
+        self.fencing = Fencing::Backoff;
+        self.timers.set(Timer::Fencing, at);
     }
 
-    fn shoot(&mut self, until: Until, actions: &mut Actions) {
+    fn shoot(&mut self, until: CallOff, actions: &mut Actions) {
         let tag = self.question();
-        self.shot = Shot::Ordered(tag, until);
-        tell(actions, News::Shooting { drill: self.by_order == Some(FenceMode::Drill) });
+        self.fencing = Fencing::Ordered(tag, until);
+        tell(actions, Report::Shooting { drill: self.by_order == Some(FenceMode::Drill) });
         act(actions, Action::Fence(tag));
     }
 
@@ -547,7 +561,7 @@ impl Node {
     pub(super) fn shoot_by_order(&mut self, mode: FenceMode, actions: &mut Actions) {
         self.forget_shots();
         self.by_order = Some(mode);
-        self.shoot(Until::Seen, actions);
+        self.shoot(CallOff::Seen, actions);
     }
 
     pub(super) fn pause(&mut self) -> Duration {
@@ -558,13 +572,13 @@ impl Node {
 }
 
 /// Whether the peer asks to be shot.
-pub(super) fn wants_to_be_shot(word: &Heartbeat) -> bool {
-    word.asks == Asks::Fence
+pub(super) fn wants_to_be_shot(heartbeat: &Heartbeat) -> bool {
+    heartbeat.request == PeerRequest::Fence
 }
 
 /// Whether a peer that talks keeps the service up, deaf or not.
-pub(super) fn serves(word: &Heartbeat) -> bool {
-    word.role.holds_resources() && !wants_to_be_shot(word)
+pub(super) fn serves(heartbeat: &Heartbeat) -> bool {
+    heartbeat.role.holds_resources() && !wants_to_be_shot(heartbeat)
 }
 
 /// So many questions in a row have different names.

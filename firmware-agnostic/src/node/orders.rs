@@ -2,32 +2,34 @@
 
 use crate::evidence::Evidence;
 use crate::failback::{Reason, Stays};
-use crate::heartbeat::{Asks, Role};
+use crate::heartbeat::{PeerRequest, Role};
 use crate::identity::BoxId;
-use crate::journal::{End, Standing};
+use crate::journal::{Expiry, StandingOrder};
 use crate::node::{Actions, Node};
-use crate::order::{FenceMode, Order, Refusal, Until};
+use crate::order::{FenceMode, Order, OrderDuration, Refusal};
 use crate::report::Cause;
 use crate::time::{Instant, Timer};
 
 impl Node {
     /// What this box asks of its peer: computed from what stands and from what is under way, so that no trouble ends an
     /// order.
-    pub const fn asks(&self) -> Asks {
+    pub const fn request(&self) -> PeerRequest {
         match self.order {
-            _ if self.stuck => Asks::Fence,
-            _ if self.leaving => Asks::Leave,
-            Some(Standing { asks: Asks::Claim, .. }) | None if self.yields => Asks::HandOver,
-            Some(order) => order.asks,
-            None => Asks::Nothing,
+            _ if self.stuck => PeerRequest::Fence,
+            _ if self.leaving => PeerRequest::Leave,
+            Some(StandingOrder { request: PeerRequest::Claim, .. }) | None if self.yields => {
+                PeerRequest::HandOver
+            }
+            Some(order) => order.request,
+            None => PeerRequest::Nothing,
         }
     }
 
     /// Changes something of which that is computed. The epoch rises if the peer should know.
-    pub(super) fn request(&mut self, change: impl FnOnce(&mut Self)) {
-        let before = self.asks();
+    pub(super) fn change_request(&mut self, change: impl FnOnce(&mut Self)) {
+        let before = self.request();
         change(self);
-        if self.asks() != before {
+        if self.request() != before {
             self.change += 1;
         }
     }
@@ -38,10 +40,10 @@ impl Node {
         now: Instant,
         actions: &mut Actions,
     ) -> Result<(), Refusal> {
-        if matches!(self.asks(), Asks::Leave | Asks::Fence) {
+        if matches!(self.request(), PeerRequest::Leave | PeerRequest::Fence) {
             return match order {
                 Order::Leave => {
-                    self.request(|node| node.leaving = true);
+                    self.change_request(|node| node.leaving = true);
                     Ok(())
                 }
                 _ => Err(Refusal::Leaving),
@@ -54,7 +56,7 @@ impl Node {
             Order::Failback => self.order_failback(now, actions),
             Order::Resume => {
                 self.failback.forgive();
-                if self.peer.word(now).is_none() {
+                if self.peer.heartbeat(now).is_none() {
                     // A peer that went away in maintenance cannot end it itself.
                     self.peer.end_maintenance();
                 }
@@ -69,7 +71,7 @@ impl Node {
             Order::Fence { id, mode } => self.order_fence(id, mode, now, actions),
             Order::Upgrade => self.order_upgrade(),
             Order::Leave => {
-                self.request(|node| node.leaving = true);
+                self.change_request(|node| node.leaving = true);
                 if matches!(self.role, Role::Starting | Role::Active) {
                     self.stop(Cause::Ordered(order), now, actions);
                 }
@@ -80,7 +82,7 @@ impl Node {
 
     fn order_standby(
         &mut self,
-        until: Until,
+        until: OrderDuration,
         now: Instant,
         actions: &mut Actions,
     ) -> Result<(), Refusal> {
@@ -93,14 +95,14 @@ impl Node {
                 Stays::NotReady | Stays::LockedOut | Stays::Until(_) => Refusal::PeerNotReady,
             })?;
         }
-        self.stand(Asks::Standby, until, now);
+        self.stand(PeerRequest::Standby, until, now);
         Ok(())
     }
 
-    fn order_maintenance(&mut self, until: Until, now: Instant) -> Result<(), Refusal> {
+    fn order_maintenance(&mut self, until: OrderDuration, now: Instant) -> Result<(), Refusal> {
         match self.role {
             Role::Standby | Role::Active | Role::Failed => {
-                self.stand(Asks::Maintenance, until, now);
+                self.stand(PeerRequest::Maintenance, until, now);
                 Ok(())
             }
             Role::Init | Role::Fencing | Role::Starting | Role::Stopping => Err(Refusal::Busy),
@@ -108,41 +110,43 @@ impl Node {
     }
 
     /// Lets an order stand for as long as it is to.
-    pub(super) fn stand(&mut self, asks: Asks, until: Until, now: Instant) {
+    pub(super) fn stand(&mut self, request: PeerRequest, until: OrderDuration, now: Instant) {
         let until = match until {
-            Until::Resume => End::Resume,
-            Until::Reboot => End::Reboot,
-            Until::Time(time) => End::At(now + time),
+            OrderDuration::Resume => Expiry::Resume,
+            OrderDuration::Reboot => Expiry::Reboot,
+            OrderDuration::Time(time) => Expiry::At(now + time),
         };
         match until {
-            End::At(end) => self.timers.set(Timer::Order, end),
-            End::Resume | End::Reboot => self.timers.stop(Timer::Order),
+            Expiry::At(end) => self.timers.set(Timer::Order, end),
+            Expiry::Resume | Expiry::Reboot => self.timers.stop(Timer::Order),
         }
-        self.request(|node| (node.order, node.yields) = (Some(Standing { asks, until }), false));
+        self.change_request(|node| {
+            (node.order, node.yields) = (Some(StandingOrder { request, until }), false);
+        });
     }
 
     pub(super) fn end_order(&mut self) {
         self.timers.stop(Timer::Order);
-        self.request(|node| node.order = None);
+        self.change_request(|node| node.order = None);
     }
 
-    fn order_takeover(&mut self, until: Until, now: Instant) -> Result<(), Refusal> {
+    fn order_takeover(&mut self, until: OrderDuration, now: Instant) -> Result<(), Refusal> {
         match self.role {
             Role::Starting | Role::Active => {}
             Role::Failed => return Err(Refusal::NotFit),
             Role::Standby if !self.fit() => return Err(Refusal::NotFit),
             Role::Standby => {
-                let word = self.peer.word(now).ok_or(Refusal::PeerSilent)?;
-                if !self.hears_me(word) {
+                let heartbeat = self.peer.heartbeat(now).ok_or(Refusal::PeerSilent)?;
+                if !self.echoes_me(heartbeat) {
                     return Err(Refusal::PeerDeaf);
                 }
-                if word.asks == Asks::Maintenance {
+                if heartbeat.request == PeerRequest::Maintenance {
                     return Err(Refusal::Maintenance);
                 }
             }
             Role::Init | Role::Fencing | Role::Stopping => return Err(Refusal::Busy),
         }
-        self.stand(Asks::Claim, until, now);
+        self.stand(PeerRequest::Claim, until, now);
         Ok(())
     }
 
@@ -152,13 +156,13 @@ impl Node {
         now: Instant,
         actions: &mut Actions,
     ) -> Result<(), Refusal> {
-        let word = self.peer.word(now).copied();
+        let heartbeat = self.peer.heartbeat(now).copied();
         if id == self.settings.me {
             Err(Refusal::NotThePeer)
-        } else if word.is_some_and(|word| !self.peer.is_of_the_holder(&word)) {
+        } else if heartbeat.is_some_and(|heartbeat| !self.peer.is_of_the_holder(&heartbeat)) {
             self.peer.forget_holder();
             Ok(())
-        } else if word.is_some() {
+        } else if heartbeat.is_some() {
             Err(Refusal::PeerHeard)
         } else if self.role != Role::Fencing {
             Err(Refusal::NothingToConfirm)
@@ -182,13 +186,14 @@ impl Node {
         now: Instant,
         actions: &mut Actions,
     ) -> Result<(), Refusal> {
-        let peer_serves = self.peer.word(now).is_some_and(|word| word.role.holds_resources());
+        let peer_serves =
+            self.peer.heartbeat(now).is_some_and(|heartbeat| heartbeat.role.holds_resources());
         let force = mode == FenceMode::Forced;
         if id == self.settings.me {
             return Err(Refusal::CutsItself);
         }
         match self.role {
-            _ if self.shot.is_under_way() => return Err(Refusal::Busy),
+            _ if self.fencing.is_under_way() => return Err(Refusal::Busy),
             Role::Active if peer_serves && !force => return Err(Refusal::PeerServes),
             Role::Standby | Role::Fencing if !force => return Err(Refusal::WouldTakeOver),
             Role::Standby | Role::Fencing | Role::Failed if !self.fit => {
@@ -212,7 +217,7 @@ impl Node {
 
     const fn order_upgrade(&self) -> Result<(), Refusal> {
         let settled = matches!(self.role, Role::Standby | Role::Active | Role::Failed);
-        if !settled || self.asked.is_some() || self.shot.is_under_way() {
+        if !settled || self.asked.is_some() || self.fencing.is_under_way() {
             Err(Refusal::Busy)
         } else {
             Ok(())
@@ -220,8 +225,8 @@ impl Node {
     }
 
     fn peer_must_serve(&self, now: Instant) -> Result<(), Refusal> {
-        let word = self.peer.word(now).ok_or(Refusal::PeerSilent)?;
-        if !self.hears_me(word) {
+        let heartbeat = self.peer.heartbeat(now).ok_or(Refusal::PeerSilent)?;
+        if !self.echoes_me(heartbeat) {
             Err(Refusal::PeerDeaf)
         } else if !self.peer_can_serve(now) {
             Err(Refusal::PeerNotReady)

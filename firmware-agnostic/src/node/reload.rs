@@ -7,11 +7,11 @@
 use heapless::Vec;
 
 use crate::frame::Keys;
-use crate::heartbeat::Asks;
+use crate::heartbeat::PeerRequest;
 use crate::identity::{LINKS_MAX, LinkId, RESOURCES_MAX, ResourceId};
 use crate::node::{Actions, Node, tell};
 use crate::order::Refusal;
-use crate::report::News;
+use crate::report::Report;
 use crate::settings::Settings;
 use crate::time::Instant;
 
@@ -34,12 +34,12 @@ impl Node {
     /// When the resources or the fence devices have not answered, and will answer for those of the present one; or
     /// when the boxes would no longer hear each other, or not often enough, and one of them would shoot.
     pub fn may_reload(&self, reloaded: &Reloaded, now: Instant) -> Result<(), Refusal> {
-        if self.asked.is_some() || self.shot.is_under_way() {
+        if self.asked.is_some() || self.fencing.is_under_way() {
             return Err(Refusal::Busy);
         }
         let hears = self.peer.hears(now);
         let stays = reloaded.links.iter().flatten().any(|link| hears.contains(*link));
-        if hears.is_empty() || self.asks() == Asks::Maintenance {
+        if hears.is_empty() || self.request() == PeerRequest::Maintenance {
             Ok(())
         } else if !stays {
             Err(Refusal::NoLinkStays)
@@ -63,7 +63,7 @@ impl Node {
         theirs: Option<u8>,
         now: Instant,
     ) -> Result<(), Refusal> {
-        if self.peer.hears(now).is_empty() || self.asks() == Asks::Maintenance {
+        if self.peer.hears(now).is_empty() || self.request() == PeerRequest::Maintenance {
             Ok(())
         } else if !new.are_read_with(old) {
             Err(Refusal::KeyUnknown)
@@ -76,7 +76,7 @@ impl Node {
 
     /// Goes on with other settings, and tells what to do about it, as [`Node::step`] does.
     pub fn reload(&mut self, reloaded: Reloaded, now: Instant) -> Actions {
-        self.undergo(now, |node, actions| {
+        self.apply(now, |node, actions| {
             let differed = node.config_differs();
             let Reloaded { settings, links, resources } = reloaded;
             let (me, system) = (node.settings.me, node.settings.system);
@@ -86,7 +86,7 @@ impl Node {
             node.recovery.reload(&node.settings.resources, &resources);
             node.change += 1;
             if node.config_differs() && !differed {
-                tell(actions, News::ConfigDiffers);
+                tell(actions, Report::ConfigDiffers);
             }
         })
     }

@@ -1,15 +1,15 @@
 //! Decides when this box takes over.
 //!
 //! From a peer that talks: when its word releases this box (the echo rule). From one that is silent: when there is
-//! evidence of the required level, which [`shot`](crate::node::fencing) collects.
+//! evidence of the required level, which [`fencing`](crate::node::fencing) collects.
 
 use crate::evidence::Evidence;
-use crate::heartbeat::{Asks, Heartbeat, Role, Term};
+use crate::heartbeat::{Heartbeat, PeerRequest, Role, Term};
 use crate::identity::LinkId;
 use crate::node::fencing::{serves, wants_to_be_shot};
 use crate::node::{Action, Actions, Node, act, tell};
 use crate::peer::{Contact, Health};
-use crate::report::{Cause, News};
+use crate::report::{Cause, Report};
 use crate::time::{Instant, Timer};
 
 impl Node {
@@ -18,7 +18,7 @@ impl Node {
             self.ask_to_adopt(actions);
         } else if !self.clean {
             self.stop_again(now, actions);
-        } else if self.peer.word(now).is_some() {
+        } else if self.peer.heartbeat(now).is_some() {
             self.enter(Role::Standby, Cause::Heard, now, actions);
         } else if self.timers.expired(Timer::Initdead, now) {
             let cause = Cause::NotHeard(now - self.since);
@@ -35,22 +35,22 @@ impl Node {
 
     pub(super) fn decide_standby(&mut self, now: Instant, actions: &mut Actions) {
         self.yield_to_claim(now, actions);
-        let word = self.peer.word(now).copied();
-        if self.yields && !word.is_some_and(|word| will_serve(&word)) {
-            self.request(|node| node.yields = false);
+        let heartbeat = self.peer.heartbeat(now).copied();
+        if self.yields && !heartbeat.is_some_and(|heartbeat| will_serve(&heartbeat)) {
+            self.change_request(|node| node.yields = false);
         }
         if !self.eligible(now) || self.peer.in_maintenance() {
             return;
         }
         match self.peer.contact(now) {
-            Contact::Heard(word) if wants_to_be_shot(word) => {
+            Contact::Heard(heartbeat) if wants_to_be_shot(heartbeat) => {
                 self.begin_fencing(Cause::AskedToFence, now, actions);
             }
-            Contact::Heard(word) if self.released_by(word, now) => {
+            Contact::Heard(heartbeat) if self.released_by(heartbeat, now) => {
                 self.start(Evidence::Released, now, actions);
             }
             Contact::Heard(_) => {}
-            Contact::Deaf(word) if serves(word) => {}
+            Contact::Deaf(heartbeat) if serves(heartbeat) => {}
             _ if self.peer.left() => self.start(Evidence::Released, now, actions),
             _ => {
                 let cause = self.silent(now);
@@ -62,24 +62,24 @@ impl Node {
     /// Gives way to a peer whose operator wants it to serve. Of two such orders that of the box with the higher
     /// rank stands.
     fn yield_to_claim(&mut self, now: Instant, actions: &mut Actions) {
-        let Some(word) = self.peer.word(now).copied() else { return };
-        if word.asks != Asks::Claim || !will_serve(&word) || self.yields {
+        let Some(heartbeat) = self.peer.heartbeat(now).copied() else { return };
+        if heartbeat.request != PeerRequest::Claim || !will_serve(&heartbeat) || self.yields {
             return;
         }
-        match self.asks() {
-            Asks::Nothing => self.concede(actions),
-            Asks::Claim if word.rank() > self.settings.rank() => self.concede(actions),
+        match self.request() {
+            PeerRequest::Nothing => self.concede(actions),
+            PeerRequest::Claim if heartbeat.rank() > self.settings.rank() => self.concede(actions),
             _ => {}
         }
     }
 
     /// Leaves the resources to the peer, and ends an order to serve here.
     pub(super) fn concede(&mut self, actions: &mut Actions) {
-        if self.asks() == Asks::Claim {
-            tell(actions, News::OrderEnded);
+        if self.request() == PeerRequest::Claim {
+            tell(actions, Report::OrderEnded);
             self.end_order();
         }
-        self.request(|node| node.yields = true);
+        self.change_request(|node| node.yields = true);
     }
 
     /// The echo rule: whether the peer's word proves that it holds nothing and will not start.
@@ -87,25 +87,29 @@ impl Node {
     /// Every word but a farewell must echo the present epoch, so that it was said in the knowledge of what this box
     /// is now. A peer that leaves holds nothing for as long as this life of it lasts, even if it knew nothing.
     /// Where two machines have one name, only the one that held can release.
-    fn released_by(&self, word: &Heartbeat, now: Instant) -> bool {
-        let holds_nothing = match word.role {
-            Role::Standby => match word.asks {
-                Asks::Claim => !word.fit,
-                asks => asks.yields() || !word.fit || word.rank() < self.settings.rank(),
+    fn released_by(&self, heartbeat: &Heartbeat, now: Instant) -> bool {
+        let holds_nothing = match heartbeat.role {
+            Role::Standby => match heartbeat.request {
+                PeerRequest::Claim => !heartbeat.fit,
+                request => {
+                    request.yields() || !heartbeat.fit || heartbeat.rank() < self.settings.rank()
+                }
             },
             Role::Failed => true,
             _ => false,
         };
-        let single = self.peer.is_of_the_holder(word) && !self.peer.is_doubled(now);
-        single && (self.peer.left() || holds_nothing && word.echoes(self.epoch()))
+        let single = self.peer.is_of_the_holder(heartbeat) && !self.peer.is_doubled(now);
+        single && (self.peer.left() || holds_nothing && heartbeat.echoes(self.epoch()))
     }
 
     /// Whether this box may take over at all.
     pub(super) fn eligible(&self, now: Instant) -> bool {
-        let free = match self.asks() {
-            Asks::Nothing | Asks::Claim => true,
+        let free = match self.request() {
+            PeerRequest::Nothing | PeerRequest::Claim => true,
             // It gave up by order because the peer would serve, and that was not so.
-            Asks::Standby => self.failback.is_given_by_order() && !self.peer_serves_or_will(now),
+            PeerRequest::Standby => {
+                self.failback.is_given_by_order() && !self.peer_serves_or_will(now)
+            }
             _ => false,
         };
         self.fit && free
@@ -131,10 +135,10 @@ impl Node {
     /// for any reason, orders included.
     pub(super) fn peer_serves_or_will(&self, now: Instant) -> bool {
         match self.peer.contact(now) {
-            Contact::Heard(word) => {
-                matches!(word.role, Role::Starting | Role::Active) || will_serve(word)
+            Contact::Heard(heartbeat) => {
+                matches!(heartbeat.role, Role::Starting | Role::Active) || will_serve(heartbeat)
             }
-            Contact::Deaf(word) => serves(word),
+            Contact::Deaf(heartbeat) => serves(heartbeat),
             Contact::Silent => false,
         }
     }
@@ -142,8 +146,8 @@ impl Node {
     /// Tells once, as long as it lasts, that neither box serves or will.
     pub(super) fn watch_service(&mut self, now: Instant, actions: &mut Actions) {
         let undecided = match self.peer.contact(now) {
-            Contact::Heard(word) | Contact::Deaf(word) => {
-                matches!(word.role, Role::Init | Role::Fencing | Role::Stopping)
+            Contact::Heard(heartbeat) | Contact::Deaf(heartbeat) => {
+                matches!(heartbeat.role, Role::Init | Role::Fencing | Role::Stopping)
             }
             // Until it is dead its last word stands.
             Contact::Silent => self.peer.health(now) != Health::Dead && !self.peer.fenced(),
@@ -156,10 +160,10 @@ impl Node {
         let unserved = waits
             && !undecided
             && !self.yields
-            && self.asks() != Asks::Leave
+            && self.request() != PeerRequest::Leave
             && !self.peer_serves_or_will(now);
         if unserved && !self.unserved {
-            tell(actions, News::NobodyServes);
+            tell(actions, Report::NobodyServes);
         }
         self.unserved = unserved;
     }
@@ -178,14 +182,17 @@ impl Node {
             evidence.suffices(self.settings.require),
             "silence is not evidence: {evidence:?} does not suffice"
         );
-        let word = self.peer.last_word();
-        let failed = word.is_none_or(|word| {
-            let lost = !word.witness && self.witness;
-            evidence != Evidence::Released || word.role == Role::Failed || !word.fit || lost
+        let heartbeat = self.peer.last_heartbeat();
+        let failed = heartbeat.is_none_or(|heartbeat| {
+            let lost = !heartbeat.witness && self.witness;
+            evidence != Evidence::Released
+                || heartbeat.role == Role::Failed
+                || !heartbeat.fit
+                || lost
         });
-        let heard = word.map(|word| word.term).unwrap_or_default();
-        if self.asks() == Asks::Standby {
-            tell(actions, News::TakenBack);
+        let heard = heartbeat.map(|heartbeat| heartbeat.term).unwrap_or_default();
+        if self.request() == PeerRequest::Standby {
+            tell(actions, Report::TakenBack);
         }
         self.failback.took_over(failed, self.settings.failback_hold, now);
         self.term = Term(self.term.max(heard).0.saturating_add(1));
@@ -196,9 +203,9 @@ impl Node {
 }
 
 /// Whether a box that speaks like this starts when it is asked to.
-pub(super) fn will_serve(word: &Heartbeat) -> bool {
-    matches!(word.role, Role::Standby | Role::Starting)
-        && word.fit
-        && !word.restarts
-        && matches!(word.asks, Asks::Nothing | Asks::Claim)
+pub(super) fn will_serve(heartbeat: &Heartbeat) -> bool {
+    matches!(heartbeat.role, Role::Standby | Role::Starting)
+        && heartbeat.fit
+        && !heartbeat.restarts
+        && matches!(heartbeat.request, PeerRequest::Nothing | PeerRequest::Claim)
 }

@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use crate::journal::{Journal, Standing};
+use crate::journal::{Journal, StandingOrder};
 use crate::node::Node;
 use crate::time::{Instant, Timer};
 
@@ -65,7 +65,7 @@ impl Node {
     fn instants(&mut self) -> impl Iterator<Item = &mut Instant> {
         let (failback, recovery) = (self.failback.instants(), self.recovery.instants());
         let others = self.timers.instants().chain(failback).chain(recovery);
-        let order = self.order.iter_mut().filter_map(Standing::ends_at);
+        let order = self.order.iter_mut().filter_map(StandingOrder::ends_at);
         let promised = &mut self.power_on;
         let journals = self.recorded.iter_mut().chain(&mut self.last_life);
         let journals = journals.flat_map(Journal::instants);

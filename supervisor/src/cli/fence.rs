@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use board::fence::{self, Step};
+use board::fence::{self, DryRunStep};
 use board::host::plain_text::Plain;
 use board::time::clock::Clock;
 use firmware_agnostic::report::Time;
@@ -27,7 +27,7 @@ pub(super) fn dry_run(config: &Config) -> Exit {
     for device in devices {
         tell(&format!("{} of {name}", device.name));
         let mut whole = true;
-        fence::dry_run(device, |Step { what, took, said }| {
+        fence::dry_run(device, |DryRunStep { what, took, said }| {
             let (mark, said) = match said {
                 Ok(said) => ("", said),
                 Err(said) => ("FAILED: ", said),

@@ -10,7 +10,7 @@ use super::prompt::typed;
 use super::{Command, Exit, Invocation, fence};
 use crate::config::validation::{Look, check, check_in_short, load};
 use crate::config::{self, Config, keys, socket};
-use crate::control::client::{Answer, Verdict, ask, ask_peer};
+use crate::control::client::{Reply, Verdict, ask, ask_peer};
 use crate::observe::history::{self, View};
 use crate::observe::screen;
 
@@ -118,9 +118,9 @@ fn put(socket: &Path, request: &str) -> Exit {
 }
 
 /// How a command ends that was answered so, if `good` is what becomes of a good answer.
-fn answered(answer: io::Result<Answer>, good: impl FnOnce(&str) -> Exit) -> Exit {
+fn answered(answer: io::Result<Reply>, good: impl FnOnce(&str) -> Exit) -> Exit {
     match answer {
-        Ok(Answer { verdict, text }) => match verdict {
+        Ok(Reply { verdict, text }) => match verdict {
             Verdict::Ok => good(&text),
             Verdict::Degraded => {
                 good(&text);

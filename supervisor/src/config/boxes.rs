@@ -9,9 +9,9 @@ use firmware_agnostic::identity::BoxId;
 use super::identity::{Identity, Marks};
 
 /// The two `[box.NAME]`, in the order of [`BoxId`].
-pub(super) struct Boxes([Entry; 2]);
+pub(super) struct Boxes([BoxEntry; 2]);
 
-struct Entry {
+struct BoxEntry {
     name: String,
     priority: Option<Priority>,
     fence: Vec<fence::Config>,
@@ -44,7 +44,7 @@ impl Boxes {
         let mut entries: Vec<_> = tables
             .into_iter()
             .map(|(name, mut table)| {
-                let entry = Entry::read(name, &mut table, require);
+                let entry = BoxEntry::read(name, &mut table, require);
                 (entry, table)
             })
             .collect();
@@ -126,7 +126,7 @@ impl Boxes {
         ([first.name, second.name], [first.fence, second.fence])
     }
 
-    fn of(&self, id: BoxId) -> &Entry {
+    fn of(&self, id: BoxId) -> &BoxEntry {
         let [first, second] = &self.0;
         match id {
             BoxId::First => first,
@@ -135,7 +135,7 @@ impl Boxes {
     }
 }
 
-impl Entry {
+impl BoxEntry {
     fn read(name: String, table: &mut Table<'_>, require: Require) -> Self {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(plain) {

@@ -14,11 +14,11 @@ use super::{Config, fingerprint};
 
 /// All that differs, in words for people.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Difference(Vec<Change>);
+pub struct Difference(Vec<ConfigChange>);
 
 /// One thing that differs.
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Change {
+struct ConfigChange {
     /// The word, with where it stands: `timing.keepalive`, `[[resource]] slapd: command`.
     word: String,
     /// How.
@@ -73,7 +73,7 @@ impl Difference {
     }
 
     fn note(&mut self, word: &str, what: &str, peers: bool) {
-        self.0.push(Change { word: plain(word), what: plain(what), peers });
+        self.0.push(ConfigChange { word: plain(word), what: plain(what), peers });
     }
 
     /// What of it only an operator of this box may change: all but the words that are known to be harmless.
@@ -176,7 +176,7 @@ impl Difference {
     }
 }
 
-impl Change {
+impl ConfigChange {
     fn is_in(&self, word: &str) -> bool {
         let rest = self.word.strip_prefix(word);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', ' ', ':']))
@@ -185,7 +185,7 @@ impl Change {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|Change { word, what, .. }| writeln!(f, "{word}: {what}"))
+        self.0.iter().try_for_each(|ConfigChange { word, what, .. }| writeln!(f, "{word}: {what}"))
     }
 }
 

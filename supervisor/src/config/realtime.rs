@@ -1,25 +1,25 @@
 //! Reads `[realtime]`, which gives the supervisor precedence over all others.
 
 use board::config::table::Table;
-use board::thread::realtime::{PRIORITY_MAX, Priority};
+use board::thread::realtime::{PRIORITY_MAX, RealtimePriority};
 
 /// `[realtime]`: what is taken if this process may.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Realtime {
+pub struct RealtimeConfig {
     /// The priority of the threads that a heartbeat waits for.
-    pub priority: Priority,
+    pub priority: RealtimePriority,
     /// Whether its memory stays in memory.
     pub lock_memory: bool,
 }
 
-impl Realtime {
+impl RealtimeConfig {
     pub(super) fn read(mut table: Table<'_>) -> Self {
-        let priority = Priority::new(table.or("priority", PRIORITY)).unwrap_or_else(|| {
+        let priority = RealtimePriority::new(table.or("priority", PRIORITY)).unwrap_or_else(|| {
             table.complain(
                 "priority",
                 format!("is not between 0, for none, and {PRIORITY_MAX}: 50 is the kernel's own"),
             );
-            Priority::default()
+            RealtimePriority::default()
         });
         let realtime = Self { priority, lock_memory: table.or("lock_memory", true) };
         table.finish();

@@ -9,14 +9,14 @@ use board::process::privileges::Privileges;
 
 /// `[history]`: where what happens is kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct History {
+pub struct HistoryConfig {
     /// The file. The black box lies beside it.
     pub file: PathBuf,
     /// As many bytes as it may have.
     pub size: u32,
 }
 
-impl History {
+impl HistoryConfig {
     pub(super) fn read(mut table: Table<'_>) -> Self {
         let history =
             Self { file: table.or("file", HISTORY.into()), size: table.or("size", HISTORY_SIZE) };

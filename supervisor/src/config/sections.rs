@@ -46,7 +46,8 @@ impl Pair {
         }
         let key_file = table.need("key_file");
         let key_file_place = table.place("key_file");
-        let Failback(auto_failback) = table.or("auto_failback", Failback(AutoFailback::On));
+        let FailbackConfig(auto_failback) =
+            table.or("auto_failback", FailbackConfig(AutoFailback::On));
         let failback_hold = table.or("failback_hold", FAILBACK_HOLD);
         let said: Option<Duration> = table.take("restart_time");
         if let (Some(timing), Some(said)) = (timing, said)
@@ -70,9 +71,9 @@ impl Pair {
 }
 
 /// `auto_failback`
-struct Failback(AutoFailback);
+struct FailbackConfig(AutoFailback);
 
-impl Value for Failback {
+impl Value for FailbackConfig {
     const EXAMPLE: &'static str = "true, false or \"manual\"";
 
     fn read(value: &DeValue<'_>, _: &Source<'_>) -> Result<Self, String> {
@@ -115,7 +116,7 @@ pub(super) fn read_fencing(mut table: Table<'_>) -> AtBoot {
 
 /// `[control]`: where operators are heard.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Control {
+pub struct ControlConfig {
     /// The socket.
     pub socket: PathBuf,
     /// The group whose members may order, besides root.
@@ -124,7 +125,7 @@ pub struct Control {
     pub viewers: Option<String>,
 }
 
-impl Control {
+impl ControlConfig {
     pub(super) fn read(mut table: Table<'_>) -> Self {
         let control = Self {
             socket: table.or("socket", SOCKET.into()),

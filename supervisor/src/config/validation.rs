@@ -6,12 +6,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use board::config::requirement::Need;
+use board::config::requirement::Requirement;
 use board::config::table::Complaint;
 use board::{fence, link, resource};
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::identity::BoxId;
-use firmware_agnostic::journal::FILE;
+use firmware_agnostic::journal::FILE_LEN;
 
 use crate::config::{Config, Error, Identity};
 
@@ -40,11 +40,11 @@ pub enum Look {
 
 impl Look {
     /// Whether it is a fault that this is missing.
-    const fn counts(self, need: &Need) -> bool {
+    const fn counts(self, need: &Requirement) -> bool {
         match self {
             Self::Least | Self::Another | Self::Here => true,
             Self::Start => !need.can_wait(),
-            Self::DryRun => !need.can_wait() || matches!(need, Need::Group(_)),
+            Self::DryRun => !need.can_wait() || matches!(need, Requirement::ResourceWorker(_)),
         }
     }
 }
@@ -84,7 +84,7 @@ pub fn load(path: &Path, who: Option<&str>, look: Look) -> Result<Config, Error>
 /// # Errors
 ///
 /// All that is wrong.
-pub(crate) fn load_again(path: &Path, who: &str, known: &[Need]) -> Result<Config, Error> {
+pub(crate) fn load_again(path: &Path, who: &str, known: &[Requirement]) -> Result<Config, Error> {
     load_but(path, Some(who), Look::Another, known)
 }
 
@@ -93,7 +93,12 @@ pub(crate) fn load_again(path: &Path, who: &str, known: &[Need]) -> Result<Confi
 /// # Errors
 ///
 /// All that is wrong.
-pub(crate) fn read(text: &str, path: &Path, who: &str, known: &[Need]) -> Result<Config, Error> {
+pub(crate) fn read(
+    text: &str,
+    path: &Path,
+    who: &str,
+    known: &[Requirement],
+) -> Result<Config, Error> {
     let identity = Identity { told: Some(who.to_owned()), ..Identity::of_this_machine() };
     let wrong = |complaints| Error::Wrong { path: path.to_owned(), complaints };
     let config = Config::read(text, &identity).map_err(wrong)?;
@@ -111,7 +116,7 @@ pub(crate) fn read_of_peer(
     text: &str,
     own: &Config,
     who: &str,
-    known: &[Need],
+    known: &[Requirement],
 ) -> Result<Config, Error> {
     let identity = Identity { told: Some(who.to_owned()), ..Identity::of_this_machine() };
     let wrong = |complaints| Error::Wrong { path: own.path.clone(), complaints };
@@ -138,7 +143,7 @@ fn secrets(config: &Config) -> Vec<(PathBuf, (usize, usize), String)> {
     let word = format!("box.{}.fence", config.name(peer));
     let needs = config.fence_of(peer).iter().flat_map(fence::Config::needs);
     let fences = needs.filter_map(|need| match need {
-        Need::Secret(path) => Some((path, config.places.fence[peer.place()], word.clone())),
+        Requirement::Secret(path) => Some((path, config.places.fence[peer.index()], word.clone())),
         _ => None,
     });
     let key = (config.key_file.clone(), config.places.key_file, "pair.key_file".to_owned());
@@ -147,7 +152,12 @@ fn secrets(config: &Config) -> Vec<(PathBuf, (usize, usize), String)> {
 
 /// As [`load`], for a box that may lack all of `known`. A file that others than root can change is shown, and not
 /// run with.
-fn load_but(path: &Path, who: Option<&str>, look: Look, known: &[Need]) -> Result<Config, Error> {
+fn load_but(
+    path: &Path,
+    who: Option<&str>,
+    look: Look,
+    known: &[Requirement],
+) -> Result<Config, Error> {
     let trusted = if look == Look::Least { Config::load } else { Config::load_trusted };
     let error = match trusted(path, who) {
         Err(Error::Unreadable { error, .. }) if error.raw_os_error().is_none() => error,
@@ -170,7 +180,7 @@ fn sound(
     config: Config,
     path: &Path,
     look: Look,
-    known: &[Need],
+    known: &[Requirement],
     doubt: Option<Complaint>,
 ) -> Result<Config, Error> {
     let complaints = missing(&config, look, known);
@@ -184,7 +194,7 @@ fn sound(
 }
 
 /// What the file speaks of and this machine does not have, but for what is `known`.
-fn missing(config: &Config, look: Look, known: &[Need]) -> Vec<Complaint> {
+fn missing(config: &Config, look: Look, known: &[Requirement]) -> Vec<Complaint> {
     let key = config.keys().err().map(|error| {
         let (line, column) = config.places.key_file;
         Complaint { line, column, word: "pair.key_file".to_owned(), reason: error.to_string() }
@@ -211,13 +221,13 @@ fn conflicts(config: &Config) -> Vec<Complaint> {
 }
 
 /// All that the file speaks of and a machine may lack.
-pub(crate) fn needs(config: &Config) -> Vec<Need> {
+pub(crate) fn needs(config: &Config) -> Vec<Requirement> {
     wants(config, Look::Another).into_iter().map(|want| want.need).collect()
 }
 
 /// Something that the file speaks of, and where.
 struct Want {
-    need: Need,
+    need: Requirement,
     place: (usize, usize),
     word: String,
     /// What people call that which needs it.
@@ -238,7 +248,7 @@ impl Want {
 fn wants(config: &Config, look: Look) -> Vec<Want> {
     let (me, places) = (config.settings.me, &config.places);
     let mut wants = Vec::new();
-    let mut want = |place, word: &str, name: Option<&str>, needs: Vec<Need>| {
+    let mut want = |place, word: &str, name: Option<&str>, needs: Vec<Requirement>| {
         for need in needs.into_iter().filter(|need| look.counts(need)) {
             let (word, name) = (word.to_owned(), name.map(str::to_owned));
             wants.push(Want { need, place, word, name });
@@ -248,7 +258,7 @@ fn wants(config: &Config, look: Look) -> Vec<Want> {
     let peer = me.other();
     let fence = format!("box.{}.fence", config.name(peer));
     for device in config.fence_of(peer) {
-        want(places.fence[peer.place()], &fence, None, device.needs());
+        want(places.fence[peer.index()], &fence, None, device.needs());
     }
     if look != Look::Least {
         for witness in &config.witnesses {
@@ -279,7 +289,7 @@ fn wants(config: &Config, look: Look) -> Vec<Want> {
 }
 
 /// What the supervisor itself is used by and writes to, with the word and the place of each.
-fn surroundings(config: &Config, look: Look) -> Vec<(&'static str, (usize, usize), Need)> {
+fn surroundings(config: &Config, look: Look) -> Vec<(&'static str, (usize, usize), Requirement)> {
     let (places, control) = (&config.places, &config.control);
     let metrics = config.metrics.as_ref().map(|metrics| &metrics.file);
     let groups = [
@@ -289,19 +299,19 @@ fn surroundings(config: &Config, look: Look) -> Vec<(&'static str, (usize, usize
     // How much more each may take. A journal that is there does not grow any more.
     let files: [(_, _, _, Growth); 4] = [
         ("journal.file", places.journal, Some(&config.journal), |file| {
-            fs::metadata(file).map_or(FILE as u64, |_| 0)
+            fs::metadata(file).map_or(FILE_LEN as u64, |_| 0)
         }),
         ("history.file", places.history, Some(&config.history.file), |_| PAGE),
         ("metrics.file", places.metrics, metrics, |_| PAGE),
         ("ready.file", places.ready, config.ready_file.as_ref(), |_| 0),
     ];
-    let groups = groups
-        .into_iter()
-        .filter_map(|(word, place, group)| Some((word, place, Need::Group(group.clone()?))));
+    let groups = groups.into_iter().filter_map(|(word, place, group)| {
+        Some((word, place, Requirement::ResourceWorker(group.clone()?)))
+    });
     // A reload may be what helps where there is no room. The loop lists what it takes, and must not wait for a disk.
     let need = |word: &'static str, file: &Path, more: Growth| match look {
-        Look::Here => Need::Room(file.to_owned(), more(file), section(word)),
-        _ => Need::folder_of(file),
+        Look::Here => Requirement::Room(file.to_owned(), more(file), section(word)),
+        _ => Requirement::folder_of(file),
     };
     let files = files
         .into_iter()
@@ -395,7 +405,7 @@ mod tests {
             )
         };
         let path = Path::new("/nowhere/twobox.toml");
-        let told = |text: &str, known: &[Need]| read(text, path, "a", known).err();
+        let told = |text: &str, known: &[Requirement]| read(text, path, "a", known).err();
         let running = text("eth77", "2s");
         let known = {
             let identity = Identity { told: Some("a".to_owned()), ..Identity::default() };

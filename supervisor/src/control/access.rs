@@ -13,39 +13,39 @@ use board::host::peer_credentials::Caller;
 use board::process::account::Account;
 use rustix::process::{Gid, geteuid};
 
-use crate::config::Control;
+use crate::config::ControlConfig;
 use crate::control::client::way_in;
 
 /// The groups that are let in.
-pub(super) struct Doors {
-    operators: Option<Door>,
-    viewers: Option<Door>,
+pub(super) struct AccessGroups {
+    operators: Option<GroupAccess>,
+    viewers: Option<GroupAccess>,
 }
 
 /// A group, and how to come in by it.
-struct Door {
+struct GroupAccess {
     group: Gid,
     way: String,
 }
 
 /// What somebody may do who has called.
-pub(super) enum May {
+pub(super) enum Permission {
     /// Ask and order.
     Order,
     /// Ask; who orders is told this.
     Ask(String),
 }
 
-impl Doors {
+impl AccessGroups {
     /// The groups that `control` names.
     ///
     /// # Errors
     ///
     /// When one of them is not there.
-    pub(super) fn open(control: &Control) -> io::Result<Self> {
+    pub(super) fn open(control: &ControlConfig) -> io::Result<Self> {
         Ok(Self {
-            operators: Door::open("operators", control.operators.as_deref())?,
-            viewers: Door::open("viewers", control.viewers.as_deref())?,
+            operators: GroupAccess::open("operators", control.operators.as_deref())?,
+            viewers: GroupAccess::open("viewers", control.viewers.as_deref())?,
         })
     }
 
@@ -65,14 +65,15 @@ impl Doors {
     }
 
     /// What `caller` may do, or why that is nothing.
-    pub(super) fn may(&self, caller: &Caller) -> Result<May, String> {
-        let enters = |door: &Option<Door>| door.as_ref().is_some_and(|it| caller.is_in(it.group));
+    pub(super) fn may(&self, caller: &Caller) -> Result<Permission, String> {
+        let enters =
+            |door: &Option<GroupAccess>| door.as_ref().is_some_and(|it| caller.is_in(it.group));
         let (operators, viewers) = (self.operators.as_ref(), self.viewers.as_ref());
         if Self::trusts(caller) || enters(&self.operators) {
-            Ok(May::Order)
+            Ok(Permission::Order)
         } else if enters(&self.viewers) {
             let ways = ways(operators.into_iter());
-            Ok(May::Ask(format!("you may ask, and not order: order {ways}")))
+            Ok(Permission::Ask(format!("you may ask, and not order: order {ways}")))
         } else {
             let ways = ways(operators.into_iter().chain(viewers));
             Err(format!("you may not ask the supervisor of this box: ask {ways}"))
@@ -80,13 +81,13 @@ impl Doors {
     }
 }
 
-impl Door {
+impl GroupAccess {
     fn open(word: &str, name: Option<&str>) -> io::Result<Option<Self>> {
         let Some(name) = name else { return Ok(None) };
         Ok(Some(Self { group: Account::group(name)?, way: way_in(name, word) }))
     }
 }
 
-fn ways<'d>(doors: impl Iterator<Item = &'d Door>) -> String {
+fn ways<'d>(doors: impl Iterator<Item = &'d GroupAccess>) -> String {
     doors.fold("as root".to_owned(), |ways, door| ways + &door.way)
 }

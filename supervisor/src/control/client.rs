@@ -34,7 +34,7 @@ use crate::control::LOCK;
 ///
 /// `PermissionDenied` when this person may not ask; else the supervisor does not run or does not answer. The text
 /// says what to do.
-pub fn ask(socket: &Path, request: &str) -> io::Result<Answer> {
+pub fn ask(socket: &Path, request: &str) -> io::Result<Reply> {
     ask_for(socket, request, TIMEOUT)
 }
 
@@ -43,11 +43,11 @@ pub fn ask(socket: &Path, request: &str) -> io::Result<Answer> {
 /// # Errors
 ///
 /// As for [`ask`].
-pub fn ask_peer(socket: &Path, request: &str) -> io::Result<Answer> {
+pub fn ask_peer(socket: &Path, request: &str) -> io::Result<Reply> {
     ask_for(socket, request, PEER_TIMEOUT)
 }
 
-fn ask_for(socket: &Path, request: &str, time: Duration) -> io::Result<Answer> {
+fn ask_for(socket: &Path, request: &str, time: Duration) -> io::Result<Reply> {
     let said = match exchange(socket, request, time) {
         // Who may ask, and not order, has a socket of their own.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -68,7 +68,7 @@ fn ask_for(socket: &Path, request: &str, time: Duration) -> io::Result<Answer> {
         let reason = plain_lines(reason.trim_end());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
     }
-    Answer::parse(&said).ok_or_else(|| {
+    Reply::parse(&said).ok_or_else(|| {
         let path = socket.display();
         io::Error::other(format!("what listens at {path} does not speak like a supervisor"))
     })
@@ -76,7 +76,7 @@ fn ask_for(socket: &Path, request: &str, time: Duration) -> io::Result<Answer> {
 
 /// What the supervisor says to that.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Answer {
+pub struct Reply {
     /// What became of the question.
     pub verdict: Verdict,
     /// The text to show.
@@ -98,12 +98,12 @@ pub enum Verdict {
 
 impl Verdict {
     /// The word for it on the first line of an answer.
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         VERDICTS.iter().find(|(_, verdict)| *verdict == self).map_or("refused", |(word, _)| word)
     }
 }
 
-impl Answer {
+impl Reply {
     /// Reads all that the supervisor said; `None` when it is not the supervisor that speaks.
     pub fn parse(said: &str) -> Option<Self> {
         let (first, text) = said.split_once('\n')?;
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(server.join().unwrap(), "confirm server1\n");
         assert_eq!(answer.verdict, Verdict::Refused);
         assert_eq!(answer.text, "the peer is heard\n");
-        assert_eq!(Answer::parse("okay\n"), None);
+        assert_eq!(Reply::parse("okay\n"), None);
         // Nobody accepts any more.
         let error = ask(&path, "status").unwrap_err();
         assert!(error.to_string().contains("it does not run here: start it"), "{error}");

@@ -9,21 +9,21 @@ use std::thread;
 use std::time::Duration;
 
 use board::host::peer_credentials::Caller;
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 use board::thread::fd_reserve::Reserve;
 use smol::channel::Sender;
 
 use super::Client;
-use super::access::Doors;
+use super::access::AccessGroups;
 use super::quota::{Full, Seat, Seats};
-use super::socket::{Place, Shared};
-use crate::config::Control;
+use super::socket::{OwnedSocket, SocketState};
+use crate::config::ControlConfig;
 use crate::control::client::{DENIED, VIEWERS};
 
 /// What runs on the thread.
-pub(super) struct Porter {
-    place: Shared,
-    doors: Doors,
+pub(super) struct Acceptor {
+    place: SocketState,
+    doors: AccessGroups,
     seats: Seats,
     clients: Sender<Client>,
     hurry: Sender<()>,
@@ -31,33 +31,33 @@ pub(super) struct Porter {
     spare: Reserve,
 }
 
-impl Porter {
+impl Acceptor {
     /// Opens what `control` names.
     ///
     /// # Errors
     ///
     /// When another supervisor has the place, or it cannot be used.
     pub(super) fn open(
-        control: &Control,
+        control: &ControlConfig,
         clients: Sender<Client>,
         hurry: Sender<()>,
-    ) -> io::Result<(Self, Place)> {
-        let doors = Doors::open(control)?;
+    ) -> io::Result<(Self, OwnedSocket)> {
+        let doors = AccessGroups::open(control)?;
         let mut endings = vec![("", doors.operators())];
         // A file has one group.
         endings.extend(doors.viewers().map(|group| (VIEWERS, Some(group))));
-        let (place, held) = Shared::take(&control.socket, &endings)?;
+        let (place, held) = SocketState::take(&control.socket, &endings)?;
         let spare = Reserve::new("control socket", 1)?;
         Ok((Self { place, doors, seats: Seats::default(), clients, hurry, spare }, held))
     }
 
     /// Takes everybody who comes, until the place is given up.
     pub(super) fn work(mut self) {
-        let mut look = Patience::new(LOOK);
+        let mut look = Deadline::new(LOOK);
         loop {
             if look.left().is_zero() {
                 self.place.restore();
-                look = Patience::new(LOOK);
+                look = Deadline::new(LOOK);
             }
             let listeners = self.place.listeners();
             if listeners.is_empty() {
@@ -112,7 +112,7 @@ impl Porter {
 
     /// A seat for `caller`. Root waits until there is one, and the one that has said nothing for longest makes way.
     fn seat(&self, caller: &Caller) -> Result<Seat, Full> {
-        let trusted = Doors::trusts(caller);
+        let trusted = AccessGroups::trusts(caller);
         loop {
             match self.seats.take(caller.uid, trusted) {
                 Err(Full::All) if trusted => {

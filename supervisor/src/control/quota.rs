@@ -14,10 +14,10 @@ use super::CLIENTS_MAX;
 
 /// All seats. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Seats(Arc<(Mutex<Taken>, Condvar)>);
+pub(super) struct Seats(Arc<(Mutex<SeatsTaken>, Condvar)>);
 
 #[derive(Default)]
-struct Taken {
+struct SeatsTaken {
     all: usize,
     /// Of those, by others than root.
     others: usize,
@@ -72,12 +72,12 @@ impl Seats {
         }
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+    fn taken(&self) -> MutexGuard<'_, SeatsTaken> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Taken {
+impl SeatsTaken {
     fn take(&mut self, user: Option<u32>, now: Instant) -> Result<(), Full> {
         if self.all >= CLIENTS_MAX {
             return Err(Full::All);
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn one_user_leaves_seats_for_others_and_all_leave_some_for_root() {
-        let mut taken = Taken::default();
+        let mut taken = SeatsTaken::default();
         let now = Instant::from_millis(5);
         for _ in 0..SEATS_MAX {
             taken.take(Some(1), now).unwrap();
@@ -179,19 +179,19 @@ mod tests {
 
     #[test]
     fn nobody_but_root_asks_again_and_again() {
-        let mut taken = Taken::default();
-        let mut asks = |user, millis| {
+        let mut taken = SeatsTaken::default();
+        let mut request = |user, millis| {
             let asked = taken.take(user, Instant::from_millis(millis));
             asked.map(|()| taken.give_back(user))
         };
         for at in [0, 1_000] {
             for _ in 0..OFTEN_MAX {
-                asks(Some(1), at).unwrap();
-                asks(None, at).unwrap();
+                request(Some(1), at).unwrap();
+                request(None, at).unwrap();
             }
-            assert_eq!(asks(Some(1), at + 999), Err(Full::Often));
-            asks(Some(2), at + 999).unwrap();
-            asks(None, at + 999).unwrap();
+            assert_eq!(request(Some(1), at + 999), Err(Full::Often));
+            request(Some(2), at + 999).unwrap();
+            request(None, at + 999).unwrap();
         }
         assert!(taken.users.len() <= 2);
         taken.take(Some(3), Instant::from_millis(9_000)).unwrap();

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use board::config::table::duration;
 use firmware_agnostic::identity::BoxId;
-use firmware_agnostic::order::{FenceMode, Order, Until};
+use firmware_agnostic::order::{FenceMode, Order, OrderDuration};
 use log::LevelFilter;
 
-pub use crate::peer::letters::Asks;
+pub use crate::peer::letters::PeerQuestion;
 use crate::peer::letters::TRIAL_MAX;
 
 /// What somebody asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Request {
     /// How is the pair doing?
-    Status(Form),
+    Status(StatusForm),
     /// What is known of a peer for whose death somebody is to vouch?
     Evidence,
     /// How does it go with the peer's power, for a command that waits?
@@ -27,16 +27,16 @@ pub enum Request {
     /// Log more, or less.
     Log(LevelFilter),
     /// Go on with what the configuration says now, if it is right.
-    Reload(Wish),
+    Reload(ReloadMode),
     /// Become the program that lies on the disk now, if that can run here.
     Upgrade,
     /// Ask the other box.
-    Peer(Asks),
+    Peer(PeerQuestion),
 }
 
 /// What is to be done with a configuration that is right.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Wish {
+pub enum ReloadMode {
     /// Nothing but tell what would change.
     Show,
     /// Go on with it.
@@ -47,7 +47,7 @@ pub enum Wish {
 
 /// For whom a status is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Form {
+pub enum StatusForm {
     /// A person, on a screen of 24 lines.
     Text,
     /// The same, with all that there is.
@@ -63,7 +63,7 @@ impl Request {
     pub const fn orders(&self) -> bool {
         match self {
             Self::Status(_) | Self::Evidence | Self::Progress => false,
-            Self::Peer(asks) => asks.orders(),
+            Self::Peer(request) => request.orders(),
             Self::Order(_) | Self::Log(_) | Self::Reload(_) | Self::Upgrade => true,
         }
     }
@@ -76,10 +76,10 @@ impl Request {
     pub fn parse(line: &str, boxes: [&str; 2]) -> Result<Self, String> {
         let words: Vec<_> = line.split_ascii_whitespace().collect();
         Ok(match *words.as_slice() {
-            ["status"] => Self::Status(Form::Text),
-            ["status", "all"] => Self::Status(Form::All),
-            ["status", "json"] => Self::Status(Form::Json),
-            ["status", "metrics"] => Self::Status(Form::Metrics),
+            ["status"] => Self::Status(StatusForm::Text),
+            ["status", "all"] => Self::Status(StatusForm::All),
+            ["status", "json"] => Self::Status(StatusForm::Json),
+            ["status", "metrics"] => Self::Status(StatusForm::Metrics),
             ["evidence"] => Self::Evidence,
             ["progress"] => Self::Progress,
             ["drill", name] => fence(name, boxes, FenceMode::Drill)?,
@@ -92,13 +92,13 @@ impl Request {
             ["confirm", name] => Self::Order(Order::Confirm(named(name, boxes)?)),
             ["fence", name] => fence(name, boxes, FenceMode::Plain)?,
             ["fence", name, "yes"] => fence(name, boxes, FenceMode::Forced)?,
-            ["reload"] => Self::Reload(Wish::Apply),
-            ["reload", "both", time] => Self::Peer(Asks::Try(trial(time)?)),
-            ["reload", "confirm"] => Self::Peer(Asks::Confirm),
-            ["reload", "show"] => Self::Reload(Wish::Show),
+            ["reload"] => Self::Reload(ReloadMode::Apply),
+            ["reload", "both", time] => Self::Peer(PeerQuestion::Try(trial(time)?)),
+            ["reload", "confirm"] => Self::Peer(PeerQuestion::Confirm),
+            ["reload", "show"] => Self::Reload(ReloadMode::Show),
             ["upgrade"] => Self::Upgrade,
-            ["peer", "check"] => Self::Peer(Asks::Check),
-            ["peer", "history", count] => Self::Peer(Asks::History(
+            ["peer", "check"] => Self::Peer(PeerQuestion::Check),
+            ["peer", "history", count] => Self::Peer(PeerQuestion::History(
                 count.parse().map_err(|_| format!("{count} is no number of records"))?,
             )),
             ["log", level] => Self::Log(level.parse().map_err(|_| {
@@ -134,11 +134,11 @@ fn trial(time: &str) -> Result<Duration, String> {
 }
 
 /// Reads how long an order is to stand.
-fn until(words: &[&str]) -> Result<Until, String> {
+fn until(words: &[&str]) -> Result<OrderDuration, String> {
     match words {
-        [] => Ok(Until::Reboot),
-        ["persistent"] => Ok(Until::Resume),
-        ["for", time] => duration(time).map(Until::Time),
+        [] => Ok(OrderDuration::Reboot),
+        ["persistent"] => Ok(OrderDuration::Resume),
+        ["for", time] => duration(time).map(OrderDuration::Time),
         _ => Err(format!("{words:?} is no time for which an order can stand")),
     }
 }

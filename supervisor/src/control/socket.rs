@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use board::disk::safe_file::{SafeFile, beside};
 use board::process::holder::holder;
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, fchmod, flock};
 use rustix::io::Errno;
 use rustix::net::{
@@ -25,22 +25,22 @@ use rustix::net::{
 use rustix::process::Gid;
 
 /// The place of the socket, which is nobody else's until this is dropped, and is cleared then.
-pub(crate) struct Place(Shared);
+pub(crate) struct OwnedSocket(SocketState);
 
 /// What the thread has of it.
 #[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<Option<Files>>>);
+pub(super) struct SocketState(Arc<Mutex<Option<SocketFiles>>>);
 
-struct Files {
+struct SocketFiles {
     path: PathBuf,
     lock: File,
-    doors: Vec<Door>,
+    doors: Vec<Endpoint>,
     /// It could not be made anew, which was said.
     failed: bool,
 }
 
 /// A socket, and who may connect besides root and the user of this process.
-struct Door {
+struct Endpoint {
     path: PathBuf,
     group: Option<Gid>,
     listener: Arc<UnixListener>,
@@ -48,14 +48,17 @@ struct Door {
     id: (u64, u64),
 }
 
-impl Shared {
+impl SocketState {
     /// Takes the place at `path`, removes what a supervisor has left there that is dead, and opens a socket there
     /// for this group, and one beside it for each of the other endings.
     ///
     /// # Errors
     ///
     /// When another supervisor has it, or something else is there.
-    pub(super) fn take(path: &Path, doors: &[(&str, Option<Gid>)]) -> io::Result<(Self, Place)> {
+    pub(super) fn take(
+        path: &Path,
+        doors: &[(&str, Option<Gid>)],
+    ) -> io::Result<(Self, OwnedSocket)> {
         // One that was killed just now has it until the kernel has cleared it away.
         let lock = lock(path, DYING)?;
         if let Some(other) = holder(&beside(path, LOCK)) {
@@ -64,11 +67,12 @@ impl Shared {
                  seconds, then see twobox status"
             )));
         }
-        let open = |(ending, group): &(&str, Option<Gid>)| Door::open(beside(path, ending), *group);
+        let open =
+            |(ending, group): &(&str, Option<Gid>)| Endpoint::open(beside(path, ending), *group);
         let doors = doors.iter().map(open).collect::<io::Result<_>>()?;
-        let files = Files { path: path.to_owned(), lock, doors, failed: false };
+        let files = SocketFiles { path: path.to_owned(), lock, doors, failed: false };
         let shared = Self(Arc::new(Mutex::new(Some(files))));
-        Ok((shared.clone(), Place(shared)))
+        Ok((shared.clone(), OwnedSocket(shared)))
     }
 
     /// Where clients come in now; nowhere any more when the supervisor ends.
@@ -94,19 +98,19 @@ impl Shared {
         }
     }
 
-    fn files(&self) -> MutexGuard<'_, Option<Files>> {
+    fn files(&self) -> MutexGuard<'_, Option<SocketFiles>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Files {
+impl SocketFiles {
     fn restore(&mut self) -> io::Result<()> {
         if !SafeFile::own(&beside(&self.path, LOCK))?.is(&self.lock) {
             self.lock = lock(&self.path, Duration::ZERO)?;
         }
         for door in &mut self.doors {
             if !door.is_there()? {
-                *door = Door::open(door.path.clone(), door.group)?;
+                *door = Endpoint::open(door.path.clone(), door.group)?;
                 let path = door.path.display();
                 log::warn!("somebody has removed the control socket {path}: made anew");
             }
@@ -115,7 +119,7 @@ impl Files {
     }
 }
 
-impl Door {
+impl Endpoint {
     fn open(path: PathBuf, group: Option<Gid>) -> io::Result<Self> {
         let place = SafeFile::own(&path)?;
         match place.stat()?.map(|it| FileType::from_raw_mode(it.st_mode)) {
@@ -151,7 +155,7 @@ impl Door {
 fn lock(path: &Path, time: Duration) -> io::Result<File> {
     let file = SafeFile::own(&beside(path, LOCK))?;
     let (lock, _) = file.open_or_make(OFlags::WRONLY, 0o600)?;
-    let patience = Patience::new(time);
+    let patience = Deadline::new(time);
     while let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         if error != Errno::WOULDBLOCK {
             return Err(error.into());
@@ -163,7 +167,7 @@ fn lock(path: &Path, time: Duration) -> io::Result<File> {
     Ok(lock)
 }
 
-impl Drop for Place {
+impl Drop for OwnedSocket {
     fn drop(&mut self) {
         let Some(files) = self.0.files().take() else { return };
         for door in files.doors {
@@ -274,7 +278,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
         let groups = [("", None), (".a", Some(Gid::from_raw(60_001)))];
-        let _place = Shared::take(&path, &groups).unwrap();
+        let _place = SocketState::take(&path, &groups).unwrap();
         let modes = ["", ".a"].map(|ending| {
             let socket = fs::metadata(beside(&path, ending)).unwrap();
             (socket.permissions().mode() & 0o7777, socket.gid())
@@ -291,7 +295,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
     }
 
-    fn take(path: &Path) -> io::Result<(Shared, Place)> {
-        Shared::take(path, &[("", None)])
+    fn take(path: &Path) -> io::Result<(SocketState, OwnedSocket)> {
+        SocketState::take(path, &[("", None)])
     }
 }

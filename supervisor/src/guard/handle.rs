@@ -12,7 +12,7 @@ use board::thread::offload::aside;
 use smol::io::AsyncReadExt;
 use smol::{Async, LocalExecutor, Timer};
 
-use crate::guard::Brief;
+use crate::guard::GuardSpec;
 
 /// Our end of the guard's line.
 pub(crate) struct Guarded {
@@ -26,7 +26,7 @@ impl Guarded {
     /// # Errors
     ///
     /// When there can be none.
-    pub(crate) fn start(brief: Brief, executor: &LocalExecutor<'static>) -> io::Result<Self> {
+    pub(crate) fn start(brief: GuardSpec, executor: &LocalExecutor<'static>) -> io::Result<Self> {
         let last = LastFrame::new();
         let line = Rc::new(RefCell::new(start(&brief, &last)?));
         executor.spawn(replace(brief, last.clone(), line.clone())).detach();
@@ -47,7 +47,7 @@ impl Guarded {
 
 /// Waits for the end of each guard, and starts the next: on a thread of its own, for that takes a busy machine its
 /// time.
-async fn replace(brief: Brief, last: LastFrame, line: Rc<RefCell<UnixStream>>) {
+async fn replace(brief: GuardSpec, last: LastFrame, line: Rc<RefCell<UnixStream>>) {
     let (mut wanted, mut failed) = (false, false);
     loop {
         if !wanted {
@@ -79,7 +79,7 @@ async fn replace(brief: Brief, last: LastFrame, line: Rc<RefCell<UnixStream>>) {
     }
 }
 
-fn start(brief: &Brief, last: &LastFrame) -> io::Result<UnixStream> {
+fn start(brief: &GuardSpec, last: &LastFrame) -> io::Result<UnixStream> {
     let try_it = || {
         let mut line = board::process::guard::start()?;
         line.set_write_timeout(Some(PATIENCE))?;

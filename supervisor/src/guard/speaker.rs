@@ -15,7 +15,7 @@ use board::process::guard::LastFrame;
 use board::thread::capabilities::Rights;
 use board::thread::spawn;
 use board::time::clock::Clock;
-use firmware_agnostic::frame::{self, Frame, Keys, PairId, Word};
+use firmware_agnostic::frame::{self, Frame, Keys, Message, PairId};
 use firmware_agnostic::heartbeat::Heartbeat;
 use firmware_agnostic::identity::BoxId;
 
@@ -23,7 +23,7 @@ use crate::config::Config;
 
 /// Says what there is to say for a supervisor that died, if it has said anything.
 pub(super) struct Speaker {
-    said: Option<Said>,
+    said: Option<SpokenFrames>,
     /// What the supervisor last said of itself.
     last: Option<Heartbeat>,
     links: Vec<Sender<Frame>>,
@@ -31,8 +31,8 @@ pub(super) struct Speaker {
     deadtime: Duration,
 }
 
-struct Said {
-    word: Word,
+struct SpokenFrames {
+    word: Message,
     keys: Keys,
     pair: PairId,
 }
@@ -40,7 +40,7 @@ struct Said {
 impl Speaker {
     /// A speaker for the supervisor that ran by `config` and sent `last`.
     pub(super) fn new(config: &Config, last: &LastFrame) -> Self {
-        let said = Said::read(config, last);
+        let said = SpokenFrames::read(config, last);
         let timing = &config.settings.timing;
         let last = said.as_ref().map(|said| said.word.heartbeat);
         let opened = |link: &link::Config| open(link.clone(), config.settings.me);
@@ -98,7 +98,7 @@ impl Speaker {
     }
 }
 
-impl Said {
+impl SpokenFrames {
     fn read(config: &Config, last: &LastFrame) -> Option<Self> {
         let keys = Rights::SECRETS.lend(|| config.keys()).ok()?;
         let pair = config.pair_id();

@@ -51,9 +51,9 @@ impl BlackBox {
     /// Notes what the loop takes in.
     pub(crate) fn takes(&mut self, event: &Event, now: Instant) {
         if let Event::Heartbeat(link, Heard { heartbeat, proof: Some(_) }) = event {
-            let known = self.heard.get_mut(link.place());
+            let known = self.heard.get_mut(link.index());
             if known.is_some_and(|known| known.replace(*heartbeat) == Some(*heartbeat)) {
-                return self.note(now, format_args!("< heartbeat by link {}", link.place()));
+                return self.note(now, format_args!("< heartbeat by link {}", link.index()));
             }
         }
         self.note(now, format_args!("< {event:?}"));

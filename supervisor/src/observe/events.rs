@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use firmware_agnostic::evidence::Evidence;
-use firmware_agnostic::heartbeat::{Boot, Epoch, Term};
+use firmware_agnostic::heartbeat::{Epoch, Incarnation, Term};
 use firmware_agnostic::node::{Action, Event, Node};
-use firmware_agnostic::report::{Cause, News, Time, Weight};
+use firmware_agnostic::report::{Cause, Report, Severity, Time};
 use firmware_agnostic::time::Instant;
 
 use board::time::clock::{Clock, boot_id};
@@ -17,14 +17,14 @@ use board::time::clock::{Clock, boot_id};
 use crate::observe::black_box::BlackBox;
 use crate::observe::history::History;
 use crate::observe::hooks::Hooks;
-use crate::observe::names::Labels;
+use crate::observe::names::NameTable;
 use crate::observe::record::Record;
 use crate::observe::takeover_phases::{Phases, millis};
-use crate::reload::outcome::Fate;
+use crate::reload::outcome::ConfigOutcome;
 
 /// Everybody who wants to know.
-pub(crate) struct Chronicle {
-    labels: Rc<Labels>,
+pub(crate) struct EventSink {
+    names: Rc<NameTable>,
     history: History,
     hooks: Hooks,
     black_box: BlackBox,
@@ -42,14 +42,14 @@ pub(crate) struct Chronicle {
     term: Term,
 }
 
-impl Chronicle {
+impl EventSink {
     /// Tells each of those that are named here.
     pub(crate) fn new(
-        labels: Rc<Labels>,
+        names: Rc<NameTable>,
         history: History,
         hooks: Hooks,
         black_box: BlackBox,
-        boot: Boot,
+        boot: Incarnation,
     ) -> Self {
         let (phases, epoch) = (Phases::default(), Epoch { boot, change: 0 });
         let (drill, now, term, heard) = (false, Clock.now(), Term(0), None);
@@ -57,7 +57,7 @@ impl Chronicle {
         let _ = boot_id();
         let (shot, differs) = (None, None);
         Self {
-            labels,
+            names,
             history,
             hooks,
             black_box,
@@ -74,8 +74,8 @@ impl Chronicle {
 
     /// Tells others from now on, by other names; where the history is another one, what was kept so far stays where
     /// it is.
-    pub(crate) fn reload(&mut self, labels: Rc<Labels>, history: Option<(History, &Path)>) {
-        self.labels = labels;
+    pub(crate) fn reload(&mut self, names: Rc<NameTable>, history: Option<(History, &Path)>) {
+        self.names = names;
         if let Some((history, place)) = history {
             self.history = history;
             self.black_box.lie_beside(place);
@@ -85,7 +85,7 @@ impl Chronicle {
     /// Notes where things stand, before anything is done about it, and what has happened, if that was an event.
     pub(crate) fn note(&mut self, node: &Node, event: Option<&Event>, now: Instant) {
         (self.now, self.epoch, self.term) = (now, node.epoch(), node.term());
-        self.heard = node.peer().last_word().map(|word| word.epoch);
+        self.heard = node.peer().last_heartbeat().map(|heartbeat| heartbeat.epoch);
         self.note_difference(node);
         if let Some(event) = event {
             self.black_box.takes(event, now);
@@ -95,14 +95,14 @@ impl Chronicle {
     /// Tells of a difference that lasts: a person who reloads one box after the other makes one that does not.
     fn note_difference(&mut self, node: &Node) {
         let Some(since) = self.differs else { return };
-        let Some(word) = node.peer().word(self.now) else { return };
-        let differs = word.config != node.settings().config;
+        let Some(heartbeat) = node.peer().heartbeat(self.now) else { return };
+        let differs = heartbeat.config != node.settings().config;
         if differs && self.now - since < DIFFER_MAX {
             return;
         }
         self.differs = None;
         if differs {
-            let line = News::ConfigDiffers.line(&self.labels.names()).to_string();
+            let line = Report::ConfigDiffers.line(&self.names.lend()).to_string();
             log::error!("{line}: it has been so for {}", Time(self.now - since));
         }
     }
@@ -129,35 +129,35 @@ impl Chronicle {
         self.history.dump(&path, text);
     }
 
-    /// Tells `news`. The neighbours were last told of the addresses at `announced`.
-    pub(crate) fn tell(&mut self, news: &News, announced: Option<Instant>) {
-        let mut line = news.line(&self.labels.names()).to_string();
-        let drill = self.is_drill(news);
+    /// Tells `report`. The neighbours were last told of the addresses at `announced`.
+    pub(crate) fn tell(&mut self, report: &Report, announced: Option<Instant>) {
+        let mut line = report.line(&self.names.lend()).to_string();
+        let drill = self.is_drill(report);
         if drill {
             line.insert_str(0, "drill: ");
         }
-        let level = match news.weight() {
+        let level = match report.weight() {
             // For now: see `note_difference`.
-            Weight::Error if *news == News::ConfigDiffers => {
+            Severity::Error if *report == Report::ConfigDiffers => {
                 self.differs.get_or_insert(self.now);
                 log::Level::Warn
             }
-            Weight::Error => log::Level::Error,
-            Weight::Warning => log::Level::Warn,
-            Weight::Info => log::Level::Info,
+            Severity::Error => log::Level::Error,
+            Severity::Warning => log::Level::Warn,
+            Severity::Info => log::Level::Info,
         };
         log::log!(level, "{line}");
         let what = if drill { "drill" } else { "fence" };
-        if let Some(record) = self.record(news, what, &line, announced) {
+        if let Some(record) = self.record(report, what, &line, announced) {
             self.keep(record);
         }
     }
 
     /// Tells what has become of a configuration: `what` says more, in lines.
-    pub(crate) fn configured(&mut self, fate: Fate, what: &str, now: Instant) {
+    pub(crate) fn configured(&mut self, fate: ConfigOutcome, what: &str, now: Instant) {
         self.now = now;
         let record = self.begin("reload", fate.weight());
-        self.keep(record.with("outcome", fate.word()).with("why", fate.line(what)));
+        self.keep(record.with("outcome", fate.label()).with("why", fate.line(what)));
     }
 
     fn keep(&mut self, record: Record) {
@@ -165,14 +165,14 @@ impl Chronicle {
         self.hooks.tell(record);
     }
 
-    /// Whether `news` is of a drill.
-    fn is_drill(&mut self, news: &News) -> bool {
-        match news {
-            News::Shooting { drill } => {
+    /// Whether `report` is of a drill.
+    fn is_drill(&mut self, report: &Report) -> bool {
+        match report {
+            Report::Shooting { drill } => {
                 self.drill = *drill;
                 *drill
             }
-            News::Fenced | News::FenceFailed { .. } | News::NotFenced => {
+            Report::Fenced | Report::FenceFailed { .. } | Report::NotFenced => {
                 std::mem::take(&mut self.drill)
             }
             _ => false,
@@ -195,66 +195,66 @@ impl Chronicle {
         self.hooks.flush(LEAVE_MAX);
     }
 
-    /// What is worth being kept of `news`, which is called `what` if it is of a shot.
+    /// What is worth being kept of `report`, which is called `what` if it is of a shot.
     fn record(
         &mut self,
-        news: &News,
+        report: &Report,
         what: &str,
         line: &str,
         announced: Option<Instant>,
     ) -> Option<Record> {
         let now = self.now;
-        let record = match news {
-            News::Changed(change) => {
+        let record = match report {
+            Report::Changed(change) => {
                 (self.epoch, self.term) = (change.epoch, change.term);
                 let evidence = match change.cause {
-                    Cause::Evidence(evidence) => Some(word(evidence)),
+                    Cause::Evidence(evidence) => Some(label(evidence)),
                     _ => None,
                 };
                 if change.cause == Cause::Evidence(Evidence::Fenced) && self.phases.is_shooting() {
                     self.shot = Some(true);
                 }
                 let record = self
-                    .begin("role", news.weight())
+                    .begin("role", report.weight())
                     .with("from", change.from)
                     .with("to", change.to)
                     .with_some("evidence", evidence)
                     .with("why", line);
                 self.phases.changed(change, announced, now, record)
             }
-            News::Shooting { .. } => {
+            Report::Shooting { .. } => {
                 self.shot = None;
                 self.phases.shoots(now);
-                self.fence(what, "ordered", news, line)
+                self.fence(what, "ordered", report, line)
             }
-            News::Fenced | News::FenceFailed { .. } | News::NotFenced => {
-                let outcome = if *news == News::Fenced { "seen_off" } else { "failed" };
+            Report::Fenced | Report::FenceFailed { .. } | Report::NotFenced => {
+                let outcome = if *report == Report::Fenced { "seen_off" } else { "failed" };
                 let took = self.phases.shot(now);
-                self.shot = took.map(|_| *news == News::Fenced).or(self.shot);
-                self.fence(what, outcome, news, line).with_some("fence_ms", took.map(millis))
+                self.shot = took.map(|_| *report == Report::Fenced).or(self.shot);
+                self.fence(what, outcome, report, line).with_some("fence_ms", took.map(millis))
             }
-            News::ShotAt => self.fence(what, "shot_at", news, line),
+            Report::ShotAt => self.fence(what, "shot_at", report, line),
             _ => return None,
         };
         Some(record)
     }
 
-    fn fence(&self, what: &str, outcome: &str, news: &News, line: &str) -> Record {
-        self.begin(what, news.weight()).with("outcome", outcome).with("why", line)
+    fn fence(&self, what: &str, outcome: &str, report: &Report, line: &str) -> Record {
+        self.begin(what, report.weight()).with("outcome", outcome).with("why", line)
     }
 
     /// Who speaks, and when.
-    fn begin(&self, what: &str, weight: Weight) -> Record {
-        let names = self.labels.names();
+    fn begin(&self, what: &str, weight: Severity) -> Record {
+        let names = self.names.lend();
         let level = match weight {
-            Weight::Error => "error",
-            Weight::Warning => "warning",
-            Weight::Info => "info",
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
         };
         Record::default()
             .with("time", Clock.wall())
             .with("up", format!("{:.3}", self.now.as_micros() as f64 / 1e6))
-            .with("box", names.boxes[names.me.place()])
+            .with("box", names.boxes[names.me.index()])
             .with_some("kernel_boot", boot_id())
             .with("boot", life(self.epoch))
             .with("change", self.epoch.change)
@@ -267,11 +267,11 @@ impl Chronicle {
 }
 
 /// The life of a supervisor, as it is written.
-fn life(Epoch { boot: Boot([a, b, c, d]), .. }: Epoch) -> String {
+fn life(Epoch { boot: Incarnation([a, b, c, d]), .. }: Epoch) -> String {
     format!("{a:02x}{b:02x}{c:02x}{d:02x}")
 }
 
-const fn word(evidence: Evidence) -> &'static str {
+const fn label(evidence: Evidence) -> &'static str {
     match evidence {
         Evidence::Released => "released",
         Evidence::Fenced => "fenced",

@@ -12,9 +12,9 @@ use board::disk::safe_file::SafeFile;
 use board::thread::capabilities::Rights;
 use board::thread::spawn;
 
-use crate::config::History as Config;
+use crate::config::HistoryConfig;
 use crate::observe::record::Record;
-use crate::observe::write_status::Written;
+use crate::observe::write_status::WriteStatus;
 
 mod anchor;
 mod both;
@@ -31,7 +31,7 @@ pub(crate) use show::{View, show};
 pub(crate) struct History {
     jobs: SyncSender<Job>,
     lost: usize,
-    written: Written,
+    written: WriteStatus,
 }
 
 enum Job {
@@ -46,10 +46,10 @@ impl History {
     /// # Errors
     ///
     /// When there can be no thread.
-    pub(crate) fn open(config: &Config) -> io::Result<Self> {
+    pub(crate) fn open(config: &HistoryConfig) -> io::Result<Self> {
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let ring = file::Ring::new(&config.file, config.size.into());
-        let written = Written::default();
+        let written = WriteStatus::default();
         let noted = written.clone();
         spawn::spawn("history", Rights::NONE, move || work(ring, &queue, &noted))?;
         Ok(Self { jobs, lost: 0, written })
@@ -90,7 +90,7 @@ impl History {
     }
 }
 
-fn work(mut ring: file::Ring, jobs: &Receiver<Job>, written: &Written) {
+fn work(mut ring: file::Ring, jobs: &Receiver<Job>, written: &WriteStatus) {
     while let Ok(job) = jobs.recv() {
         match job {
             Job::Add(line) => written.note(ring.add(line).err().map(|error| error.to_string())),

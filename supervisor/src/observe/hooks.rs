@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use board::process::child::Program;
 use board::thread::capabilities::Rights;
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 use board::thread::spawn;
 use board::time::clock::Clock;
 
@@ -21,10 +21,10 @@ use crate::observe::record::Record;
 
 /// The other end of the thread that runs the programs. There is none where there are no programs. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Hooks(Arc<Mutex<Option<Queue>>>);
+pub(crate) struct Hooks(Arc<Mutex<Option<HookQueue>>>);
 
 #[derive(Clone)]
-struct Queue {
+struct HookQueue {
     jobs: SyncSender<Job>,
     lost: Arc<AtomicUsize>,
     own: String,
@@ -49,7 +49,7 @@ impl Hooks {
         let lost = Arc::new(AtomicUsize::new(0));
         let (configs, count) = (configs.to_vec(), lost.clone());
         spawn::spawn("hooks", Rights::PROGRAMS, move || work(&configs, &queue, &count))?;
-        let queue = Queue { jobs, lost, own: own.to_owned() };
+        let queue = HookQueue { jobs, lost, own: own.to_owned() };
         Ok(Self(Arc::new(Mutex::new(Some(queue)))))
     }
 
@@ -58,13 +58,13 @@ impl Hooks {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = other.queue();
     }
 
-    fn queue(&self) -> Option<Queue> {
+    fn queue(&self) -> Option<HookQueue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tells the programs of `record`, soon.
     pub(crate) fn tell(&self, record: Record) {
-        if let Some(Queue { jobs, lost, .. }) = self.queue()
+        if let Some(HookQueue { jobs, lost, .. }) = self.queue()
             && jobs.try_send(Job::Tell(record)).is_err()
         {
             lost.fetch_add(1, Ordering::Relaxed);
@@ -73,7 +73,7 @@ impl Hooks {
 
     /// Tells the programs of what was logged as an error.
     pub(crate) fn alarm(&self, line: &str) {
-        if let Some(Queue { own, .. }) = self.queue() {
+        if let Some(HookQueue { own, .. }) = self.queue() {
             let record = Record::default()
                 .with("time", Clock.wall())
                 .with("up", format!("{:.3}", Clock.now().as_micros() as f64 / 1e6))
@@ -88,7 +88,7 @@ impl Hooks {
     /// Waits, for a while at most, until the programs know everything.
     pub(crate) fn flush(&self, patience: Duration) {
         let (done, wait) = sync_channel(1);
-        if let Some(Queue { jobs, .. }) = self.queue()
+        if let Some(HookQueue { jobs, .. }) = self.queue()
             && jobs.try_send(Job::Flush(done)).is_ok()
         {
             let _ = wait.recv_timeout(patience);
@@ -122,7 +122,7 @@ fn work(configs: &[Hook], jobs: &Receiver<Job>, lost: &AtomicUsize) {
 fn run(hook: &Hook, environment: Vec<(String, String)>) {
     let program = hook.command.program(&[]);
     let program = Program { environment, privileges: hook.privileges, ..program };
-    if let Err(error) = program.succeed(&Patience::new(hook.timeout)) {
+    if let Err(error) = program.succeed(&Deadline::new(hook.timeout)) {
         log::warn!("hook: {error}");
     }
 }

@@ -13,7 +13,7 @@ use firmware_agnostic::time::Instant;
 
 /// The worst of each.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Pace {
+pub(crate) struct Latency {
     /// How late it was.
     pub(crate) late: Duration,
     /// How long it took over one event.
@@ -22,11 +22,11 @@ pub(crate) struct Pace {
     pub(crate) silence: Duration,
 }
 
-impl Pace {
+impl Latency {
     /// The loop has an event in its hands, at `now`.
     pub(crate) fn begin(&mut self, node: &Node, event: &Event, now: Instant) {
         self.late = self.late.max(now - node.next_deadline());
-        let known = node.peer().word(now).map(|word| word.epoch.boot);
+        let known = node.peer().heartbeat(now).map(|heartbeat| heartbeat.epoch.boot);
         // Another life of the peer was not silent: it was not there.
         let same = |heard: &Heard| known.is_some_and(|boot| boot == heard.heartbeat.epoch.boot);
         if matches!(event, Event::Heartbeat(_, heard) if same(heard)) {
@@ -54,8 +54,8 @@ mod tests {
     #[test]
     fn a_deadtime_leaves_as_much_room_again_as_was_needed() {
         let millis = Duration::from_millis;
-        let pace = Pace { late: millis(40), step: millis(1), silence: millis(611) };
+        let pace = Latency { late: millis(40), step: millis(1), silence: millis(611) };
         assert_eq!(pace.needs(), millis(1_400));
-        assert_eq!(Pace::default().needs(), Duration::ZERO);
+        assert_eq!(Latency::default().needs(), Duration::ZERO);
     }
 }

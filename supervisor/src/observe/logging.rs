@@ -27,14 +27,14 @@ use crate::observe::hooks::Hooks;
 pub(crate) fn start(to: LogTo, level: LevelFilter, hooks: Hooks) -> io::Result<()> {
     let (queue, lines) = sync_channel(LINES_MAX);
     let form = match to {
-        LogTo::Syslog => Form::Syslog,
-        LogTo::Syslog5424 => Form::Syslog5424,
+        LogTo::Syslog => LogForm::Syslog,
+        LogTo::Syslog5424 => LogForm::Syslog5424,
         // Set by systemd where standard error ends in the journal, which reads the level off the line (sd-daemon(3)).
-        LogTo::Stderr if std::env::var_os("JOURNAL_STREAM").is_some() => Form::Journal,
-        LogTo::Stderr => Form::Console,
+        LogTo::Stderr if std::env::var_os("JOURNAL_STREAM").is_some() => LogForm::Journal,
+        LogTo::Stderr => LogForm::Console,
     };
     thread::Builder::new().name("log".to_owned()).stack_size(128 * 1024).spawn(move || {
-        Rights::NONE.keep_only();
+        Rights::NONE.drop_others();
         write_all(form, &lines);
     })?;
     let logger = Logger::new(form, queue, hooks);
@@ -54,21 +54,21 @@ pub(crate) fn flush() {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Form {
+enum LogForm {
     Console,
     Journal,
     Syslog,
     Syslog5424,
 }
 
-enum Line {
+enum LogLine {
     Text(String),
     Flush(SyncSender<()>),
 }
 
 struct Logger {
-    form: Form,
-    queue: SyncSender<Line>,
+    form: LogForm,
+    queue: SyncSender<LogLine>,
     dropped: AtomicUsize,
     /// Lines so far, dropped ones too.
     number: AtomicU32,
@@ -93,21 +93,21 @@ impl Log for Logger {
         if dropped > 0 {
             let _ = write!(line, " ({dropped} lines before this one were dropped)");
         }
-        if self.queue.try_send(Line::Text(line)).is_err() {
+        if self.queue.try_send(LogLine::Text(line)).is_err() {
             self.dropped.fetch_add(dropped + 1, Ordering::Relaxed);
         }
     }
 
     fn flush(&self) {
         let (written, wait) = sync_channel(1);
-        if self.queue.try_send(Line::Flush(written)).is_ok() {
+        if self.queue.try_send(LogLine::Flush(written)).is_ok() {
             let _ = wait.recv_timeout(FLUSH_MAX);
         }
     }
 }
 
 impl Logger {
-    const fn new(form: Form, queue: SyncSender<Line>, hooks: Hooks) -> Self {
+    const fn new(form: LogForm, queue: SyncSender<LogLine>, hooks: Hooks) -> Self {
         Self { form, queue, dropped: AtomicUsize::new(0), number: AtomicU32::new(0), hooks }
     }
 
@@ -121,21 +121,21 @@ impl Logger {
         };
         // Writing to a text cannot fail.
         let _ = match self.form {
-            Form::Console => {
+            LogForm::Console => {
                 let seconds = Clock.now().as_micros() as f64 / 1e6;
                 write!(line, "{} [{seconds:12.3}] {}: ", Clock.wall(), level.0)
             }
-            Form::Journal => write!(line, "<{}>", level.1),
-            Form::Syslog => {
+            LogForm::Journal => write!(line, "<{}>", level.1),
+            LogForm::Syslog => {
                 write!(line, "<{}>twobox[{}]: ", DAEMON * 8 + level.1, std::process::id())
             }
-            Form::Syslog5424 => self.head(level.1, record.target(), &mut line),
+            LogForm::Syslog5424 => self.head(level.1, record.target(), &mut line),
         };
         if !record.target().starts_with("supervisor") && !record.target().contains("::") {
             let _ = write!(line, "{}: ", record.target());
         }
         let text = plain(&record.args().to_string());
-        if self.form == Form::Syslog5424 && !text.is_ascii() {
+        if self.form == LogForm::Syslog5424 && !text.is_ascii() {
             // Or else it could be anything (section 6.4).
             line.push('\u{feff}');
         }
@@ -160,16 +160,16 @@ impl Logger {
     }
 }
 
-fn write_all(form: Form, lines: &Receiver<Line>) {
+fn write_all(form: LogForm, lines: &Receiver<LogLine>) {
     let mut syslog = None;
     while let Ok(line) = lines.recv() {
         match line {
-            Line::Text(line) if matches!(form, Form::Syslog | Form::Syslog5424) => {
+            LogLine::Text(line) if matches!(form, LogForm::Syslog | LogForm::Syslog5424) => {
                 to_syslog(&mut syslog, &line);
             }
             // There is nowhere to say that standard error is gone.
-            Line::Text(line) => drop(writeln!(io::stderr(), "{line}")),
-            Line::Flush(written) => drop(written.try_send(())),
+            LogLine::Text(line) => drop(writeln!(io::stderr(), "{line}")),
+            LogLine::Flush(written) => drop(written.try_send(())),
         }
     }
 }
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_line_for_people_has_the_time_of_day() {
         let (queue, _lines) = sync_channel(1);
-        let logger = Logger::new(Form::Console, queue, Hooks::default());
+        let logger = Logger::new(LogForm::Console, queue, Hooks::default());
         let mut record = Record::builder();
         record.level(Level::Warn).target("supervisor::run");
         let line = logger.line(&record.args(format_args!("late")).build());
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_line_of_rfc_5424_has_every_field() {
         let (queue, _lines) = sync_channel(1);
-        let logger = Logger::new(Form::Syslog5424, queue, Hooks::default());
+        let logger = Logger::new(LogForm::Syslog5424, queue, Hooks::default());
         let line = |text: &str| {
             let mut record = Record::builder();
             record.level(Level::Warn).target("supervisor::workers::fencing");

@@ -9,14 +9,14 @@ use firmware_agnostic::report::Names;
 use crate::config::Config;
 
 /// Owns what [`Names`] lends.
-pub(crate) struct Labels {
+pub(crate) struct NameTable {
     me: BoxId,
     boxes: [&'static str; 2],
     links: Vec<&'static str>,
     resources: Vec<&'static str>,
 }
 
-impl Labels {
+impl NameTable {
     /// The names in `config`.
     pub(crate) fn new(config: &Config) -> Self {
         let [first, second] = &config.boxes;
@@ -34,7 +34,7 @@ impl Labels {
     }
 
     /// The names, lent out.
-    pub(crate) fn names(&self) -> Names<'_> {
+    pub(crate) fn lend(&self) -> Names<'_> {
         Names { me: self.me, boxes: self.boxes, links: &self.links, resources: &self.resources }
     }
 }

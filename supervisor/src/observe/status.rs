@@ -13,24 +13,24 @@ use board::host::plain_text::Plain;
 use board::link::Port;
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::frame::FrameError;
-use firmware_agnostic::heartbeat::{Asks, Role};
+use firmware_agnostic::heartbeat::{PeerRequest, Role};
 use firmware_agnostic::identity::{LinkId, ResourceId};
 use firmware_agnostic::node::Node;
-use firmware_agnostic::node::fencing::Shot;
+use firmware_agnostic::node::fencing::Fencing;
 use firmware_agnostic::peer::Carries;
 use firmware_agnostic::receiver::Reception;
 use firmware_agnostic::recovery::Policy;
-use firmware_agnostic::report::{Change, News, Time};
+use firmware_agnostic::report::{Change, Report, Time};
 use firmware_agnostic::time::{Instant, Timer};
 
 use crate::config::Config;
 use crate::observe::json::Json;
-use crate::observe::latency::Pace;
-use crate::observe::names::Labels;
+use crate::observe::latency::Latency;
+use crate::observe::names::NameTable;
 use crate::process::realtime::Realtime;
 use crate::requests::order::Surroundings;
 use crate::workers::fencing::Devices;
-use crate::workers::resources::State;
+use crate::workers::resources::ResourceState;
 
 mod metrics;
 mod progress;
@@ -44,12 +44,12 @@ pub(crate) use text::ROWS;
 pub(crate) struct Status<'a> {
     pub(crate) node: &'a Node,
     pub(crate) now: Instant,
-    pub(crate) labels: &'a Labels,
+    pub(crate) names: &'a NameTable,
     pub(crate) config: &'a Config,
     pub(crate) ports: &'a [Rc<Port>],
     pub(crate) reception: Ref<'a, Reception>,
-    pub(crate) resources: Vec<State>,
-    pub(crate) files: Files,
+    pub(crate) resources: Vec<ResourceState>,
+    pub(crate) files: FileFailures,
     pub(crate) devices: Devices,
     /// Whether the last shot of this box was seen to have cut the power.
     pub(crate) shot: Option<bool>,
@@ -57,18 +57,18 @@ pub(crate) struct Status<'a> {
     pub(crate) watchdog: Option<String>,
     /// What is to be said of a configuration on trial, where one is.
     pub(crate) trial: Option<String>,
-    pub(crate) pace: Pace,
+    pub(crate) pace: Latency,
     pub(crate) realtime: &'a Realtime,
 }
 
 /// Why what this box writes is not on the disk, if it is not.
-pub(crate) struct Files {
+pub(crate) struct FileFailures {
     pub(crate) journal: Option<String>,
     pub(crate) history: Option<String>,
     pub(crate) metrics: Option<String>,
 }
 
-impl Files {
+impl FileFailures {
     fn each(&self) -> [(&'static str, Option<&str>); 3] {
         let Self { journal, history, metrics } = self;
         [("journal", journal), ("history", history), ("metrics", metrics)]
@@ -84,14 +84,14 @@ impl Status<'_> {
 
     /// The object for a program.
     pub(crate) fn json(&self) -> String {
-        let names = self.labels.names();
+        let names = self.names.lend();
         let node = self.node;
         let epoch = node.epoch();
         let mut json = Json::new();
         json.text("pair", &self.config.pair);
         json.text("summary", &self.summary());
         json.object("box", |json| {
-            json.text("name", names.boxes[names.me.place()]);
+            json.text("name", names.boxes[names.me.index()]);
             json.text("role", &node.role().to_string());
             json.text("cause", &self.why());
             json.number("since_ms", millis(self.now - node.cause().1));
@@ -99,21 +99,21 @@ impl Status<'_> {
             json.text("boot", &hex(&epoch.boot.0));
             json.number("change", epoch.change);
             json.flag("fit", node.fit());
-            json.text("asks", word(node.asks()));
+            json.text("asks", label(node.request()));
             json.flag("witness", node.witness());
             json.optional_text("next", self.next().as_deref());
             json.optional_text("evidence", self.evidence().as_deref());
         });
         json.object("peer", |json| {
             json.text("name", names.peer());
-            json.flag("heard", node.peer().word(self.now).is_some());
+            json.flag("heard", node.peer().heartbeat(self.now).is_some());
             json.flag("fenced", node.peer().fenced());
-            if let Some(said) = node.peer().last_word() {
+            if let Some(said) = node.peer().last_heartbeat() {
                 json.number("age_ms", millis(node.peer().silence(self.now)));
                 json.text("role", &said.role.to_string());
                 json.number("term", said.term.0);
                 json.flag("fit", said.fit);
-                json.text("asks", word(said.asks));
+                json.text("asks", label(said.request));
                 json.flag("same_config", said.config == self.config.settings.config);
             }
         });
@@ -174,7 +174,7 @@ impl Status<'_> {
         for (name, counts) in [("refused", frames), ("refused_letters", pieces)] {
             json.object(name, |json| {
                 for (cause, count) in FrameError::ALL.iter().zip(counts) {
-                    json.number(cause.word(), count);
+                    json.number(cause.label(), count);
                 }
             });
         }
@@ -192,12 +192,12 @@ impl Status<'_> {
     /// The pair in one phrase, with what to say where an order keeps a box from its part.
     fn summary(&self) -> Cow<'static, str> {
         let node = self.node;
-        let Some(word) = node.peer().word(self.now) else {
+        let Some(heartbeat) = node.peer().heartbeat(self.now) else {
             return if node.role() == Role::Active {
                 "serving alone: the peer is not heard".into()
             } else {
                 let isolated = "isolated: the peer is not heard, and nothing is served here";
-                self.with_order(isolated, node.asks(), None)
+                self.with_order(isolated, node.request(), None)
             };
         };
         let cables = (0..self.ports.len())
@@ -208,26 +208,27 @@ impl Status<'_> {
             (mine, _) => self.name(mine),
         };
         match node.role() {
-            role if role != Role::Active && word.role != Role::Active => {
-                self.with_order("nobody serves", node.asks(), Some(word.asks))
+            role if role != Role::Active && heartbeat.role != Role::Active => {
+                self.with_order("nobody serves", node.request(), Some(heartbeat.request))
             }
-            _ if !node.fit() || !word.fit => {
-                format!("serving, but not fit: {}", which(!node.fit(), !word.fit)).into()
+            _ if !node.fit() || !heartbeat.fit => {
+                format!("serving, but not fit: {}", which(!node.fit(), !heartbeat.fit)).into()
             }
-            _ if !node.witness() || !word.witness => {
-                let lost = which(!node.witness(), !word.witness);
+            _ if !node.witness() || !heartbeat.witness => {
+                let lost = which(!node.witness(), !heartbeat.witness);
                 format!("serving, but {lost}: no network, no witness answers").into()
             }
-            _ if [node.asks(), word.asks].contains(&Asks::Maintenance) => self.with_order(
-                "in maintenance: nothing happens by itself",
-                node.asks(),
-                Some(word.asks),
-            ),
-            _ if node.asks().yields() || word.asks.yields() => {
-                self.with_order("serving", node.asks(), Some(word.asks))
+            _ if [node.request(), heartbeat.request].contains(&PeerRequest::Maintenance) => self
+                .with_order(
+                    "in maintenance: nothing happens by itself",
+                    node.request(),
+                    Some(heartbeat.request),
+                ),
+            _ if node.request().yields() || heartbeat.request.yields() => {
+                self.with_order("serving", node.request(), Some(heartbeat.request))
             }
             _ if !cables => "serving, but a link does not carry".into(),
-            _ if word.config != self.config.settings.config => {
+            _ if heartbeat.config != self.config.settings.config => {
                 "serving, but the boxes are configured differently".into()
             }
             _ if self.config.settings.require != Require::Silence && self.devices.count == 0 => {
@@ -247,17 +248,19 @@ impl Status<'_> {
     fn with_order(
         &self,
         phrase: &'static str,
-        mine: Asks,
-        theirs: Option<Asks>,
+        mine: PeerRequest,
+        theirs: Option<PeerRequest>,
     ) -> Cow<'static, str> {
         let mut text = Cow::Borrowed(phrase);
-        for (asks, own) in [(Some(mine), true), (theirs, false)] {
+        for (request, own) in [(Some(mine), true), (theirs, false)] {
             let name = self.name(own);
-            let what = match asks {
-                Some(Asks::Standby) => format!("; {name} is held back: twobox resume on {name}"),
-                Some(Asks::Maintenance) => format!("; to end it: twobox resume on {name}"),
-                Some(Asks::HandOver) => format!("; {name} hands over"),
-                Some(Asks::Leave) => format!("; {name} leaves"),
+            let what = match request {
+                Some(PeerRequest::Standby) => {
+                    format!("; {name} is held back: twobox resume on {name}")
+                }
+                Some(PeerRequest::Maintenance) => format!("; to end it: twobox resume on {name}"),
+                Some(PeerRequest::HandOver) => format!("; {name} hands over"),
+                Some(PeerRequest::Leave) => format!("; {name} leaves"),
                 _ => continue,
             };
             text.to_mut().push_str(&what);
@@ -267,19 +270,20 @@ impl Status<'_> {
 
     /// The name of this box, or of its peer.
     fn name(&self, own: bool) -> &str {
-        let names = self.labels.names();
-        if own { names.boxes[names.me.place()] } else { names.peer() }
+        let names = self.names.lend();
+        if own { names.boxes[names.me.index()] } else { names.peer() }
     }
 
     /// What an operator should know who has given an order.
     pub(crate) fn surroundings(&self) -> Surroundings {
-        let word = self.node.peer().word(self.now);
+        let heartbeat = self.node.peer().heartbeat(self.now);
         Surroundings {
             names: [true, false].map(|own| self.name(own).to_owned()),
             next: self.next(),
             way_out: self.way_out(),
-            peer: word.copied(),
-            differs: word.is_some_and(|word| word.config != self.config.settings.config),
+            peer: heartbeat.copied(),
+            differs: heartbeat
+                .is_some_and(|heartbeat| heartbeat.config != self.config.settings.config),
         }
     }
 
@@ -293,35 +297,35 @@ impl Status<'_> {
             epoch: node.epoch(),
             term: node.term(),
         };
-        let line = News::Changed(change).line(&self.labels.names()).to_string();
+        let line = Report::Changed(change).line(&self.names.lend()).to_string();
         line.split_once(": ").map_or(line.clone(), |(_, why)| why.to_owned())
     }
 
     /// What this box waits for, or a person is to do.
     fn next(&self) -> Option<String> {
         let left = |timer| self.node.timer(timer).map(|at| Time(at - self.now));
-        let peer = self.labels.names().peer();
-        match (self.node.role(), self.node.shot()) {
+        let peer = self.names.lend().peer();
+        match (self.node.role(), self.node.fencing()) {
             (Role::Init, _) => match left(Timer::Initdead) {
                 Some(left) => Some(format!("listens for {peer} for {left} more")),
                 None => Some("removes what an earlier life may have left".to_owned()),
             },
-            (_, Shot::Looking(_)) => Some(format!("reads the power of {peer}")),
-            (_, Shot::Ordered(..) | Shot::Ready(..)) => {
+            (_, Fencing::Querying(_)) => Some(format!("reads the power of {peer}")),
+            (_, Fencing::Ordered(..) | Fencing::Ready(..)) => {
                 Some(format!("is about to cut the power of {peer}"))
             }
-            (_, Shot::Cut(_)) => {
+            (_, Fencing::Cut(_)) => {
                 Some(format!("has ordered the power of {peer} off, and waits to see it off"))
             }
-            (_, Shot::CalledOff(_)) => {
+            (_, Fencing::CalledOff(_)) => {
                 Some(format!("has called the shot at {peer} off, and waits for its device"))
             }
-            (_, Shot::Waiting) => {
-                Some(format!("tries the power of {peer} again in {}", left(Timer::Shot)?))
+            (_, Fencing::Backoff) => {
+                Some(format!("tries the power of {peer} again in {}", left(Timer::Fencing)?))
             }
-            (_, Shot::Aimed) => Some(format!(
+            (_, Fencing::Armed) => Some(format!(
                 "cuts the power of {peer} in {}, unless it is heard",
-                left(Timer::Shot)?
+                left(Timer::Fencing)?
             )),
             (Role::Active, _) if self.node.peer().fenced() => Some(self.after_the_shot()),
             (Role::Active, _) => {
@@ -335,7 +339,7 @@ impl Status<'_> {
 
     /// What a person does whose box has lost its peer.
     fn after_the_shot(&self) -> String {
-        let peer = self.labels.names().peer();
+        let peer = self.names.lend().peer();
         let devices = self.config.fence_of(self.config.settings.me.other());
         match self.shot {
             Some(true) if devices.iter().any(|device| device.on_after.is_some()) => format!(
@@ -370,19 +374,20 @@ impl Status<'_> {
 
     /// What a person can say where this box waits for proof that the peer is off.
     fn way_out(&self) -> Option<String> {
-        let waits = self.node.role() == Role::Fencing && self.node.peer().word(self.now).is_none();
-        let peer = self.labels.names().peer();
+        let waits =
+            self.node.role() == Role::Fencing && self.node.peer().heartbeat(self.now).is_none();
+        let peer = self.names.lend().peer();
         waits.then(|| format!("twobox confirm {peer}, if you have seen that it is off"))
     }
 
     fn power(&self) -> String {
         let Devices { count, seen, failure, failed_at } = &self.devices;
-        let heard = self.node.peer().word(self.now).is_some();
+        let heard = self.node.peer().heartbeat(self.now).is_some();
         let seen = match seen {
             _ if *count == 0 => "no fence device: only an operator's word counts".to_owned(),
             Some((Power::Off, at)) if heard => format!(
                 "not read since {} is heard again; seen off {} ago",
-                self.labels.names().peer(),
+                self.names.lend().peer(),
                 Time(self.now - *at)
             ),
             Some((power, at)) => format!("seen {power} {} ago", Time(self.now - *at)),
@@ -401,15 +406,15 @@ impl Status<'_> {
     }
 }
 
-const fn word(asks: Asks) -> &'static str {
-    match asks {
-        Asks::Nothing => "nothing",
-        Asks::HandOver => "hand_over",
-        Asks::Standby => "standby",
-        Asks::Claim => "claim",
-        Asks::Leave => "leave",
-        Asks::Fence => "fence",
-        Asks::Maintenance => "maintenance",
+const fn label(request: PeerRequest) -> &'static str {
+    match request {
+        PeerRequest::Nothing => "nothing",
+        PeerRequest::HandOver => "hand_over",
+        PeerRequest::Standby => "standby",
+        PeerRequest::Claim => "claim",
+        PeerRequest::Leave => "leave",
+        PeerRequest::Fence => "fence",
+        PeerRequest::Maintenance => "maintenance",
     }
 }
 

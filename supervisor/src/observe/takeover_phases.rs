@@ -111,7 +111,7 @@ pub(crate) fn millis(time: Duration) -> u128 {
 #[cfg(test)]
 mod tests {
     use firmware_agnostic::evidence::Evidence;
-    use firmware_agnostic::heartbeat::{Boot, Epoch, Links, Term};
+    use firmware_agnostic::heartbeat::{Epoch, Incarnation, LinkSet, Term};
 
     use super::*;
 
@@ -121,7 +121,7 @@ mod tests {
         let mut phases = Phases::default();
         let at = Instant::from_millis;
         let _ = phases.changed(
-            &change(Role::Standby, Role::Fencing, Cause::Silent(Links::default(), MILLIS(2_000))),
+            &change(Role::Standby, Role::Fencing, Cause::Silent(LinkSet::default(), MILLIS(2_000))),
             None,
             at(2_000),
             Record::default(),
@@ -155,7 +155,7 @@ mod tests {
             let words = ["detect_ms", "delay_ms", "fence_ms", "start_ms", "announce_ms"];
             words.map(|word| record.number(word))
         };
-        let silent = Cause::Silent(Links::default(), Duration::from_millis(1_002));
+        let silent = Cause::Silent(LinkSet::default(), Duration::from_millis(1_002));
         let fenced = Cause::Evidence(Evidence::Fenced);
         assert_eq!(told(Role::Standby, Role::Fencing, silent, None, 5_000), [None; 5]);
         let begun = told(Role::Fencing, Role::Starting, fenced, Some(1), 5_400);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn change(from: Role, to: Role, cause: Cause) -> Change {
-        let epoch = Epoch { boot: Boot([0; 4]), change: 1 };
+        let epoch = Epoch { boot: Incarnation([0; 4]), change: 1 };
         Change { from, to, cause, epoch, term: Term(1) }
     }
 

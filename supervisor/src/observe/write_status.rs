@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What both sides know. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Written(Arc<Mutex<Option<String>>>);
+pub(crate) struct WriteStatus(Arc<Mutex<Option<String>>>);
 
-impl Written {
+impl WriteStatus {
     /// Notes how it went.
     pub(crate) fn note(&self, failure: Option<String>) {
         *self.noted() = failure;

@@ -2,7 +2,7 @@
 //!
 //! By letter ([`firmware_agnostic::letter`]), over the links that exist. One letter of this box is under way at a
 //! time, and one of the other box's. What has to be looked up for an answer is looked up on a thread of its own
-//! ([`answers`]); what is asked for an operator, and how it is told, is in [`asks`]. The node knows nothing of all
+//! ([`answers`]); what is asked for an operator, and how it is told, is in [`request`]. The node knows nothing of all
 //! this.
 
 use std::cell::{Cell, RefCell};
@@ -15,10 +15,12 @@ use board::link::Port;
 use board::thread::capabilities::Rights;
 use board::time::clock::Clock;
 use firmware_agnostic::frame::{Frame, FrameError, Keys};
-use firmware_agnostic::heartbeat::Boot;
+use firmware_agnostic::heartbeat::Incarnation;
 use firmware_agnostic::identity::LinkId;
-use firmware_agnostic::letter::{Answerer, Asker, End, Heard, LETTER_MAX, Nonce, Reading, Seal};
-use firmware_agnostic::letter::{Pace, Silence};
+use firmware_agnostic::letter::{
+    Answerer, Asker, LETTER_MAX, Nonce, PieceOutcome, Reading, Seal, Side,
+};
+use firmware_agnostic::letter::{SendPace, Silence};
 use firmware_agnostic::receiver::{self, Reception};
 use rustix::rand::{GetRandomFlags, getrandom};
 use smol::channel::{Receiver, Sender, bounded};
@@ -27,7 +29,7 @@ use smol::{LocalExecutor, Timer};
 
 use crate::config::Config;
 use crate::input::Input;
-use crate::process::upgrade::Itself;
+use crate::process::upgrade::OwnProgram;
 
 mod answers;
 mod questions;
@@ -35,30 +37,30 @@ mod routes;
 mod trial;
 
 use answers::Answers;
-use routes::Ways;
+use routes::Routes;
 
 pub(crate) use answers::TRIAL_MAX;
-pub use questions::Asks;
+pub use questions::PeerQuestion;
 pub(crate) use questions::peer;
 
 /// This box's end of the letters.
 pub(crate) struct Letters {
     seal: RefCell<Seal>,
-    ways: Ways,
+    ways: Routes,
     executor: Rc<LocalExecutor<'static>>,
     inputs: Sender<Input>,
     answers: RefCell<Arc<Answers>>,
     desk: RefCell<Desk>,
     /// The letter of this box that is under way.
-    asking: RefCell<Option<Asking>>,
+    asking: RefCell<Option<OutgoingLetter>>,
     /// The number of the next letter of this life.
     number: Cell<u32>,
     /// The life of the other box that its heartbeats have proven last.
-    life: Cell<Option<Boot>>,
+    life: Cell<Option<Incarnation>>,
 }
 
 /// A letter of this box, and as much of its answer as has come.
-struct Asking {
+struct OutgoingLetter {
     asker: Asker,
     answer: Vec<u8>,
     /// Wakes the one who asks: something has come.
@@ -101,7 +103,7 @@ impl Letters {
         seal: Seal,
         executor: Rc<LocalExecutor<'static>>,
         reception: Rc<RefCell<Reception>>,
-        itself: Itself,
+        program: OwnProgram,
         inputs: Sender<Input>,
     ) -> Self {
         let desk = Desk {
@@ -111,9 +113,9 @@ impl Letters {
             number: 0,
             working: false,
         };
-        let answers = RefCell::new(Arc::new(Answers::new(itself, inputs.clone())));
+        let answers = RefCell::new(Arc::new(Answers::new(program, inputs.clone())));
         let (seal, desk) = (RefCell::new(seal), RefCell::new(desk));
-        let (ways, asking) = (Ways::new(reception), RefCell::default());
+        let (ways, asking) = (Routes::new(reception), RefCell::default());
         let (number, life) = (Cell::default(), Cell::default());
         Self { seal, ways, executor, inputs, answers, desk, asking, number, life }
     }
@@ -151,18 +153,18 @@ impl Letters {
     /// The cause for which it is dropped.
     pub(crate) fn hear(
         self: &Rc<Self>,
-        end: End,
+        end: Side,
         link: LinkId,
         frame: &[u8],
     ) -> Result<(), FrameError> {
-        if end == End::Asker {
+        if end == Side::Asker {
             // What comes after the end of a letter was said again on its way.
             let mut asking = self.asking.borrow_mut();
             return asking.as_mut().ok_or(FrameError::Replayed)?.hear(self.ways.pace(link), frame);
         }
         let mut desk = self.desk.borrow_mut();
         if let Some(reply) = desk.hear(frame, self.life.get())? {
-            self.ways.send(routes::Rider::Answer, link, reply);
+            self.ways.send(routes::Slot::Answer, link, reply);
             if desk.answerer.whole() && !desk.question.is_empty() {
                 self.look_up(&mut desk);
             }
@@ -203,7 +205,7 @@ impl Letters {
         };
         let number = self.number.replace(self.number.get().wrapping_add(1));
         let asker = Asker::new(self.seal.borrow().clone(), number, nonce, length, Clock.now());
-        let (ours, progress) = Line::take(self, asker)?;
+        let (ours, progress) = AskerPlace::take(self, asker)?;
         let mut turn = 0;
         while let Some(due) = ours.with(|it| (!it.asker.whole()).then(|| it.asker.due())).flatten()
         {
@@ -217,7 +219,7 @@ impl Letters {
                 turn += usize::from(ours.with(|it| it.asker.again()).unwrap_or_default());
                 let link = self.ways.way(turn, now).unwrap_or(link);
                 if let Some(frame) = ours.with(|it| it.asker.say(text, &pace, now)) {
-                    self.ways.send(routes::Rider::Question, link, frame);
+                    self.ways.send(routes::Slot::Question, link, frame);
                 }
                 continue;
             }
@@ -235,8 +237,8 @@ impl Letters {
     }
 }
 
-impl Asking {
-    fn hear(&mut self, pace: Pace, frame: &[u8]) -> Result<(), FrameError> {
+impl OutgoingLetter {
+    fn hear(&mut self, pace: SendPace, frame: &[u8]) -> Result<(), FrameError> {
         if let Some(bytes) = self.asker.hear(frame, &pace, Clock.now())? {
             self.answer.extend_from_slice(&bytes);
         }
@@ -247,44 +249,48 @@ impl Asking {
 }
 
 impl Desk {
-    fn hear(&mut self, frame: &[u8], life: Option<Boot>) -> Result<Option<Frame>, FrameError> {
+    fn hear(
+        &mut self,
+        frame: &[u8],
+        life: Option<Incarnation>,
+    ) -> Result<Option<Frame>, FrameError> {
         let Self { answerer, answer, .. } = self;
         let clock = Clock.since_1970();
         let heard = answerer.hear(frame, life, nonce, clock, answer.as_deref())?;
         let Some((reply, heard)) = heard else { return Ok(None) };
         match heard {
-            Heard::Nothing => {}
-            Heard::Begun(bytes) => {
+            PieceOutcome::Nothing => {}
+            PieceOutcome::Begun(bytes) => {
                 self.number += 1;
                 (self.question, self.answer) = (bytes.to_vec(), None);
             }
-            Heard::More(bytes) => self.question.extend_from_slice(&bytes),
+            PieceOutcome::More(bytes) => self.question.extend_from_slice(&bytes),
         }
         Ok(Some(reply))
     }
 }
 
 /// The place of the one who asks, until this is dropped.
-struct Line<'a>(&'a Letters);
+struct AskerPlace<'a>(&'a Letters);
 
-impl<'a> Line<'a> {
+impl<'a> AskerPlace<'a> {
     fn take(letters: &'a Letters, asker: Asker) -> Result<(Self, Receiver<()>), Unanswered> {
         let mut asking = letters.asking.borrow_mut();
         if asking.is_some() {
             return Err(Unanswered::Busy);
         }
         let (wake, progress) = bounded(1);
-        *asking = Some(Asking { asker, answer: Vec::new(), wake });
+        *asking = Some(OutgoingLetter { asker, answer: Vec::new(), wake });
         Ok((Self(letters), progress))
     }
 
     /// What `look` makes of the letter, which is there as long as this is.
-    fn with<T>(&self, look: impl FnOnce(&mut Asking) -> T) -> Option<T> {
+    fn with<T>(&self, look: impl FnOnce(&mut OutgoingLetter) -> T) -> Option<T> {
         self.0.asking.borrow_mut().as_mut().map(look)
     }
 }
 
-impl Drop for Line<'_> {
+impl Drop for AskerPlace<'_> {
     fn drop(&mut self) {
         *self.0.asking.borrow_mut() = None;
     }

@@ -4,9 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
-use board::link::{Config, Port, Seen};
+use board::link::{Config, Port, PortState};
 use board::time::clock::Clock;
-use board::time::reactor::Lookout;
+use board::time::reactor::Reactor;
 use firmware_agnostic::frame::{FRAME_MAX, FrameError};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::letter;
@@ -22,17 +22,17 @@ use crate::peer::letters::Letters;
 pub(crate) struct Links {
     me: BoxId,
     executor: Rc<LocalExecutor<'static>>,
-    lookout: Rc<Lookout>,
-    heard: Heard,
+    lookout: Rc<Reactor>,
+    heard: Inbound,
     ports: Vec<Rc<Port>>,
-    ears: Vec<Ear>,
+    ears: Vec<ListenTask>,
 }
 
 /// What becomes of what comes by a link: it is a piece of a letter, or goes through the reception into the loop.
-type Heard = (Rc<RefCell<Reception>>, Rc<Letters>, Sender<Input>);
+type Inbound = (Rc<RefCell<Reception>>, Rc<Letters>, Sender<Input>);
 
 /// The task that listens at a port, as long as this lives.
-struct Ear {
+struct ListenTask {
     link: Rc<Cell<LinkId>>,
     _listens: Task<()>,
 }
@@ -42,8 +42,8 @@ impl Links {
     pub(crate) fn new(
         configs: &[Config],
         me: BoxId,
-        (executor, lookout): (Rc<LocalExecutor<'static>>, Rc<Lookout>),
-        heard: Heard,
+        (executor, lookout): (Rc<LocalExecutor<'static>>, Rc<Reactor>),
+        heard: Inbound,
     ) -> Self {
         let (ports, ears) = (Vec::new(), Vec::new());
         let mut links = Self { me, executor, lookout, heard, ports, ears };
@@ -61,7 +61,7 @@ impl Links {
         let known = self.ports.drain(..).zip(self.ears.drain(..));
         let mut known: Vec<_> = known.map(Some).collect();
         let kept: Vec<_> = (0..configs.len())
-            .map(|place| known.get_mut((*places.get(place)?)?.place()).and_then(Option::take))
+            .map(|place| known.get_mut((*places.get(place)?)?.index()).and_then(Option::take))
             .collect();
         // Closed before anything is opened, which may be the same with other words.
         drop(known);
@@ -73,11 +73,11 @@ impl Links {
         }
     }
 
-    fn open(&self, config: &Config, link: LinkId) -> (Rc<Port>, Ear) {
+    fn open(&self, config: &Config, link: LinkId) -> (Rc<Port>, ListenTask) {
         let port = Port::new(config.clone(), self.me, self.lookout.clone());
         let (port, link) = (Rc::new(port), Rc::new(Cell::new(link)));
         let listens = listen(self.me, port.clone(), link.clone(), self.heard.clone());
-        (port, Ear { link, _listens: self.executor.spawn(listens) })
+        (port, ListenTask { link, _listens: self.executor.spawn(listens) })
     }
 }
 
@@ -86,7 +86,7 @@ async fn listen(
     me: BoxId,
     port: Rc<Port>,
     link: Rc<Cell<LinkId>>,
-    (reception, letters, inputs): Heard,
+    (reception, letters, inputs): Inbound,
 ) {
     let mut noise = Noise::default();
     // A little more than a frame has, so that a longer one is seen to be longer.
@@ -95,8 +95,8 @@ async fn listen(
         let seen = port.receive(&mut buffer).await;
         let link = link.get();
         let length = match seen {
-            Seen::Frame(length) => length,
-            Seen::Line(up) => {
+            PortState::Frame(length) => length,
+            PortState::Line(up) => {
                 let _ = inputs.send(Input::Event(Event::Line(link, up))).await;
                 continue;
             }

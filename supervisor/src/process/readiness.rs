@@ -6,33 +6,33 @@
 use std::path::{Path, PathBuf};
 
 use board::disk::safe_file::SafeFile;
-use board::host::notify::Socket;
+use board::host::notify::InitSocket;
 use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::node::Node;
 use firmware_agnostic::time::{Instant, Timer};
 
-use crate::observe::names::Labels;
+use crate::observe::names::NameTable;
 
 /// What init was last told.
-pub(crate) struct Ready {
-    socket: Option<Socket>,
+pub(crate) struct InitNotifier {
+    socket: Option<InitSocket>,
     file: Option<PathBuf>,
     told: bool,
     role: Option<Role>,
 }
 
-impl Ready {
+impl InitNotifier {
     /// Looks for somebody to tell.
     pub(crate) fn new(file: Option<PathBuf>) -> Self {
         if let Some(file) = &file {
             // Left by an earlier life; it may just as well not be there.
             remove(file);
         }
-        Self { socket: Socket::of_init(), file, told: false, role: None }
+        Self { socket: InitSocket::of_init(), file, told: false, role: None }
     }
 
     /// Tells what has changed.
-    pub(crate) fn note(&mut self, node: &Node, now: Instant, labels: &Labels) {
+    pub(crate) fn note(&mut self, node: &Node, now: Instant, labels: &NameTable) {
         let listens = node.role() != Role::Init || node.timer(Timer::Initdead).is_some();
         if listens && !self.told {
             self.told = true;
@@ -41,8 +41,8 @@ impl Ready {
         }
         if self.role != Some(node.role()) {
             self.role = Some(node.role());
-            let peer = labels.names().peer();
-            let heard = if node.peer().word(now).is_some() { "heard" } else { "not heard" };
+            let peer = labels.lend().peer();
+            let heard = if node.peer().heartbeat(now).is_some() { "heard" } else { "not heard" };
             self.tell(&format!("STATUS={}, {peer} is {heard}", node.role()));
         }
     }
@@ -77,7 +77,7 @@ impl Ready {
     }
 }
 
-impl Drop for Ready {
+impl Drop for InitNotifier {
     fn drop(&mut self) {
         self.tell("STOPPING=1");
         if let Some(file) = &self.file {

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use board::thread::capabilities::Rights;
-use board::thread::realtime::{Priority, Refused, lock_memory};
+use board::thread::realtime::{RealtimePriority, Refused, lock_memory};
 use smol::Timer;
 use smol::future::block_on;
 
@@ -19,9 +19,9 @@ use crate::config;
 /// What was asked for, and what became of it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Realtime {
-    wanted: Priority,
+    wanted: RealtimePriority,
     /// What the threads have.
-    pub(crate) priority: Priority,
+    pub(crate) priority: RealtimePriority,
     /// Whether the memory is locked.
     pub(crate) locked: bool,
     /// What is missing, and what to do about it.
@@ -34,7 +34,7 @@ impl Realtime {
     /// # Errors
     ///
     /// When the reactor has no thread.
-    pub(crate) fn begin(config: config::Realtime) -> io::Result<Self> {
+    pub(crate) fn begin(config: config::RealtimeConfig) -> io::Result<Self> {
         let mut realtime = Self { wanted: config.priority, ..Self::default() };
         if config.lock_memory {
             match lock_memory() {
@@ -59,7 +59,7 @@ impl Realtime {
         let first = thread::Builder::new().name("reactor".to_owned()).spawn(move || {
             // It was given to the loop already.
             let _ = priority.take_and_pass_on();
-            Rights::NONE.keep_only();
+            Rights::NONE.drop_others();
             // One that is over already would start nothing.
             block_on(Timer::after(Duration::from_millis(1)));
         })?;

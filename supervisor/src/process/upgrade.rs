@@ -20,7 +20,7 @@ use board::disk::safe_file::{Trust, expect_safe};
 use board::process::child::Program;
 use board::process::hardening;
 use board::thread::capabilities::Rights;
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 use board::thread::spawn;
 use firmware_agnostic::order::Order;
 use smol::channel::Sender;
@@ -30,7 +30,7 @@ use crate::input::Input;
 
 /// How this supervisor was started, and what for.
 #[derive(Clone, Debug)]
-pub(crate) struct Itself {
+pub(crate) struct OwnProgram {
     /// What stands before the words of the command line: the name of the program.
     pub(crate) before: Vec<OsString>,
     /// The configuration.
@@ -41,7 +41,7 @@ pub(crate) struct Itself {
     pub(crate) turn: Arc<Mutex<()>>,
 }
 
-impl Itself {
+impl OwnProgram {
     /// Waits until nobody else goes on with the configuration, and keeps others from it until this is dropped. A
     /// process that has it reads the file after all that the loop has taken in, so that what was read last is in
     /// force. Not for the loop.
@@ -51,8 +51,8 @@ impl Itself {
 
     /// Tries the program on the disk, and makes an order of it if it can follow; else tells why not.
     pub(crate) fn try_successor(&self, inputs: Sender<Input>, reply: Sender<String>) {
-        let (itself, refuse) = (self.clone(), reply.clone());
-        let work = move || match itself.check() {
+        let (program, refuse) = (self.clone(), reply.clone());
+        let work = move || match program.check() {
             Ok(()) => {
                 let order = Input::Request(Request::Order(Order::Upgrade), reply);
                 let _ = inputs.send_blocking(order);
@@ -73,7 +73,7 @@ impl Itself {
         let program = program()?;
         let all = [program.as_os_str()].into_iter().chain(all);
         let command = all.map(|word| word.to_string_lossy().into_owned()).collect();
-        let said = Program { command, ..Program::default() }.run(&Patience::new(CHECK_TIME))?;
+        let said = Program { command, ..Program::default() }.run(&Deadline::new(CHECK_TIME))?;
         if said.end.success() {
             return Ok(());
         }

@@ -20,23 +20,23 @@ use crate::guard::leftovers;
 use crate::input::Input;
 use crate::observe::history::History;
 use crate::observe::hooks::Hooks;
-use crate::observe::names::Labels;
+use crate::observe::names::NameTable;
 use crate::reload::candidate::{Candidate, NOTHING, refused};
-use crate::reload::outcome::Fate;
-use crate::workers::checks::Watch;
-use crate::workers::fencing::Gun;
+use crate::reload::outcome::ConfigOutcome;
+use crate::workers::checks::CheckWorkers;
+use crate::workers::fencing::FenceWorker;
 use crate::workers::metrics_file::{self, Published};
 use crate::workers::resources::Member;
 
 /// What a reload has come to.
-pub(crate) type Outcome = Result<(Option<Box<Reloaded>>, String), String>;
+pub(crate) type ReloadOutcome = Result<(Option<Box<Reloaded>>, String), String>;
 
 /// What was opened for the new configuration, where the old one has another.
 struct Opened {
     members: Vec<Member>,
-    gun: Option<Gun>,
-    witnesses: Option<Watch>,
-    gates: Option<Watch>,
+    fencing: Option<FenceWorker>,
+    witnesses: Option<CheckWorkers>,
+    gates: Option<CheckWorkers>,
     hooks: Option<Hooks>,
     history: Option<History>,
     metrics: Option<Published>,
@@ -44,7 +44,10 @@ struct Opened {
 
 impl Effects {
     /// Tells the person who wanted a reload what has come of it, and gives what the node should know.
-    pub(crate) fn tell_outcome(outcome: Outcome, reply: &Sender<String>) -> Option<Box<Reloaded>> {
+    pub(crate) fn tell_outcome(
+        outcome: ReloadOutcome,
+        reply: &Sender<String>,
+    ) -> Option<Box<Reloaded>> {
         match outcome {
             Ok((reloaded, text)) => {
                 let _ = reply.try_send(format!("ok\n{text}"));
@@ -66,10 +69,10 @@ impl Effects {
     pub(crate) fn reload(
         &mut self,
         candidate: Candidate,
-        fate: Option<Fate>,
+        fate: Option<ConfigOutcome>,
         node: &Node,
         now: Instant,
-    ) -> Outcome {
+    ) -> ReloadOutcome {
         let Candidate { config, keys, secrets } = candidate;
         let config = config.following(&self.config);
         let mut difference = Difference::between(&self.config, &config);
@@ -100,8 +103,8 @@ impl Effects {
         node.may_change_keys(&self.keys, &keys, theirs, now)
             .and_then(|()| node.may_reload(&reloaded, now))
             .map_err(|refusal| refusal.to_string())?;
-        if let Some(keeper) = &self.keeper {
-            keeper.expect(&config.settings).map_err(|error| error.to_string())?;
+        if let Some(feeder) = &self.feeder {
+            feeder.expect(&config.settings).map_err(|error| error.to_string())?;
         }
         let Some(fate) = fate else {
             return Ok((None, format!("{difference}nothing was changed: say twobox reload\n")));
@@ -115,7 +118,7 @@ impl Effects {
         self.links.reload(&config.links, &reloaded.links);
         self.letters.go_on(&self.keys, &config, self.links.ports());
         self.replace(opened, config);
-        self.chronicle.configured(fate, &changes, now);
+        self.events.configured(fate, &changes, now);
         Ok((Some(Box::new(reloaded)), format!("{changes}reloaded\n")))
     }
 
@@ -131,18 +134,20 @@ impl Effects {
         let gates = gates(config);
         Ok(Opened {
             members: Member::open_all(&config.resources, me, &leftovers::notes(old))?,
-            gun: difference
+            fencing: difference
                 .touches(&peer)
-                .then(|| Gun::open(config.fence_of(me.other()), self.inputs.clone()))
+                .then(|| FenceWorker::open(config.fence_of(me.other()), self.inputs.clone()))
                 .transpose()?,
             witnesses: (config.witnesses != old.witnesses)
                 .then(|| {
-                    Watch::over(&config.witnesses, node.witness(), &self.inputs, || Input::Witness)
+                    CheckWorkers::over(&config.witnesses, node.witness(), &self.inputs, || {
+                        Input::Witness
+                    })
                 })
                 .transpose()?,
             // What is not known to be in step must not make the resources move.
             gates: (gates != self::gates(old))
-                .then(|| Watch::over(&gates, false, &self.inputs, || Input::Gate))
+                .then(|| CheckWorkers::over(&gates, false, &self.inputs, || Input::Gate))
                 .transpose()?,
             hooks: (config.hooks != old.hooks)
                 .then(|| Hooks::open(&config.hooks, config.name(me)))
@@ -158,16 +163,16 @@ impl Effects {
 
     /// Puts what was opened in the place of what was there.
     fn replace(&mut self, opened: Opened, config: Config) {
-        let Opened { members, gun, witnesses, gates, hooks, history, metrics } = opened;
-        self.labels = Rc::new(Labels::new(&config));
-        self.chronicle
-            .reload(self.labels.clone(), history.map(|history| (history, &*config.history.file)));
+        let Opened { members, fencing, witnesses, gates, hooks, history, metrics } = opened;
+        self.names = Rc::new(NameTable::new(&config));
+        self.events
+            .reload(self.names.clone(), history.map(|history| (history, &*config.history.file)));
         if let Some(hooks) = hooks {
-            self.chronicle.hooks().become_like(&hooks);
+            self.events.hooks().become_like(&hooks);
         }
-        if let Some(gun) = gun {
-            gun.succeed(&self.gun);
-            self.gun = gun;
+        if let Some(fencing) = fencing {
+            fencing.succeed(&self.fencing);
+            self.fencing = fencing;
             // What was held against the device before is not held against this one.
             self.soon(Input::Event(Event::SeenOn));
         }
@@ -182,14 +187,14 @@ impl Effects {
         if let Some(metrics) = metrics {
             self.metrics = metrics;
         }
-        if let Some(keeper) = &self.keeper {
-            keeper.reload(&config.settings);
+        if let Some(feeder) = &self.feeder {
+            feeder.reload(&config.settings);
         }
         if config.log.level != self.config.log.level {
             log::set_max_level(config.log.level);
         }
         self.ready.reload(config.ready_file.clone());
-        self.group.reload(members, &config.resources, &config.text);
+        self.resources.reload(members, &config.resources, &config.text);
         self.config = Rc::new(config);
     }
 

@@ -5,7 +5,7 @@
 //! (`reload/apply.rs`); what is not changes nothing. A card or a program that is missing already, and that the
 //! configuration in force names too, is no reason to refuse another one.
 
-use board::config::requirement::Need;
+use board::config::requirement::Requirement;
 use board::config::secret::Secret;
 use board::fence;
 use board::thread::capabilities::Rights;
@@ -16,9 +16,9 @@ use smol::channel::{Receiver, Sender, bounded};
 
 use crate::config::Config;
 use crate::config::validation;
-use crate::control::request::{Request, Wish};
+use crate::control::request::{ReloadMode, Request};
 use crate::input::Input;
-use crate::process::upgrade::Itself;
+use crate::process::upgrade::OwnProgram;
 
 /// A configuration that was read, and is right.
 #[derive(Clone)]
@@ -35,8 +35,8 @@ impl Candidate {
     /// # Errors
     ///
     /// All that is wrong with it.
-    pub(crate) fn read(itself: &Itself, known: &[Need]) -> Result<Self, String> {
-        let config = validation::load_again(&itself.config, &itself.name, known);
+    pub(crate) fn read(program: &OwnProgram, known: &[Requirement]) -> Result<Self, String> {
+        let config = validation::load_again(&program.config, &program.name, known);
         Self::with_keys(config.map_err(|error| error.to_string())?)
     }
 
@@ -45,13 +45,17 @@ impl Candidate {
     /// # Errors
     ///
     /// All that is wrong with it.
-    pub(crate) fn of(itself: &Itself, text: &str, known: &[Need]) -> Result<Self, String> {
-        let config = validation::read(text, &itself.config, &itself.name, known);
+    pub(crate) fn of(
+        program: &OwnProgram,
+        text: &str,
+        known: &[Requirement],
+    ) -> Result<Self, String> {
+        let config = validation::read(text, &program.config, &program.name, known);
         Self::with_keys(config.map_err(|error| error.to_string())?)
     }
 
     /// Puts this before the loop, and waits for what it says.
-    pub(crate) fn put(self, wish: Wish, inputs: &Sender<Input>) -> String {
+    pub(crate) fn put(self, wish: ReloadMode, inputs: &Sender<Input>) -> String {
         let (reply, answer) = bounded(1);
         let _ = inputs.send_blocking(Input::Reload(Box::new(self), wish, reply));
         answer.recv_blocking().unwrap_or_default()
@@ -69,7 +73,7 @@ impl Candidate {
 pub(crate) fn secrets(config: &Config) -> Fingerprint {
     let devices = config.fence_of(config.settings.me.other());
     let files = devices.iter().flat_map(fence::Config::needs).filter_map(|need| match need {
-        Need::Secret(path) => Some(path),
+        Requirement::Secret(path) => Some(path),
         _ => None,
     });
     let each =
@@ -78,20 +82,20 @@ pub(crate) fn secrets(config: &Config) -> Fingerprint {
     Fingerprint::of(&all)
 }
 
-impl Itself {
+impl OwnProgram {
     /// Reads the configuration again, and puts it before the loop; or tells all that is wrong with it. `known` is
     /// what the one in force takes.
     pub(crate) fn read_again(
         &self,
-        known: Vec<Need>,
-        wish: Wish,
+        known: Vec<Requirement>,
+        wish: ReloadMode,
         inputs: Sender<Input>,
         reply: Sender<String>,
     ) {
-        let (itself, refuse) = (self.clone(), reply.clone());
+        let (program, refuse) = (self.clone(), reply.clone());
         let work = move || {
-            let _turn = itself.turn();
-            match Candidate::read(&itself, &known) {
+            let _turn = program.turn();
+            match Candidate::read(&program, &known) {
                 Ok(candidate) => drop(reply.try_send(candidate.put(wish, &inputs))),
                 Err(reasons) => refused(&reply, &reasons),
             }
@@ -112,7 +116,7 @@ pub(crate) fn refused(reply: &Sender<String>, reasons: &str) {
 pub(crate) async fn reload_on(hangups: Receiver<()>, inputs: Sender<Input>) {
     while hangups.recv().await.is_ok() {
         let (reply, answer) = bounded(1);
-        let _ = inputs.send(Input::Request(Request::Reload(Wish::Apply), reply)).await;
+        let _ = inputs.send(Input::Request(Request::Reload(ReloadMode::Apply), reply)).await;
         let said = answer.recv().await.unwrap_or_default();
         if let Some(("refused", reasons)) = said.split_once('\n') {
             reasons.lines().for_each(|reason| log::error!("reload: {reason}"));

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use firmware_agnostic::report::{Time, Weight};
+use firmware_agnostic::report::{Severity, Time};
 
 /// What has become of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Fate {
+pub(crate) enum ConfigOutcome {
     /// This box goes on with it.
     Applied,
     /// This box tries it for so long.
@@ -22,9 +22,9 @@ pub(crate) enum Fate {
     Refused,
 }
 
-impl Fate {
+impl ConfigOutcome {
     /// The word for programs.
-    pub(crate) const fn word(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Applied => "applied",
             Self::OnTrial(_) => "on_trial",
@@ -36,10 +36,10 @@ impl Fate {
     }
 
     /// How much it matters.
-    pub(crate) const fn weight(self) -> Weight {
+    pub(crate) const fn weight(self) -> Severity {
         match self {
-            Self::Applied | Self::Kept | Self::KeptOnWord => Weight::Info,
-            Self::OnTrial(_) | Self::Returned(_) | Self::Refused => Weight::Warning,
+            Self::Applied | Self::Kept | Self::KeptOnWord => Severity::Info,
+            Self::OnTrial(_) | Self::Returned(_) | Self::Refused => Severity::Warning,
         }
     }
 
@@ -52,7 +52,7 @@ impl Fate {
     }
 }
 
-impl fmt::Display for Fate {
+impl fmt::Display for ConfigOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Applied => f.write_str("reloaded"),
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_changed_is_told_in_short() {
-        let line = |what: &str| Fate::Applied.line(what);
+        let line = |what: &str| ConfigOutcome::Applied.line(what);
         assert_eq!(line("a: 1 -> 2\nb: added\n"), "reloaded: a: 1 -> 2; b: added");
         let long: Vec<_> = (0..99).map(|number| format!("word{number}: changed")).collect();
         let told = line(&long.join("\n"));
@@ -104,6 +104,9 @@ mod tests {
         assert_eq!(listed.matches(": changed").count() + more, 99, "{told}");
         let wide = "\u{e9}".repeat(10 * BRIEF_MAX);
         assert!(line(&wide).len() < BRIEF_MAX, "{}", line(&wide).len());
-        assert_eq!(Fate::Kept.line(""), "the configuration on trial is kept by both boxes");
+        assert_eq!(
+            ConfigOutcome::Kept.line(""),
+            "the configuration on trial is kept by both boxes"
+        );
     }
 }

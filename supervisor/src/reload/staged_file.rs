@@ -193,7 +193,7 @@ mod tests {
         chown(&file, None, Some(23_456)).unwrap();
         let path = file.clone();
         let work = move || {
-            Rights::FILES.keep_only();
+            Rights::FILES.drop_others();
             begin(&path, OLD, TRIED).and_then(|_| keep(&path, TRIED))
         };
         thread::spawn(work).join().unwrap().unwrap();

@@ -22,12 +22,12 @@ use smol::channel::Sender;
 use smol::{Task, Timer};
 
 use crate::config::mark;
-use crate::control::request::Wish;
+use crate::control::request::ReloadMode;
 use crate::effects::Effects;
-use crate::input::{Input, Trying};
-use crate::reload::apply::Outcome;
+use crate::input::{Input, TrialQuery};
+use crate::reload::apply::ReloadOutcome;
 use crate::reload::candidate::Candidate;
-use crate::reload::outcome::Fate;
+use crate::reload::outcome::ConfigOutcome;
 use crate::reload::staged_file;
 
 /// What this box tries out.
@@ -37,7 +37,7 @@ pub(crate) struct Trial {
     /// What it tries.
     tried: Fingerprint,
     until: Instant,
-    stage: Stage,
+    stage: TrialStage,
     /// The other box has said that it has the new one too.
     heard: bool,
     /// It cannot go back yet, which was said, and is tried again.
@@ -46,7 +46,7 @@ pub(crate) struct Trial {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Stage {
+enum TrialStage {
     Open,
     KeptOnWord,
     /// Nothing is left to be done but to say so again.
@@ -58,31 +58,31 @@ impl Effects {
     pub(crate) fn reload_or_try(
         &mut self,
         candidate: Candidate,
-        wish: Wish,
+        wish: ReloadMode,
         node: &Node,
         now: Instant,
-    ) -> Outcome {
-        if wish != Wish::Show {
+    ) -> ReloadOutcome {
+        if wish != ReloadMode::Show {
             self.trial.as_ref().map_or(Ok(()), |trial| trial.may_be_replaced(now))?;
         }
         // What is tried is the file: the secrets are each box's own.
         let candidate = match wish {
-            Wish::Try(_) => Candidate { secrets: self.secrets, ..candidate },
-            Wish::Show | Wish::Apply => candidate,
+            ReloadMode::Try(_) => Candidate { secrets: self.secrets, ..candidate },
+            ReloadMode::Show | ReloadMode::Apply => candidate,
         };
         let (config, keys) = (self.config.as_ref().clone(), self.keys.clone());
         let before = Candidate { config, keys, secrets: self.secrets };
         let fate = match wish {
-            Wish::Show => None,
-            Wish::Apply => Some(Fate::Applied),
-            Wish::Try(time) => Some(Fate::OnTrial(time)),
+            ReloadMode::Show => None,
+            ReloadMode::Apply => Some(ConfigOutcome::Applied),
+            ReloadMode::Try(time) => Some(ConfigOutcome::OnTrial(time)),
         };
         let outcome = self.reload(candidate, fate, node, now)?;
         let changed = outcome.0.is_some();
         if changed {
             self.trial = None;
         }
-        if let Wish::Try(time) = wish {
+        if let ReloadMode::Try(time) = wish {
             if changed {
                 log::warn!(
                     "the configuration is on trial: say twobox reload --confirm within {}",
@@ -91,7 +91,7 @@ impl Effects {
             }
             let (tried, until) = (self.config.settings.config, now + time);
             // With nothing to go back to, nothing is on trial here.
-            let stage = if changed { Stage::Open } else { Stage::Kept };
+            let stage = if changed { TrialStage::Open } else { TrialStage::Kept };
             let rings = self.rings_after(time);
             self.trial.get_or_insert(Trial {
                 before,
@@ -110,45 +110,47 @@ impl Effects {
     pub(crate) fn tries(&self, now: Instant) -> Option<String> {
         let trial = self.trial.as_ref()?;
         match trial.stage {
-            Stage::Open => trial.may_be_replaced(now).err(),
-            Stage::KeptOnWord => {
+            TrialStage::Open => trial.may_be_replaced(now).err(),
+            TrialStage::KeptOnWord => {
                 let left = Time(trial.until - now);
                 Some(format!(
                     "the other box may go back yet: say twobox reload --confirm here too, or wait for {left}"
                 ))
             }
-            Stage::Kept => None,
+            TrialStage::Kept => None,
         }
     }
 
     /// Answers what is asked about the trial.
-    pub(crate) fn trying(&mut self, trying: &Trying, reply: &Sender<String>, now: Instant) {
+    pub(crate) fn trying(&mut self, trying: &TrialQuery, reply: &Sender<String>, now: Instant) {
         let running = mark(&self.config.text);
-        let open = self.trial.as_ref().is_some_and(|trial| trial.stage == Stage::Open);
+        let open = self.trial.as_ref().is_some_and(|trial| trial.stage == TrialStage::Open);
         let answer = match (trying, &mut self.trial) {
-            (Trying::Begin, Some(trial)) => trial.may_be_replaced(now).map(|()| running),
-            (Trying::Begin, None) | (Trying::Which, Some(_)) => Ok(running),
+            (TrialQuery::Begin, Some(trial)) => trial.may_be_replaced(now).map(|()| running),
+            (TrialQuery::Begin, None) | (TrialQuery::Which, Some(_)) => Ok(running),
             // A person who says it again hears the same.
-            (Trying::Keep, Some(trial)) => {
-                if trial.stage != Stage::Kept {
-                    log::info!("{}", Fate::Kept);
-                    self.chronicle.configured(Fate::Kept, "", now);
+            (TrialQuery::Keep, Some(trial)) => {
+                if trial.stage != TrialStage::Kept {
+                    log::info!("{}", ConfigOutcome::Kept);
+                    self.events.configured(ConfigOutcome::Kept, "", now);
                 }
-                trial.stage = Stage::Kept;
+                trial.stage = TrialStage::Kept;
                 Ok(running)
             }
-            (Trying::KeepToo(wanted), _) if *wanted == running => {
+            (TrialQuery::KeepToo(wanted), _) if *wanted == running => {
                 if open {
                     self.keep_on_word(now);
                 }
                 Ok(running)
             }
-            (Trying::KeepToo(_), _) => Err("another configuration runs there by now".to_owned()),
-            (Trying::Refused(why), _) => {
-                self.chronicle.configured(Fate::Refused, why, now);
+            (TrialQuery::KeepToo(_), _) => {
+                Err("another configuration runs there by now".to_owned())
+            }
+            (TrialQuery::Refused(why), _) => {
+                self.events.configured(ConfigOutcome::Refused, why, now);
                 Ok(running)
             }
-            (Trying::Which | Trying::Keep, None) => {
+            (TrialQuery::Which | TrialQuery::Keep, None) => {
                 Err("no configuration is on trial here".to_owned())
             }
         };
@@ -160,10 +162,10 @@ impl Effects {
 
     fn keep_on_word(&mut self, now: Instant) {
         let Some(trial) = self.trial.take() else { return };
-        log::info!("{}", Fate::KeptOnWord);
-        self.chronicle.configured(Fate::KeptOnWord, "", now);
+        log::info!("{}", ConfigOutcome::KeptOnWord);
+        self.events.configured(ConfigOutcome::KeptOnWord, "", now);
         let time = trial.until - now + SETTLE;
-        let (stage, until, rings) = (Stage::KeptOnWord, now + time, self.rings_after(time));
+        let (stage, until, rings) = (TrialStage::KeptOnWord, now + time, self.rings_after(time));
         self.trial = Some(Trial { stage, until, _rings: rings, ..trial });
     }
 
@@ -173,20 +175,20 @@ impl Effects {
         if trial.gone_back(node) {
             return self.go_back(trial, "the other box has gone back", node, now);
         }
-        if now < trial.until || trial.stage == Stage::Kept {
+        if now < trial.until || trial.stage == TrialStage::Kept {
             self.trial = Some(trial);
             return None;
         }
         match trial.stage {
-            Stage::Open => self.go_back(trial, "nobody has confirmed it", node, now),
+            TrialStage::Open => self.go_back(trial, "nobody has confirmed it", node, now),
             // A silent box may have gone back, and not have said so yet.
-            Stage::KeptOnWord if node.peer().hears(now).is_empty() || !trial.heard => {
+            TrialStage::KeptOnWord if node.peer().hears(now).is_empty() || !trial.heard => {
                 let rings = self.rings_after(AGAIN);
                 self.trial = Some(Trial { until: now + AGAIN, _rings: rings, ..trial });
                 None
             }
-            Stage::KeptOnWord | Stage::Kept => {
-                self.trial = Some(Trial { stage: Stage::Kept, ..trial });
+            TrialStage::KeptOnWord | TrialStage::Kept => {
+                self.trial = Some(Trial { stage: TrialStage::Kept, ..trial });
                 None
             }
         }
@@ -200,10 +202,10 @@ impl Effects {
         now: Instant,
     ) -> Option<Box<Reloaded>> {
         let tried = self.config.text.clone();
-        match self.reload(trial.before.clone(), Some(Fate::Returned(why)), node, now) {
+        match self.reload(trial.before.clone(), Some(ConfigOutcome::Returned(why)), node, now) {
             Ok((reloaded, _)) => {
-                log::warn!("{}: the one before is back", Fate::Returned(why));
-                staged_file::give_up(&self.itself.config, trial.before.config.text, tried);
+                log::warn!("{}: the one before is back", ConfigOutcome::Returned(why));
+                staged_file::give_up(&self.program.config, trial.before.config.text, tried);
                 reloaded
             }
             Err(reasons) => {
@@ -221,7 +223,7 @@ impl Effects {
     /// Notes what the other box says that it runs with.
     pub(crate) fn note_trial(&mut self, node: &Node) {
         let Some(trial) = &mut self.trial else { return };
-        let says = node.peer().last_word().map(|word| word.config);
+        let says = node.peer().last_heartbeat().map(|word| word.config);
         trial.heard |= says == Some(trial.tried);
         if !trial.waits && trial.gone_back(node) {
             self.soon(Input::TrialOver);
@@ -242,7 +244,7 @@ impl Trial {
     ///
     /// When it is open, for people.
     fn may_be_replaced(&self, now: Instant) -> Result<(), String> {
-        if self.stage != Stage::Open {
+        if self.stage != TrialStage::Open {
             return Ok(());
         }
         let left = Time(self.until - now);
@@ -254,7 +256,7 @@ impl Trial {
     /// How long it takes, for people.
     pub(crate) fn state(&self, now: Instant) -> Option<String> {
         let left = Time(self.until - now);
-        (self.stage == Stage::Open)
+        (self.stage == TrialStage::Open)
             .then(|| format!("on trial for {left} more, see reload --confirm"))
     }
 
@@ -262,8 +264,8 @@ impl Trial {
     /// there is nothing to go back to.
     fn gone_back(&self, node: &Node) -> bool {
         let before = self.before.config.settings.config;
-        let says = node.peer().last_word().map(|word| word.config);
-        self.stage == Stage::KeptOnWord
+        let says = node.peer().last_heartbeat().map(|word| word.config);
+        self.stage == TrialStage::KeptOnWord
             && self.heard
             && before != self.tried
             && says == Some(before)

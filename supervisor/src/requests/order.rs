@@ -2,7 +2,7 @@
 //! can be done instead.
 
 use firmware_agnostic::failback::Failback;
-use firmware_agnostic::heartbeat::{Asks, Heartbeat, Role};
+use firmware_agnostic::heartbeat::{Heartbeat, PeerRequest, Role};
 use firmware_agnostic::identity::{RESOURCES_MAX, ResourceId};
 use firmware_agnostic::node::Node;
 use firmware_agnostic::order::{Order, Refusal};
@@ -10,18 +10,18 @@ use firmware_agnostic::time::{Instant, Timer};
 use smol::channel::Sender;
 
 /// An order that the node is looking at, and the operator who waits for what becomes of it.
-pub(crate) struct Asking {
+pub(crate) struct PendingOrder {
     reply: Sender<String>,
     order: Order,
-    before: Stance,
-    after: Option<(Stance, Surroundings)>,
+    before: OrderState,
+    after: Option<(OrderState, Surroundings)>,
 }
 
 /// All that an order can change on this box.
 #[derive(Clone, Eq, PartialEq)]
-struct Stance {
+struct OrderState {
     role: Role,
-    asks: Asks,
+    request: PeerRequest,
     until: Option<Instant>,
     failures: u32,
     failback: Failback,
@@ -41,15 +41,15 @@ pub(crate) struct Surroundings {
     pub(crate) differs: bool,
 }
 
-impl Asking {
+impl PendingOrder {
     /// `order` is about to be looked at by `node`.
     pub(crate) fn new(reply: Sender<String>, order: Order, node: &Node) -> Self {
-        Self { reply, order, before: Stance::of(node), after: None }
+        Self { reply, order, before: OrderState::of(node), after: None }
     }
 
     /// The same, when the node has looked at it.
     pub(crate) fn noted(self, node: &Node, surroundings: Surroundings) -> Self {
-        Self { after: Some((Stance::of(node), surroundings)), ..self }
+        Self { after: Some((OrderState::of(node), surroundings)), ..self }
     }
 
     /// Tells the operator, who may have hung up.
@@ -119,17 +119,20 @@ impl Asking {
         format!("{line}\n{warning}")
     }
 
-    fn resumed(&self, after: &Stance) -> String {
-        let Some((_, Surroundings { names: [me, peer], peer: word, .. })) = &self.after else {
+    fn resumed(&self, after: &OrderState) -> String {
+        let Some((_, Surroundings { names: [me, peer], peer: heartbeat, .. })) = &self.after else {
             return String::new();
         };
-        let theirs = word.is_some_and(|word| {
-            matches!(word.asks, Asks::Standby | Asks::Claim | Asks::Maintenance)
+        let theirs = heartbeat.is_some_and(|heartbeat| {
+            matches!(
+                heartbeat.request,
+                PeerRequest::Standby | PeerRequest::Claim | PeerRequest::Maintenance
+            )
         });
-        let ended = match self.before.asks {
-            Asks::Standby => "may serve again",
-            Asks::Claim => "need not keep the services any more",
-            Asks::Maintenance => "is no longer in maintenance",
+        let ended = match self.before.request {
+            PeerRequest::Standby => "may serve again",
+            PeerRequest::Claim => "need not keep the services any more",
+            PeerRequest::Maintenance => "is no longer in maintenance",
             _ if self.before.failback != after.failback => {
                 return format!("{peer} is trusted as home again");
             }
@@ -145,7 +148,7 @@ impl Asking {
 
     /// Why it was not taken.
     fn refused(&self, refusal: Refusal) -> String {
-        let Some((_, Surroundings { names: [_, peer], next, way_out, peer: word, .. })) =
+        let Some((_, Surroundings { names: [_, peer], next, way_out, peer: heartbeat, .. })) =
             &self.after
         else {
             return refusal.to_string();
@@ -157,7 +160,7 @@ impl Asking {
             (Refusal::Busy, None, Some(next)) => {
                 format!("this box is in the middle of a change, and {next}: see twobox status")
             }
-            (Refusal::PeerNotReady, ..) => match word.as_ref().and_then(unready) {
+            (Refusal::PeerNotReady, ..) => match heartbeat.as_ref().and_then(unready) {
                 Some(why) => format!("{peer} is not ready to serve: {why}"),
                 None => refusal.to_string(),
             },
@@ -166,12 +169,12 @@ impl Asking {
     }
 }
 
-impl Stance {
+impl OrderState {
     fn of(node: &Node) -> Self {
         let resources = (0..RESOURCES_MAX).filter_map(ResourceId::new);
         Self {
             role: node.role(),
-            asks: node.asks(),
+            request: node.request(),
             until: node.timer(Timer::Order),
             failures: resources.map(|id| u32::from(node.recovery().count(id))).sum(),
             failback: node.failback().clone(),
@@ -184,13 +187,15 @@ impl Stance {
 }
 
 /// Why a box that says this does not take the services.
-fn unready(word: &Heartbeat) -> Option<String> {
-    Some(match (word.asks, word.role) {
-        (Asks::Standby, _) => "it is held back by an operator: say twobox resume there".to_owned(),
-        (Asks::Maintenance, _) => "it is in maintenance: say twobox resume there".to_owned(),
-        (Asks::Leave, _) => "it leaves".to_owned(),
-        (Asks::Fence, _) => "it asks to be fenced".to_owned(),
-        _ if !word.fit => {
+fn unready(heartbeat: &Heartbeat) -> Option<String> {
+    Some(match (heartbeat.request, heartbeat.role) {
+        (PeerRequest::Standby, _) => {
+            "it is held back by an operator: say twobox resume there".to_owned()
+        }
+        (PeerRequest::Maintenance, _) => "it is in maintenance: say twobox resume there".to_owned(),
+        (PeerRequest::Leave, _) => "it leaves".to_owned(),
+        (PeerRequest::Fence, _) => "it asks to be fenced".to_owned(),
+        _ if !heartbeat.fit => {
             "a resource has failed there: mend the cause, then say twobox clear there".to_owned()
         }
         (_, Role::Standby) => return None,
@@ -200,7 +205,7 @@ fn unready(word: &Heartbeat) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use firmware_agnostic::order::Until;
+    use firmware_agnostic::order::OrderDuration;
     use smol::channel::bounded;
 
     use super::*;
@@ -208,12 +213,12 @@ mod tests {
     #[test]
     fn an_order_says_what_it_did_or_that_it_did_nothing() {
         let [serves, stands, held] = [
-            stance(Role::Active, Asks::Nothing),
-            stance(Role::Standby, Asks::Nothing),
-            stance(Role::Standby, Asks::Standby),
+            stance(Role::Active, PeerRequest::Nothing),
+            stance(Role::Standby, PeerRequest::Nothing),
+            stance(Role::Standby, PeerRequest::Standby),
         ];
-        let stops = stance(Role::Stopping, Asks::Standby);
-        let standby = Order::Standby(Until::Reboot);
+        let stops = stance(Role::Stopping, PeerRequest::Standby);
+        let standby = Order::Standby(OrderDuration::Reboot);
         for (order, before, after, said) in [
             (
                 standby,
@@ -243,9 +248,14 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_way_out() {
-        let waits = stance(Role::Fencing, Asks::Nothing);
+        let waits = stance(Role::Fencing, PeerRequest::Nothing);
         let refused = |surroundings, refusal| {
-            answer(Order::Takeover(Until::Reboot), (&waits, &waits), surroundings, Err(refusal))
+            answer(
+                Order::Takeover(OrderDuration::Reboot),
+                (&waits, &waits),
+                surroundings,
+                Err(refusal),
+            )
         };
         let way_out = Some("twobox confirm server2, if it is off".to_owned());
         let text = refused(Surroundings { way_out, ..surroundings() }, Refusal::Busy);
@@ -259,18 +269,18 @@ mod tests {
 
     fn answer(
         order: Order,
-        (before, after): (&Stance, &Stance),
+        (before, after): (&OrderState, &OrderState),
         surroundings: Surroundings,
         verdict: Result<(), Refusal>,
     ) -> String {
         let (reply, answer) = bounded(1);
         let after = Some((after.clone(), surroundings));
-        Asking { reply, order, before: before.clone(), after }.answer(verdict);
+        PendingOrder { reply, order, before: before.clone(), after }.answer(verdict);
         answer.try_recv().unwrap()
     }
 
-    fn stance(role: Role, asks: Asks) -> Stance {
-        Stance { role, asks, until: None, failures: 0, failback: Failback::default() }
+    fn stance(role: Role, request: PeerRequest) -> OrderState {
+        OrderState { role, request, until: None, failures: 0, failback: Failback::default() }
     }
 
     fn surroundings() -> Surroundings {

@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use board::check::{Config, Tally};
-use board::fence::{self, Ladder};
-use board::thread::deadline::{Cord, Patience};
+use board::fence::{self, Topology};
+use board::thread::deadline::{CancelToken, Deadline};
 use board::thread::spawn;
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::node::Event;
@@ -19,14 +19,14 @@ use smol::channel::Sender;
 use crate::input::Input;
 
 /// Checks that are asked again and again, each by a thread of its own. They end with it.
-pub(crate) struct Watch {
+pub(crate) struct CheckWorkers {
     /// What each of them last said.
     answers: Arc<Mutex<Vec<bool>>>,
-    cord: Cord,
+    cord: CancelToken,
 }
 
-impl Watch {
-    /// Asks `checks`, and puts `news` before the loop when the answer of one has changed. Until it has answered,
+impl CheckWorkers {
+    /// Asks `checks`, and puts `report` before the loop when the answer of one has changed. Until it has answered,
     /// each is taken to have said `presumed`.
     ///
     /// # Errors
@@ -36,11 +36,11 @@ impl Watch {
         checks: &[Config],
         presumed: bool,
         inputs: &Sender<Input>,
-        news: fn() -> Input,
+        report: fn() -> Input,
     ) -> io::Result<Self> {
         let watch = Self {
             answers: Arc::new(Mutex::new(vec![presumed; checks.len()])),
-            cord: Cord::new()?,
+            cord: CancelToken::new()?,
         };
         for (place, config) in checks.iter().enumerate() {
             let (config, inputs) = (config.clone(), inputs.clone());
@@ -51,7 +51,7 @@ impl Watch {
                     answers.get_mut(place).into_iter().for_each(|answer| *answer = good);
                     drop(answers);
                     // What all of them say is looked up when the loop comes to it.
-                    inputs.send_blocking(news()).is_ok()
+                    inputs.send_blocking(report()).is_ok()
                 };
                 ask_for_ever(&config, presumed, &cord, told);
             })?;
@@ -71,7 +71,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for CheckWorkers {
     fn drop(&mut self) {
         self.cord.pull();
     }
@@ -87,7 +87,7 @@ pub(crate) fn ask_how_it_ended(
     system: Fingerprint,
     inputs: &Sender<Input>,
 ) -> io::Result<()> {
-    let (mut ladder, inputs) = (Ladder::open(own), inputs.clone());
+    let (mut ladder, inputs) = (Topology::open(own), inputs.clone());
     if system != Fingerprint::default() {
         // The BMC of another box knows nothing of this one.
         ladder.expect(Some(system));
@@ -96,7 +96,7 @@ pub(crate) fn ask_how_it_ended(
     spawn::spawn("past", rights, move || {
         // A BMC that was without power with its box takes a minute to come up.
         for _ in 0..TRIES {
-            if let Some(loss) = ladder.last_loss(&Patience::new(ladder.timeout())) {
+            if let Some(loss) = ladder.last_loss(&Deadline::new(ladder.timeout())) {
                 let _ = inputs.send_blocking(Input::Event(Event::LastLoss(loss)));
                 return;
             }
@@ -109,10 +109,10 @@ pub(crate) fn ask_how_it_ended(
 }
 
 /// Asks, and tells what has changed, until the cord is pulled or nobody listens.
-fn ask_for_ever(config: &Config, mut known: bool, cord: &Cord, told: impl Fn(bool) -> bool) {
+fn ask_for_ever(config: &Config, mut known: bool, cord: &CancelToken, told: impl Fn(bool) -> bool) {
     let (mut check, mut tally) = (config.open(), Tally::new(config.threshold));
     loop {
-        let asked = check.ask(&Patience::with_cord(config.timeout, cord));
+        let asked = check.ask(&Deadline::with_cord(config.timeout, cord));
         if asked.as_ref().is_err_and(called_off) {
             return;
         }
@@ -128,7 +128,7 @@ fn ask_for_ever(config: &Config, mut known: bool, cord: &Cord, told: impl Fn(boo
             return;
         }
         known = good;
-        let slept = Patience::with_cord(config.every, cord).readable(&[]);
+        let slept = Deadline::with_cord(config.every, cord).readable(&[]);
         if slept.as_ref().is_err_and(called_off) {
             return;
         }
@@ -155,14 +155,15 @@ mod tests {
         for (program, presumed, then) in
             [("/bin/true", false, true), ("/bin/false", true, false), ("/bin/false", false, false)]
         {
-            let watch = Watch::over(&[check(program)], presumed, &inputs, || Input::Gate).unwrap();
+            let watch =
+                CheckWorkers::over(&[check(program)], presumed, &inputs, || Input::Gate).unwrap();
             assert_eq!((watch.all(), watch.any()), (presumed, presumed));
             if presumed != then {
                 assert!(matches!(told.recv_blocking(), Ok(Input::Gate)));
             }
             assert_eq!((watch.all(), watch.any()), (then, then), "{program}");
         }
-        let none = Watch::over(&[], false, &inputs, || Input::Gate).unwrap();
+        let none = CheckWorkers::over(&[], false, &inputs, || Input::Gate).unwrap();
         assert!(none.all() && none.any(), "nobody has to answer where there is none");
     }
 
@@ -170,7 +171,10 @@ mod tests {
     fn a_thread_ends_with_its_watch() {
         let (inputs, told) = unbounded();
         let sleeper = check("/bin/sleep\", \"60");
-        drop(Watch::over(&[sleeper, check("/bin/true")], true, &inputs, || Input::Gate).unwrap());
+        drop(
+            CheckWorkers::over(&[sleeper, check("/bin/true")], true, &inputs, || Input::Gate)
+                .unwrap(),
+        );
         drop(inputs);
         // The threads were the last to hold it.
         assert!(told.recv_blocking().is_err());

@@ -1,8 +1,9 @@
 //! Works for the node with the devices that hold the peer's power, on a thread of its own.
 //!
-//! A shot has steps. The node orders it ([`Gun::fence`]); the thread reads the power and tells [`Event::Ready`];
-//! the node says [`Gun::cut`], and the order goes out; or it says [`Gun::call_off`], and nothing more is sent. Each
-//! question gets one answer, also when more is said meanwhile.
+//! A shot has steps. The node orders it ([`FenceWorker::fence`]); the thread reads the power and tells
+//! [`Event::Ready`]; the node says [`FenceWorker::cut`], and the order goes out; or it says
+//! [`FenceWorker::call_off`], and nothing more is sent. Each question gets one answer, also when more is said
+//! meanwhile.
 //!
 //! While nobody needs the devices they are asked for the power every now and then, so that a device that stopped
 //! answering is known while both boxes are well, and not at the first failover, and so that what it has open is
@@ -13,8 +14,8 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use board::fence::{self, Config, Ladder, Power, Seen};
-use board::thread::deadline::{Cord, Patience};
+use board::fence::{self, Config, Power, PowerSeen, Topology};
+use board::thread::deadline::{CancelToken, Deadline};
 use board::thread::fd_reserve::{self, Reserve};
 use board::thread::spawn;
 use board::time::clock::Clock;
@@ -26,25 +27,25 @@ use smol::channel::Sender;
 use crate::input::Input;
 
 /// The other end of the devices' thread.
-pub(crate) struct Gun {
+pub(crate) struct FenceWorker {
     jobs: mpsc::Sender<Job>,
-    shared: Arc<Shared>,
+    shared: Arc<FenceState>,
     time: Duration,
 }
 
 /// What both ends of the thread know.
-struct Shared {
-    state: Mutex<State>,
+struct FenceState {
+    state: Mutex<DeviceState>,
     /// Pulled when a look that nobody needs is to end.
-    idle: Cord,
+    idle: CancelToken,
     /// Pulled when the shot under way may be fired.
-    cut: Cord,
+    cut: CancelToken,
     /// Pulled when it is called off.
-    stop: Cord,
+    stop: CancelToken,
 }
 
 #[derive(Default)]
-struct State {
+struct DeviceState {
     devices: Devices,
     /// What the peer has told of the machine that it is.
     expected: Option<Fingerprint>,
@@ -71,7 +72,7 @@ pub(crate) struct Devices {
 struct Job {
     verb: Verb,
     tag: Tag,
-    patience: Patience,
+    patience: Deadline,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -81,7 +82,7 @@ enum Verb {
     PowerOn,
 }
 
-impl Gun {
+impl FenceWorker {
     /// Starts the thread of the devices that `configs` speaks of. Nothing is asked of them yet.
     ///
     /// # Errors
@@ -90,11 +91,11 @@ impl Gun {
     pub(crate) fn open(configs: &[Config], inputs: Sender<Input>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel();
         let devices = Devices { count: configs.len(), ..Devices::default() };
-        let state = Mutex::new(State { devices, ..State::default() });
-        let (idle, cut, stop) = (Cord::new()?, Cord::new()?, Cord::new()?);
-        let shared = Arc::new(Shared { state, idle, cut, stop });
-        let hands = Hands {
-            ladder: Ladder::open(configs),
+        let state = Mutex::new(DeviceState { devices, ..DeviceState::default() });
+        let (idle, cut, stop) = (CancelToken::new()?, CancelToken::new()?, CancelToken::new()?);
+        let shared = Arc::new(FenceState { state, idle, cut, stop });
+        let hands = FenceThread {
+            ladder: Topology::open(configs),
             shared: shared.clone(),
             inputs,
             said_off: false,
@@ -157,23 +158,23 @@ impl Gun {
     fn give(&self, verb: Verb, tag: Tag) {
         self.shared.idle.pull();
         let patience = match verb {
-            Verb::Look | Verb::PowerOn => Patience::new(self.time),
-            Verb::Fence => Patience::with_cord(self.time, &self.shared.stop),
+            Verb::Look | Verb::PowerOn => Deadline::new(self.time),
+            Verb::Fence => Deadline::with_cord(self.time, &self.shared.stop),
         };
         // The thread lives as long as this does.
         let _ = self.jobs.send(Job { verb, tag, patience });
     }
 }
 
-impl Drop for Gun {
+impl Drop for FenceWorker {
     fn drop(&mut self) {
         self.shared.idle.pull();
         self.shared.stop.pull();
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl FenceState {
+    fn state(&self) -> MutexGuard<'_, DeviceState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -186,16 +187,16 @@ impl Shared {
     }
 }
 
-struct Hands {
-    ladder: Ladder,
-    shared: Arc<Shared>,
+struct FenceThread {
+    ladder: Topology,
+    shared: Arc<FenceState>,
     inputs: Sender<Input>,
     /// The last look that nobody had asked for has seen the power off.
     said_off: bool,
     reserve: Reserve,
 }
 
-impl Hands {
+impl FenceThread {
     fn work(mut self, queue: &mpsc::Receiver<Job>) {
         let mut pause = FIRST_LOOK;
         loop {
@@ -226,7 +227,7 @@ impl Hands {
         if self.ladder.is_empty() {
             return;
         }
-        let patience = Patience::with_cord(self.ladder.timeout(), &self.shared.idle);
+        let patience = Deadline::with_cord(self.ladder.timeout(), &self.shared.idle);
         let seen = self.ladder.power(&patience);
         let known = self.shared.state().devices.failure.is_some();
         match &seen {
@@ -238,9 +239,9 @@ impl Hands {
             _ => {}
         }
         let event = match &seen {
-            Ok(Seen::Off(at)) => Some(Event::SeenOff(*at)),
+            Ok(PowerSeen::Off(at)) => Some(Event::SeenOff(*at)),
             // Once is enough: it says on nearly always.
-            Ok(Seen::On) if self.said_off => Some(Event::SeenOn),
+            Ok(PowerSeen::On) if self.said_off => Some(Event::SeenOn),
             _ => None,
         };
         if let Ok(seen) = seen {
@@ -252,7 +253,7 @@ impl Hands {
         }
     }
 
-    fn note(&self, seen: io::Result<Seen>) {
+    fn note(&self, seen: io::Result<PowerSeen>) {
         let devices = &mut self.shared.state().devices;
         match seen {
             Ok(seen) => {
@@ -269,11 +270,11 @@ impl Hands {
     fn take(&mut self, job: &Job) {
         let (seen, owes) = self.ask(job);
         let answer = match (job.verb, &seen) {
-            (Verb::Look, Ok(Seen::Off(at))) => Answer::PowerOff(*at),
-            (Verb::Look, Ok(Seen::On)) => Answer::PowerOn,
+            (Verb::Look, Ok(PowerSeen::Off(at))) => Answer::PowerOff(*at),
+            (Verb::Look, Ok(PowerSeen::On)) => Answer::PowerOn,
             (Verb::Look, Err(error)) if fence::is_silent(error) => Answer::PowerSilent,
             (Verb::Look, Err(_)) => Answer::PowerUnknown,
-            (Verb::Fence, Ok(Seen::Off(at))) => Answer::Fenced(*at),
+            (Verb::Fence, Ok(PowerSeen::Off(at))) => Answer::Fenced(*at),
             (Verb::Fence, _) => Answer::FenceFailed,
             (Verb::PowerOn, Ok(_)) => Answer::PoweredOn,
             (Verb::PowerOn, Err(_)) => Answer::PowerOnFailed,
@@ -281,7 +282,7 @@ impl Hands {
         if let Err(error) = &seen {
             log::error!("fence: {error}");
         }
-        self.said_off |= matches!(seen, Ok(Seen::Off(_)));
+        self.said_off |= matches!(seen, Ok(PowerSeen::Off(_)));
         self.note(seen);
         // The loop has ended only when the box leaves, and then nobody listens.
         if let Some(after) = owes {
@@ -289,28 +290,31 @@ impl Hands {
         }
         let _ = self.inputs.send_blocking(Input::Event(Event::Answer(job.tag, answer)));
         // Nobody waits for it any more, and the next job calls it off.
-        let patience = Patience::with_cord(self.ladder.timeout(), &self.shared.idle);
+        let patience = Deadline::with_cord(self.ladder.timeout(), &self.shared.idle);
         self.ladder.note_shot(&patience);
     }
 
     /// What the devices say, and after what time the peer is owed its power.
-    fn ask(&mut self, Job { verb, tag, patience }: &Job) -> (io::Result<Seen>, Option<Duration>) {
+    fn ask(
+        &mut self,
+        Job { verb, tag, patience }: &Job,
+    ) -> (io::Result<PowerSeen>, Option<Duration>) {
         if patience.left().is_zero() && !self.ladder.is_empty() {
             let late = io::Error::other("not asked: the question before took all the time");
             return (Err(late), None);
         }
         match verb {
             Verb::Look => (self.ladder.power(patience), None),
-            Verb::PowerOn => (self.ladder.on(patience).map(|()| Seen::On), None),
+            Verb::PowerOn => (self.ladder.on(patience).map(|()| PowerSeen::On), None),
             Verb::Fence => {
                 let fenced = self.shoot(*tag, patience);
                 let after = fenced.as_ref().ok().and_then(|(_, after)| *after);
-                (fenced.map(|(at, _)| Seen::Off(at)), after)
+                (fenced.map(|(at, _)| PowerSeen::Off(at)), after)
             }
         }
     }
 
-    fn shoot(&mut self, tag: Tag, patience: &Patience) -> io::Result<(Instant, Option<Duration>)> {
+    fn shoot(&mut self, tag: Tag, patience: &Deadline) -> io::Result<(Instant, Option<Duration>)> {
         if !self.shared.begins(tag) {
             return Err(io::Error::new(io::ErrorKind::Interrupted, "called off before it began"));
         }
@@ -348,8 +352,8 @@ mod tests {
     fn what_nobody_waits_for_any_more_is_not_done() {
         // It hangs when it is asked, and counts the orders.
         let bench = Bench::new("exec sleep 60", "timeout = \"300ms\"");
-        bench.gun.look(1);
-        bench.gun.fence(2);
+        bench.fencing.look(1);
+        bench.fencing.fence(2);
         assert_eq!(bench.answer(), Event::Answer(1, Answer::PowerSilent));
         assert_eq!(bench.answer(), Event::Answer(2, Answer::FenceFailed));
         assert_eq!(bench.read("orders"), "", "a shot that came too late was fired");
@@ -358,17 +362,17 @@ mod tests {
     #[test]
     fn a_box_that_was_shot_is_owed_its_power_and_one_that_was_off_is_not() {
         let bench = Bench::new("cat power", "timeout = \"60s\"\naction = \"off-then-on\"");
-        bench.gun.fence(1);
+        bench.fencing.fence(1);
         bench.is_ready(1);
         assert_eq!(bench.read("orders"), "", "an order went out before the node had said so");
-        bench.gun.cut(1);
+        bench.fencing.cut(1);
         assert_eq!(bench.answer(), Event::OwesPower(Duration::from_secs(15)));
         bench.is_fenced(1);
         assert_eq!(bench.read("orders"), "off\n");
-        bench.gun.power_on(2);
+        bench.fencing.power_on(2);
         assert_eq!(bench.answer(), Event::Answer(2, Answer::PoweredOn));
         bench.write("power", "off\n");
-        bench.gun.fence(3);
+        bench.fencing.fence(3);
         bench.is_fenced(3);
         assert_eq!(bench.read("orders"), "off\non\n", "somebody else had switched it off");
     }
@@ -376,18 +380,18 @@ mod tests {
     #[test]
     fn a_shot_that_is_called_off_is_not_fired_later() {
         let bench = Bench::new("cat power", "timeout = \"60s\"");
-        bench.gun.fence(1);
+        bench.fencing.fence(1);
         bench.is_ready(1);
-        bench.gun.call_off(1);
-        bench.gun.cut(1);
+        bench.fencing.call_off(1);
+        bench.fencing.cut(1);
         assert_eq!(bench.answer(), Event::Answer(1, Answer::FenceFailed));
         // What was said of one shot is nothing to the next.
-        bench.gun.fence(2);
+        bench.fencing.fence(2);
         bench.is_ready(2);
-        bench.gun.cut(1);
+        bench.fencing.cut(1);
         thread::sleep(Duration::from_millis(300));
         assert_eq!(bench.read("orders"), "");
-        bench.gun.cut(2);
+        bench.fencing.cut(2);
         bench.is_fenced(2);
     }
 
@@ -395,9 +399,9 @@ mod tests {
     #[test]
     fn a_shot_that_is_called_off_before_it_begins_is_not_begun() {
         let bench = Bench::new("exec sleep 60", "timeout = \"1s\"");
-        bench.gun.look(1);
-        bench.gun.fence(2);
-        bench.gun.call_off(2);
+        bench.fencing.look(1);
+        bench.fencing.fence(2);
+        bench.fencing.call_off(2);
         assert_eq!(bench.answer(), Event::Answer(1, Answer::PowerSilent));
         assert_eq!(bench.answer(), Event::Answer(2, Answer::FenceFailed));
         assert_eq!(bench.read("orders"), "");
@@ -409,27 +413,27 @@ mod tests {
     #[test]
     fn a_slip_of_the_device_is_no_evidence() {
         let bench = Bench::new(SLIPS, "timeout = \"2s\"");
-        bench.gun.look(1);
+        bench.fencing.look(1);
         assert_eq!(bench.answer(), Event::Answer(1, Answer::PowerOn));
     }
 
     #[test]
     fn a_slip_of_the_device_is_no_shot() {
         let bench = Bench::new(SLIPS, "timeout = \"2s\"");
-        bench.gun.fence(1);
+        bench.fencing.fence(1);
         bench.is_ready(1);
-        bench.gun.cut(1);
+        bench.fencing.cut(1);
         bench.is_fenced(1);
         assert_eq!(bench.read("orders"), "off\n", "it counts as fenced, and nothing was ordered");
     }
 
     #[test]
     fn devices_that_are_replaced_fire_nothing_more() {
-        let Bench { gun, answers, room } = Bench::new("cat power", "timeout = \"60s\"");
-        gun.fence(1);
+        let Bench { fencing, answers, room } = Bench::new("cat power", "timeout = \"60s\"");
+        fencing.fence(1);
         let ready = answers.recv_blocking();
         assert!(matches!(ready, Ok(Input::Event(Event::Ready(1)))));
-        drop(gun);
+        drop(fencing);
         let answer = answers.recv_blocking();
         assert!(matches!(answer, Ok(Input::Event(Event::Answer(1, Answer::FenceFailed)))));
         // The thread is gone when this is.
@@ -439,7 +443,7 @@ mod tests {
 
     /// A gun, and the switch that it holds: a script that keeps the power in a file, and the orders in another.
     struct Bench {
-        gun: Gun,
+        fencing: FenceWorker,
         answers: Receiver<Input>,
         room: TempDir,
     }
@@ -457,7 +461,8 @@ mod tests {
             fs::set_permissions(&switch, fs::Permissions::from_mode(0o755)).unwrap();
             let config = config(&switch, words);
             let (inputs, answers) = smol::channel::bounded(8);
-            let bench = Self { gun: Gun::open(&[config], inputs).unwrap(), answers, room };
+            let bench =
+                Self { fencing: FenceWorker::open(&[config], inputs).unwrap(), answers, room };
             bench.write("power", "on\n");
             bench
         }

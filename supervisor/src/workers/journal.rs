@@ -16,15 +16,15 @@ use firmware_agnostic::node::{Action, Tag};
 use smol::channel::Sender;
 
 use crate::input::Input;
-use crate::observe::write_status::Written;
+use crate::observe::write_status::WriteStatus;
 
 /// The other end of the journal's thread.
-pub(crate) struct Paper {
+pub(crate) struct JournalWorker {
     jobs: mpsc::Sender<(u32, Journal)>,
-    written: Written,
+    written: WriteStatus,
 }
 
-impl Paper {
+impl JournalWorker {
     /// Starts the thread that writes into `store`.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl Paper {
     /// When there can be no thread.
     pub(crate) fn open(store: Store, inputs: Sender<Input>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel();
-        let written = Written::default();
+        let written = WriteStatus::default();
         let noted = written.clone();
         spawn::spawn("journal", Rights::NONE, move || work(store, &queue, &inputs, &noted))?;
         Ok(Self { jobs, written })
@@ -54,7 +54,7 @@ fn work(
     mut store: Store,
     queue: &mpsc::Receiver<(u32, Journal)>,
     inputs: &Sender<Input>,
-    written: &Written,
+    written: &WriteStatus,
 ) {
     let mut pause = AGAIN;
     loop {
@@ -79,7 +79,7 @@ fn work(
 
 /// Actions in the order of the node, of which some wait for a record.
 #[derive(Default)]
-pub(crate) struct Queue {
+pub(crate) struct ActionQueue {
     actions: VecDeque<Action>,
     /// The record that is being written.
     writing: Option<u32>,
@@ -88,7 +88,7 @@ pub(crate) struct Queue {
     late: bool,
 }
 
-impl Queue {
+impl ActionQueue {
     /// Adds what the node has ordered.
     pub(crate) fn add(&mut self, action: Action) {
         self.actions.push_back(action);
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn what_rests_on_a_record_waits_for_it_and_a_reply_does_not() {
-        let mut queue = Queue::default();
+        let mut queue = ActionQueue::default();
         let reply = Action::Reply(Err(Refusal::Busy));
         let number = queue.begin();
         for action in [Action::Fence(7), reply, Action::Cut(7), Action::Announce] {
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_slow_disk_is_told_of_once_until_it_is_quick_again() {
-        let mut queue = Queue::default();
+        let mut queue = ActionQueue::default();
         let mut late = || {
             let number = queue.begin();
             queue.overdue(number) && !queue.overdue(number)
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_shot_that_has_not_begun_is_called_off_at_once() {
-        let mut queue = Queue::default();
+        let mut queue = ActionQueue::default();
         queue.begin();
         for action in [Action::Fence(1), Action::Fence(2), Action::Cut(2)] {
             queue.add(action);

@@ -13,15 +13,15 @@ use board::thread::spawn;
 use smol::channel::{Sender, bounded};
 
 use crate::config::Metrics;
-use crate::control::request::{Form, Request};
+use crate::control::request::{Request, StatusForm};
 use crate::input::Input;
 use crate::observe::history::FOR_ALL;
-use crate::observe::write_status::Written;
+use crate::observe::write_status::WriteStatus;
 
 /// Keeps the figures coming. They end with it.
 #[derive(Default)]
 pub(crate) struct Published {
-    written: Written,
+    written: WriteStatus,
     _alive: Option<mpsc::Sender<()>>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Re
     let Some(config) = config else { return Ok(Published::default()) };
     let inputs = inputs.clone();
     let (alive, wanted) = mpsc::channel();
-    let written = Written::default();
+    let written = WriteStatus::default();
     let published = Published { written: written.clone(), _alive: Some(alive) };
     spawn::spawn("metrics", Rights::FILES, move || {
         while let Some(page) = ask(&inputs) {
@@ -68,7 +68,7 @@ pub(crate) fn publish(config: Option<Metrics>, inputs: &Sender<Input>) -> io::Re
 /// The page, as long as the loop runs.
 fn ask(inputs: &Sender<Input>) -> Option<String> {
     let (reply, answer) = bounded(1);
-    inputs.send_blocking(Input::Request(Request::Status(Form::Metrics), reply)).ok()?;
+    inputs.send_blocking(Input::Request(Request::Status(StatusForm::Metrics), reply)).ok()?;
     let said = answer.recv_blocking().ok()?;
     said.split_once('\n').map(|(_, page)| page.to_owned())
 }

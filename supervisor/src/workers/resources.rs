@@ -10,9 +10,9 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use board::process::orphans;
-use board::resource::{Config, Place};
+use board::resource::{Config, RunsOn};
 use board::thread::capabilities::Rights;
-use board::thread::deadline::{Cord, Patience};
+use board::thread::deadline::{CancelToken, Deadline};
 use board::thread::fd_reserve::{self, Reserve};
 use board::thread::spawn;
 use firmware_agnostic::identity::ResourceId;
@@ -27,12 +27,12 @@ mod member;
 mod reload;
 mod state;
 
-pub(crate) use lease_record::Waiting;
+pub(crate) use lease_record::LeaseRecord;
 pub(crate) use member::Member;
 use member::Position;
 use reload::{rights, stops};
-use state::Slate;
-pub(crate) use state::{State, States};
+use state::StatusBoard;
+pub(crate) use state::{ResourceState, States};
 
 /// How many files the work on `members` may take.
 const fn files(members: &[Member]) -> usize {
@@ -40,19 +40,19 @@ const fn files(members: &[Member]) -> usize {
 }
 
 /// The other end of the resources' thread.
-pub(crate) struct Group {
+pub(crate) struct ResourceWorker {
     jobs: mpsc::Sender<Job>,
-    bell: Cord,
-    cord: Cord,
+    bell: CancelToken,
+    cord: CancelToken,
     done: mpsc::Receiver<bool>,
-    states: Slate,
+    states: StatusBoard,
     start_time: Duration,
     stop_time: Duration,
     /// A reload may take until then, and what is given meanwhile waits for it.
     reloads: Instant,
 }
 
-impl Group {
+impl ResourceWorker {
     /// Starts the thread of the resources `members`. Nothing else is started. What is in `leftovers` is none of
     /// them, and may run all the same.
     ///
@@ -62,20 +62,20 @@ impl Group {
     pub(crate) fn open(
         members: Vec<Member>,
         leftovers: Vec<Member>,
-        mut lease: Waiting,
+        mut lease: LeaseRecord,
         inputs: Sender<Input>,
     ) -> io::Result<Self> {
         let configs: Vec<_> = members.iter().map(|member| member.config.clone()).collect();
         let (jobs, queue) = mpsc::channel();
         let (finished, done) = mpsc::channel();
-        let (bell, cord) = (Cord::new()?, Cord::new()?);
-        let states = Slate::default();
+        let (bell, cord) = (CancelToken::new()?, CancelToken::new()?);
+        let states = StatusBoard::default();
         states.reload(&configs);
         let (start_time, mut stop_time) = times(&configs);
         stop_time += leftovers.iter().map(|it| it.config.stop_timeout).sum::<Duration>();
         lease.patience = stop_time;
         let reserve = Reserve::new("resources", files(&members) + files(&leftovers))?;
-        let hands = Hands {
+        let hands = ResourceThread {
             members,
             leftovers,
             position: Position::Unsettled,
@@ -188,24 +188,24 @@ enum Job {
 }
 
 /// What runs on the thread.
-struct Hands {
+struct ResourceThread {
     members: Vec<Member>,
     /// What is no resource any more, and is to be stopped.
     leftovers: Vec<Member>,
     position: Position,
-    lease: Waiting,
+    lease: LeaseRecord,
     inputs: Sender<Input>,
-    bell: Cord,
-    cord: Cord,
-    states: Slate,
+    bell: CancelToken,
+    cord: CancelToken,
+    states: StatusBoard,
     reserve: Reserve,
     /// How long those that others have left to us wait for their burial.
     burial: Duration,
 }
 
-impl Hands {
+impl ResourceThread {
     fn work(mut self, queue: &mpsc::Receiver<Job>, finished: &mpsc::Sender<bool>) {
-        (rights(&self.members) | rights(&self.leftovers)).narrow();
+        (rights(&self.members) | rights(&self.leftovers)).set_effective();
         loop {
             self.wait();
             self.bell.reset();
@@ -229,7 +229,7 @@ impl Hands {
                     }
                 }
             }
-            self.settle();
+            self.start_missing();
             self.look();
             self.look_ahead(Instant::now());
             self.reserve.restore();
@@ -242,9 +242,9 @@ impl Hands {
     }
 
     /// Sees to it that the next holder of the lease looks for what may run, and for nothing else.
-    fn settle(&mut self) {
-        if self.leftovers.is_empty() && self.lease.settle() {
-            rights(&self.members).narrow();
+    fn start_missing(&mut self) {
+        if self.leftovers.is_empty() && self.lease.start_missing() {
+            rights(&self.members).set_effective();
         }
         self.lease.try_again();
     }
@@ -266,7 +266,7 @@ impl Hands {
         };
         let idle = Instant::now() + idle;
         let patience =
-            Patience::new(next.unwrap_or(idle).min(idle).saturating_duration_since(Instant::now()));
+            Deadline::new(next.unwrap_or(idle).min(idle).saturating_duration_since(Instant::now()));
         let mut descriptors: Vec<BorrowedFd<'_>> = vec![self.bell.as_fd()];
         descriptors.extend(running.filter_map(|member| member.resource.alarm()));
         // Why it ended is looked at afterwards.
@@ -275,7 +275,7 @@ impl Hands {
 
     fn start(&mut self, tag: Tag) {
         self.position = Position::Active;
-        let answer = match self.clear_out().and_then(|()| self.fill()) {
+        let answer = match self.clear_out().and_then(|()| self.stop_misplaced()) {
             Ok(()) => Answer::Started,
             Err(id) => Answer::StartFailed(id),
         };
@@ -286,7 +286,7 @@ impl Hands {
     /// boxes may have failed meanwhile, as it may at any time.
     fn adopt(&mut self, tag: Tag) {
         let may = self.lease.take();
-        let moves = |member: &&mut Member| member.config.place == Place::Active;
+        let moves = |member: &&mut Member| member.config.place == RunsOn::Active;
         let moving: Vec<_> = self.members.iter_mut().filter(moves).collect();
         if !may || moving.is_empty() || !moving.into_iter().all(Member::adopt) {
             log::info!("the services of the last life are not all there to run on");
@@ -295,7 +295,7 @@ impl Hands {
         }
         self.position = Position::Active;
         self.tell(Event::Answer(tag, Answer::Adopted));
-        let stays = |member: &&mut Member| member.config.place == Place::Both;
+        let stays = |member: &&mut Member| member.config.place == RunsOn::Both;
         let others = self.members.iter_mut().filter(stays);
         let missing = others.filter_map(|it| (!it.adopt()).then(|| it.config.name.clone()));
         let missing: Vec<_> = missing.collect();
@@ -317,8 +317,8 @@ impl Hands {
             Err(id) => Answer::StopFailed(id),
         };
         self.tell(Event::Answer(tag, answer));
-        if let Err(id) = self.fill()
-            && let Some(member) = self.members.get(id.place())
+        if let Err(id) = self.stop_misplaced()
+            && let Some(member) = self.members.get(id.index())
         {
             self.failed(member.config.name.clone());
         }
@@ -364,7 +364,7 @@ impl Hands {
     }
 
     /// Starts, in order, what has its place here and does not run.
-    fn fill(&mut self) -> Result<(), ResourceId> {
+    fn stop_misplaced(&mut self) -> Result<(), ResourceId> {
         let (position, cord) = (self.position, self.cord.clone());
         for (member, id) in self.members.iter_mut().zip((0..).map_while(ResourceId::new)) {
             if member.runs || !position.has(member.config.place) {
@@ -398,7 +398,7 @@ impl Hands {
             let alarmed = member
                 .resource
                 .alarm()
-                .is_some_and(|alarm| Patience::new(Duration::ZERO).readable(&[alarm]).is_ok());
+                .is_some_and(|alarm| Deadline::new(Duration::ZERO).readable(&[alarm]).is_ok());
             if (alarmed || member.next_look <= Instant::now())
                 && let Err(error) = member.look()
             {
@@ -451,12 +451,12 @@ mod tests {
         };
         let (slow, quick) = (config("stop_timeout = \"60s\""), config("name = \"y\""));
         let lease = Lease::open(&room.path().join("lease")).unwrap();
-        let lease = Waiting::new(lease, vec!["slow".to_owned()]);
+        let lease = LeaseRecord::new(lease, vec!["slow".to_owned()]);
         let inputs = smol::channel::unbounded().0;
         let open = |config| {
             Member::open_all(std::slice::from_ref(config), BoxId::First, room.path()).unwrap()
         };
-        let mut group = Group::open(open(&slow), Vec::new(), lease, inputs).unwrap();
+        let mut group = ResourceWorker::open(open(&slow), Vec::new(), lease, inputs).unwrap();
         assert_eq!(group.stop_time(), slow.stop_timeout);
         group.reload(open(&quick), std::slice::from_ref(&quick), "quick");
         let both = slow.stop_timeout + quick.stop_timeout;

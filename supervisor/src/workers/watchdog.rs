@@ -1,7 +1,7 @@
 //! Feeds the watchdog on a thread of its own, right after each heartbeat, and only while all threads are in time.
 //!
 //! The loop says that it has sent, a second thread that the disk has answered; neither ever waits for the
-//! watchdog, which may be slow (a BMC takes its time). Who is in time is judged by [`Roll`].
+//! watchdog, which may be slow (a BMC takes its time). Who is in time is judged by [`Liveness`].
 
 use std::io;
 use std::os::fd::AsFd;
@@ -12,41 +12,41 @@ use std::thread;
 use std::time::Duration;
 
 use board::thread::capabilities::Rights;
-use board::thread::deadline::{Cord, Patience};
-use board::thread::realtime::Priority;
+use board::thread::deadline::{CancelToken, Deadline};
+use board::thread::realtime::RealtimePriority;
 use board::thread::spawn;
 use board::time::clock::Clock;
-use board::watchdog::{Config, Late, Roll, Watchdog, probe};
+use board::watchdog::{Config, Late, Liveness, Watchdog, probe};
 use firmware_agnostic::settings::Settings;
 use firmware_agnostic::time::Instant;
 
 /// The other end of the threads that feed what watches this box.
-pub(crate) struct Keeper {
-    dogs: Vec<Dog>,
-    shared: Arc<Shared>,
-    bell: Cord,
+pub(crate) struct Feeder {
+    dogs: Vec<Watched>,
+    shared: Arc<FeedState>,
+    bell: CancelToken,
     /// Between two feedings, if heartbeats come more often.
     interval: Duration,
     rung: Option<Instant>,
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<FeedOrder>,
     done: mpsc::Receiver<()>,
 }
 
 /// What one that watches this box says of itself.
-struct Dog {
+struct Watched {
     name: String,
     timeout: Duration,
     /// How long it takes until nothing runs here any more, if it resets the whole box.
     reset: Option<Duration>,
 }
 
-struct Shared {
-    roll: Mutex<Roll>,
+struct FeedState {
+    roll: Mutex<Liveness>,
     /// Who is late, for people.
     late: Mutex<Option<Late>>,
 }
 
-enum Order {
+enum FeedOrder {
     /// Feed without being told of heartbeats.
     Leave,
     /// Shorten the time limit of what resets this box.
@@ -55,7 +55,7 @@ enum Order {
     End(bool),
 }
 
-impl Keeper {
+impl Feeder {
     /// Opens what watches this box, and begins to feed it; `None` when nothing does.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Keeper {
         config: &Config,
         settings: &Settings,
         journal: &Path,
-        priority: Priority,
+        priority: RealtimePriority,
     ) -> io::Result<Option<Self>> {
         Self::begin(config.open()?, config, settings, journal, priority)
     }
@@ -75,12 +75,12 @@ impl Keeper {
         config: &Config,
         settings: &Settings,
         journal: &Path,
-        priority: Priority,
+        priority: RealtimePriority,
     ) -> io::Result<Option<Self>> {
         let Some(timeout) = watchdogs.iter().map(|watchdog| watchdog.timeout()).min() else {
             return Ok(None);
         };
-        let dogs: Vec<_> = watchdogs.iter().map(|it| Dog::new(&**it, config)).collect();
+        let dogs: Vec<_> = watchdogs.iter().map(|it| Watched::new(&**it, config)).collect();
         if let Err(error) = expect_times(&dogs, settings) {
             for watchdog in watchdogs {
                 // It may be of the kind that nobody can stop; then this box boots, as it must.
@@ -88,17 +88,17 @@ impl Keeper {
             }
             return Err(error);
         }
-        let roll = Roll::new(settings.timing.keepalive(), config.disk_timeout, Clock.now());
-        let shared = Arc::new(Shared { roll: Mutex::new(roll), late: Mutex::default() });
-        let bell = Cord::new()?;
+        let roll = Liveness::new(settings.timing.keepalive(), config.disk_timeout, Clock.now());
+        let shared = Arc::new(FeedState { roll: Mutex::new(roll), late: Mutex::default() });
+        let bell = CancelToken::new()?;
         let (orders, queue) = mpsc::channel();
         let (finished, done) = mpsc::channel();
         let interval = timeout / 4;
-        let hands = Hands { watchdogs, shared: shared.clone(), bell: bell.clone(), interval };
+        let hands = FeedThread { watchdogs, shared: shared.clone(), bell: bell.clone(), interval };
         spawn::spawn("watchdog", Rights::REAL_TIME, move || {
             // What was given to the loop is given here too.
             let _ = priority.take();
-            Rights::NONE.keep_only();
+            Rights::NONE.drop_others();
             hands.work(&queue, &finished);
         })?;
         let (path, every) = (probe::beside(journal), config.disk_timeout / 3);
@@ -132,20 +132,20 @@ impl Keeper {
     }
 
     /// From now on nothing is fed; what can reset this box is to do it as soon as it can.
-    pub(crate) fn bite(&self) {
-        self.shared.roll().condemn();
-        self.give(Order::Bite);
+    pub(crate) fn trip(&self) {
+        self.shared.roll().fail();
+        self.give(FeedOrder::Bite);
     }
 
     /// The loop is about to wait for the services to stop, for `time` at the most.
     pub(crate) fn leave(&self, time: Duration) {
         self.shared.roll().leave(Clock.now() + time);
-        self.give(Order::Leave);
+        self.give(FeedOrder::Leave);
     }
 
     /// Ends the feeding, and with `clean` the watch: otherwise this box is reset, as what could not be stopped must be.
     pub(crate) fn end(&self, clean: bool) {
-        self.give(Order::End(clean));
+        self.give(FeedOrder::End(clean));
         if self.done.recv_timeout(RELEASE).is_err() {
             log::error!("the watchdog could not be told that this box is well: it may reset it");
         }
@@ -157,14 +157,14 @@ impl Keeper {
         late.map_or_else(|| "fed".to_owned(), |late| format!("not fed: {late}"))
     }
 
-    fn give(&self, order: Order) {
+    fn give(&self, order: FeedOrder) {
         // The thread ends only when it is told to.
         let _ = self.orders.send(order);
         self.bell.pull();
     }
 }
 
-impl Dog {
+impl Watched {
     fn new(watchdog: &dyn Watchdog, config: &Config) -> Self {
         Self {
             name: watchdog.name().to_owned(),
@@ -174,8 +174,8 @@ impl Dog {
     }
 }
 
-impl Shared {
-    fn roll(&self) -> MutexGuard<'_, Roll> {
+impl FeedState {
+    fn roll(&self) -> MutexGuard<'_, Liveness> {
         self.roll.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -215,26 +215,26 @@ impl Shared {
 }
 
 /// What runs on the thread.
-struct Hands {
+struct FeedThread {
     watchdogs: Vec<Box<dyn Watchdog>>,
-    shared: Arc<Shared>,
-    bell: Cord,
+    shared: Arc<FeedState>,
+    bell: CancelToken,
     interval: Duration,
 }
 
-impl Hands {
-    fn work(mut self, queue: &mpsc::Receiver<Order>, finished: &mpsc::Sender<()>) {
+impl FeedThread {
+    fn work(mut self, queue: &mpsc::Receiver<FeedOrder>, finished: &mpsc::Sender<()>) {
         // The bell rings once an interval and a heartbeat, so that a thread that is not called for three is late.
         let mut wait = self.interval * 3;
         loop {
             // Whether it rang or not, somebody may be late.
-            let _ = Patience::new(wait).readable(&[self.bell.as_fd()]);
+            let _ = Deadline::new(wait).readable(&[self.bell.as_fd()]);
             self.bell.reset();
             loop {
                 match queue.try_recv() {
-                    Ok(Order::Leave) => wait = self.interval,
-                    Ok(Order::Bite) => self.watchdogs.iter_mut().for_each(|it| it.bite()),
-                    Ok(Order::End(clean)) => {
+                    Ok(FeedOrder::Leave) => wait = self.interval,
+                    Ok(FeedOrder::Bite) => self.watchdogs.iter_mut().for_each(|it| it.trip()),
+                    Ok(FeedOrder::End(clean)) => {
                         if clean {
                             self.release();
                         }
@@ -274,8 +274,8 @@ impl Hands {
 }
 
 /// Checks the times against what those that reset this box say of themselves.
-fn expect_times(dogs: &[Dog], settings: &Settings) -> io::Result<()> {
-    for Dog { name, timeout, reset } in dogs {
+fn expect_times(dogs: &[Watched], settings: &Settings) -> io::Result<()> {
+    for Watched { name, timeout, reset } in dogs {
         let mut times = settings.timing.watchdog(*timeout, *reset, settings.require);
         if let Some(broken) = times.find(|inequality| !inequality.holds()) {
             return Err(io::Error::other(format!("watchdog {name}: {broken}")));
@@ -299,45 +299,45 @@ mod tests {
 
     #[test]
     fn each_feeding_follows_a_heartbeat_and_a_stuck_loop_gets_none() {
-        let mut kennel = Kennel::new("").unwrap();
+        let mut bench = Bench::new("").unwrap();
         thread::sleep(TIMEOUT / 2);
-        assert_eq!(kennel.events(), [""; 0], "fed before the first heartbeat");
-        kennel.keeper.sent();
-        kennel.until(|events| events == ["feed"]);
-        assert_eq!(kennel.keeper.state(), "fed");
-        kennel.until(|_| kennel.keeper.state().contains("the loop"));
-        assert_eq!(kennel.events(), ["feed"], "fed without a heartbeat");
-        kennel.keeper.sent();
-        kennel.until(|events| events == ["feed", "feed"]);
+        assert_eq!(bench.events(), [""; 0], "fed before the first heartbeat");
+        bench.feeder.sent();
+        bench.until(|events| events == ["feed"]);
+        assert_eq!(bench.feeder.state(), "fed");
+        bench.until(|_| bench.feeder.state().contains("the loop"));
+        assert_eq!(bench.events(), ["feed"], "fed without a heartbeat");
+        bench.feeder.sent();
+        bench.until(|events| events == ["feed", "feed"]);
     }
 
     #[test]
     fn the_watch_ends_only_when_all_has_stopped() {
         for (clean, last) in [(true, "release"), (false, "dropped")] {
-            let mut kennel = Kennel::new("").unwrap();
-            kennel.keeper.sent();
-            kennel.keeper.leave(Duration::from_secs(60));
+            let mut bench = Bench::new("").unwrap();
+            bench.feeder.sent();
+            bench.feeder.leave(Duration::from_secs(60));
             // The loop is silent while it waits for the services.
-            kennel.until(|events| events.len() > 3 && events.iter().all(|it| *it == "feed"));
-            kennel.keeper.end(clean);
-            kennel.until(|events| events.last() == Some(&last));
+            bench.until(|events| events.len() > 3 && events.iter().all(|it| *it == "feed"));
+            bench.feeder.end(clean);
+            bench.until(|events| events.last() == Some(&last));
         }
     }
 
     #[test]
     fn the_condemned_are_bitten() {
-        let mut kennel = Kennel::new("").unwrap();
-        kennel.keeper.bite();
-        kennel.until(|events| events == ["bite"]);
-        kennel.keeper.sent();
+        let mut bench = Bench::new("").unwrap();
+        bench.feeder.trip();
+        bench.until(|events| events == ["bite"]);
+        bench.feeder.sent();
         thread::sleep(TIMEOUT / 2);
-        assert_eq!(kennel.events(), ["bite"]);
+        assert_eq!(bench.events(), ["bite"]);
     }
 
     #[test]
     fn one_that_waits_too_long_is_refused_and_let_go() {
         let sample = "[takeover]\nrequire = \"silence\"";
-        let (error, events) = Kennel::new(sample).err().unwrap();
+        let (error, events) = Bench::new(sample).err().unwrap();
         let told = error.to_string();
         assert!(
             told.starts_with("watchdog dog: watchdog timeout + reset")
@@ -348,15 +348,15 @@ mod tests {
     }
 
     /// A keeper, its one watchdog, and what that was told.
-    struct Kennel {
-        keeper: Keeper,
+    struct Bench {
+        feeder: Feeder,
         events: Events,
         _room: TempDir,
     }
 
     type Events = Arc<Mutex<Vec<&'static str>>>;
 
-    impl Kennel {
+    impl Bench {
         fn new(takeover: &str) -> Result<Self, (io::Error, Events)> {
             let text = include_str!("../../../images/dist/twobox.toml").replacen(
                 "[takeover]",
@@ -367,10 +367,16 @@ mod tests {
             let settings = config::Config::read(&text, &identity).unwrap().settings;
             let config = Config::read(&mut Source::new("").parse());
             let (events, room) = (Events::default(), TempDir::new().unwrap());
-            let dog: Box<dyn Watchdog> = Box::new(Dog { events: events.clone() });
+            let dog: Box<dyn Watchdog> = Box::new(Watched { events: events.clone() });
             let journal = room.path().join("journal");
-            match Keeper::begin(vec![dog], &config, &settings, &journal, Priority::default()) {
-                Ok(keeper) => Ok(Self { keeper: keeper.unwrap(), events, _room: room }),
+            match Feeder::begin(
+                vec![dog],
+                &config,
+                &settings,
+                &journal,
+                RealtimePriority::default(),
+            ) {
+                Ok(feeder) => Ok(Self { feeder: feeder.unwrap(), events, _room: room }),
                 Err(error) => Err((error, events)),
             }
         }
@@ -388,17 +394,17 @@ mod tests {
         }
     }
 
-    struct Dog {
+    struct Watched {
         events: Events,
     }
 
-    impl Dog {
+    impl Watched {
         fn note(&self, event: &'static str) {
             self.events.lock().unwrap().push(event);
         }
     }
 
-    impl Watchdog for Dog {
+    impl Watchdog for Watched {
         fn name(&self) -> &'static str {
             "dog"
         }
@@ -416,7 +422,7 @@ mod tests {
             Ok(())
         }
 
-        fn bite(&mut self) {
+        fn trip(&mut self) {
             self.note("bite");
         }
 
@@ -427,7 +433,7 @@ mod tests {
         }
     }
 
-    impl Drop for Dog {
+    impl Drop for Watched {
         fn drop(&mut self) {
             self.note("dropped");
         }

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use firmware_agnostic::frame::{self, Version, Word};
+use firmware_agnostic::frame::{self, Message, Version};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::{Actions, Event, Node};
 use firmware_agnostic::receiver::Heard;
@@ -30,7 +30,7 @@ pub fn run() -> Result<Vec<Row>, Failure> {
         rows.push(step.at_most(Some(2.0)));
     }
     let (heartbeat, keys, name) = (pair.word(BoxId::First), pair.keys(), pair.pair());
-    let word = Word { version: Version::NEWEST, number: 1, heartbeat, echo: None };
+    let word = Message { version: Version::NEWEST, number: 1, heartbeat, echo: None };
     let frame = frame::encode(&word, keys, name);
     let encode = timed(|| {
         black_box(frame::encode(black_box(&word), keys, name));

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use board::config::table::Source;
 use board::fence::{Config, Fence, Fenced, Power, fence};
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 
 use super::row::{Row, Target};
 use lab::observers::failure::{Failure, expect};
@@ -161,8 +161,8 @@ fn median(values: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn patience() -> Patience {
-    Patience::new(Duration::from_secs(20))
+fn patience() -> Deadline {
+    Deadline::new(Duration::from_secs(20))
 }
 
 const SHOTS: usize = 10;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use board::thread::realtime::Priority;
+use board::thread::realtime::RealtimePriority;
 use rustix::time::{ClockId, clock_gettime};
 
 use lab::observers::failure::{Failure, expect};
@@ -36,7 +36,7 @@ pub fn beside<T>(act: impl FnOnce() -> Result<T, Failure>) -> Result<(T, Wakes),
 }
 
 fn sleep_and_wake(over: &AtomicBool) -> Result<Wakes, Failure> {
-    let priority = Priority::new(PRIORITY).unwrap_or_default();
+    let priority = RealtimePriority::new(PRIORITY).unwrap_or_default();
     priority.take().map_err(|error| Failure(format!("no real-time priority: {error:?}")))?;
     let (mut due, mut late, mut count) = (Instant::now(), Duration::ZERO, 0);
     let before = time();

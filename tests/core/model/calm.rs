@@ -1,6 +1,6 @@
 //! Checks that somebody serves when the faults are over: from a moment of the model on, nothing more goes wrong.
 
-use firmware_agnostic::heartbeat::{Links, Role};
+use firmware_agnostic::heartbeat::{LinkSet, Role};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::order::Order;
 use firmware_agnostic::settings::Settings;
@@ -13,7 +13,7 @@ impl Pair {
     pub(crate) fn calmed(&self, settings: &[Settings; 2]) -> Self {
         let mut pair = self.clone();
         pair.left = Budget::PLENTY;
-        pair.cut = [Links::default(); 2];
+        pair.cut = [LinkSet::default(); 2];
         for round in 0..ROUNDS {
             if round < LANDING {
                 for id in BoxId::BOTH {

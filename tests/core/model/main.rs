@@ -18,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 
 use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::node::Node;
-use firmware_agnostic::order::{Order, Until};
+use firmware_agnostic::order::{Order, OrderDuration};
 use firmware_agnostic::recovery::OnFailure;
 use firmware_agnostic::settings::Settings;
 use stateright::{Checker, HasDiscoveries, Model, Property};
@@ -194,9 +194,9 @@ impl Model for Bounds {
 const PROMISES: &str = "every promise is kept";
 const LIVENESS: &str = "somebody serves";
 const ORDERS: &[Order] = &[
-    Order::Standby(Until::Resume),
-    Order::Takeover(Until::Reboot),
-    Order::Maintenance(Until::Reboot),
+    Order::Standby(OrderDuration::Resume),
+    Order::Takeover(OrderDuration::Reboot),
+    Order::Maintenance(OrderDuration::Reboot),
     Order::Failback,
     Order::Resume,
     Order::Clear,

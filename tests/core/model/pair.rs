@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::failback::AutoFailback;
-use firmware_agnostic::heartbeat::{Boot, Fingerprint, Heartbeat, Links, Priority};
+use firmware_agnostic::heartbeat::{Fingerprint, Heartbeat, Incarnation, LinkSet, Priority};
 use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Event, Node, Tag};
@@ -23,7 +23,7 @@ pub(crate) struct Pair {
     /// What each box has said, the newest last.
     pub(crate) air: [Vec<Word>; 2],
     /// The links by which nothing that this box says comes through.
-    pub(crate) cut: [Links; 2],
+    pub(crate) cut: [LinkSet; 2],
     pub(crate) left: Budget,
     /// The first promise that was broken.
     pub(crate) broken: Option<&'static str>,
@@ -108,7 +108,7 @@ pub(crate) struct Machine {
     /// The peer was heard in this life, by a word that it said since.
     pub(crate) heard: bool,
     /// The life of the peer that was heard last, and when its newest word was said that was heard.
-    pub(crate) newest: Option<(Boot, Instant)>,
+    pub(crate) newest: Option<(Incarnation, Instant)>,
     pub(crate) journal: Option<Journal>,
     /// What the resources are told, in order.
     pub(crate) jobs: Vec<(Verb, Tag)>,
@@ -169,16 +169,16 @@ impl Pair {
 
     /// The box is switched on if it was off, and its supervisor starts.
     pub(crate) fn give_birth(&mut self, id: BoxId, settings: &[Settings; 2]) {
-        let machine = &mut self.boxes[id.place()];
+        let machine = &mut self.boxes[id.index()];
         machine.births += 1;
         let before = machine.journal.map(|journal| journal.life).unwrap_or_default();
-        let boot = Boot::after(before, [b'a' + id.place() as u8, machine.births]);
-        let settings = settings[id.place()].clone();
+        let boot = Incarnation::after(before, [b'a' + id.index() as u8, machine.births]);
+        let settings = settings[id.index()].clone();
         machine.node = Some(Arc::new(Node::new(settings, boot, machine.journal, NOW)));
-        for word in &mut self.air[id.other().place()] {
+        for word in &mut self.air[id.other().index()] {
             word.stale = true;
         }
-        let machine = &mut self.boxes[id.place()];
+        let machine = &mut self.boxes[id.index()];
         machine.powered = true;
         self.step(id, Event::Timeout);
     }
@@ -199,7 +199,7 @@ impl Pair {
     }
 
     pub(crate) fn at(&self, id: BoxId) -> &Machine {
-        &self.boxes[id.place()]
+        &self.boxes[id.index()]
     }
 
     pub(crate) fn node(&self, id: BoxId) -> Option<&Node> {

@@ -1,6 +1,6 @@
 //! Checks the promises. Each has a name, and is judged by what really runs and by what was really seen.
 
-use firmware_agnostic::heartbeat::{Asks, Epoch, Heartbeat, Role};
+use firmware_agnostic::heartbeat::{Epoch, Heartbeat, PeerRequest, Role};
 use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::node::{Action, Answer, Event, Node};
 use firmware_agnostic::order::Order;
@@ -18,7 +18,9 @@ impl Pair {
                 Some("silence is not evidence")
             }
             Action::Fence(_) | Action::Cut(_) if !self.at(id).heard => Some("no death-match"),
-            Action::Fence(_) | Action::Cut(_) if node.peer().word(NOW).is_some_and(is_harmless) => {
+            Action::Fence(_) | Action::Cut(_)
+                if node.peer().heartbeat(NOW).is_some_and(is_harmless) =>
+            {
                 Some("no shot at a peer that talks")
             }
             Action::Fence(_) if node.timer(Timer::Relisten).is_some_and(|until| until > NOW) => {
@@ -55,12 +57,12 @@ const fn is_evidence(event: Event) -> bool {
 
 /// Whether the peer has said that it holds nothing, and knew what this box is.
 fn released(node: &Node, epoch: Epoch) -> bool {
-    node.peer().last_word().is_some_and(|word| {
+    node.peer().last_heartbeat().is_some_and(|word| {
         let free = matches!(word.role, Role::Standby | Role::Failed);
-        free && (word.echoes(epoch) || word.asks == Asks::Leave)
+        free && (word.echoes(epoch) || word.request == PeerRequest::Leave)
     })
 }
 
 fn is_harmless(word: &Heartbeat) -> bool {
-    word.asks != Asks::Fence
+    word.request != PeerRequest::Fence
 }

@@ -89,7 +89,7 @@ impl Pair {
             if left.reloads > 0 {
                 steps.push(Step::Reload(id));
             }
-            let said = self.air[id.other().place()].len();
+            let said = self.air[id.other().index()].len();
             for link in (0..links).filter_map(LinkId::new) {
                 let fresh = self.node(id.other()).is_some() && self.carries(id.other(), link);
                 if fresh {
@@ -138,13 +138,13 @@ impl Pair {
             Step::Hear(id, link) => self.hear(id, link),
             Step::HearOld(id, link, place) => {
                 self.left.old_words -= 1;
-                let word = self.air[id.other().place()][place];
+                let word = self.air[id.other().index()][place];
                 self.hear_word(id, link, word);
             }
             Step::Cable(id, link) => {
                 self.left.cables -= 1;
                 for from in BoxId::BOTH.into_iter().filter(|from| id.is_none_or(|id| id == *from)) {
-                    let cut = &mut self.cut[from.place()];
+                    let cut = &mut self.cut[from.index()];
                     *cut = cut.with(link, !cut.contains(link));
                 }
             }
@@ -162,7 +162,7 @@ impl Pair {
             }
             Step::Answer(id, question) => self.answer(id, question, question.seen_off),
             Step::Cut(id) => {
-                self.boxes[id.place()].cut_comes = false;
+                self.boxes[id.index()].cut_comes = false;
                 self.power_off(id);
             }
             Step::PowerCut(id) => {
@@ -171,13 +171,13 @@ impl Pair {
             }
             Step::Kill(id) => {
                 self.left.kills -= 1;
-                self.boxes[id.place()].die();
+                self.boxes[id.index()].die();
             }
             Step::Birth(id, remembers) => {
                 self.left.births -= 1;
                 if !remembers {
                     self.left.journals -= 1;
-                    self.boxes[id.place()].journal = None;
+                    self.boxes[id.index()].journal = None;
                 }
                 self.give_birth(id, settings);
             }
@@ -198,17 +198,17 @@ impl Pair {
     }
 
     fn carries(&self, from: BoxId, link: LinkId) -> bool {
-        !self.cut[from.place()].contains(link)
+        !self.cut[from.index()].contains(link)
     }
 
     fn hear(&mut self, id: BoxId, link: LinkId) {
-        if let Some(word) = self.air[id.other().place()].last() {
+        if let Some(word) = self.air[id.other().index()].last() {
             self.hear_word(id, link, *word);
         }
     }
 
     fn hear_word(&mut self, id: BoxId, link: LinkId, word: Word) {
-        let machine = &mut self.boxes[id.place()];
+        let machine = &mut self.boxes[id.index()];
         machine.heard |= !word.stale;
         let boot = word.heartbeat.epoch.boot;
         let newest = machine.newest.filter(|(known, at)| *known == boot && *at > word.at);
@@ -223,7 +223,7 @@ impl Pair {
         question: Question,
         change: impl FnOnce(&mut Question),
     ) {
-        let questions = &mut self.boxes[id.place()].questions;
+        let questions = &mut self.boxes[id.index()].questions;
         if let Some(it) = questions.iter_mut().find(|it| **it == question) {
             change(it);
         }
@@ -238,7 +238,7 @@ impl Pair {
             let Some(node) = self.node(id) else { continue };
             let node = node.earlier(ROUND, OLDEST);
             let due = node.next_deadline() <= NOW && stalled != Some(id);
-            self.boxes[id.place()].node = Some(Arc::new(node));
+            self.boxes[id.index()].node = Some(Arc::new(node));
             if due {
                 self.step(id, Event::Timeout);
             }
@@ -256,7 +256,7 @@ impl Pair {
 
     /// Answers whether the power was seen off.
     pub(crate) fn answer(&mut self, id: BoxId, question: Question, off: Option<Instant>) {
-        self.boxes[id.place()].questions.retain(|it| *it != question);
+        self.boxes[id.index()].questions.retain(|it| *it != question);
         if off.is_none() && question.stage != Stage::CalledOff {
             self.left.denials -= 1;
         }
@@ -271,7 +271,7 @@ impl Pair {
 
     fn done(&mut self, id: BoxId, well: bool) {
         self.left.failures -= u8::from(!well);
-        let machine = &mut self.boxes[id.place()];
+        let machine = &mut self.boxes[id.index()];
         let (verb, tag) = machine.jobs.remove(0);
         // A start that waited holds from its beginning.
         let next = machine.jobs.first().is_some_and(|(verb, _)| *verb == Verb::Start);
@@ -293,23 +293,23 @@ impl Pair {
     }
 
     fn power_off(&mut self, id: BoxId) {
-        let machine = &mut self.boxes[id.place()];
+        let machine = &mut self.boxes[id.index()];
         machine.powered = false;
         machine.fall_silent();
     }
 
     /// The product takes in `event`, and what it wants is done.
     pub(crate) fn step(&mut self, id: BoxId, event: Event) {
-        let Some(node) = &mut self.boxes[id.place()].node else { return };
+        let Some(node) = &mut self.boxes[id.index()].node else { return };
         let before = node.epoch();
         let actions = Arc::make_mut(node).step(event, NOW);
         self.follow(id, before, event, actions);
     }
 
     fn reload(&mut self, id: BoxId, settings: &[Settings; 2]) {
-        let Some(node) = &mut self.boxes[id.place()].node else { return };
+        let Some(node) = &mut self.boxes[id.index()].node else { return };
         let node = Arc::make_mut(node);
-        let other = BoxId::BOTH.map(|id| settings[id.place()].priority);
+        let other = BoxId::BOTH.map(|id| settings[id.index()].priority);
         let priority = other.into_iter().find(|it| *it != node.settings().priority);
         let mut settings = node.settings().clone();
         settings.priority = priority.unwrap_or(settings.priority);
@@ -332,15 +332,15 @@ impl Pair {
     }
 
     fn perform(&mut self, id: BoxId, action: Action) {
-        let peer = id.other().place();
-        let machine = &mut self.boxes[id.place()];
+        let peer = id.other().index();
+        let machine = &mut self.boxes[id.index()];
         match action {
             Action::Send(heartbeat) => {
                 let life = heartbeat.heard.map(|epoch| epoch.boot);
                 let newest = machine.newest.filter(|(boot, _)| Some(*boot) == life);
                 let echo = newest.map(|(_, at)| at);
                 let word = Word { heartbeat, at: NOW, echo, stale: false };
-                say(&mut self.air[id.place()], word);
+                say(&mut self.air[id.index()], word);
             }
             Action::Start(tag) => {
                 machine.holds = true;
@@ -385,7 +385,7 @@ impl Pair {
 
     fn ask(&mut self, id: BoxId, question: Question) {
         // The answers to what was asked long ago are lost.
-        let questions = &mut self.boxes[id.place()].questions;
+        let questions = &mut self.boxes[id.index()].questions;
         questions.push(question);
         if questions.len() > QUESTIONS_MAX {
             questions.remove(0);

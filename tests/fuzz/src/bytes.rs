@@ -8,10 +8,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use board::net::neighbour::claim;
 use board::net::netlink::told;
 use firmware_agnostic::frame::{
-    self, Deframer, FRAME_MAX, Key, Keys, LINE_MAX, PairId, Version, Word,
+    self, Deframer, FRAME_MAX, Key, Keys, LINE_MAX, PairId, Version, Message,
 };
 use firmware_agnostic::heartbeat::Fingerprint;
-use firmware_agnostic::journal::{Journal, PLACE};
+use firmware_agnostic::journal::{Journal, SLOT_LEN};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
@@ -63,13 +63,13 @@ pub fn journal(bytes: &[u8]) {
         let (at, place) = journal.encode(number, KERNEL);
         let mut file = vec![0; at];
         file.extend(place);
-        file.resize(PLACE * 2, 0);
+        file.resize(SLOT_LEN * 2, 0);
         assert_eq!(Journal::decode(&file, KERNEL), Some((number, journal)));
     };
     again(bytes);
     let mut file = bytes.to_vec();
-    for place in file.chunks_exact_mut(PLACE) {
-        let (head, checksum) = place.split_at_mut(PLACE - CHECKSUM);
+    for place in file.chunks_exact_mut(SLOT_LEN) {
+        let (head, checksum) = place.split_at_mut(SLOT_LEN - CHECKSUM);
         checksum.copy_from_slice(&Sha256::digest(head)[..CHECKSUM]);
     }
     again(&file);
@@ -95,12 +95,12 @@ pub fn neighbour(bytes: &[u8]) {
 
 /// The header of this pair's frames.
 fn any_frame(keys: &Keys, pair: PairId) -> Option<[u8; HEADER]> {
-    use firmware_agnostic::heartbeat::{Asks, Priority, Role, Term};
-    use firmware_agnostic::heartbeat::{Boot, Epoch, Heartbeat, Links};
+    use firmware_agnostic::heartbeat::{PeerRequest, Priority, Role, Term};
+    use firmware_agnostic::heartbeat::{Incarnation, Epoch, Heartbeat, LinkSet};
     use firmware_agnostic::identity::BoxId;
     let heartbeat = Heartbeat {
         from: BoxId::First,
-        epoch: Epoch { boot: Boot([0; 4]), change: 0 },
+        epoch: Epoch { boot: Incarnation([0; 4]), change: 0 },
         role: Role::Init,
         priority: Priority(0),
         term: Term(0),
@@ -108,13 +108,13 @@ fn any_frame(keys: &Keys, pair: PairId) -> Option<[u8; HEADER]> {
         witness: true,
         shoots: false,
         restarts: false,
-        asks: Asks::Nothing,
+        request: PeerRequest::Nothing,
         config: Fingerprint::default(),
         system: Fingerprint::default(),
         heard: None,
-        hears: Links::default(),
+        hears: LinkSet::default(),
     };
-    let word = Word { version: Version::NEWEST, number: 0, heartbeat, echo: None };
+    let word = Message { version: Version::NEWEST, number: 0, heartbeat, echo: None };
     frame::encode(&word, keys, pair).first_chunk().copied()
 }
 

@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use board::fence::ipmi::command::{self, Privilege};
-use board::fence::ipmi::exchange::{Exchange, Step, Way};
-use board::fence::ipmi::message::{Request, Response};
+use board::fence::ipmi::exchange::{Exchange, Step, AuthMethod};
+use board::fence::ipmi::message::{IpmiRequest, IpmiResponse};
 use board::fence::ipmi::packet::Packet;
 use board::fence::ipmi::rakp::Login;
 use board::fence::ipmi::session::Kind;
@@ -23,20 +23,20 @@ pub fn ipmi(bytes: &[u8]) {
     read(bytes);
     let Some((way, rest)) = bytes.split_first() else { return };
     match way {
-        0x80.. if way % 2 == 0 => inside::inside(Way::New(&[Suite::Sha256]), Suite::Sha256, rest),
-        0x80.. => inside::inside(Way::New(&[Suite::Sha1]), Suite::Sha1, rest),
+        0x80.. if way % 2 == 0 => inside::inside(AuthMethod::New(&[Suite::Sha256]), Suite::Sha256, rest),
+        0x80.. => inside::inside(AuthMethod::New(&[Suite::Sha1]), Suite::Sha1, rest),
         _ => converse(WAYS[usize::from(*way) % WAYS.len()], rest),
     }
 }
 
 fn read(bytes: &[u8]) {
-    let _ = (Packet::read(bytes), Response::read(bytes, bytes.len().is_multiple_of(2)));
+    let _ = (Packet::read(bytes), IpmiResponse::read(bytes, bytes.len().is_multiple_of(2)));
     let _ = (command::power(bytes), command::guid(bytes), command::device(bytes));
     let _ = (command::able(bytes), command::challenged(bytes), command::activated(bytes));
     let _ = command::restart(bytes);
 }
 
-fn converse(way: Way, mut datagrams: &[u8]) {
+fn converse(way: AuthMethod, mut datagrams: &[u8]) {
     let mut talk = Talk::new(way);
     let mut step = talk.ask();
     while let Some((length, rest)) = datagrams.split_first_chunk::<2>() {
@@ -60,20 +60,20 @@ struct Talk {
 }
 
 impl Talk {
-    fn new(way: Way) -> Self {
+    fn new(way: AuthMethod) -> Self {
         let login = Login {
             user: USER.to_vec(),
             password: PASSWORD.to_vec().into(),
             key: None,
             privilege: Privilege::Operator,
         };
-        let known = matches!(way, Way::New(_)).then_some(Suite::Sha1);
+        let known = matches!(way, AuthMethod::New(_)).then_some(Suite::Sha1);
         let exchange = Exchange::new(login, way, known, |bytes| bytes.fill(7));
         Self { exchange, now: Instant::from_millis(1), asked: 0 }
     }
 
     fn ask(&mut self) -> Step {
-        let questions: [fn() -> Request; 2] = [command::chassis_status, command::system_guid];
+        let questions: [fn() -> IpmiRequest; 2] = [command::chassis_status, command::system_guid];
         let question = questions[self.asked % questions.len()]();
         self.asked += 1;
         self.exchange.ask(question, self.now, self.now + TIME)
@@ -107,10 +107,10 @@ const PASSWORD: &[u8] = b"secret";
 /// That a question has.
 const TIME: Duration = Duration::from_secs(5);
 
-const WAYS: [Way; 5] = [
-    Way::New(&[Suite::Sha256, Suite::Sha1]),
-    Way::New(&[Suite::Nothing]),
-    Way::Old(Kind::Md5),
-    Way::Old(Kind::Password),
-    Way::Old(Kind::Nothing),
+const WAYS: [AuthMethod; 5] = [
+    AuthMethod::New(&[Suite::Sha256, Suite::Sha1]),
+    AuthMethod::New(&[Suite::Nothing]),
+    AuthMethod::Old(Kind::Md5),
+    AuthMethod::Old(Kind::Password),
+    AuthMethod::Old(Kind::Nothing),
 ];

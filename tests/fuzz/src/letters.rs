@@ -10,9 +10,9 @@ use ccm::aead::AeadInOut;
 use ccm::consts::{U13, U16};
 use ccm::{Ccm, KeyInit as _};
 use firmware_agnostic::frame::{FRAME_MAX, Key, Keys, PairId};
-use firmware_agnostic::heartbeat::Boot;
+use firmware_agnostic::heartbeat::Incarnation;
 use firmware_agnostic::identity::BoxId;
-use firmware_agnostic::letter::{Answerer, Asker, Heard, LETTER_MAX, Nonce, Pace, Seal};
+use firmware_agnostic::letter::{Answerer, Asker, PieceOutcome, LETTER_MAX, Nonce, SendPace, Seal};
 use firmware_agnostic::time::Instant;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -39,9 +39,9 @@ pub fn letters(mut bytes: &[u8]) {
             if let Ok(Some((reply, heard))) = heard {
                 assert!(reply.len() <= FRAME_MAX);
                 match heard {
-                    Heard::Nothing => {}
-                    Heard::Begun(bytes) => question = bytes.len(),
-                    Heard::More(bytes) => question += bytes.len(),
+                    PieceOutcome::Nothing => {}
+                    PieceOutcome::Begun(bytes) => question = bytes.len(),
+                    PieceOutcome::More(bytes) => question += bytes.len(),
                 }
                 assert!(question <= LETTER_MAX, "{question} bytes");
                 let _ = asker.hear(&reply, &PACE, now);
@@ -111,14 +111,14 @@ fn seal(me: BoxId) -> Seal {
 const PAIR_BYTES: [u8; 2] = [0xf7, 0x18];
 const ASKER: Nonce = Nonce([1; 8]);
 const ANSWERER: Nonce = Nonce([2; 8]);
-const LIFE: Boot = Boot(*b"life");
+const LIFE: Incarnation = Incarnation(*b"life");
 const NOON: Duration = Duration::from_secs(1_767_268_800);
 const QUESTION: &[u8] = b"check\nthat is longer than one piece, and so comes in two of them";
 /// The secret of the golden frames.
 const SECRET: &[u8] = b"known to everybody who reads this";
 /// More than a frame holds.
 const BODY_MAX: u8 = 48;
-const PACE: Pace = Pace {
+const PACE: SendPace = SendPace {
     gap: Duration::from_millis(3),
     retry: Duration::from_millis(250),
     patience: Duration::from_secs(6),

@@ -10,16 +10,16 @@ use arbitrary::{Result, Unstructured};
 use firmware_agnostic::evidence::{Evidence, Require};
 use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::heartbeat::{
-    Asks, Boot, Epoch, Fingerprint, Heartbeat, Links, Priority, Role, Term,
+    PeerRequest, Incarnation, Epoch, Fingerprint, Heartbeat, LinkSet, Priority, Role, Term,
 };
 use firmware_agnostic::identity::{BoxId, LINKS_MAX, LinkId, RESOURCES_MAX, ResourceId};
-use firmware_agnostic::journal::{End, Journal, Standing};
+use firmware_agnostic::journal::{Expiry, Journal, StandingOrder};
 use firmware_agnostic::node::fencing::LastLoss;
 use firmware_agnostic::node::{ACTIONS_MAX, Action, Answer, Event, Node, Tag};
-use firmware_agnostic::order::{Order, Until};
+use firmware_agnostic::order::{Order, OrderDuration};
 use firmware_agnostic::receiver::Heard;
 use firmware_agnostic::recovery::{OnFailure, Policy};
-use firmware_agnostic::report::{Cause, News};
+use firmware_agnostic::report::{Cause, Report};
 use firmware_agnostic::settings::{AtBoot, Settings, Times, Timing};
 use firmware_agnostic::time::Instant;
 
@@ -69,17 +69,17 @@ fn starts_on_evidence(
     tag: Tag,
 ) {
     let told = before.iter().find_map(|action| match action {
-        Action::Tell(News::Changed(change)) if change.to == Role::Starting => Some(change.cause),
+        Action::Tell(Report::Changed(change)) if change.to == Role::Starting => Some(change.cause),
         _ => None,
     });
     let Some(Cause::Evidence(evidence)) = told else { panic!("a start for no reason: {told:?}") };
-    let word = node.peer().last_word();
+    let word = node.peer().last_heartbeat();
     let seen = match evidence {
         Evidence::Released => word.is_some_and(|word| {
             matches!(word.role, Role::Standby | Role::Failed)
-                && !matches!(word.asks, Asks::Fence | Asks::Maintenance)
+                && !matches!(word.request, PeerRequest::Fence | PeerRequest::Maintenance)
                 && word.heard.is_some_and(|heard| {
-                    heard.boot == ME && (word.asks == Asks::Leave || heard.change + 1 == tag)
+                    heard.boot == ME && (word.request == PeerRequest::Leave || heard.change + 1 == tag)
                 })
         }),
         Evidence::Fenced => match event {
@@ -213,7 +213,7 @@ fn heartbeat(life: &mut Unstructured<'_>, node: &Node) -> Result<Heartbeat> {
         }
         _ => Some(mine),
     };
-    let mut hears = Links::default();
+    let mut hears = LinkSet::default();
     for _ in 0..life.int_in_range(0..=2)? {
         hears = hears.with(link(life)?, true);
     }
@@ -227,7 +227,7 @@ fn heartbeat(life: &mut Unstructured<'_>, node: &Node) -> Result<Heartbeat> {
         witness: life.arbitrary()?,
         shoots: life.arbitrary()?,
         restarts: life.arbitrary()?,
-        asks: asks(life)?,
+        request: request(life)?,
         config: Fingerprint([life.arbitrary::<bool>()?.into(), 0, 0, 0]),
         system: Fingerprint::default(),
         heard,
@@ -237,7 +237,7 @@ fn heartbeat(life: &mut Unstructured<'_>, node: &Node) -> Result<Heartbeat> {
 
 fn order(life: &mut Unstructured<'_>) -> Result<Order> {
     let time = Duration::from_micros(life.arbitrary()?);
-    let until = *life.choose(&[Until::Reboot, Until::Time(time), Until::Resume])?;
+    let until = *life.choose(&[OrderDuration::Reboot, OrderDuration::Time(time), OrderDuration::Resume])?;
     Ok(*life.choose(&[
         Order::Standby(until),
         Order::Takeover(until),
@@ -316,13 +316,13 @@ fn journal(life: &mut Unstructured<'_>) -> Result<Journal> {
     })
 }
 
-fn standing(life: &mut Unstructured<'_>) -> Result<Standing> {
+fn standing(life: &mut Unstructured<'_>) -> Result<StandingOrder> {
     let until = match life.int_in_range(0..=2)? {
-        0 => End::Resume,
-        1 => End::Reboot,
-        _ => End::At(Instant::from_micros(life.arbitrary()?)),
+        0 => Expiry::Resume,
+        1 => Expiry::Reboot,
+        _ => Expiry::At(Instant::from_micros(life.arbitrary()?)),
     };
-    Ok(Standing { asks: asks(life)?, until })
+    Ok(StandingOrder { request: request(life)?, until })
 }
 
 fn role(life: &mut Unstructured<'_>) -> Result<Role> {
@@ -337,24 +337,24 @@ fn role(life: &mut Unstructured<'_>) -> Result<Role> {
     ])?)
 }
 
-fn asks(life: &mut Unstructured<'_>) -> Result<Asks> {
+fn request(life: &mut Unstructured<'_>) -> Result<PeerRequest> {
     Ok(*life.choose(&[
-        Asks::Nothing,
-        Asks::HandOver,
-        Asks::Standby,
-        Asks::Claim,
-        Asks::Leave,
-        Asks::Fence,
-        Asks::Maintenance,
+        PeerRequest::Nothing,
+        PeerRequest::HandOver,
+        PeerRequest::Standby,
+        PeerRequest::Claim,
+        PeerRequest::Leave,
+        PeerRequest::Fence,
+        PeerRequest::Maintenance,
     ])?)
 }
 
-fn boot(life: &mut Unstructured<'_>) -> Result<Boot> {
+fn boot(life: &mut Unstructured<'_>) -> Result<Incarnation> {
     Ok(*life.choose(&[
-        Boot([0, 5, 1, 1]),
-        Boot([0, 5, 1, 1]),
-        Boot([0, 6, 1, 1]),
-        Boot([0, 5, 2, 2]),
+        Incarnation([0, 5, 1, 1]),
+        Incarnation([0, 5, 1, 1]),
+        Incarnation([0, 6, 1, 1]),
+        Incarnation([0, 5, 2, 2]),
         ME,
     ])?)
 }
@@ -367,6 +367,6 @@ fn resource(life: &mut Unstructured<'_>) -> Result<ResourceId> {
     Ok(ResourceId::new(life.int_in_range(0..=RESOURCES_MAX - 1)?).expect("below the most"))
 }
 
-const EARLIER: Boot = Boot([0, 7, 7, 7]);
-const ME: Boot = Boot([0, 8, 8, 8]);
-const LATER: Boot = Boot([0, 9, 9, 9]);
+const EARLIER: Incarnation = Incarnation([0, 7, 7, 7]);
+const ME: Incarnation = Incarnation([0, 8, 8, 8]);
+const LATER: Incarnation = Incarnation([0, 9, 9, 9]);

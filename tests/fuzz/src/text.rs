@@ -1,7 +1,7 @@
 //! Follows what programs, devices and others say, on its way to a person.
 
 use board::host::plain_text::{TEXT_MAX, is_plain, plain, plain_bytes, plain_lines};
-use supervisor::control::client::Answer;
+use supervisor::control::client::Reply;
 
 /// Bytes of any kind.
 pub fn text(bytes: &[u8]) {
@@ -18,7 +18,7 @@ pub fn text(bytes: &[u8]) {
     assert_eq!(lines.matches('\n').count(), text.matches('\n').count(), "a line was forged");
     assert_eq!(plain_lines(&lines), lines, "what is plain changes");
 
-    if let Some(answer) = Answer::parse(&text) {
+    if let Some(answer) = Reply::parse(&text) {
         assert!(answer.text.chars().all(|c| c == '\n' || is_fit(c)), "{answer:?}");
     }
 }

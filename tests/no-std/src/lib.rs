@@ -7,7 +7,7 @@
 
 use core::panic::PanicInfo;
 
-use firmware_agnostic::heartbeat::{Boot, Heartbeat};
+use firmware_agnostic::heartbeat::{Incarnation, Heartbeat};
 use firmware_agnostic::identity::LinkId;
 use firmware_agnostic::node::{Action, Event, Node};
 use firmware_agnostic::receiver::Reception;
@@ -18,7 +18,7 @@ use firmware_agnostic::time::Instant;
 pub fn hear(settings: Settings, reception: &mut Reception, link: LinkId, bytes: &[u8]) -> Option<Heartbeat> {
     let now = Instant::from_millis(1);
     let heard = reception.receive(link, bytes, now).ok()?;
-    let mut node = Node::new(settings, Boot(*b"bare"), None, now);
+    let mut node = Node::new(settings, Incarnation(*b"bare"), None, now);
     let actions = node.step(Event::Heartbeat(link, heard), now);
     actions.iter().find_map(|action| match action {
         Action::Send(heartbeat) => Some(*heartbeat),

@@ -4,8 +4,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use board::fence::ipmi::suite::Suite;
-use board::fence::{self, Fence, Fenced, Guid, Ladder, Power, fence};
-use board::thread::deadline::Patience;
+use board::fence::{self, Fence, Fenced, Guid, Power, Topology, fence};
+use board::thread::deadline::Deadline;
 use lab::stage::bmc::Character;
 
 use super::clients::ipmitool;
@@ -49,11 +49,11 @@ fn a_bmc_of_another_box_is_not_believed() {
     let words = |guid: &str| format!("guid = \"{guid}\"");
     let right = words("00112233-4455-6677-8899-aabbccddeeff");
     let scene = Scene::new();
-    let mut ladder = Ladder::open(&[scene.config(&bmc, &right)]);
+    let mut ladder = Topology::open(&[scene.config(&bmc, &right)]);
     ladder.power(&seconds(5)).unwrap();
 
     let wrong = words("ffffffff-4455-6677-8899-aabbccddeeff");
-    let mut ladder = Ladder::open(&[scene.config(&bmc, &wrong)]);
+    let mut ladder = Topology::open(&[scene.config(&bmc, &wrong)]);
     let text = ladder.fence(&seconds(5)).unwrap_err().to_string();
     assert!(text.contains("another box") && text.contains("00112233-4455"), "{text}");
     assert!(bmc.orders().is_empty());
@@ -177,7 +177,7 @@ fn a_login_by_ipmi_1_5_is_said_once() {
         scene.secret("password", "wrong");
         // The BMC says nothing at all: what is asked in the meantime waits for the same answer.
         for _ in 0..5 {
-            let error = device.power(&Patience::new(Duration::from_millis(300))).unwrap_err();
+            let error = device.power(&Deadline::new(Duration::from_millis(300))).unwrap_err();
             assert!(!fence::is_silent(&error), "{error}");
         }
         for _ in 0..10 {
@@ -232,7 +232,7 @@ fn what_a_bmc_refuses_is_told() {
 fn a_ladder_tells_when_a_box_is_to_be_powered_on_again() {
     let bmc = bmc(Character::default());
     let scene = Scene::new();
-    let mut ladder = Ladder::open(&[scene.config(&bmc, "action = \"cycle\"")]);
+    let mut ladder = Topology::open(&[scene.config(&bmc, "action = \"cycle\"")]);
     assert_eq!(ladder.fence(&seconds(5)).unwrap().1, Some(Duration::ZERO));
     ladder.on(&seconds(5)).unwrap();
     assert!(bmc.is_on());
@@ -244,7 +244,7 @@ fn a_ladder_tells_when_a_box_is_to_be_powered_on_again() {
 fn a_bmc_is_told_of_a_shot_once_and_of_nothing_else() {
     let bmc = bmc(Character::default());
     let scene = Scene::new();
-    let mut ladder = Ladder::open(&[scene.config(&bmc, "")]);
+    let mut ladder = Topology::open(&[scene.config(&bmc, "")]);
     ladder.note_shot(&seconds(5));
     assert_eq!(bmc.notes(), 0, "nobody was shot");
     ladder.fence(&seconds(5)).unwrap();

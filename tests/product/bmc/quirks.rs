@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use board::fence::ipmi::suite::Suite;
-use board::fence::{Fence, Fenced, Guid, Ladder, Power, fence};
+use board::fence::{Fence, Fenced, Guid, Power, Topology, fence};
 use lab::stage::bmc::{Bmc, Character, Habit, Identity, Numbers, Quirks, Work};
 
 use super::clients::ipmitool;
@@ -110,7 +110,7 @@ fn a_bmc_that_has_no_answer_to_whose_it_is_is_used() {
     {
         let bmc = odd(Quirks { identity, ..Quirks::default() });
         let scene = Scene::new();
-        let mut ladder = Ladder::open(&[scene.config(&bmc, "timeout = \"20s\"")]);
+        let mut ladder = Topology::open(&[scene.config(&bmc, "timeout = \"20s\"")]);
         ladder.expect(Some(Guid([1; 16]).fingerprint()));
         ladder.fence(&seconds(30)).unwrap_or_else(|error| panic!("{identity:?}: {error}"));
         assert_eq!(bmc.orders(), [0], "{identity:?}");
@@ -122,7 +122,7 @@ fn a_bmc_that_has_no_answer_to_whose_it_is_is_used() {
     // One that can tell, and tells another, is not.
     let bmc = bmc(Character { guid: own, ..Character::default() });
     let scene = Scene::new();
-    let mut ladder = Ladder::open(&[scene.config(&bmc, "")]);
+    let mut ladder = Topology::open(&[scene.config(&bmc, "")]);
     ladder.expect(Some(Guid([1; 16]).fingerprint()));
     assert!(ladder.fence(&seconds(20)).unwrap_err().to_string().contains("another box"));
     assert!(bmc.orders().is_empty());
@@ -144,7 +144,7 @@ fn a_bmc_that_is_too_busy_to_say_whose_it_is_is_asked_again() {
 fn the_file_can_say_that_a_device_is_not_asked_whose_it_is() {
     let bmc = bmc(Character::default());
     let scene = Scene::new();
-    let mut ladder = Ladder::open(&[scene.config(&bmc, "guid = \"any\"")]);
+    let mut ladder = Topology::open(&[scene.config(&bmc, "guid = \"any\"")]);
     ladder.expect(Some(Guid([1; 16]).fingerprint()));
     ladder.fence(&seconds(20)).unwrap();
     assert_eq!(bmc.orders(), [0]);
@@ -162,7 +162,7 @@ fn a_number_that_no_maker_gave_is_no_other_box() {
     for text in ["03000200-0400-0500-0006-000700080009", "01020304-0506-0708-090a-0b0c0d0e0f10"] {
         let bmc = bmc(Character { guid: text.parse().unwrap(), ..Character::default() });
         let scene = Scene::new();
-        let mut ladder = Ladder::open(&[scene.config(&bmc, "")]);
+        let mut ladder = Topology::open(&[scene.config(&bmc, "")]);
         ladder.expect(Some(Guid([1; 16]).fingerprint()));
         ladder.fence(&seconds(20)).unwrap();
         assert_eq!(bmc.orders(), [0], "{text}");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use board::config::table::Source;
 use board::fence::ipmi::{self, Ipmi};
 use board::fence::{self, Fence, Guid, Power};
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 use lab::stage::bmc::{Bmc, Character, Chassis, Quirks};
 use tempfile::TempDir;
 
@@ -93,15 +93,15 @@ pub(super) struct Kept {
 }
 
 impl Fence for Kept {
-    fn set_power(&mut self, power: Power, patience: &Patience) -> io::Result<()> {
+    fn set_power(&mut self, power: Power, patience: &Deadline) -> io::Result<()> {
         self.device.set_power(power, patience)
     }
 
-    fn power(&mut self, patience: &Patience) -> io::Result<Power> {
+    fn power(&mut self, patience: &Deadline) -> io::Result<Power> {
         self.device.power(patience)
     }
 
-    fn guid(&mut self, patience: &Patience) -> io::Result<Option<Guid>> {
+    fn guid(&mut self, patience: &Deadline) -> io::Result<Option<Guid>> {
         self.device.guid(patience)
     }
 
@@ -120,8 +120,8 @@ pub(super) fn at_once<T: Sync>(cases: &[T], test: impl Fn(&T) + Sync) {
     });
 }
 
-pub(super) fn seconds(seconds: u64) -> Patience {
-    Patience::new(Duration::from_secs(seconds))
+pub(super) fn seconds(seconds: u64) -> Deadline {
+    Deadline::new(Duration::from_secs(seconds))
 }
 
 /// A farewell is not waited for.

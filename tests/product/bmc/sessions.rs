@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use board::fence::{self, Fence, Power};
-use board::thread::deadline::{Cord, Patience};
+use board::thread::deadline::{CancelToken, Deadline};
 use lab::stage::bmc::{Bmc, Character, Habit, Quirks, Work};
 
 use super::scene::{Scene, bmc, device, odd, seconds, until};
@@ -47,8 +47,8 @@ fn a_login_that_is_called_off_leaves_no_place_taken() {
     bmc.set(|character| character.quirks.slow = vec![(Work::First, Duration::from_secs(3))]);
     for _ in 0..5 {
         let mut device = device(&bmc, "");
-        let cord = Cord::new().unwrap();
-        let patience = Patience::with_cord(Duration::from_secs(60), &cord);
+        let cord = CancelToken::new().unwrap();
+        let patience = Deadline::with_cord(Duration::from_secs(60), &cord);
         let (before, _) = bmc.logins();
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -74,7 +74,7 @@ fn a_session_that_was_taken_for_lost_is_closed_when_the_bmc_answers_again() {
     device.power(&seconds(20)).unwrap();
     for _ in 0..6 {
         bmc.set(|character| character.answers_every = u32::MAX);
-        let error = device.power(&Patience::new(Duration::from_millis(1500))).unwrap_err();
+        let error = device.power(&Deadline::new(Duration::from_millis(1500))).unwrap_err();
         assert!(fence::is_silent(&error), "{error}");
         bmc.set(|character| character.answers_every = 1);
         assert_eq!(device.power(&seconds(20)).unwrap(), Power::On);

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use board::fence::{Fence, Fenced, Power, fence};
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 use lab::stage::bmc::{Character, Habit, Quirks, Work};
 
 use super::scene::{at_once, bmc, device, odd, seconds, until};
@@ -91,7 +91,7 @@ fn where_the_time_is_short_the_question_comes_before_the_privilege() {
     let quirks = Quirks::of(Habit::Serial);
     let bmc = bmc(Character { latency, quirks, ..Character::default() });
     let mut device = device(&bmc, "");
-    assert_eq!(device.power(&Patience::new(latency * 19 / 4)).unwrap(), Power::On);
+    assert_eq!(device.power(&Deadline::new(latency * 19 / 4)).unwrap(), Power::On);
     // Before an order it is there.
     device.set_power(Power::Off, &seconds(30)).unwrap();
     assert_eq!(bmc.orders(), [0]);

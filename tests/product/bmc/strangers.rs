@@ -252,12 +252,12 @@ fn console_of(heard: &[(u8, Vec<u8>)]) -> Vec<u8> {
 }
 
 /// What becomes of a datagram, which goes to the BMC or comes from it: the ones that arrive instead.
-type Fate = Box<dyn FnMut(&[u8], bool) -> Vec<Vec<u8>> + Send>;
+type ConfigOutcome = Box<dyn FnMut(&[u8], bool) -> Vec<Vec<u8>> + Send>;
 
 /// Somebody on the way to a BMC.
 struct Middle {
     port: u16,
-    fate: Arc<Mutex<Fate>>,
+    fate: Arc<Mutex<ConfigOutcome>>,
 }
 
 impl Middle {
@@ -266,7 +266,7 @@ impl Middle {
         let back = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
         back.connect(bmc.address).unwrap();
         let port = front.local_addr().unwrap().port();
-        let fate: Arc<Mutex<Fate>> = Arc::new(Mutex::new(Box::new(honestly)));
+        let fate: Arc<Mutex<ConfigOutcome>> = Arc::new(Mutex::new(Box::new(honestly)));
         let asker = Arc::new(Mutex::new(None));
         let ends = (front.try_clone().unwrap(), back.try_clone().unwrap());
         let (decides, asks) = (fate.clone(), asker.clone());

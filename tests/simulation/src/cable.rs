@@ -33,11 +33,11 @@ impl Shape {
     /// What `from` says by `link` does not come through, besides.
     #[must_use]
     pub const fn cut(self, link: usize, from: BoxId) -> Self {
-        Self(self.0 | 1 << (link * 2 + from.place()))
+        Self(self.0 | 1 << (link * 2 + from.index()))
     }
 
     const fn cuts(self, link: usize, from: BoxId) -> bool {
-        self.0 & 1 << (link * 2 + from.place()) != 0
+        self.0 & 1 << (link * 2 + from.index()) != 0
     }
 
     /// One of those that people and fate bring about, or any other.
@@ -58,8 +58,8 @@ impl Shape {
 impl World {
     pub(super) fn say(&mut self, from: BoxId, heartbeat: Heartbeat) {
         let (bytes, now) = (self.bytes(), self.now);
-        let local = self.boxes[from.place()].local(now);
-        let Some(supervisor) = &mut self.boxes[from.place()].supervisor else { return };
+        let local = self.boxes[from.index()].local(now);
+        let Some(supervisor) = &mut self.boxes[from.index()].supervisor else { return };
         let words = supervisor.mailbox.write(heartbeat, bytes, now, local);
         self.carry(from, &words);
     }
@@ -71,8 +71,8 @@ impl World {
         for (place, said) in places.flat_map(|place| words.iter().map(move |it| (place, *it))) {
             let cable = self.cables[place];
             let Some(link) = LinkId::new(place) else { continue };
-            let lost = self.suffers(Mishap::Loss) || self.random.happens(cable.noise[from.place()]);
-            if cable.cut[from.place()] || lost {
+            let lost = self.suffers(Mishap::Loss) || self.random.happens(cable.noise[from.index()]);
+            if cable.cut[from.index()] || lost {
                 continue;
             }
             let twice = self.suffers(Mishap::Duplicate).then_some(to);
@@ -88,7 +88,7 @@ impl World {
                     &self.fault_model.delay
                 };
                 let delay = self.random.within(delay);
-                self.after(delay, What::Arrives(to, link, said));
+                self.after(delay, What::Arrives(to, link, Box::new(said)));
             }
         }
     }
@@ -99,9 +99,9 @@ impl World {
     }
 
     pub(super) fn arrive(&mut self, id: BoxId, link: LinkId, said: &Said) {
-        let clock = self.boxes[id.place()].clock();
+        let clock = self.boxes[id.index()].clock();
         let now = self.now;
-        let Some(supervisor) = &mut self.boxes[id.place()].supervisor else { return };
+        let Some(supervisor) = &mut self.boxes[id.index()].supervisor else { return };
         let read = supervisor.mailbox.read(link, said, |at| clock.local(at), now);
         let mine = supervisor.node.epoch().boot;
         supervisor.seen.hears(said, read, mine);
@@ -113,16 +113,16 @@ impl World {
     }
 
     pub(super) fn hear(&mut self, id: BoxId, link: LinkId, heard: Heard) {
-        let life = self.boxes[id.place()].life;
+        let life = self.boxes[id.index()].life;
         self.deliver(id, life, Event::Heartbeat(link, heard));
     }
 
     /// Counts a frame that was dropped, and tells of the first one of each life that was not just a replay.
     fn drop_frame(&mut self, id: BoxId, link: LinkId, cause: FrameError) {
-        self.saw(cause.word());
-        let Some(supervisor) = &mut self.boxes[id.place()].supervisor else { return };
+        self.saw(cause.label());
+        let Some(supervisor) = &mut self.boxes[id.index()].supervisor else { return };
         if cause != FrameError::Replayed && !std::mem::replace(&mut supervisor.has_dropped, true) {
-            let link = trace::link(link.place());
+            let link = trace::link(link.index());
             self.note(id, format_args!("link {link}: dropped a frame: {cause}"));
         }
     }
@@ -136,7 +136,7 @@ impl World {
 
     /// Cuts or mends what one cable carries from one box.
     pub fn plug_one_way(&mut self, link: usize, from: BoxId, works: bool) {
-        self.cables[link].cut[from.place()] = !works;
+        self.cables[link].cut[from.index()] = !works;
         let (name, from) = (trace::link(link), trace::name(from));
         self.note_world(format_args!(
             "cable {name} is {} from {from}",
@@ -153,7 +153,7 @@ impl World {
                 self.plug(link, !one);
             }
             for (from, wanted) in BoxId::BOTH.into_iter().zip([one, other]) {
-                if self.cables[link].cut[from.place()] != wanted {
+                if self.cables[link].cut[from.index()] != wanted {
                     self.plug_one_way(link, from, !wanted);
                 }
             }

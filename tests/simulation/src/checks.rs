@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use firmware_agnostic::evidence::{Evidence, Require};
 use firmware_agnostic::frame::FrameError;
-use firmware_agnostic::heartbeat::{Asks, Heartbeat, Role};
+use firmware_agnostic::heartbeat::{Heartbeat, PeerRequest, Role};
 use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::node::{Action, Node};
 use firmware_agnostic::order::Refusal;
 use firmware_agnostic::receiver::Heard;
-use firmware_agnostic::report::{Cause, Change, News, Weight};
+use firmware_agnostic::report::{Cause, Change, Report, Severity};
 use firmware_agnostic::settings::AtBoot;
 use firmware_agnostic::time::{Instant, Timer};
 
@@ -79,8 +79,8 @@ impl World {
     /// darkness; and nobody can tell a device that lies from a peer that is off, until the peer talks.
     pub(super) fn check_holders(&mut self, id: BoxId) {
         let both = self.boxes.iter().all(|appliance| appliance.holds);
-        let believes = self.boxes[id.place()].settings.require != Require::Fenced;
-        let lied_to = self.boxes[id.place()].supervisor.as_ref().is_some_and(|supervisor| {
+        let believes = self.boxes[id.index()].settings.require != Require::Fenced;
+        let lied_to = self.boxes[id.index()].supervisor.as_ref().is_some_and(|supervisor| {
             supervisor.seen.has_read_off() && !supervisor.seen.was_true()
         });
         if both && !believes && !lied_to {
@@ -91,13 +91,13 @@ impl World {
     /// One box is shot: two boxes that were silent to each other never cut each other's power, if their devices take no
     /// longer than they may.
     pub(super) fn check_cut_box(&mut self, id: BoxId, by: Option<BoxId>) {
-        self.checks.shot[id.place()] = by.is_some();
+        self.checks.shot[id.index()] = by.is_some();
         let Some(by) = by else { return };
-        let lost = &self.boxes[by.place()];
+        let lost = &self.boxes[by.index()];
         let off =
-            lost.power == Power::Off && lost.lost == Lost::Shot && self.checks.shot[by.place()];
+            lost.power == Power::Off && lost.lost == Lost::Shot && self.checks.shot[by.index()];
         // Who shoots first is a matter of times: where they differ, so may the outcome. Operators shoot when they like.
-        let alike = lost.settings.timing == self.boxes[id.place()].settings.timing;
+        let alike = lost.settings.timing == self.boxes[id.index()].settings.timing;
         let in_turn = self.checks.shots.iter().flatten().all(|shot| shot.in_turn);
         if off && alike && in_turn {
             let seen = format!("{} is shot, and {} was", trace::name(id), trace::name(by));
@@ -107,10 +107,10 @@ impl World {
 
     /// What was called off or is not wanted any more is not cut.
     pub(super) fn check_cut(&mut self, id: BoxId) {
-        let local = self.boxes[id.place()].local(self.now);
-        let Some(supervisor) = &self.boxes[id.place()].supervisor else { return };
+        let local = self.boxes[id.index()].local(self.now);
+        let Some(supervisor) = &self.boxes[id.index()].supervisor else { return };
         let talks = talks_to(&supervisor.node, local);
-        let ordered = self.checks.shots[id.place()].is_some_and(|shot| shot.ordered);
+        let ordered = self.checks.shots[id.index()].is_some_and(|shot| shot.ordered);
         if talks && !ordered {
             self.broken("no shot at a peer that talks", format!("{} cuts", trace::name(id)));
         }
@@ -121,8 +121,8 @@ impl World {
     pub(super) fn check_shot(&mut self, id: BoxId) {
         self.checks.stirrings += 1;
         self.checks.outcome.shots += 1;
-        let local = self.boxes[id.place()].local(self.now);
-        let appliance = &self.boxes[id.place()];
+        let local = self.boxes[id.index()].local(self.now);
+        let appliance = &self.boxes[id.index()];
         let Some(supervisor) = &appliance.supervisor else { return };
         let node = &supervisor.node;
         let talks = talks_to(node, local);
@@ -131,7 +131,7 @@ impl World {
         let may_at_boot =
             appliance.settings.at_boot == AtBoot::Fence && appliance.lost != Lost::Shot;
         let (ordered, heard) = (supervisor.seen.is_shot_by_order(), supervisor.seen.has_heard());
-        self.checks.shots[id.place()] = Some(Shot { ordered, in_turn: !ordered && heard });
+        self.checks.shots[id.index()] = Some(Shot { ordered, in_turn: !ordered && heard });
         if ordered {
             self.saw("a box is shot because an operator wants it");
         } else if !heard && !may_at_boot {
@@ -145,7 +145,7 @@ impl World {
 
     /// No hot loop: what is to be done at once is done in the step, and nobody talks without end.
     pub(super) fn check_step(&mut self, id: BoxId, local: Instant) {
-        let Some(supervisor) = &self.boxes[id.place()].supervisor else { return };
+        let Some(supervisor) = &self.boxes[id.index()].supervisor else { return };
         let node = &supervisor.node;
         let (deadline, role) = (node.next_deadline(), node.role());
         if deadline <= local {
@@ -154,7 +154,7 @@ impl World {
             self.broken("no hot loop", seen);
         }
         let free = matches!(role, Role::Standby | Role::Fencing | Role::Failed);
-        if free && self.boxes[id.place()].holds {
+        if free && self.boxes[id.index()].holds {
             let seen = format!("{} says {role}, and holds", trace::name(id));
             self.broken("no false word", seen);
         }
@@ -165,20 +165,20 @@ impl World {
     pub(super) fn check_change(&mut self, id: BoxId, change: &Change) {
         let (now, name) = (self.now, trace::name(id));
         let other = self.node(id.other()).map(|node| node.heartbeat(Instant::default()));
-        let appliance = &mut self.boxes[id.place()];
+        let appliance = &mut self.boxes[id.index()];
         let local = appliance.local(now);
         let settings = &appliance.settings;
         let Some(supervisor) = &mut appliance.supervisor else { return };
         let (seen, mine) = (&mut supervisor.seen, supervisor.node.heartbeat(local));
         seen.tells(change.to);
         // A speaker with an unknown boot, and does not know this one, may be a recording.
-        let epoch = supervisor.node.peer().last_word().map(|word| word.epoch);
+        let epoch = supervisor.node.peer().last_heartbeat().map(|word| word.epoch);
         let believed = epoch.and_then(|epoch| seen.word_of(epoch.boot)).copied();
         let silence = now - seen.proven_at();
         let serves = believed.is_some_and(|(word, at)| {
             // The clocks of the boxes run at rates of their own.
             let talks = Duration::from_micros(now - at) < settings.timing.deadtime() * 99 / 100;
-            let holds = word.role.holds_resources() && word.asks != Asks::Fence;
+            let holds = word.role.holds_resources() && word.request != PeerRequest::Fence;
             talks && holds && !seen.has_read_off()
         });
         let deadtime = settings.timing.deadtime().as_micros() as u64;
@@ -195,8 +195,9 @@ impl World {
                     }
                 };
                 // An operator wants the resources here, or not there: home has not failed.
-                let ordered = mine.asks == Asks::Claim
-                    || believed.is_some_and(|(word, _)| word.fit && word.asks == Asks::Standby);
+                let ordered = mine.request == PeerRequest::Claim
+                    || believed
+                        .is_some_and(|(word, _)| word.fit && word.request == PeerRequest::Standby);
                 seen.stays.end(ordered, now);
                 (!true_).then(|| ("silence is not evidence", format!("{evidence:?} is not so")))
             }
@@ -235,7 +236,7 @@ impl World {
     /// Nothing is lost silently: what a box is has been told, and stands in its journal, before it says so or acts
     /// as such.
     pub(super) fn check_recorded(&mut self, id: BoxId, action: &Action) {
-        let Some(supervisor) = &self.boxes[id.place()].supervisor else { return };
+        let Some(supervisor) = &self.boxes[id.index()].supervisor else { return };
         let recorded = supervisor.recorded;
         let right = match action {
             // A box is init when it is born.
@@ -263,7 +264,7 @@ impl World {
         said: &Said,
         read: Result<Heard, FrameError>,
     ) {
-        let Some(supervisor) = &self.boxes[id.place()].supervisor else { return };
+        let Some(supervisor) = &self.boxes[id.index()].supervisor else { return };
         let whole = !said.damaged && supervisor.mailbox.understands(said);
         let right = match read {
             Ok(heard) => whole && heard.heartbeat == said.heartbeat,
@@ -280,10 +281,10 @@ impl World {
         let serves = |id| matches!(self.role(id), Some(Role::Starting | Role::Active));
         let hears = |id: BoxId| {
             let other = self.node(id.other())?.epoch().boot;
-            let supervisor = self.boxes[id.place()].supervisor.as_ref()?;
+            let supervisor = self.boxes[id.index()].supervisor.as_ref()?;
             let (word, at) = supervisor.seen.word_of(other)?;
             let knows = word.heard.is_some_and(|it| it.boot == supervisor.node.epoch().boot);
-            let warntime = self.boxes[id.place()].settings.timing.warntime().as_micros() as u64;
+            let warntime = self.boxes[id.index()].settings.timing.warntime().as_micros() as u64;
             let fresh = at + warntime >= self.now && !supervisor.stalled;
             Some(fresh && knows && word.role.holds_resources())
         };
@@ -305,7 +306,7 @@ impl World {
 
     pub(super) fn check_speech(&mut self, id: BoxId) {
         let second = self.now / SECOND;
-        let Some(supervisor) = &mut self.boxes[id.place()].supervisor else { return };
+        let Some(supervisor) = &mut self.boxes[id.index()].supervisor else { return };
         if supervisor.spoke.0 != second {
             supervisor.spoke = (second, 0);
         }
@@ -316,9 +317,9 @@ impl World {
     }
 
     /// A box that is kept from serving says so: see [`simulation`](super::life).
-    pub(super) fn check_alarm(&mut self, id: BoxId, news: &News) {
-        if news.weight() == Weight::Error {
-            self.checks.alarms[id.place()] += 1;
+    pub(super) fn check_alarm(&mut self, id: BoxId, report: &Report) {
+        if report.weight() == Severity::Error {
+            self.checks.alarms[id.index()] += 1;
         }
     }
 
@@ -351,7 +352,7 @@ impl World {
 
 /// Whether the peer talks to `node`, and does not ask to be shot.
 fn talks_to(node: &Node, local: Instant) -> bool {
-    node.peer().word(local).is_some_and(|word| word.asks != Asks::Fence)
+    node.peer().heartbeat(local).is_some_and(|heartbeat| heartbeat.request != PeerRequest::Fence)
 }
 
 /// Five heartbeats a second are usual; each change on either side adds one, and a bad second has a dozen changes.

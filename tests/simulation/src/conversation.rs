@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use firmware_agnostic::frame::{self, Key, Keys, PairId, Version, Word};
-use firmware_agnostic::heartbeat::{Boot, Heartbeat, Role};
+use firmware_agnostic::frame::{self, Key, Keys, Message, PairId, Version};
+use firmware_agnostic::heartbeat::{Heartbeat, Incarnation, Role};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::{Action, Answer, Event, Node};
 use firmware_agnostic::receiver::{Heard, Reception};
@@ -36,7 +36,7 @@ impl Conversation {
         let mut boot = 0;
         let nodes = settings.map(|settings| {
             boot += 1;
-            Node::new(settings, Boot([boot; 4]), None, now)
+            Node::new(settings, Incarnation([boot; 4]), None, now)
         });
         let keys = Keys::new([Key::new(1, b"everybody may know this one")]).expect("one is enough");
         let pair = PairId::of("conversation");
@@ -55,7 +55,7 @@ impl Conversation {
 
     /// The machine of a box.
     pub fn node(&self, id: BoxId) -> &Node {
-        &self.nodes[id.place()]
+        &self.nodes[id.index()]
     }
 
     /// What a box says now.
@@ -84,15 +84,15 @@ impl Conversation {
         let mut heard = 0;
         self.now = self.next_deadline();
         for id in BoxId::BOTH {
-            for action in self.nodes[id.place()].step(Event::Timeout, self.now) {
+            for action in self.nodes[id.index()].step(Event::Timeout, self.now) {
                 let Action::Send(heartbeat) = action else { continue };
-                self.numbers[id.place()] += 1;
-                let number = self.numbers[id.place()];
+                self.numbers[id.index()] += 1;
+                let number = self.numbers[id.index()];
                 let life = heartbeat.heard.map(|epoch| epoch.boot);
-                let echo = self.receptions[id.place()].send(number, life, self.now);
-                let word = Word { version: Version::NEWEST, number, heartbeat, echo };
+                let echo = self.receptions[id.index()].send(number, life, self.now);
+                let word = Message { version: Version::NEWEST, number, heartbeat, echo };
                 let frame = frame::encode(&word, &self.keys, self.pair);
-                let other = id.other().place();
+                let other = id.other().index();
                 for link in (0..self.links).filter_map(LinkId::new) {
                     let received = self.receptions[other].receive(link, &frame, self.now);
                     let read = received.expect("it was signed for this pair, and is new");
@@ -110,7 +110,7 @@ impl Conversation {
         self.now = self.next_deadline();
         let mut events: VecDeque<_> = BoxId::BOTH.map(|id| (id, Event::Timeout)).into();
         while let Some((id, event)) = events.pop_front() {
-            for action in self.nodes[id.place()].step(event, self.now) {
+            for action in self.nodes[id.index()].step(event, self.now) {
                 match action {
                     Action::Send(heartbeat) => {
                         let heard = Heard { heartbeat, proof: Some(self.now) };

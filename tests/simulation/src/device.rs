@@ -75,12 +75,12 @@ impl World {
     }
 
     fn ask(&mut self, asker: BoxId, tag: Tag, step: Step) {
-        let life = self.boxes[asker.place()].life;
-        let patience = self.boxes[asker.place()].settings.timing.fence_time().as_micros() as u64;
+        let life = self.boxes[asker.index()].life;
+        let patience = self.boxes[asker.index()].settings.timing.fence_time().as_micros() as u64;
         let deadline = self.now + patience;
         let question = Question { asker, life, tag, step, deadline, first: None };
         // The thread works on one thing after the other; a new question calls the one before off.
-        self.questions[asker.place()] = Some(question);
+        self.questions[asker.index()] = Some(question);
         let time = self.random.within(&self.fault_model.reading);
         self.after(time, What::DeviceWorks(question));
     }
@@ -98,31 +98,31 @@ impl World {
         if question.step == Step::Verify {
             self.saw("a shot is called off after it was sent");
             let question = Question { step: Step::CalledOff, ..question };
-            self.questions[asker.place()] = Some(question);
+            self.questions[asker.index()] = Some(question);
         } else {
-            self.questions[asker.place()] = None;
+            self.questions[asker.index()] = None;
             self.after(1, What::Answers(asker, question.life, tag, Answer::FenceFailed));
         }
     }
 
     fn current(&self, asker: BoxId, tag: Tag) -> Option<Question> {
-        let life = self.boxes[asker.place()].life;
-        self.questions[asker.place()].filter(|it| it.tag == tag && it.life == life)
+        let life = self.boxes[asker.index()].life;
+        self.questions[asker.index()].filter(|it| it.tag == tag && it.life == life)
     }
 
     fn go_on(&mut self, question: Question, after: u64) {
-        self.questions[question.asker.place()] = Some(question);
+        self.questions[question.asker.index()] = Some(question);
         self.after(after, What::DeviceWorks(question));
     }
 
     fn answer(&mut self, question: Question, answer: Answer) {
-        self.questions[question.asker.place()] = None;
+        self.questions[question.asker.index()] = None;
         self.deliver(question.asker, question.life, Event::Answer(question.tag, answer));
     }
 
     /// The thread of a box does the next step, unless it was told something else meanwhile.
     pub(super) fn device_works(&mut self, question: Question) {
-        let now_asked = self.questions[question.asker.place()];
+        let now_asked = self.questions[question.asker.index()];
         let called_off = Question { step: Step::CalledOff, ..question };
         let question = match now_asked {
             Some(asked) if asked == question => question,
@@ -130,7 +130,7 @@ impl World {
             _ => return,
         };
         let of = question.asker.other();
-        let device = self.devices[of.place()];
+        let device = self.devices[of.index()];
         let looks = question.step == Step::Look;
         if self.now >= question.deadline {
             let silent = self.is_silent(of);
@@ -168,14 +168,14 @@ impl World {
             }
             (step, true, Some(first)) => {
                 self.note_reading(asker, of, first);
-                let at = self.boxes[asker.place()].local(first);
+                let at = self.boxes[asker.index()].local(first);
                 let looks = step == Step::Look;
                 let answer = if looks { Answer::PowerOff(at) } else { Answer::Fenced(at) };
                 self.answer(question, answer);
             }
             (Step::Look, false, _) => self.answer(question, Answer::PowerOn),
             (Step::Prepare, false, _) => {
-                self.questions[asker.place()] = Some(Question { step: Step::Ready, ..question });
+                self.questions[asker.index()] = Some(Question { step: Step::Ready, ..question });
                 let ready = Question { step: Step::Ready, ..question };
                 self.after(self.again(ready), What::DeviceWorks(ready));
                 self.deliver(asker, question.life, Event::Ready(question.tag));
@@ -192,7 +192,7 @@ impl World {
         let cut = self.random.within(&self.fault_model.cut);
         let left = question.deadline.saturating_sub(self.now);
         let verify = Question { step: Step::Verify, first: None, ..question };
-        if self.devices[of.place()] == Device::Broken || self.suffers(Mishap::FenceFails) {
+        if self.devices[of.index()] == Device::Broken || self.suffers(Mishap::FenceFails) {
             return self.answer(question, Answer::FenceFailed);
         }
         let mut after = self.random.within(&self.fault_model.reading).max(1);
@@ -210,9 +210,9 @@ impl World {
     /// The order to cut takes effect after a time; it is late where that is longer than the device is given.
     fn order_comes(&mut self, asker: BoxId, after: u64, late: bool) {
         let of = asker.other();
-        match self.devices[of.place()] {
+        match self.devices[of.index()] {
             Device::Stranger { .. } => {
-                self.devices[of.place()] = Device::Stranger { on: false };
+                self.devices[of.index()] = Device::Stranger { on: false };
                 self.saw("a fence device cuts a machine outside the pair");
             }
             Device::WrongBox => {
@@ -232,17 +232,17 @@ impl World {
     /// The device of the other box is asked for its power though nobody needs it.
     pub(super) fn poll(&mut self, asker: BoxId, life: u32) {
         let of = asker.other();
-        if self.boxes[asker.place()].alive(life).is_none() {
+        if self.boxes[asker.index()].alive(life).is_none() {
             return;
         }
-        let refuses = self.devices[of.place()] == Device::Refuses;
-        if self.questions[asker.place()].is_some() || refuses || self.cannot_be_reached(of) {
+        let refuses = self.devices[of.index()] == Device::Refuses;
+        if self.questions[asker.index()].is_some() || refuses || self.cannot_be_reached(of) {
             return self.begin_polling(asker);
         }
         if self.shows_off(of) {
             self.saw("a power is polled, and off");
             self.note_reading(asker, of, self.now);
-            let at = self.boxes[asker.place()].local(self.now);
+            let at = self.boxes[asker.index()].local(self.now);
             self.deliver(asker, life, Event::SeenOff(at));
             self.begin_polling(asker);
         } else {
@@ -254,24 +254,24 @@ impl World {
     pub(super) fn begin_polling(&mut self, asker: BoxId) {
         if !self.fault_model.poll.is_empty() {
             let (life, time) =
-                (self.boxes[asker.place()].life, self.random.within(&self.fault_model.poll));
+                (self.boxes[asker.index()].life, self.random.within(&self.fault_model.poll));
             self.after(time, What::PowerIsPolled(asker, life));
         }
     }
 
     fn shows_off(&self, of: BoxId) -> bool {
-        match self.devices[of.place()] {
+        match self.devices[of.index()] {
             Device::Stranger { on } => !on,
-            Device::WrongBox => self.boxes[of.other().place()].power == Power::Off,
-            _ => self.boxes[of.place()].power == Power::Off,
+            Device::WrongBox => self.boxes[of.other().index()].power == Power::Off,
+            _ => self.boxes[of.index()].power == Power::Off,
         }
     }
 
     /// A device has shown off twice, first at `first`: what is true of it.
     fn note_reading(&mut self, asker: BoxId, of: BoxId, first: u64) {
-        let is_off = self.boxes[of.place()].power == Power::Off;
-        let wired = !matches!(self.devices[of.place()], Device::Stranger { .. } | Device::WrongBox);
-        if let Some(supervisor) = &mut self.boxes[asker.place()].supervisor {
+        let is_off = self.boxes[of.index()].power == Power::Off;
+        let wired = !matches!(self.devices[of.index()], Device::Stranger { .. } | Device::WrongBox);
+        if let Some(supervisor) = &mut self.boxes[asker.index()].supervisor {
             supervisor.seen.reads_off(first, is_off && wired);
         }
         if !is_off {
@@ -281,14 +281,14 @@ impl World {
 
     /// Changes what the fence device of a box does from now on.
     pub fn device(&mut self, id: BoxId, device: Device) {
-        self.devices[id.place()] = device;
+        self.devices[id.index()] = device;
         let of = trace::name(id);
         self.note_world(format_args!("fence device of {of}: {device:?}"));
         self.begin_polling(id.other());
     }
 
     fn is_silent(&self, of: BoxId) -> bool {
-        self.devices[of.place()] == Device::Unreachable
+        self.devices[of.index()] == Device::Unreachable
     }
 
     fn cannot_be_reached(&mut self, of: BoxId) -> bool {
@@ -297,8 +297,8 @@ impl World {
 
     /// A box is switched on by its device.
     pub(super) fn order_power_on(&mut self, asker: BoxId, tag: Tag) {
-        let (of, life) = (asker.other(), self.boxes[asker.place()].life);
-        let works = self.devices[of.place()] == Device::Works && !self.cannot_be_reached(of);
+        let (of, life) = (asker.other(), self.boxes[asker.index()].life);
+        let works = self.devices[of.index()] == Device::Works && !self.cannot_be_reached(of);
         let time = self.random.within(&self.fault_model.reading);
         if works && self.abandoned != Some(of) {
             self.saw("a box is switched on by its device");

@@ -1,12 +1,12 @@
 //! Keeps the bytes of a simulated journal, as the product writes them, on a disk that may fail.
 
 use firmware_agnostic::heartbeat::Fingerprint;
-use firmware_agnostic::journal::{FILE, Journal};
+use firmware_agnostic::journal::{FILE_LEN, Journal};
 
 /// The file of the journal.
 #[derive(Clone, Debug)]
 pub struct Disk {
-    file: [u8; FILE],
+    file: [u8; FILE_LEN],
     /// How often the box has booted.
     boots: u32,
     /// The number of the newest entry.
@@ -18,7 +18,7 @@ pub struct Disk {
 impl Disk {
     /// A disk on which nothing was ever written.
     pub const fn new() -> Self {
-        Self { file: [0; FILE], boots: 1, number: 0, refuses: false }
+        Self { file: [0; FILE_LEN], boots: 1, number: 0, refuses: false }
     }
 
     /// What a supervisor reads when it starts.
@@ -57,13 +57,13 @@ impl Disk {
 
     /// Turns one bit over.
     pub const fn rot(&mut self, bit: usize) {
-        let bit = bit % (FILE * 8);
+        let bit = bit % (FILE_LEN * 8);
         self.file[bit / 8] ^= 1 << (bit % 8);
     }
 
     /// Forgets everything, or is replaced by a new one.
     pub const fn lose(&mut self) {
-        self.file = [0; FILE];
+        self.file = [0; FILE_LEN];
     }
 }
 

@@ -1,10 +1,10 @@
 //! Carries actions out. Each one that asks gets exactly one answer, unless its asker dies first.
 
 use firmware_agnostic::identity::{BoxId, ResourceId};
-use firmware_agnostic::journal::{Journal, PLACE};
+use firmware_agnostic::journal::{Journal, SLOT_LEN};
 use firmware_agnostic::node::{Action, Answer, Event};
 use firmware_agnostic::order::Refusal;
-use firmware_agnostic::report::News;
+use firmware_agnostic::report::Report;
 
 use super::appliance::{Job, Verb};
 use super::fault_model::Mishap;
@@ -13,7 +13,7 @@ use super::{What, World};
 impl World {
     /// Does `action`, or holds it until the record that it rests on is on the disk. A shot is called off at once.
     pub(super) fn do_or_hold(&mut self, id: BoxId, life: u32, action: Action) {
-        let Some(supervisor) = self.boxes[id.place()].alive(life) else {
+        let Some(supervisor) = self.boxes[id.index()].alive(life) else {
             // What comes after a reset or a farewell is not done.
             return;
         };
@@ -36,9 +36,9 @@ impl World {
 
     /// The journal is on the disk: what was held is done.
     pub(super) fn written(&mut self, id: BoxId, life: u32) {
-        let Some(supervisor) = self.boxes[id.place()].alive(life) else { return };
+        let Some(supervisor) = self.boxes[id.index()].alive(life) else { return };
         let Some(journal) = supervisor.writing.take() else { return };
-        let appliance = &mut self.boxes[id.place()];
+        let appliance = &mut self.boxes[id.index()];
         let written = appliance.disk.write(&journal);
         let refuses = appliance.disk.refuses;
         if let Some(supervisor) = &mut appliance.supervisor {
@@ -47,7 +47,7 @@ impl World {
         if refuses {
             self.saw("a journal is not written");
         }
-        while let Some(supervisor) = self.boxes[id.place()].alive(life)
+        while let Some(supervisor) = self.boxes[id.index()].alive(life)
             && supervisor.writing.is_none()
             && let Some(action) = supervisor.held.pop_front()
         {
@@ -66,7 +66,7 @@ impl World {
             Action::Adopt(tag) => self.group(id, Job { tag, verb: Verb::Adopt }),
             Action::Stop(tag) => self.group(id, Job { tag, verb: Verb::Stop }),
             Action::Restart(resource) => {
-                let life = self.boxes[id.place()].life;
+                let life = self.boxes[id.index()].life;
                 let time = self.random.within(&self.fault_model.start);
                 self.after(time, What::Restarted(id, life, resource));
             }
@@ -84,18 +84,18 @@ impl World {
             Action::Leave => self.leave(id),
             Action::Upgrade => self.upgrade(id),
             Action::Reply(reply) => self.replied(id, reply),
-            Action::Tell(news) => {
+            Action::Tell(report) => {
                 self.checks.told += 1;
-                if matches!(news, News::Shooting { .. }) {
+                if matches!(report, Report::Shooting { .. }) {
                     self.check_shot(id);
                 }
-                self.trace.news(self.now, id, &news);
-                if let News::Changed(change) = news {
+                self.trace.report(self.now, id, &report);
+                if let Report::Changed(change) = report {
                     self.checks.stirrings += 1;
                     self.check_change(id, &change);
                     self.spring_ambushes();
                 }
-                self.check_alarm(id, &news);
+                self.check_alarm(id, &report);
             }
         }
     }
@@ -114,14 +114,14 @@ impl World {
 
     fn write_down(&mut self, id: BoxId, journal: &Journal) {
         if self.suffers(Mishap::TornWrite) {
-            let length = self.random.within(&(0..PLACE as u64 + 1)) as usize;
-            self.boxes[id.place()].disk.tear(journal, length);
+            let length = self.random.within(&(0..SLOT_LEN as u64 + 1)) as usize;
+            self.boxes[id.index()].disk.tear(journal, length);
             self.power_off(id, "loses its power while it writes its journal");
             return;
         }
         let time = self.random.within(&self.fault_model.write);
-        let life = self.boxes[id.place()].life;
-        if let Some(supervisor) = self.boxes[id.place()].alive(life) {
+        let life = self.boxes[id.index()].life;
+        if let Some(supervisor) = self.boxes[id.index()].alive(life) {
             supervisor.writing = Some(*journal);
         }
         if time == 0 {
@@ -134,11 +134,11 @@ impl World {
     /// Jobs are done one after the other, as the one worker of the product does them.
     fn group(&mut self, id: BoxId, job: Job) {
         if job.verb == Verb::Start {
-            self.boxes[id.place()].holds = true;
+            self.boxes[id.index()].holds = true;
             self.checks.outcome.takeovers += 1;
             self.check_holders(id);
         }
-        let Some(supervisor) = &mut self.boxes[id.place()].supervisor else { return };
+        let Some(supervisor) = &mut self.boxes[id.index()].supervisor else { return };
         supervisor.jobs.push_back(job);
         if supervisor.jobs.len() == 1 {
             self.begin_job(id, job);
@@ -151,27 +151,27 @@ impl World {
             Verb::Stop => &self.fault_model.stop,
             Verb::Adopt => &self.fault_model.adopt,
         };
-        self.boxes[id.place()].whole &= job.verb == Verb::Adopt;
+        self.boxes[id.index()].whole &= job.verb == Verb::Adopt;
         let time = self.random.within(times);
-        let life = self.boxes[id.place()].life;
+        let life = self.boxes[id.index()].life;
         self.after(time, What::GroupDone(id, life));
     }
 
     pub(super) fn group_done(&mut self, id: BoxId, life: u32) {
         let resource = self.any_resource(id);
-        let refuses = self.boxes[id.place()].refuses;
+        let refuses = self.boxes[id.index()].refuses;
         let start_fails = self.suffers(Mishap::StartFails) || refuses == Some(Verb::Start);
         let stop_fails = self.suffers(Mishap::StopFails) || refuses == Some(Verb::Stop);
-        let there = self.boxes[id.place()].whole && self.boxes[id.place()].dead.is_empty();
+        let there = self.boxes[id.index()].whole && self.boxes[id.index()].dead.is_empty();
         let adopt_fails = self.suffers(Mishap::AdoptFails) || !there;
-        let Some(supervisor) = self.boxes[id.place()].alive(life) else { return };
+        let Some(supervisor) = self.boxes[id.index()].alive(life) else { return };
         let Some(job) = supervisor.jobs.pop_front() else { return };
         let next = supervisor.jobs.front().copied();
         let answer = match job.verb {
             Verb::Start if start_fails => Answer::StartFailed(resource),
             Verb::Start => {
-                self.boxes[id.place()].whole = true;
-                self.boxes[id.place()].dead.clear();
+                self.boxes[id.index()].whole = true;
+                self.boxes[id.index()].dead.clear();
                 Answer::Started
             }
             Verb::Adopt if adopt_fails => Answer::NotAdopted,
@@ -181,13 +181,13 @@ impl World {
             }
             Verb::Stop if stop_fails => Answer::StopFailed(resource),
             Verb::Stop => {
-                self.boxes[id.place()].let_go();
+                self.boxes[id.index()].let_go();
                 Answer::Stopped
             }
         };
         if let Some(next) = next {
             // A start that waited in the queue holds from its beginning.
-            self.boxes[id.place()].holds |= next.verb == Verb::Start;
+            self.boxes[id.index()].holds |= next.verb == Verb::Start;
             self.check_holders(id);
             self.begin_job(id, next);
         }
@@ -195,17 +195,17 @@ impl World {
     }
 
     pub(super) fn restarted(&mut self, id: BoxId, life: u32, resource: ResourceId) {
-        if self.suffers(Mishap::RestartFails) || self.boxes[id.place()].refuses == Some(Verb::Start)
+        if self.suffers(Mishap::RestartFails) || self.boxes[id.index()].refuses == Some(Verb::Start)
         {
             self.deliver(id, life, Event::ResourceFailed(resource));
         } else {
-            self.boxes[id.place()].dead.remove(&resource.place());
+            self.boxes[id.index()].dead.remove(&resource.index());
         }
     }
 
     /// The resource that fails next.
     pub(super) fn any_resource(&mut self, id: BoxId) -> ResourceId {
-        let count = self.boxes[id.place()].settings.resources.len().max(1) as u64;
+        let count = self.boxes[id.index()].settings.resources.len().max(1) as u64;
         let place = self.random.within(&(0..count)) as usize;
         ResourceId::new(place).expect("a box has at most RESOURCES_MAX resources")
     }

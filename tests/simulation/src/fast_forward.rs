@@ -76,20 +76,22 @@ impl World {
     }
 
     fn moment(&self) -> Moment {
-        let mut entries: Vec<&Entry> =
-            self.queue.iter().map(|Reverse(entry)| entry).filter(|it| !self.is_stale(it)).collect();
-        entries.sort();
-        let (moving, fixed): (Vec<&Entry>, Vec<&Entry>) =
-            entries.into_iter().partition(|entry| entry.what.moves());
+        let entries = self.queue.iter().map(|Reverse(entry)| entry).filter(|it| !self.is_stale(it));
+        let (mut moving, fixed): (Vec<&Entry>, Vec<&Entry>) =
+            entries.partition(|entry| entry.what.moves());
+        moving.sort();
+        let fixed = fixed.into_iter().map(|entry| entry.number).collect();
         Moment {
             nodes: self.nodes(),
             lives: [0, 1].map(|place: usize| (self.boxes[place].life, self.boxes[place].holds)),
             moving: moving
                 .into_iter()
-                .map(|entry| (entry.at - self.now, entry.what.later(self.now.wrapping_neg())))
+                .map(|entry| {
+                    (entry.at - self.now, entry.what.clone().later(self.now.wrapping_neg()))
+                })
                 .collect(),
             heard: self.boxes.iter().map(|it| it.heard_ages(self.now)).collect(),
-            fixed: fixed.into_iter().map(|entry| entry.number).collect(),
+            fixed,
             surroundings: (self.cables.clone(), self.devices),
             random: self.random.clone(),
             told: self.checks.told,
@@ -118,7 +120,7 @@ impl World {
     /// A wake that another one has replaced comes to nothing.
     fn is_stale(&self, entry: &Entry) -> bool {
         let What::Wakes(id, life) = entry.what else { return false };
-        let appliance = &self.boxes[id.place()];
+        let appliance = &self.boxes[id.index()];
         let wakes_at = appliance.supervisor.as_ref().map(|supervisor| supervisor.wakes_at);
         appliance.life != life || wakes_at != Some(entry.at)
     }
@@ -129,7 +131,7 @@ impl World {
         for Reverse(entry) in &mut entries {
             if entry.what.moves() {
                 entry.at += micros;
-                entry.what = entry.what.later(micros);
+                entry.what = entry.what.clone().later(micros);
             }
         }
         self.queue = entries.into();
@@ -149,7 +151,7 @@ impl What {
     /// The same, with what was said so much later.
     fn later(self, micros: u64) -> Self {
         match self {
-            Self::Arrives(id, link, said) => Self::Arrives(id, link, said.later(micros)),
+            Self::Arrives(id, link, said) => Self::Arrives(id, link, Box::new(said.later(micros))),
             other => other,
         }
     }
@@ -168,6 +170,7 @@ struct Moment {
     moving: Vec<(u64, What)>,
     /// How long ago each box has heard what.
     heard: Vec<Vec<([u8; 4], u64)>>,
+    /// In no order.
     fixed: Vec<u64>,
     surroundings: (Vec<Cable>, [Device; 2]),
     random: Random,
@@ -180,11 +183,17 @@ impl Moment {
         self.lives == later.lives
             && self.moving == later.moving
             && self.heard == later.heard
-            && self.fixed == later.fixed
             && self.surroundings == later.surroundings
             && self.random == later.random
             && self.told == later.told
+            && sorted(&self.fixed) == sorted(&later.fixed)
     }
+}
+
+fn sorted(numbers: &[u64]) -> Vec<u64> {
+    let mut numbers = numbers.to_vec();
+    numbers.sort_unstable();
+    numbers
 }
 
 fn least_common_multiple(one: u64, other: u64) -> u64 {
@@ -207,7 +216,7 @@ mod tests {
     use std::time::Duration;
 
     use firmware_agnostic::identity::ResourceId;
-    use firmware_agnostic::order::{Order, Until};
+    use firmware_agnostic::order::{Order, OrderDuration};
     use firmware_agnostic::settings::{Settings, Times, Timing};
 
     use super::super::fault_model::{FaultModel, MILLI, SECOND};
@@ -220,7 +229,7 @@ mod tests {
         assert!(repeats(|_| {}), "where nothing happens, nothing changes");
         let disturbances: [fn(&mut World); 10] = [
             |world| {
-                world.order(BoxId::First, Order::Maintenance(Until::Reboot));
+                world.order(BoxId::First, Order::Maintenance(OrderDuration::Reboot));
             },
             |world| world.fail(BoxId::First, ResourceId::new(0).unwrap()),
             |world| world.gate(BoxId::Second, true),

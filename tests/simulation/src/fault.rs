@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::identity::{BoxId, ResourceId};
-use firmware_agnostic::journal::FILE;
-use firmware_agnostic::order::{FenceMode, Order, Until};
+use firmware_agnostic::journal::FILE_LEN;
+use firmware_agnostic::order::{FenceMode, Order, OrderDuration};
 
 use super::World;
 use super::appliance::{Power, Verb};
@@ -81,7 +81,7 @@ impl Fault {
                 Self::Device(id, random.one_of(&[Device::Works, Device::Works, Device::WrongBox]))
             }
             23..30 => Self::Order(id, any_order(id, random)),
-            30 => Self::Rot(id, random.within(&(0..FILE as u64 * 8)) as usize),
+            30 => Self::Rot(id, random.within(&(0..FILE_LEN as u64 * 8)) as usize),
             31 => Self::Locked(id, true),
             32..34 => Self::Release(id, random.one_of(&[Release::Before, Release::Foreign])),
             34..38 => Self::Ambush(id, any_order(id, random)),
@@ -106,7 +106,7 @@ impl Fault {
     }
 
     /// The word under which it is counted.
-    pub const fn word(self) -> &'static str {
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Partition(Shape::WHOLE) => "cables are mended",
             Self::Partition(_) => "cables are cut",
@@ -153,10 +153,10 @@ impl Fault {
 
 impl World {
     pub(super) fn bring_about(&mut self, fault: Fault) {
-        self.saw(fault.word());
+        self.saw(fault.label());
         match fault {
             Fault::Partition(shape) => self.partition(shape),
-            Fault::Noise(link, id, noise) => self.cables[link].noise[id.place()] = noise,
+            Fault::Noise(link, id, noise) => self.cables[link].noise[id.index()] = noise,
             Fault::PowerLoss(id) => self.power_off(id, "loses its power"),
             Fault::Hang(id) => self.hang(id),
             Fault::Kill(id) => self.kill(id),
@@ -164,7 +164,7 @@ impl World {
             Fault::Stall(id, time) => self.stall(id, time),
             Fault::Death(id, resource) => {
                 let serves = matches!(self.role(id), Some(Role::Starting | Role::Active));
-                if serves || resource.place() == EVERYWHERE {
+                if serves || resource.index() == EVERYWHERE {
                     self.fail(id, resource);
                 }
             }
@@ -182,7 +182,7 @@ impl World {
                 self.order(id, order);
             }
             Fault::Confirm(id) => {
-                if self.boxes[id.other().place()].power == Power::Off {
+                if self.boxes[id.other().index()].power == Power::Off {
                     self.order(id, Order::Confirm(id.other()));
                 }
             }
@@ -191,8 +191,8 @@ impl World {
 }
 
 fn any_order(id: BoxId, random: &mut Random) -> Order {
-    let time = Until::Time(Duration::from_millis(random.within(&(100..100_000))));
-    let until = random.one_of(&[Until::Reboot, time, Until::Resume]);
+    let time = OrderDuration::Time(Duration::from_millis(random.within(&(100..100_000))));
+    let until = random.one_of(&[OrderDuration::Reboot, time, OrderDuration::Resume]);
     let mode = random.one_of(&[FenceMode::Plain, FenceMode::Forced, FenceMode::Drill]);
     random.one_of(&[
         Order::Standby(until),

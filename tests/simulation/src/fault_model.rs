@@ -113,7 +113,7 @@ impl Mishap {
         [Self::Loss, Self::Duplicate, Self::Echo, Self::Ancient, Self::Damage];
 
     /// The word under which it is counted.
-    pub const fn word(self) -> &'static str {
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Loss => "a heartbeat is lost",
             Self::Duplicate => "a heartbeat comes twice",
@@ -241,7 +241,7 @@ impl World {
     pub(super) fn suffers(&mut self, mishap: Mishap) -> bool {
         let happens = self.random.happens(self.fault_model.chance(mishap));
         if happens {
-            self.saw(mishap.word());
+            self.saw(mishap.label());
         }
         happens
     }

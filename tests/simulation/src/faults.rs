@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firmware_agnostic::heartbeat::{Boot, Heartbeat};
+use firmware_agnostic::heartbeat::{Heartbeat, Incarnation};
 use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::fencing::LastLoss;
@@ -30,17 +30,17 @@ pub(super) enum OneFault {
 impl World {
     /// Switches a box on: its supervisor starts when it has booted.
     pub fn power_on(&mut self, id: BoxId) {
-        if self.boxes[id.place()].power != Power::Off {
+        if self.boxes[id.index()].power != Power::Off {
             return;
         }
         self.note(id, format_args!("* is switched on"));
-        self.boxes[id.place()].power = Power::On;
+        self.boxes[id.index()].power = Power::On;
         self.boot(id);
     }
 
     /// Takes the power of a box away.
     pub fn power_off(&mut self, id: BoxId, why: &str) {
-        let appliance = &mut self.boxes[id.place()];
+        let appliance = &mut self.boxes[id.index()];
         if appliance.power == Power::Off {
             return;
         }
@@ -61,13 +61,13 @@ impl World {
 
     /// Cuts the power of a box by an order.
     pub(super) fn cut_power(&mut self, id: BoxId, by: Option<BoxId>) {
-        if self.boxes[id.place()].power != Power::Off {
+        if self.boxes[id.index()].power != Power::Off {
             self.power_off(id, "its power is cut");
-            self.boxes[id.place()].lost = Lost::Shot;
-            self.boxes[id.place()].last_loss = LastLoss::Ordered;
+            self.boxes[id.index()].lost = Lost::Shot;
+            self.boxes[id.index()].last_loss = LastLoss::Ordered;
             self.check_cut_box(id, by);
             if let (Some(by), Some(after)) = (by, self.fault_model.on_after) {
-                let life = self.boxes[by.place()].life;
+                let life = self.boxes[by.index()].life;
                 self.deliver(by, life, Event::OwesPower(Duration::from_micros(after)));
             }
         }
@@ -75,10 +75,10 @@ impl World {
 
     /// Nothing runs on the box any more, and it keeps what it holds.
     pub fn hang(&mut self, id: BoxId) {
-        if self.boxes[id.place()].power == Power::Off {
+        if self.boxes[id.index()].power == Power::Off {
             return;
         }
-        self.boxes[id.place()].power = Power::Hangs;
+        self.boxes[id.index()].power = Power::Hangs;
         self.die(id);
         self.note(id, format_args!("* hangs"));
         self.await_rescue(id);
@@ -88,17 +88,17 @@ impl World {
     pub fn reset(&mut self, id: BoxId) {
         if self.suffers(Mishap::ResetHangs) {
             self.hang(id);
-        } else if self.boxes[id.place()].power != Power::Off {
+        } else if self.boxes[id.index()].power != Power::Off {
             self.note(id, format_args!("* resets"));
-            self.boxes[id.place()].let_go();
-            self.boxes[id.place()].power = Power::On;
+            self.boxes[id.index()].let_go();
+            self.boxes[id.index()].power = Power::On;
             self.boot(id);
         }
     }
 
     /// The supervisor dies; what it started runs on. It is started again.
     pub fn kill(&mut self, id: BoxId) {
-        if self.boxes[id.place()].supervisor.is_some() {
+        if self.boxes[id.index()].supervisor.is_some() {
             self.note(id, format_args!("* its supervisor is killed"));
             self.leave_to_guard(id);
             self.respawn(id);
@@ -115,8 +115,8 @@ impl World {
 
     /// The box does not run for `time`, and goes on as if nothing had been.
     pub fn stall(&mut self, id: BoxId, time: u64) {
-        let life = self.boxes[id.place()].life;
-        let Some(supervisor) = &mut self.boxes[id.place()].supervisor else { return };
+        let life = self.boxes[id.index()].life;
+        let Some(supervisor) = &mut self.boxes[id.index()].supervisor else { return };
         if !supervisor.stalled {
             supervisor.stalled = true;
             self.note(id, format_args!("* does not run for {} ms", time / MILLI));
@@ -126,20 +126,20 @@ impl World {
 
     /// A resource fails that should run.
     pub fn fail(&mut self, id: BoxId, resource: ResourceId) {
-        let life = self.boxes[id.place()].life;
+        let life = self.boxes[id.index()].life;
         self.note(id, format_args!("* a resource dies"));
-        self.boxes[id.place()].dead.insert(resource.place());
+        self.boxes[id.index()].dead.insert(resource.index());
         self.deliver(id, life, Event::ResourceFailed(resource));
     }
 
     /// The resources of the box do not start, or do not stop, from now on; or do both again.
     pub fn refuse(&mut self, id: BoxId, verb: Option<Verb>) {
-        self.boxes[id.place()].refuses = verb;
+        self.boxes[id.index()].refuses = verb;
     }
 
     /// A resource closes the gate through which the resources go home, or opens it.
     pub fn gate(&mut self, id: BoxId, closed: bool) {
-        let life = self.boxes[id.place()].life;
+        let life = self.boxes[id.index()].life;
         self.note(id, format_args!("* its gate is {}", if closed { "closed" } else { "open" }));
         self.deliver(id, life, Event::Gate { closed });
     }
@@ -147,39 +147,39 @@ impl World {
     /// The disk of a box forgets what was written down, or the box is replaced by a new one.
     pub fn lose_journal(&mut self, id: BoxId) {
         self.note(id, format_args!("* its journal is lost"));
-        self.boxes[id.place()].disk.lose();
+        self.boxes[id.index()].disk.lose();
     }
 
     /// The disk of a box takes no more writes, because it is full or read-only; or takes them again.
     pub fn lock_journal(&mut self, id: BoxId, locked: bool) {
         let locks = if locked { "cannot" } else { "can" };
         self.note(id, format_args!("* its journal {locks} be written"));
-        self.boxes[id.place()].disk.refuses = locked;
+        self.boxes[id.index()].disk.refuses = locked;
     }
 
     /// One bit of the journal of a box turns over.
     pub fn rot(&mut self, id: BoxId, bit: usize) {
         self.note(id, format_args!("* bit {bit} of its journal turns over"));
-        self.boxes[id.place()].disk.rot(bit);
+        self.boxes[id.index()].disk.rot(bit);
     }
 
     /// The box gets another release of the supervisor, whose predecessor is killed.
     pub fn install(&mut self, id: BoxId, release: Release) {
-        if self.boxes[id.place()].release != release {
+        if self.boxes[id.index()].release != release {
             self.note(id, format_args!("* gets another release: {release:?}"));
-            self.boxes[id.place()].release = release;
+            self.boxes[id.index()].release = release;
             self.kill(id);
         }
     }
 
     /// An operator orders `order` on `id` when either box changes its role next.
     pub const fn ambush(&mut self, id: BoxId, order: Order) {
-        self.ambushes[id.place()] = Some(order);
+        self.ambushes[id.index()] = Some(order);
     }
 
     pub(super) fn spring_ambushes(&mut self) {
         for id in BoxId::BOTH {
-            if let Some(order) = self.ambushes[id.place()].take() {
+            if let Some(order) = self.ambushes[id.index()].take() {
                 self.saw("an order comes at a change of role");
                 self.after(0, What::Fault(Fault::Order(id, order)));
             }
@@ -188,37 +188,37 @@ impl World {
 
     /// The box is set up differently from its next boot on.
     pub fn configure(&mut self, id: BoxId, change: impl FnOnce(&mut Settings)) {
-        change(&mut self.boxes[id.place()].settings);
+        change(&mut self.boxes[id.index()].settings);
     }
 
     /// The box gets another configuration, by lot or, without one, that of the beginning; and is told to go on with it.
     pub fn reload(&mut self, id: BoxId, lot: Option<u64>) {
-        if self.boxes[id.place()].supervisor.as_ref().is_some_and(|it| it.stalled) {
+        if self.boxes[id.index()].supervisor.as_ref().is_some_and(|it| it.stalled) {
             return self.after(MILLI, What::Fault(Fault::Reload(id, lot)));
         }
         let settings = match lot {
-            None => self.first[id.place()].clone(),
+            None => self.first[id.index()].clone(),
             Some(lot) => {
-                let other = &self.boxes[id.other().place()].settings;
-                let mut settings = self.boxes[id.place()].settings.clone();
+                let other = &self.boxes[id.other().index()].settings;
+                let mut settings = self.boxes[id.index()].settings.clone();
                 fixtures::set_up_differently(&mut settings, other, &mut Random::new(lot));
                 settings
             }
         };
-        let appliance = &mut self.boxes[id.place()];
+        let appliance = &mut self.boxes[id.index()];
         if appliance.settings == settings {
             return;
         }
         appliance.settings = settings.clone();
         self.note(id, format_args!("* is configured differently"));
-        let Some(supervisor) = &mut self.boxes[id.place()].supervisor else { return };
+        let Some(supervisor) = &mut self.boxes[id.index()].supervisor else { return };
         supervisor.seen.reload();
         self.follow(id, |node, local| node.reload(fixtures::in_place(settings), local));
     }
 
     /// The clock of a box runs faster by so many millionths, from its next boot on.
     pub const fn clock_rate(&mut self, id: BoxId, skew: i64) {
-        self.boxes[id.place()].set_skew(skew);
+        self.boxes[id.index()].set_skew(skew);
     }
 
     /// A heartbeat of unknown origin comes by a cable.
@@ -227,7 +227,7 @@ impl World {
             to,
             format_args!("* is told: I am {}, epoch {}", heartbeat.role, heartbeat.epoch.change),
         );
-        let now = self.boxes[to.place()].local(self.now);
+        let now = self.boxes[to.index()].local(self.now);
         self.hear(to, link, Heard { heartbeat, proof: heartbeat.heard.map(|_| now) });
     }
 
@@ -245,12 +245,12 @@ impl World {
             self.gate(id, false);
             self.witness(id, true);
             // What was to outlive a reboot ends, also where nobody can be told so now.
-            let disk = &mut self.boxes[id.place()].disk;
+            let disk = &mut self.boxes[id.index()].disk;
             disk.refuses = false;
             if let Some(journal) = disk.read().filter(|journal| journal.order.is_some()) {
                 disk.write(&Journal { order: None, ..journal });
             }
-            self.ambushes[id.place()] = None;
+            self.ambushes[id.index()] = None;
             self.reload(id, None);
             self.install(id, Release::Present);
             self.await_rescue(id);
@@ -291,7 +291,7 @@ impl World {
                 for link in 0..self.cables.len() {
                     // A cable that is torn carries the last word through one way only.
                     self.plug_one_way(link, id, false);
-                    self.cables[link].cut[id.other().place()] = way == 6;
+                    self.cables[link].cut[id.other().index()] = way == 6;
                 }
                 return if way == 6 { OneFault::CutBothWays } else { OneFault::CutOneWay };
             }
@@ -301,7 +301,7 @@ impl World {
 
     pub(super) fn leave(&mut self, id: BoxId) {
         self.note(id, format_args!("* its supervisor ends"));
-        if self.boxes[id.place()].holds {
+        if self.boxes[id.index()].holds {
             self.broken("no false word", "a box leaves, and holds".to_owned());
         }
         if self.stays_away {
@@ -314,13 +314,13 @@ impl World {
     pub(super) fn start_supervisor(&mut self, id: BoxId, life: u32) {
         let random = (self.random.bits() as u16).to_be_bytes();
         let now = self.now;
-        let appliance = &mut self.boxes[id.place()];
+        let appliance = &mut self.boxes[id.index()];
         if appliance.life != life {
             return;
         }
         let journal = appliance.disk.read();
         let before = journal.map(|journal| journal.life).unwrap_or_default();
-        let (boot, local) = (Boot::after(before, random), appliance.local(now));
+        let (boot, local) = (Incarnation::after(before, random), appliance.local(now));
         let node = Node::new(appliance.settings.clone(), boot, journal, local);
         let mailbox = Mailbox::new(appliance.release);
         appliance.guard = None;
@@ -328,13 +328,13 @@ impl World {
         self.note(id, format_args!("* its supervisor starts"));
         self.step(id, Event::Timeout);
         self.look_around(id);
-        self.boxes[id.place()].last_loss = LastLoss::None;
+        self.boxes[id.index()].last_loss = LastLoss::None;
         self.begin_polling(id);
     }
 
     pub(super) fn stall_ends(&mut self, id: BoxId, life: u32) {
         let timeout_first = self.random.happens(500_000);
-        let Some(supervisor) = self.boxes[id.place()].alive(life) else { return };
+        let Some(supervisor) = self.boxes[id.index()].alive(life) else { return };
         supervisor.stalled = false;
         let inbox = std::mem::take(&mut supervisor.inbox);
         if timeout_first {
@@ -343,21 +343,21 @@ impl World {
         for event in inbox {
             self.deliver(id, life, event);
         }
-        if let Some(supervisor) = self.boxes[id.place()].alive(life) {
+        if let Some(supervisor) = self.boxes[id.index()].alive(life) {
             supervisor.wakes_at = u64::MAX;
             self.schedule_wake(id);
         }
     }
 
     pub(super) fn rescue(&mut self, id: BoxId, life: u32) {
-        if self.boxes[id.place()].life == life {
+        if self.boxes[id.index()].life == life {
             self.power_off(id, "is switched off");
             self.power_on(id);
         }
     }
 
     fn await_rescue(&mut self, id: BoxId) {
-        let appliance = &self.boxes[id.place()];
+        let appliance = &self.boxes[id.index()];
         let helpless = appliance.power != Power::On && self.abandoned != Some(id);
         let life = appliance.life;
         if helpless && !self.fault_model.rescue.is_empty() {
@@ -369,22 +369,22 @@ impl World {
     fn boot(&mut self, id: BoxId) {
         self.die(id);
         let time = self.random.within(&self.fault_model.boot);
-        let (now, life) = (self.now, self.boxes[id.place()].life);
-        self.boxes[id.place()].set_clock(0, now);
-        self.boxes[id.place()].disk.boot();
+        let (now, life) = (self.now, self.boxes[id.index()].life);
+        self.boxes[id.index()].set_clock(0, now);
+        self.boxes[id.index()].disk.boot();
         self.after(time, What::Starts(id, life));
     }
 
     fn respawn(&mut self, id: BoxId) {
         self.die(id);
         let time = self.random.within(&self.fault_model.respawn);
-        let life = self.boxes[id.place()].life;
+        let life = self.boxes[id.index()].life;
         self.after(time, What::Starts(id, life));
         self.guard_waits(id, life);
     }
 
     fn die(&mut self, id: BoxId) {
-        let appliance = &mut self.boxes[id.place()];
+        let appliance = &mut self.boxes[id.index()];
         appliance.supervisor = None;
         appliance.life += 1;
     }

@@ -23,7 +23,7 @@ pub struct Guard {
 impl World {
     /// The supervisor of `id` is about to die, and leaves its guard alone.
     pub(super) fn leave_to_guard(&mut self, id: BoxId) {
-        let (appliance, now) = (&mut self.boxes[id.place()], self.now);
+        let (appliance, now) = (&mut self.boxes[id.index()], self.now);
         let restart_time = appliance.settings.restart_time.as_micros() as u64;
         let Some(supervisor) = appliance.supervisor.take() else { return };
         let Some(word) = supervisor.mailbox.last() else { return };
@@ -33,14 +33,14 @@ impl World {
 
     /// The guard of `id` waits for the next word to say.
     pub(super) fn guard_waits(&mut self, id: BoxId, life: u32) {
-        let keepalive = self.boxes[id.place()].settings.timing.keepalive().as_micros() as u64;
+        let keepalive = self.boxes[id.index()].settings.timing.keepalive().as_micros() as u64;
         self.after(keepalive, What::GuardSpeaks(id, life));
     }
 
     /// A guard says its next word, unless another supervisor has started, or the box has not run since.
     pub(super) fn guard_speaks(&mut self, id: BoxId, life: u32) {
         let now = self.now;
-        let appliance = &mut self.boxes[id.place()];
+        let appliance = &mut self.boxes[id.index()];
         let alone = appliance.life == life
             && appliance.supervisor.is_none()
             && appliance.power == Power::On;

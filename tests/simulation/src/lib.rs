@@ -166,7 +166,7 @@ impl World {
 
     /// The machine that runs on `id`, if one does.
     pub fn node(&self, id: BoxId) -> Option<&Node> {
-        self.boxes[id.place()].supervisor.as_ref().map(|supervisor| &supervisor.node)
+        self.boxes[id.index()].supervisor.as_ref().map(|supervisor| &supervisor.node)
     }
 
     /// What `id` is, if a machine runs there.
@@ -176,7 +176,7 @@ impl World {
 
     /// Whether something may really run on `id` that must run on one box only.
     pub const fn holds(&self, id: BoxId) -> bool {
-        self.boxes[id.place()].holds
+        self.boxes[id.index()].holds
     }
 
     /// The box that serves, if exactly one does.
@@ -201,7 +201,7 @@ impl World {
 
     /// Gives an operator's order to `id`. Nobody answers on a box that does not run.
     pub fn order(&mut self, id: BoxId, order: Order) -> Option<Result<(), Refusal>> {
-        let ready = self.boxes[id.place()].supervisor.as_ref().is_some_and(|it| !it.stalled);
+        let ready = self.boxes[id.index()].supervisor.as_ref().is_some_and(|it| !it.stalled);
         if !ready {
             return None;
         }
@@ -233,7 +233,7 @@ impl World {
 
     /// Hands `event` to the supervisor that has `life`, now or when its stall is over.
     fn deliver(&mut self, id: BoxId, life: u32, event: Event) {
-        let Some(supervisor) = self.boxes[id.place()].alive(life) else { return };
+        let Some(supervisor) = self.boxes[id.index()].alive(life) else { return };
         if supervisor.stalled {
             supervisor.inbox.push_back(event);
         } else {
@@ -243,8 +243,8 @@ impl World {
 
     fn wake(&mut self, id: BoxId, life: u32) {
         let now = self.now;
-        let local = self.boxes[id.place()].local(now);
-        let Some(supervisor) = self.boxes[id.place()].alive(life) else { return };
+        let local = self.boxes[id.index()].local(now);
+        let Some(supervisor) = self.boxes[id.index()].alive(life) else { return };
         if supervisor.stalled || supervisor.wakes_at != now {
             return;
         }
@@ -257,7 +257,7 @@ impl World {
     }
 
     fn step(&mut self, id: BoxId, event: Event) {
-        let appliance = &mut self.boxes[id.place()];
+        let appliance = &mut self.boxes[id.index()];
         let Some(supervisor) = appliance.supervisor.as_mut() else { return };
         supervisor.seen.note(id, &event, &supervisor.node, self.now);
         if appliance.lost == Lost::Shot && supervisor.seen.has_heard() {
@@ -268,15 +268,15 @@ impl World {
 
     /// Does what the machine of `id` wants done about what happened.
     fn follow(&mut self, id: BoxId, what: impl FnOnce(&mut Node, Instant) -> Actions) {
-        let local = self.boxes[id.place()].local(self.now);
-        let appliance = &mut self.boxes[id.place()];
+        let local = self.boxes[id.index()].local(self.now);
+        let appliance = &mut self.boxes[id.index()];
         let Some(supervisor) = appliance.supervisor.as_mut() else { return };
         let actions = what(&mut supervisor.node, local);
-        let life = self.boxes[id.place()].life;
+        let life = self.boxes[id.index()].life;
         for action in actions {
             self.do_or_hold(id, life, action);
         }
-        if let Some(supervisor) = self.boxes[id.place()].alive(life) {
+        if let Some(supervisor) = self.boxes[id.index()].alive(life) {
             supervisor.seen.review(&supervisor.node, local, self.now);
         }
         self.check_dual();
@@ -285,7 +285,7 @@ impl World {
     }
 
     fn schedule_wake(&mut self, id: BoxId) {
-        let appliance = &mut self.boxes[id.place()];
+        let appliance = &mut self.boxes[id.index()];
         let (life, now) = (appliance.life, self.now);
         let Some(supervisor) = &appliance.supervisor else { return };
         let at = appliance.world_time(supervisor.node.next_deadline()).max(now + 1);
@@ -307,9 +307,10 @@ impl World {
 }
 
 /// Something that will happen.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum What {
-    Arrives(BoxId, LinkId, Said),
+    /// Boxed, because the queue moves its entries about and this is the largest by far.
+    Arrives(BoxId, LinkId, Box<Said>),
     Wakes(BoxId, u32),
     Answers(BoxId, u32, Tag, Answer),
     GroupDone(BoxId, u32),

@@ -13,15 +13,15 @@ impl World {
         let state = if up { "up" } else { "down" };
         self.note(
             id,
-            format_args!("* its line of {} is {state}", super::trace::link(link.place())),
+            format_args!("* its line of {} is {state}", super::trace::link(link.index())),
         );
         self.sense(id, Event::Line(link, up));
     }
 
     /// The witness of a box answers, or does not.
     pub fn witness(&mut self, id: BoxId, answers: bool) {
-        if self.boxes[id.place()].witness != answers {
-            self.boxes[id.place()].witness = answers;
+        if self.boxes[id.index()].witness != answers {
+            self.boxes[id.index()].witness = answers;
             let state = if answers { "answers" } else { "is silent" };
             self.note(id, format_args!("* its witness {state}"));
             self.sense(id, Event::Witness(answers));
@@ -31,13 +31,13 @@ impl World {
     /// A device tells a box that the power of the other one is off, be it so or not.
     pub fn see_off(&mut self, id: BoxId) {
         self.note(id, format_args!("* its fence device says off"));
-        let at = self.boxes[id.place()].local(self.now);
+        let at = self.boxes[id.index()].local(self.now);
         self.sense(id, Event::SeenOff(at));
     }
 
     /// What a supervisor learns soon after its start.
     pub(super) fn look_around(&mut self, id: BoxId) {
-        let appliance = &self.boxes[id.place()];
+        let appliance = &self.boxes[id.index()];
         let (witness, loss) = (appliance.witness, appliance.last_loss);
         if !witness {
             self.sense(id, Event::Witness(false));
@@ -49,7 +49,7 @@ impl World {
     }
 
     fn sense(&mut self, id: BoxId, event: Event) {
-        let life = self.boxes[id.place()].life;
+        let life = self.boxes[id.index()].life;
         self.deliver(id, life, event);
     }
 }

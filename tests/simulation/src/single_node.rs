@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Links, Priority, Role};
+use firmware_agnostic::heartbeat::{
+    Epoch, Heartbeat, Incarnation, LinkSet, PeerRequest, Priority, Role,
+};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::journal::Journal;
-use firmware_agnostic::node::fencing::Shot;
+use firmware_agnostic::node::fencing::Fencing;
 use firmware_agnostic::node::{Action, Actions, Answer, Event, Node, Tag};
 use firmware_agnostic::order::{Order, Refusal};
 use firmware_agnostic::receiver::Heard;
@@ -37,7 +39,7 @@ impl Scene {
         let [mut settings, _] = fixtures::pair();
         but(&mut settings);
         let node = Node::new(settings, ME, last_life, now);
-        let epoch = Epoch { boot: Boot(*b"peer"), change: 0 };
+        let epoch = Epoch { boot: Incarnation(*b"peer"), change: 0 };
         let mut scene = Self { node, now, heard: now, epoch, asked: 0, done: Vec::new() };
         scene.happens(Event::Timeout);
         scene
@@ -60,7 +62,7 @@ impl Scene {
     /// A box that serves, and whose peer has just handed over.
     pub fn serving_with(but: impl FnOnce(&mut Settings)) -> Self {
         let mut scene = Self::standby_with(but);
-        scene.says(|word| word.asks = Asks::HandOver);
+        scene.says(|word| word.request = PeerRequest::HandOver);
         scene.is_answered(Answer::Started);
         assert_eq!(scene.node.role(), Role::Active);
         scene.says(|_| ());
@@ -98,7 +100,7 @@ impl Scene {
 
     /// The peer says the same again, or a recording does: it names nothing that this box has said of late.
     pub fn says_unproven(&mut self, but: impl FnOnce(&mut Heartbeat)) -> Actions {
-        let hears = Links::default();
+        let hears = LinkSet::default();
         let mut heartbeat = Heartbeat { heard: None, hears, ..self.word_of_a_standby() };
         but(&mut heartbeat);
         self.happens(Event::Heartbeat(LINK, Heard { heartbeat, proof: None }))
@@ -114,7 +116,7 @@ impl Scene {
             witness: true,
             shoots: false,
             restarts: false,
-            asks: Asks::Nothing,
+            request: PeerRequest::Nothing,
             ..self.node.heartbeat(self.now)
         }
     }
@@ -146,7 +148,7 @@ impl Scene {
 
     /// The device shows the power as off, and the last question about it is answered so.
     pub fn is_seen_off(&mut self) -> Actions {
-        let looks = matches!(self.node.shot(), Shot::Looking(_));
+        let looks = matches!(self.node.fencing(), Fencing::Querying(_));
         let answer = if looks { Answer::PowerOff(self.now) } else { Answer::Fenced(self.now) };
         self.is_answered(answer)
     }
@@ -186,6 +188,6 @@ impl Scene {
 }
 
 /// The boot of the box.
-pub const ME: Boot = Boot(*b"mine");
+pub const ME: Incarnation = Incarnation(*b"mine");
 /// The link by which the peer speaks.
 pub const LINK: LinkId = LinkId::new(0).expect("there is a first link");

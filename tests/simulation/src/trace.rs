@@ -3,7 +3,7 @@
 use std::fmt;
 
 use firmware_agnostic::identity::BoxId;
-use firmware_agnostic::report::{Names, News};
+use firmware_agnostic::report::{Names, Report};
 
 use super::World;
 
@@ -24,10 +24,10 @@ impl Trace {
         if let Self::Kept(lines) = self { lines } else { &[] }
     }
 
-    pub(super) fn news(&mut self, now: u64, me: BoxId, news: &News) {
+    pub(super) fn report(&mut self, now: u64, me: BoxId, report: &Report) {
         if !matches!(self, Self::Off) {
             let names = Names { me, boxes: BOXES, links: &LINKS, resources: &RESOURCES };
-            self.line(now, name(me), format_args!("{}", news.line(&names)));
+            self.line(now, name(me), format_args!("{}", report.line(&names)));
         }
     }
 
@@ -43,7 +43,7 @@ impl Trace {
 
 /// The name of a box.
 pub(super) const fn name(id: BoxId) -> &'static str {
-    BOXES[id.place()]
+    BOXES[id.index()]
 }
 
 /// The name of a cable.

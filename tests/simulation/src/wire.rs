@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use firmware_agnostic::frame::{self, FRAME_MAX, FrameError, Key, Keys, PairId, Version, Word};
-use firmware_agnostic::heartbeat::{Boot, Heartbeat};
+use firmware_agnostic::frame::{self, FRAME_MAX, FrameError, Key, Keys, Message, PairId, Version};
+use firmware_agnostic::heartbeat::{Heartbeat, Incarnation};
 use firmware_agnostic::identity::LinkId;
 use firmware_agnostic::receiver::{Heard, Reception};
 use firmware_agnostic::time::Instant;
@@ -74,7 +74,7 @@ pub struct Mailbox {
     reception: Reception,
     number: u32,
     /// What was said last, in its last version, and its words.
-    last: Option<(Said, Option<Word>)>,
+    last: Option<(Said, Option<Message>)>,
     /// When the newest word was said of each life that was heard of late.
     newest: BTreeMap<[u8; 4], u64>,
 }
@@ -121,7 +121,7 @@ impl Mailbox {
         let only = Some(self.release).filter(|release| *release == Release::Foreign);
         self.newest.retain(|_, at| *at + REMEMBERED > now);
         let heard = heartbeat.heard.map(|epoch| epoch.boot);
-        let echo = heard.and_then(|Boot(life)| self.newest.get(&life)).copied();
+        let echo = heard.and_then(|Incarnation(life)| self.newest.get(&life)).copied();
         let said = Said { heartbeat, only, damaged: false, at: now, echo, bytes: None };
         if !bytes {
             self.last = Some((said, None));
@@ -136,7 +136,7 @@ impl Mailbox {
         };
         let echo = self.reception.send(self.number, heard, local);
         let words = versions.into_iter().map(|version| {
-            let word = Word { version, number: self.number, heartbeat, echo };
+            let word = Message { version, number: self.number, heartbeat, echo };
             let frame = frame::encode(&word, &self.keys, self.pair);
             // What a version has no words for is not heard.
             let heard = frame::decode(&frame, &self.keys, self.pair);
@@ -193,7 +193,7 @@ impl Mailbox {
             }
         };
         if let Ok(heard) = &read {
-            let Boot(life) = heard.heartbeat.epoch.boot;
+            let Incarnation(life) = heard.heartbeat.epoch.boot;
             let newest = self.newest.entry(life).or_insert(said.at);
             *newest = said.at.max(*newest);
         }

@@ -13,7 +13,7 @@ use super::{SafeFile, Trust, refused};
 
 /// Which links are followed, if a trusted user has made them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Links {
+pub(super) enum SymlinkPolicy {
     /// Those to folders.
     OnTheWay,
     /// And one in the place of the file.
@@ -21,7 +21,7 @@ pub(super) enum Links {
 }
 
 /// Where `path` leads.
-pub(super) fn walk(path: &Path, links: Links, trust: Trust) -> io::Result<SafeFile> {
+pub(super) fn walk(path: &Path, links: SymlinkPolicy, trust: Trust) -> io::Result<SafeFile> {
     let mut left = Vec::new();
     push(&mut left, &std::path::absolute(path)?);
     let mut at = At::root(&trust)?;
@@ -36,7 +36,7 @@ pub(super) fn walk(path: &Path, links: Links, trust: Trust) -> io::Result<SafeFi
         let link = there.filter(|it| FileType::from_raw_mode(it.st_mode) == FileType::Symlink);
         match link {
             // The caller who opens it refuses it.
-            Some(_) if file && links == Links::OnTheWay => {}
+            Some(_) if file && links == SymlinkPolicy::OnTheWay => {}
             Some(stat) => {
                 followed += 1;
                 if followed > LINKS_MAX {

@@ -5,7 +5,7 @@
 
 use firmware_agnostic::node::fencing::LastLoss;
 
-use super::message::Request;
+use super::message::IpmiRequest;
 use super::packet::number;
 use crate::fence::{Guid, Power};
 
@@ -22,7 +22,7 @@ pub enum Privilege {
 
 /// Chassis Control (section 28.3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Control {
+pub enum ChassisControl {
     /// Power off, now.
     Off = 0,
     /// Power on.
@@ -36,8 +36,8 @@ pub enum Control {
 }
 
 /// Get Chassis Status (section 28.2).
-pub fn chassis_status() -> Request {
-    Request { function: CHASSIS, command: 0x01, data: Vec::new() }
+pub fn chassis_status() -> IpmiRequest {
+    IpmiRequest { function: CHASSIS, command: 0x01, data: Vec::new() }
 }
 
 /// The power, by the answer to [`chassis_status`].
@@ -47,18 +47,18 @@ pub fn power(answer: &[u8]) -> Option<Power> {
 }
 
 /// Chassis Control (section 28.3).
-pub fn chassis_control(control: Control) -> Request {
-    Request { function: CHASSIS, command: 0x02, data: vec![control as u8] }
+pub fn chassis_control(control: ChassisControl) -> IpmiRequest {
+    IpmiRequest { function: CHASSIS, command: 0x02, data: vec![control as u8] }
 }
 
 /// Chassis Identify (section 28.5): the lamp of the box blinks for so many seconds, none puts it out.
-pub fn identify(seconds: u8) -> Request {
-    Request { function: CHASSIS, command: 0x04, data: vec![seconds] }
+pub fn identify(seconds: u8) -> IpmiRequest {
+    IpmiRequest { function: CHASSIS, command: 0x04, data: vec![seconds] }
 }
 
 /// Get System Restart Cause (section 28.11).
-pub fn restart_cause() -> Request {
-    Request { function: CHASSIS, command: 0x07, data: Vec::new() }
+pub fn restart_cause() -> IpmiRequest {
+    IpmiRequest { function: CHASSIS, command: 0x07, data: Vec::new() }
 }
 
 /// Why a box started last (table 28-11).
@@ -112,13 +112,13 @@ pub fn restart(answer: &[u8]) -> Option<Restart> {
 }
 
 /// Get Device ID (section 20.1).
-pub fn device_id() -> Request {
-    Request { function: APPLICATION, command: 0x01, data: Vec::new() }
+pub fn device_id() -> IpmiRequest {
+    IpmiRequest { function: APPLICATION, command: 0x01, data: Vec::new() }
 }
 
 /// What BMC it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Device {
+pub struct DeviceId {
     /// Its firmware, major and minor.
     pub firmware: (u8, u8),
     /// Its maker, an enterprise number of IANA.
@@ -128,9 +128,9 @@ pub struct Device {
 }
 
 /// The BMC, by the answer to [`device_id`].
-pub fn device(answer: &[u8]) -> Option<Device> {
+pub fn device(answer: &[u8]) -> Option<DeviceId> {
     let [_, _, major, minor, _, _, m0, m1, m2, p0, p1, ..] = answer else { return None };
-    Some(Device {
+    Some(DeviceId {
         // The minor number is in BCD.
         firmware: (major & 0x7f, (minor >> 4) * 10 + (minor & 0x0f)),
         maker: u32::from_le_bytes([*m0, *m1, *m2, 0]) & 0x000f_ffff,
@@ -139,8 +139,8 @@ pub fn device(answer: &[u8]) -> Option<Device> {
 }
 
 /// Get System GUID (section 22.14).
-pub fn system_guid() -> Request {
-    Request { function: APPLICATION, command: 0x37, data: Vec::new() }
+pub fn system_guid() -> IpmiRequest {
+    IpmiRequest { function: APPLICATION, command: 0x37, data: Vec::new() }
 }
 
 /// The GUID, by the answer to [`system_guid`]; none where it is one that every board has.
@@ -150,18 +150,18 @@ pub fn guid(answer: &[u8]) -> Option<Guid> {
 
 /// Add SEL Entry (section 31.6): a line in the BMC's own log, which outlives the box, that its operating system was
 /// stopped, with two bytes of our own.
-pub fn add_to_log(words: [u8; 2]) -> Request {
+pub fn add_to_log(words: [u8; 2]) -> IpmiRequest {
     let mut record = vec![0, 0, SYSTEM_EVENT, 0, 0, 0, 0];
     record.extend([SOFTWARE, 0, EVENT_FORMAT, OS_STOP, 0, SENSOR_SPECIFIC, CRITICAL_STOP]);
     record.extend(words);
-    Request { function: STORAGE, command: 0x44, data: record }
+    IpmiRequest { function: STORAGE, command: 0x44, data: record }
 }
 
 /// Get Channel Authentication Capabilities (section 22.13) of the channel that the question comes by. Those of IPMI 2.0
 /// are told only where they are asked for.
-pub fn capabilities(privilege: Privilege, new: bool) -> Request {
+pub fn capabilities(privilege: Privilege, new: bool) -> IpmiRequest {
     let channel = if new { 0x8e } else { 0x0e };
-    Request { function: APPLICATION, command: 0x38, data: vec![channel, privilege as u8] }
+    IpmiRequest { function: APPLICATION, command: 0x38, data: vec![channel, privilege as u8] }
 }
 
 /// How a BMC lets one in, by its own word. Nobody signs it, and many a BMC says it wrong (Asus P5M2, Intel X38ML,
@@ -181,17 +181,17 @@ pub fn able(answer: &[u8]) -> Option<Capabilities> {
 }
 
 /// Whether the box is switched by it.
-pub const fn is_order(request: &Request) -> bool {
+pub const fn is_order(request: &IpmiRequest) -> bool {
     matches!((request.function, request.command), (CHASSIS, 0x02))
 }
 
 /// Whether every BMC that has let one in can answer it once it has started.
-pub const fn is_basic(request: &Request) -> bool {
+pub const fn is_basic(request: &IpmiRequest) -> bool {
     matches!((request.function, request.command), (CHASSIS, 0x01) | (APPLICATION, SET_PRIVILEGE))
 }
 
 /// Whether a BMC need not know what is asked (appendix G): where it says nothing, its session may stand all the same.
-pub const fn is_optional(request: &Request) -> bool {
+pub const fn is_optional(request: &IpmiRequest) -> bool {
     !matches!(
         (request.function, request.command),
         (CHASSIS, 0x01 | 0x02) | (APPLICATION, 0x01 | SET_PRIVILEGE)
@@ -199,7 +199,7 @@ pub const fn is_optional(request: &Request) -> bool {
 }
 
 /// Whether the privilege of a user is enough for what is asked (appendix G).
-pub const fn is_for_users(request: &Request) -> bool {
+pub const fn is_for_users(request: &IpmiRequest) -> bool {
     matches!(
         (request.function, request.command),
         (CHASSIS, 0x01 | 0x07) | (APPLICATION, 0x01 | 0x37)
@@ -207,9 +207,9 @@ pub const fn is_for_users(request: &Request) -> bool {
 }
 
 /// Get Session Challenge (section 22.16).
-pub fn challenge(auth: u8, user: &[u8; 16]) -> Request {
+pub fn challenge(auth: u8, user: &[u8; 16]) -> IpmiRequest {
     let data = [&[auth], user.as_slice()].concat();
-    Request { function: APPLICATION, command: 0x39, data }
+    IpmiRequest { function: APPLICATION, command: 0x39, data }
 }
 
 /// The session for the time being, and what is to be signed, by the answer to [`challenge`].
@@ -219,9 +219,14 @@ pub fn challenged(answer: &[u8]) -> Option<(u32, [u8; 16])> {
 }
 
 /// Activate Session (section 22.17). The BMC is to count from `sequence`.
-pub fn activate(auth: u8, privilege: Privilege, challenge: &[u8; 16], sequence: u32) -> Request {
+pub fn activate(
+    auth: u8,
+    privilege: Privilege,
+    challenge: &[u8; 16],
+    sequence: u32,
+) -> IpmiRequest {
     let data = [&[auth, privilege as u8], challenge.as_slice(), &sequence.to_le_bytes()].concat();
-    Request { function: APPLICATION, command: 0x3a, data }
+    IpmiRequest { function: APPLICATION, command: 0x3a, data }
 }
 
 /// By what the session is signed from now on, the session, and from where we are to count; by the answer to
@@ -234,13 +239,13 @@ pub fn activated(answer: &[u8]) -> Option<(u8, u32, u32)> {
 }
 
 /// Set Session Privilege Level (section 22.18).
-pub fn set_privilege(privilege: Privilege) -> Request {
-    Request { function: APPLICATION, command: SET_PRIVILEGE, data: vec![privilege as u8] }
+pub fn set_privilege(privilege: Privilege) -> IpmiRequest {
+    IpmiRequest { function: APPLICATION, command: SET_PRIVILEGE, data: vec![privilege as u8] }
 }
 
 /// Close Session (section 22.19).
-pub fn close(session: u32) -> Request {
-    Request { function: APPLICATION, command: 0x3c, data: session.to_le_bytes().to_vec() }
+pub fn close(session: u32) -> IpmiRequest {
+    IpmiRequest { function: APPLICATION, command: 0x3c, data: session.to_le_bytes().to_vec() }
 }
 
 const CHASSIS: u8 = 0x00;

@@ -4,13 +4,13 @@ use std::io;
 use std::path::PathBuf;
 
 use super::command::Privilege;
-use super::exchange::Way;
+use super::exchange::AuthMethod;
 use super::rakp::Login;
 use super::secrets::Secrets;
 use super::session::Kind;
 use super::suite::Suite;
 use super::{Ipmi, PORT};
-use crate::config::requirement::Need;
+use crate::config::requirement::Requirement;
 use crate::config::table::Table;
 use crate::fence::bmc_route::Reach;
 
@@ -22,7 +22,7 @@ pub struct Config {
     password_file: PathBuf,
     key_file: Option<PathBuf>,
     privilege: Privilege,
-    pub(super) way: Way,
+    pub(super) way: AuthMethod,
 }
 
 /// Two users of one BMC cut the same power.
@@ -57,9 +57,9 @@ impl Config {
     }
 
     /// What must be there: the files of the secrets.
-    pub fn needs(&self) -> Vec<Need> {
+    pub fn needs(&self) -> Vec<Requirement> {
         let files = [Some(&self.password_file), self.key_file.as_ref()];
-        files.into_iter().flatten().cloned().map(Need::Secret).collect()
+        files.into_iter().flatten().cloned().map(Requirement::Secret).collect()
     }
 
     /// The device; nothing is asked yet.
@@ -75,7 +75,8 @@ impl Config {
     /// The login by the secrets as they are now: a password that was changed is taken at the next login.
     pub(super) fn login(&self) -> io::Result<Login> {
         let Secrets { password, key } = self.secrets()?;
-        let limit = if matches!(self.way, Way::New(_)) { PASSWORD_MAX } else { OLD_PASSWORD_MAX };
+        let limit =
+            if matches!(self.way, AuthMethod::New(_)) { PASSWORD_MAX } else { OLD_PASSWORD_MAX };
         if password.len() > limit {
             let file = self.password_file.display();
             return Err(io::Error::other(format!(
@@ -88,24 +89,24 @@ impl Config {
 }
 
 /// Nothing weaker than suite 3 is spoken unless it stands here.
-fn read_way(table: &mut Table<'_>) -> Way {
+fn read_way(table: &mut Table<'_>) -> AuthMethod {
     let number: Option<u8> = table.take("cipher_suite");
     let auth = table.choose("auth", &AUTHS);
     if let (Some(_), Some(kind)) = (number, auth) {
         table.complain("auth", "is of IPMI 1.5, and cipher_suite of 2.0: take one of them out");
-        return Way::Old(kind);
+        return AuthMethod::Old(kind);
     }
     if let Some(kind) = auth {
-        return Way::Old(kind);
+        return AuthMethod::Old(kind);
     }
-    let Some(number) = number else { return Way::New(&[Suite::Sha256, Suite::Sha1]) };
+    let Some(number) = number else { return AuthMethod::New(&[Suite::Sha256, Suite::Sha1]) };
     match Suite::of(number) {
-        Some(Suite::Sha256) => Way::New(&[Suite::Sha256]),
-        Some(Suite::Sha1) => Way::New(&[Suite::Sha1]),
-        Some(Suite::Nothing) => Way::New(&[Suite::Nothing]),
+        Some(Suite::Sha256) => AuthMethod::New(&[Suite::Sha256]),
+        Some(Suite::Sha1) => AuthMethod::New(&[Suite::Sha1]),
+        Some(Suite::Nothing) => AuthMethod::New(&[Suite::Nothing]),
         None => {
             table.complain("cipher_suite", "is none of 17, 3, and 0 (which lets everybody in)");
-            Way::New(&[])
+            AuthMethod::New(&[])
         }
     }
 }

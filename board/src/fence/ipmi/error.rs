@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::command;
-use super::message::Request;
+use super::message::IpmiRequest;
 use super::suite::Suite;
 
 /// Why a BMC could not be asked, or would not answer.
@@ -95,7 +95,7 @@ impl Error {
 
     /// Whether it may answer later what it did not answer now. Some BMCs say 0xff to everything while they boot
     /// (openbmc issue 1810).
-    pub const fn may_pass(self, request: &Request) -> bool {
+    pub const fn may_pass(self, request: &IpmiRequest) -> bool {
         match self {
             Self::Busy => true,
             Self::Refused(0xff) => command::is_basic(request),

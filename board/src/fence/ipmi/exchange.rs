@@ -19,11 +19,11 @@
 use std::mem;
 use std::time::Duration;
 
-use self::entrance::{Entered, Entrance, Expects, Progress};
-use self::timer::{PAUSE_MAX, Paces, Timer, UNKNOWN};
+use self::entrance::{Entered, Expects, LoginExchange, Progress};
+use self::timer::{PAUSE_MAX, Paces, PacketTimer, UNKNOWN};
 use super::command;
 use super::error::Error;
-use super::message::{Request, Response};
+use super::message::{IpmiRequest, IpmiResponse};
 use super::packet::{self, Packet};
 use super::rakp::Login;
 use super::session::{Kind, Session};
@@ -38,7 +38,7 @@ mod timer;
 
 /// How one is let in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Way {
+pub enum AuthMethod {
     /// By IPMI 2.0, with the first of these suites that the BMC speaks.
     New(&'static [Suite]),
     /// By IPMI 1.5.
@@ -57,16 +57,16 @@ pub struct Step {
 /// A conversation with one BMC.
 pub struct Exchange {
     login: Login,
-    way: Way,
+    way: AuthMethod,
     random: fn(&mut [u8]),
     expects: Expects,
     session: Option<Open>,
     /// The session before, in which the question was asked too.
     former: Option<Open>,
-    entrance: Option<Entrance>,
-    question: Option<Question>,
+    entrance: Option<LoginExchange>,
+    question: Option<BmcQuestion>,
     /// Of the question, in the session.
-    timer: Timer,
+    timer: PacketTimer,
     paces: Paces,
     /// Anything at all was heard since the question was asked.
     alive: bool,
@@ -91,8 +91,8 @@ struct Open {
     said: Vec<Instant>,
 }
 
-struct Question {
-    request: Request,
+struct BmcQuestion {
+    request: IpmiRequest,
     until: Instant,
     /// When a session that is silent gets a successor.
     lost_at: Option<Instant>,
@@ -110,7 +110,7 @@ struct Question {
 impl Exchange {
     /// A conversation in which nothing was said yet. `known` is the suite by which this BMC was asked before: a
     /// weaker one is not spoken with it. `random` fills bytes that nobody can guess.
-    pub fn new(login: Login, way: Way, known: Option<Suite>, random: fn(&mut [u8])) -> Self {
+    pub fn new(login: Login, way: AuthMethod, known: Option<Suite>, random: fn(&mut [u8])) -> Self {
         Self {
             login,
             way,
@@ -120,7 +120,7 @@ impl Exchange {
             former: None,
             entrance: None,
             question: None,
-            timer: Timer::new(Instant::from_millis(0), UNKNOWN),
+            timer: PacketTimer::new(Instant::from_millis(0), UNKNOWN),
             paces: Paces::default(),
             alive: false,
             old_only: false,
@@ -128,9 +128,9 @@ impl Exchange {
     }
 
     /// Begins a question that must be answered by `until`.
-    pub fn ask(&mut self, request: Request, now: Instant, until: Instant) -> Step {
+    pub fn ask(&mut self, request: IpmiRequest, now: Instant, until: Instant) -> Step {
         self.alive = false;
-        self.question = Some(Question {
+        self.question = Some(BmcQuestion {
             lost_at: None,
             begin_at: None,
             probe_at: Some(now + (until - now) / PART),
@@ -180,8 +180,8 @@ impl Exchange {
         }
         let due = |at: &mut Option<Instant>| at.take_if(|at| *at <= now).is_some();
         let begins = due(&mut question.lost_at) | due(&mut question.begin_at);
-        let known =
-            self.session.is_some() || self.entrance.as_ref().is_some_and(Entrance::is_answered);
+        let known = self.session.is_some()
+            || self.entrance.as_ref().is_some_and(LoginExchange::is_answered);
         if due(&mut question.probe_at) && !self.alive && !known {
             let able = command::capabilities(self.login.privilege, true).write(PROBE);
             step.send.extend([packet::ping(PROBE), packet::old(0, 0, 0, &[], &able)]);
@@ -206,7 +206,7 @@ impl Exchange {
     pub fn wake(&self) -> Option<Instant> {
         let question = self.question.as_ref()?;
         let session = self.session.as_ref().map(|_| self.timer.wake());
-        let entrance = self.entrance.as_ref().map(Entrance::wake);
+        let entrance = self.entrance.as_ref().map(LoginExchange::wake);
         let times = [question.lost_at, question.begin_at, question.probe_at, session, entrance];
         times.into_iter().flatten().chain([question.until]).min()
     }
@@ -249,7 +249,8 @@ impl Exchange {
         let left = self.question.as_ref().map_or(Duration::ZERO, |question| question.until - now);
         let pause = (left / 2).clamp(LOGIN_PAUSE, PAUSE_MAX);
         let (way, expects, random) = (self.way, self.expects, self.random);
-        let (entrance, progress) = Entrance::begin(way, expects, &self.login, random, pause, now);
+        let (entrance, progress) =
+            LoginExchange::begin(way, expects, &self.login, random, pause, now);
         self.entrance = Some(entrance);
         self.follow(progress, now, step);
     }
@@ -342,7 +343,7 @@ impl Exchange {
             // The BMC is there, and may be slow.
             silence = silence.max(part * 2);
         }
-        self.timer = Timer::new(now, pace);
+        self.timer = PacketTimer::new(now, pace);
         question.lost_at = (!command::is_optional(&request)).then(|| now + silence);
         step.send.extend(self.packet(now));
     }
@@ -415,7 +416,7 @@ impl Exchange {
             question.trouble = Some(error);
             open.turn();
             let pace = self.paces.of(&open.request(&question.request, &self.login), open.took);
-            self.timer = Timer::new(now, pace);
+            self.timer = PacketTimer::new(now, pace);
         }
     }
 
@@ -424,7 +425,7 @@ impl Exchange {
         let mut step = Step::default();
         let Some(question) = &self.question else { return step };
         let optional = command::is_optional(&question.request);
-        let entering = self.entrance.as_ref().is_some_and(Entrance::is_answered);
+        let entering = self.entrance.as_ref().is_some_and(LoginExchange::is_answered);
         let inside = self.session.is_some() && !optional;
         let error = question.trouble.unwrap_or(match () {
             () if entering || self.alive && inside => Error::Slow,
@@ -437,7 +438,7 @@ impl Exchange {
         {
             open.silences += 1;
         }
-        let once = self.entrance.as_ref().is_some_and(Entrance::is_said_once);
+        let once = self.entrance.as_ref().is_some_and(LoginExchange::is_said_once);
         if !self.alive && !once {
             self.stop_entering(&mut step);
         }
@@ -470,7 +471,7 @@ impl Exchange {
     /// What it says without a session is not signed, and helps to tell people why there is none.
     fn listen_to_strangers(&mut self, packet: &Packet<'_>) {
         if let Packet::Old { auth: 0, session: 0, message, .. } = *packet
-            && let Some(response) = Response::read(message, false)
+            && let Some(response) = IpmiResponse::read(message, false)
             && response.number == PROBE
             && response.answers(&command::capabilities(self.login.privilege, true))
         {
@@ -487,7 +488,7 @@ impl Exchange {
 
 impl Open {
     /// What is asked in it now.
-    fn request(&self, question: &Request, login: &Login) -> Request {
+    fn request(&self, question: &IpmiRequest, login: &Login) -> IpmiRequest {
         if self.raising { command::set_privilege(login.privilege) } else { question.clone() }
     }
 

@@ -13,20 +13,20 @@ use super::PORT;
 use super::config::Config;
 use super::error::Error;
 use super::exchange::{Exchange, Step};
-use super::message::Request;
+use super::message::IpmiRequest;
 use super::secrets::Secrets;
 use super::suite::Suite;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 use crate::time::clock::Clock;
 
 /// What goes to the BMC, and what is said over it.
-pub(super) struct Line {
+pub(super) struct BmcSocket {
     socket: UdpSocket,
     secrets: Secrets,
     exchange: Mutex<Exchange>,
 }
 
-impl Line {
+impl BmcSocket {
     /// Nothing is said yet. `known` is the suite by which the BMC was asked before.
     pub(super) fn open(config: &Config, known: Option<Suite>) -> io::Result<Arc<Self>> {
         let to = config.reach.to;
@@ -51,8 +51,8 @@ impl Line {
     /// Asks, and waits for the end of it. The outer error is ours or the network's, the inner one the BMC's.
     pub(super) fn ask(
         &self,
-        request: Request,
-        patience: &Patience,
+        request: IpmiRequest,
+        patience: &Deadline,
     ) -> io::Result<Result<Vec<u8>, Error>> {
         let now = Clock.now();
         let mut step = self.exchange().ask(request, now, now + patience.left());
@@ -77,7 +77,7 @@ impl Line {
         &self,
         buffer: &mut [u8],
         trouble: &mut Option<io::Error>,
-        patience: &Patience,
+        patience: &Deadline,
     ) -> io::Result<Step> {
         // Nothing is asked any more when another thread has hung up.
         let wake = self.exchange().wake().ok_or(io::ErrorKind::Interrupted)?;
@@ -136,7 +136,7 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for BmcSocket {
     fn drop(&mut self) {
         self.close();
     }
@@ -151,12 +151,12 @@ pub fn hang_up() {
 }
 
 /// Every line of this process.
-static OPEN: Mutex<Vec<Weak<Line>>> = Mutex::new(Vec::new());
+static OPEN: Mutex<Vec<Weak<BmcSocket>>> = Mutex::new(Vec::new());
 
 /// An address as people write it: the port only where it is not the usual one.
-pub(super) struct Shown(pub(super) SocketAddr);
+pub(super) struct ShownAddress(pub(super) SocketAddr);
 
-impl fmt::Display for Shown {
+impl fmt::Display for ShownAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.port() == PORT { self.0.ip().fmt(f) } else { self.0.fmt(f) }
     }

@@ -9,7 +9,7 @@
 
 /// What a BMC is asked or told: function, command and data.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Request {
+pub struct IpmiRequest {
     /// The network function, which is even.
     pub function: u8,
     /// The command of that function.
@@ -20,7 +20,7 @@ pub struct Request {
 
 /// What it answers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Response<'a> {
+pub struct IpmiResponse<'a> {
     /// The function that was asked.
     pub function: u8,
     /// The command that was asked.
@@ -33,7 +33,7 @@ pub struct Response<'a> {
     pub data: &'a [u8],
 }
 
-impl Request {
+impl IpmiRequest {
     /// The message, by which the answer of that `number` (6 bits) is asked for.
     pub fn write(&self, number: u8) -> Vec<u8> {
         let mut message = vec![BMC, self.function << 2];
@@ -46,7 +46,7 @@ impl Request {
     }
 }
 
-impl<'a> Response<'a> {
+impl<'a> IpmiResponse<'a> {
     /// Reads an answer; nothing where it is none, or damaged. In a packet that is `signed` nothing can be damaged,
     /// and the sums are not looked at: some BMCs make them wrong (Supermicro X9SCM-iiF, X9DRi-F; `nochecksumcheck`
     /// of `FreeIPMI`).
@@ -70,7 +70,7 @@ impl<'a> Response<'a> {
     }
 
     /// Whether it answers `request`; in which message that was asked, the number tells.
-    pub fn answers(&self, request: &Request) -> bool {
+    pub fn answers(&self, request: &IpmiRequest) -> bool {
         (self.function, self.command) == (request.function, request.command)
     }
 
@@ -101,18 +101,18 @@ mod tests {
     /// Recorded: Get Channel Authentication Capabilities of ipmitool, and the answer of `ipmi_sim`.
     #[test]
     fn messages_are_those_of_others() {
-        let request = Request { function: 6, command: 0x38, data: vec![0x8e, 4] };
+        let request = IpmiRequest { function: 6, command: 0x38, data: vec![0x8e, 4] };
         assert_eq!(request.write(0), [0x20, 0x18, 0xc8, 0x81, 0, 0x38, 0x8e, 4, 0xb5]);
         let answer = [0x81, 0x1c, 0x63, 0x20, 0, 0x38, 0, 1, 0x96, 4, 3, 0, 0, 0, 0, 0x0a];
-        let read = Response::read(&answer, false).unwrap();
+        let read = IpmiResponse::read(&answer, false).unwrap();
         assert_eq!((read.function, read.command, read.number, read.code), (6, 0x38, 0, 0));
         assert_eq!(read.data, [1, 0x96, 4, 3, 0, 0, 0, 0]);
         for place in 0..answer.len() {
             let mut damaged = answer;
             damaged[place] ^= 1;
-            assert_eq!(Response::read(&damaged, false), None, "{place}");
+            assert_eq!(IpmiResponse::read(&damaged, false), None, "{place}");
         }
         let question = [0x81, 0, 0x7f, 0x20, 0, 0, 0, 0xe0];
-        assert_eq!(Response::read(&question, true), None);
+        assert_eq!(IpmiResponse::read(&question, true), None);
     }
 }

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use super::command::Privilege;
 use super::error::Error;
 use super::packet::{self, OPEN, OPENED, Packet, RAKP, number};
-use super::suite::{Keys, Suite, is_same};
+use super::suite::{SessionKeys, Suite, is_same};
 
 /// Who wants in, and by what.
 pub struct Login {
@@ -148,7 +148,7 @@ impl Handshake {
     }
 
     /// RAKP Message 4 (section 13.23), and the keys that both ends have now; nothing where it is none to our third.
-    pub fn fourth(&self, packet: &Packet<'_>, login: &Login) -> Option<Result<Keys, Error>> {
+    pub fn fourth(&self, packet: &Packet<'_>, login: &Login) -> Option<Result<SessionKeys, Error>> {
         let rest = self.read(packet, RAKP[3])?.map_err(Error::of_proof);
         Some(rest.and_then(|signature| {
             // Section 13.31: a BMC that has no key of its own takes the password.
@@ -166,7 +166,7 @@ impl Handshake {
                 .suite
                 .tag(&session_key, &[&self.our_number, &self.theirs.to_le_bytes(), &self.guid]);
             if begins_with(signature, &expected) {
-                Ok(Keys::new(self.suite, &session_key))
+                Ok(SessionKeys::new(self.suite, &session_key))
             } else {
                 Err(Error::Key)
             }

@@ -10,9 +10,9 @@
 
 use zeroize::Zeroizing;
 
-use super::message::{Request, Response};
+use super::message::{IpmiRequest, IpmiResponse};
 use super::packet::{self, HIDDEN, MESSAGE, Packet, RMCP};
-use super::suite::{Keys, Suite, is_same, md5};
+use super::suite::{SessionKeys, Suite, is_same, md5};
 
 /// An open session.
 pub struct Session {
@@ -37,7 +37,7 @@ pub struct Session {
 /// By what packets are signed.
 pub enum Guard {
     /// IPMI 2.0.
-    Suite(Keys),
+    Suite(SessionKeys),
     /// IPMI 1.5.
     Old(Old),
 }
@@ -117,7 +117,7 @@ impl Old {
 
 impl Session {
     /// A session of IPMI 2.0.
-    pub fn new(theirs: u32, ours: u32, keys: Keys) -> Self {
+    pub fn new(theirs: u32, ours: u32, keys: SessionKeys) -> Self {
         Self::with(theirs, ours, 1, Guard::Suite(keys))
     }
 
@@ -168,7 +168,7 @@ impl Session {
 
     /// A packet that asks `request`. Each copy of it is a message of its own, so that its answer tells when it was
     /// asked. `first` is random.
-    pub fn question(&mut self, request: &Request, first: [u8; 16]) -> Vec<u8> {
+    pub fn question(&mut self, request: &IpmiRequest, first: [u8; 16]) -> Vec<u8> {
         self.message = (self.message + 1) % MESSAGES;
         self.messages = self.messages.saturating_add(1);
         self.copies = (self.copies + 1).min(COPIES_MAX);
@@ -180,10 +180,10 @@ impl Session {
     pub fn answer(
         &mut self,
         packet: &Packet<'_>,
-        request: &Request,
+        request: &IpmiRequest,
     ) -> Option<(usize, Result<Vec<u8>, u8>)> {
         let (message, new) = self.read(packet)?;
-        let response = Response::read(&message, self.is_signed())?;
+        let response = IpmiResponse::read(&message, self.is_signed())?;
         let ago = (self.message + MESSAGES - response.number) % MESSAGES;
         if ago >= self.copies || !response.answers(request) {
             return None;
@@ -236,7 +236,7 @@ impl Session {
     }
 }
 
-fn show(keys: &Keys, packet: &Packet<'_>, ours: u32) -> Option<(Option<u32>, Vec<u8>)> {
+fn show(keys: &SessionKeys, packet: &Packet<'_>, ours: u32) -> Option<(Option<u32>, Vec<u8>)> {
     let Packet::New { kind: MESSAGE, hidden, session, sequence, payload, signed } = *packet else {
         return None;
     };
@@ -298,9 +298,9 @@ mod tests {
     #[test]
     fn where_packets_do_not_count_no_message_is_answered_twice() {
         for suite in [Suite::Sha1, Suite::Sha256] {
-            let request = Request { function: 0, command: 1, data: Vec::new() };
-            let mut bmc = Session::new(1, 2, Keys::new(suite, b"key"));
-            let mut console = Session::new(2, 1, Keys::new(suite, b"key"));
+            let request = IpmiRequest { function: 0, command: 1, data: Vec::new() };
+            let mut bmc = Session::new(1, 2, SessionKeys::new(suite, b"key"));
+            let mut console = Session::new(2, 1, SessionKeys::new(suite, b"key"));
             let mut recorded: Vec<Vec<u8>> = Vec::new();
             for asked in 0..u32::from(MESSAGES) {
                 assert_eq!(console.is_spent(), asked >= SPENT, "{asked}");
@@ -326,9 +326,9 @@ mod tests {
     /// One that counted is held to it: an answer of the round before has an old number.
     #[test]
     fn where_packets_count_an_old_one_answers_nothing() {
-        let request = Request { function: 0, command: 1, data: Vec::new() };
-        let mut bmc = Session::new(1, 2, Keys::new(Suite::Sha256, b"key"));
-        let mut console = Session::new(2, 1, Keys::new(Suite::Sha256, b"key"));
+        let request = IpmiRequest { function: 0, command: 1, data: Vec::new() };
+        let mut bmc = Session::new(1, 2, SessionKeys::new(Suite::Sha256, b"key"));
+        let mut console = Session::new(2, 1, SessionKeys::new(Suite::Sha256, b"key"));
         let mut recorded: Vec<Vec<u8>> = Vec::new();
         for round in 0..3 {
             for place in 0..usize::from(MESSAGES) {
@@ -349,7 +349,7 @@ mod tests {
     }
 
     /// What a BMC says to the message that `console` asks now.
-    fn answered(console: &Session, request: &Request) -> Vec<u8> {
+    fn answered(console: &Session, request: &IpmiRequest) -> Vec<u8> {
         let mut answer = vec![CONSOLE, (request.function | 1) << 2];
         answer.push(sum(&answer));
         let mut body = vec![BMC, console.message << 2, request.command, 0, 7];
@@ -360,9 +360,9 @@ mod tests {
 
     #[test]
     fn an_answer_tells_which_copy_it_is_for() {
-        let request = Request { function: 0, command: 1, data: Vec::new() };
-        let mut bmc = Session::new(1, 2, Keys::new(Suite::Sha256, b"key"));
-        let mut console = Session::new(2, 1, Keys::new(Suite::Sha256, b"key"));
+        let request = IpmiRequest { function: 0, command: 1, data: Vec::new() };
+        let mut bmc = Session::new(1, 2, SessionKeys::new(Suite::Sha256, b"key"));
+        let mut console = Session::new(2, 1, SessionKeys::new(Suite::Sha256, b"key"));
         let mut last: Vec<Vec<u8>> = Vec::new();
         for _ in 0..20 {
             console.turn();
@@ -405,9 +405,9 @@ mod tests {
     #[test]
     fn an_answer_without_the_signature_of_the_session_is_none() {
         for suite in [Suite::Sha1, Suite::Sha256] {
-            let mut bmc = Session::new(1, 2, Keys::new(suite, b"key"));
+            let mut bmc = Session::new(1, 2, SessionKeys::new(suite, b"key"));
             let sealed = |bmc: &mut Session| bmc.seal(b"off", [3; 16]);
-            let mut console = Session::new(2, 1, Keys::new(suite, b"key"));
+            let mut console = Session::new(2, 1, SessionKeys::new(suite, b"key"));
             let packet = sealed(&mut bmc);
             let opened = console.open(&Packet::read(&packet).unwrap());
             assert_eq!(opened.as_deref(), Some(b"off".as_slice()));
@@ -420,7 +420,7 @@ mod tests {
             }
             let bare = packet::new(MESSAGE, 1, 9, b"off");
             assert_eq!(console.open(&Packet::read(&bare).unwrap()), None);
-            let mut stranger = Session::new(1, 2, Keys::new(suite, b"another"));
+            let mut stranger = Session::new(1, 2, SessionKeys::new(suite, b"another"));
             let foreign = sealed(&mut stranger);
             assert_eq!(console.open(&Packet::read(&foreign).unwrap()), None);
         }

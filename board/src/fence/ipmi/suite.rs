@@ -106,13 +106,13 @@ pub fn is_same(one: &[u8], other: &[u8]) -> bool {
 }
 
 /// The keys of a session, made of the one that both ends have worked out.
-pub struct Keys {
+pub struct SessionKeys {
     suite: Suite,
     signs: Zeroizing<Vec<u8>>,
     hides: Zeroizing<[u8; BLOCK]>,
 }
 
-impl Keys {
+impl SessionKeys {
     /// K1 and K2 of the session integrity key (section 13.32).
     pub fn new(suite: Suite, session_key: &[u8]) -> Self {
         let signs = suite.sign(session_key, &[&[1; 20]]);
@@ -181,21 +181,21 @@ mod tests {
 
     #[test]
     fn what_is_hidden_is_shown_and_nothing_else() {
-        let keys = Keys::new(Suite::Sha256, b"secret");
+        let keys = SessionKeys::new(Suite::Sha256, b"secret");
         for length in 0..40 {
             let message = vec![7; length];
             let hidden = keys.hide(&message, [9; 16]);
             assert_eq!(hidden.len() % 16, 0);
             assert_eq!(keys.show(&hidden), Some(message));
             assert_eq!(keys.show(&hidden[1..]), None);
-            let other = Keys::new(Suite::Sha256, b"another");
+            let other = SessionKeys::new(Suite::Sha256, b"another");
             assert_ne!(other.show(&hidden), keys.show(&hidden));
         }
     }
 
     #[test]
     fn a_whole_block_of_padding_is_taken_and_no_more() {
-        let keys = Keys::new(Suite::Sha1, b"secret");
+        let keys = SessionKeys::new(Suite::Sha1, b"secret");
         for (pads, taken) in [(15, true), (16, true), (17, false), (0x80, false)] {
             let message = vec![7; 160 - 1 - usize::from(pads)];
             let hidden = keys.hide_padded(&message, pads, [9; 16]);

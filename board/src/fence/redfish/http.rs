@@ -4,7 +4,7 @@ use std::io;
 
 /// An answer.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) struct Response {
+pub(super) struct HttpResponse {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
     /// Whether the connection can be used again.
@@ -16,7 +16,7 @@ pub(super) struct Response {
 /// # Errors
 ///
 /// When it never will be an answer.
-pub(super) fn parse(mut bytes: &[u8], ended: bool) -> io::Result<Option<Response>> {
+pub(super) fn parse(mut bytes: &[u8], ended: bool) -> io::Result<Option<HttpResponse>> {
     loop {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut head = httparse::Response::new(&mut headers);
@@ -52,7 +52,7 @@ pub(super) fn parse(mut bytes: &[u8], ended: bool) -> io::Result<Option<Response
             (ended.then(|| rest.to_vec()), false)
         };
         return match body {
-            Some(body) => Ok(Some(Response { status, body, keeps })),
+            Some(body) => Ok(Some(HttpResponse { status, body, keeps })),
             None if ended => Err(wrong("it ended early")),
             None => Ok(None),
         };
@@ -103,7 +103,7 @@ mod tests {
                         3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n";
         for text in [&plain[..], &chunked[..]] {
             let whole = parse(text, false).unwrap().unwrap();
-            assert_eq!(whole, Response { status: 200, body: b"hello".to_vec(), keeps: true });
+            assert_eq!(whole, HttpResponse { status: 200, body: b"hello".to_vec(), keeps: true });
             let least = text.len() - if text == plain { 1 } else { 5 };
             for length in 0..least {
                 assert_eq!(parse(&text[..length], false).unwrap(), None, "{length}");
@@ -117,7 +117,7 @@ mod tests {
         let text = b"HTTP/1.0 401 Unauthorized\r\n\r\nno";
         assert_eq!(parse(text, false).unwrap(), None);
         let response = parse(text, true).unwrap().unwrap();
-        assert_eq!(response, Response { status: 401, body: b"no".to_vec(), keeps: false });
+        assert_eq!(response, HttpResponse { status: 401, body: b"no".to_vec(), keeps: false });
         let empty = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
         assert!(!parse(empty, false).unwrap().unwrap().keeps);
     }

@@ -1,4 +1,4 @@
-//! A connection that is encrypted, and waits through a [`Patience`] for everything.
+//! A connection that is encrypted, and waits through a [`Deadline`] for everything.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,8 +10,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
-use super::http::{self, Response};
-use crate::thread::deadline::Patience;
+use super::http::{self, HttpResponse};
+use crate::thread::deadline::Deadline;
 
 /// An open connection.
 pub(super) struct Stream {
@@ -29,7 +29,7 @@ impl Stream {
         to: SocketAddr,
         name: ServerName<'static>,
         config: Arc<ClientConfig>,
-        patience: &Patience,
+        patience: &Deadline,
     ) -> io::Result<Self> {
         let tls = ClientConnection::new(config, name).map_err(io::Error::other)?;
         let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
@@ -58,7 +58,7 @@ impl Stream {
     /// # Errors
     ///
     /// When there is none, or not in time; the connection is of no use any more.
-    pub(super) fn ask(&mut self, request: &[u8], patience: &Patience) -> io::Result<Response> {
+    pub(super) fn ask(&mut self, request: &[u8], patience: &Deadline) -> io::Result<HttpResponse> {
         self.tls.writer().write_all(request)?;
         let mut answer = Vec::new();
         loop {

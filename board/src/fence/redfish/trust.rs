@@ -17,14 +17,14 @@ use crate::config::table::{Source, Value};
 
 /// What the BMC is known by.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Trust {
+pub(super) enum CertificateTrust {
     /// Its own certificate.
-    Certificate(Fingerprint),
+    Certificate(CertificateFingerprint),
     /// A file with those of who may have signed it (PEM).
     Authority(PathBuf),
 }
 
-impl Trust {
+impl CertificateTrust {
     /// The side of a connection that believes nobody else.
     ///
     /// # Errors
@@ -62,16 +62,16 @@ impl Trust {
 
 /// The SHA-256 of a certificate (DER).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Fingerprint([u8; 32]);
+pub(super) struct CertificateFingerprint([u8; 32]);
 
-impl Fingerprint {
+impl CertificateFingerprint {
     fn of(certificate: &CertificateDer<'_>) -> Self {
         Self(Sha256::digest(certificate).into())
     }
 }
 
 /// As `openssl x509 -fingerprint -sha256` writes it.
-impl fmt::Display for Fingerprint {
+impl fmt::Display for CertificateFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, byte) in self.0.iter().enumerate() {
             let colon = if place == 0 { "" } else { ":" };
@@ -81,7 +81,7 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-impl Value for Fingerprint {
+impl Value for CertificateFingerprint {
     const EXAMPLE: &'static str = "what openssl x509 -noout -fingerprint -sha256 -in FILE tells";
 
     fn read(value: &DeValue<'_>, source: &Source<'_>) -> Result<Self, String> {
@@ -99,7 +99,7 @@ impl Value for Fingerprint {
 /// Believes one certificate, with any signature, names and dates.
 #[derive(Debug)]
 struct Pinned {
-    fingerprint: Fingerprint,
+    fingerprint: CertificateFingerprint,
     provider: Arc<CryptoProvider>,
 }
 
@@ -112,7 +112,7 @@ impl ServerCertVerifier for Pinned {
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let shown = Fingerprint::of(certificate);
+        let shown = CertificateFingerprint::of(certificate);
         if shown == self.fingerprint {
             return Ok(ServerCertVerified::assertion());
         }

@@ -14,18 +14,18 @@ use firmware_agnostic::time::Instant;
 use rustix::io::Errno;
 use rustix::ioctl::{Getter, Opcode, ioctl};
 
-use crate::link::Lines;
+use crate::link::ModemLines;
 use crate::thread::capabilities::Rights;
 use crate::thread::spawn;
 use crate::time::clock::Clock;
 
 /// The lines of one tty, as they were last seen.
-pub(super) struct Watch(Seen);
+pub(super) struct LinePoller(Seen);
 
-type Looked = Result<Lines, Errno>;
-type Seen = Arc<Mutex<Option<(Lines, Instant)>>>;
+type Looked = Result<ModemLines, Errno>;
+type Seen = Arc<Mutex<Option<(ModemLines, Instant)>>>;
 
-impl Watch {
+impl LinePoller {
     /// Looks at the lines of `tty` for as long as somebody else has it open.
     ///
     /// # Errors
@@ -44,14 +44,17 @@ impl Watch {
     }
 
     /// The lines, unless the last look at them is old.
-    pub(super) fn lines(&self) -> Option<Lines> {
+    pub(super) fn lines(&self) -> Option<ModemLines> {
         let seen = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.filter(|(_, at)| Clock.now() - *at < OLD).map(|(lines, _)| lines)
     }
 }
 
 /// Looks until nobody wants to know, or there is nothing to see: a pty has no lines.
-fn look_on(mut look: impl FnMut() -> Option<Looked>, seen: &Weak<Mutex<Option<(Lines, Instant)>>>) {
+fn look_on(
+    mut look: impl FnMut() -> Option<Looked>,
+    seen: &Weak<Mutex<Option<(ModemLines, Instant)>>>,
+) {
     while let Some(looked) = look()
         && let Some(seen) = seen.upgrade()
     {
@@ -74,7 +77,7 @@ fn read(tty: &OwnedFd) -> Looked {
     // SAFETY: TIOCMGET writes an int (`ioctl_tty(2)`).
     let lines = unsafe { ioctl(tty, Getter::<MGET, c_int>::new()) }?;
     let high = |line| lines & line != 0;
-    Ok(Lines {
+    Ok(ModemLines {
         carrier: high(libc::TIOCM_CAR),
         dsr: high(libc::TIOCM_DSR),
         cts: high(libc::TIOCM_CTS),
@@ -99,7 +102,7 @@ mod tests {
     fn an_adapter_that_hangs_holds_up_nobody_and_tells_nothing() {
         let (hangs, wait) = channel::<()>();
         let mut looks = 0;
-        let watch = Watch::by(move || {
+        let watch = LinePoller::by(move || {
             looks += 1;
             if looks > 1 {
                 let _ = wait.recv();
@@ -123,5 +126,5 @@ mod tests {
         }
     }
 
-    const UP: Lines = Lines { carrier: true, dsr: true, cts: false };
+    const UP: ModemLines = ModemLines { carrier: true, dsr: true, cts: false };
 }

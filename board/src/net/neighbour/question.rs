@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Neighbours;
 use crate::net::netlink::{Interface, Mac, Netlink};
 use crate::net::prefix::Prefix;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 impl Neighbours {
     /// Asks from the card `mac` who has the address, and waits for `time` for another machine that says so.
@@ -22,7 +22,7 @@ impl Neighbours {
         mac: Mac,
         time: Duration,
         netlink: &mut Netlink,
-        patience: &Patience,
+        patience: &Deadline,
     ) -> io::Result<Option<Mac>> {
         for _ in 0..PROBES {
             self.probe(mac)?;
@@ -83,7 +83,7 @@ pub fn proxy(
     network: Prefix,
     time: Duration,
     netlink: &mut Netlink,
-    patience: &Patience,
+    patience: &Deadline,
 ) -> io::Result<Option<Proxy>> {
     let Some(mac) = interface.mac else { return Ok(None) };
     let mut found: Option<Proxy> = None;

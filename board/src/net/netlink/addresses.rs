@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::io::Errno;
 
-use super::message::{IFADDR, Message, Refusal, Request};
+use super::message::{IFADDR, KernelRefusal, KernelRequest, NetlinkMessage};
 use super::{Interface, Netlink};
 use crate::net::prefix::Prefix;
 
@@ -42,9 +42,9 @@ impl Netlink {
     /// When the kernel refuses to say.
     pub fn addresses(&mut self) -> io::Result<Vec<Assigned>> {
         let messages = self
-            .exchange(&Request::new(libc::RTM_GETADDR, libc::NLM_F_DUMP, &[0; IFADDR]))
+            .exchange(&KernelRequest::new(libc::RTM_GETADDR, libc::NLM_F_DUMP, &[0; IFADDR]))
             .map_err(|refusal| refusal.because("cannot list the addresses"))?;
-        Ok(messages.iter().filter_map(Message::address).collect())
+        Ok(messages.iter().filter_map(NetlinkMessage::address).collect())
     }
 
     /// Gives an interface an address, at once usable. One that it has already is there in this manner from now on.
@@ -58,9 +58,9 @@ impl Netlink {
         prefix: Prefix,
         manner: Manner,
     ) -> io::Result<()> {
-        self.exchange(&Request::put(interface.index, prefix, manner)).map(drop).map_err(|refusal| {
-            refusal.because(&format!("cannot add {prefix} to {}", interface.name))
-        })
+        self.exchange(&KernelRequest::put(interface.index, prefix, manner)).map(drop).map_err(
+            |refusal| refusal.because(&format!("cannot add {prefix} to {}", interface.name)),
+        )
     }
 
     /// Takes exactly this address from an interface; one that is not there is no error.
@@ -69,8 +69,8 @@ impl Netlink {
     ///
     /// When the kernel refuses.
     pub fn remove_address(&mut self, index: u32, prefix: Prefix) -> io::Result<()> {
-        match self.exchange(&Request::about(libc::RTM_DELADDR, 0, index, prefix)) {
-            Ok(_) | Err(Refusal { errno: Errno::ADDRNOTAVAIL | Errno::NODEV, .. }) => Ok(()),
+        match self.exchange(&KernelRequest::about(libc::RTM_DELADDR, 0, index, prefix)) {
+            Ok(_) | Err(KernelRefusal { errno: Errno::ADDRNOTAVAIL | Errno::NODEV, .. }) => Ok(()),
             Err(refusal) => Err(refusal.because(&format!("cannot remove {prefix}"))),
         }
     }

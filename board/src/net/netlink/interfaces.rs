@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use rustix::io::Errno;
 
 use super::Netlink;
-use super::message::{IFINFO, Message, Refusal, Request};
+use super::message::{IFINFO, KernelRefusal, KernelRequest, NetlinkMessage};
 
 /// The hardware address of a network card.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -52,10 +52,11 @@ impl Netlink {
         let is_long = name.len() >= libc::IFNAMSIZ;
         let kind = if is_long { libc::IFLA_ALT_IFNAME } else { libc::IFLA_IFNAME };
         let name = [name.as_bytes(), &[0]].concat();
-        match self.look_up(&Request::new(libc::RTM_GETLINK, 0, &[0; IFINFO]).attribute(kind, &name))
+        match self
+            .look_up(&KernelRequest::new(libc::RTM_GETLINK, 0, &[0; IFINFO]).attribute(kind, &name))
         {
             // A kernel that knows no alternative names (before Linux 5.5).
-            Err(Refusal { errno: Errno::INVAL, .. }) if is_long => Ok(None),
+            Err(KernelRefusal { errno: Errno::INVAL, .. }) if is_long => Ok(None),
             found => found.map_err(|refusal| refusal.because("cannot look for the interface")),
         }
     }
@@ -66,14 +67,14 @@ impl Netlink {
     ///
     /// When the kernel refuses to say.
     pub fn interface_at(&mut self, index: u32) -> io::Result<Option<Interface>> {
-        self.look_up(&Request::new(libc::RTM_GETLINK, 0, &of(index)))
+        self.look_up(&KernelRequest::new(libc::RTM_GETLINK, 0, &of(index)))
             .map_err(|refusal| refusal.because("cannot look for the interface"))
     }
 
-    fn look_up(&mut self, request: &Request) -> Result<Option<Interface>, Refusal> {
+    fn look_up(&mut self, request: &KernelRequest) -> Result<Option<Interface>, KernelRefusal> {
         match self.exchange(request) {
-            Ok(messages) => Ok(messages.iter().find_map(Message::interface)),
-            Err(Refusal { errno: Errno::NODEV, .. }) => Ok(None),
+            Ok(messages) => Ok(messages.iter().find_map(NetlinkMessage::interface)),
+            Err(KernelRefusal { errno: Errno::NODEV, .. }) => Ok(None),
             Err(refusal) => Err(refusal),
         }
     }
@@ -85,9 +86,9 @@ impl Netlink {
     /// When the kernel refuses to say.
     pub fn interfaces(&mut self) -> io::Result<Vec<Interface>> {
         let messages = self
-            .exchange(&Request::new(libc::RTM_GETLINK, libc::NLM_F_DUMP, &[0; IFINFO]))
+            .exchange(&KernelRequest::new(libc::RTM_GETLINK, libc::NLM_F_DUMP, &[0; IFINFO]))
             .map_err(|refusal| refusal.because("cannot list the interfaces"))?;
-        Ok(messages.iter().filter_map(Message::interface).collect())
+        Ok(messages.iter().filter_map(NetlinkMessage::interface).collect())
     }
 
     /// The interface by which this box reaches `to`, if there is a way at all.
@@ -96,12 +97,12 @@ impl Netlink {
     ///
     /// When the kernel refuses to say.
     pub fn way_to(&mut self, to: IpAddr) -> io::Result<Option<Interface>> {
-        match self.exchange(&Request::way_to(to)) {
+        match self.exchange(&KernelRequest::way_to(to)) {
             Ok(messages) => {
-                let out = messages.iter().find_map(Message::out);
+                let out = messages.iter().find_map(NetlinkMessage::out);
                 Ok(self.interfaces()?.into_iter().find(|it| Some(it.index) == out))
             }
-            Err(Refusal { errno: Errno::NETUNREACH | Errno::HOSTUNREACH, .. }) => Ok(None),
+            Err(KernelRefusal { errno: Errno::NETUNREACH | Errno::HOSTUNREACH, .. }) => Ok(None),
             Err(refusal) => Err(refusal.because("cannot look for the way")),
         }
     }
@@ -116,7 +117,7 @@ impl Netlink {
         let mut body = of(interface.index);
         body[8..12].copy_from_slice(&if up { flag } else { 0 }.to_ne_bytes());
         body[12..].copy_from_slice(&flag.to_ne_bytes());
-        self.exchange(&Request::new(libc::RTM_NEWLINK, 0, &body))
+        self.exchange(&KernelRequest::new(libc::RTM_NEWLINK, 0, &body))
             .map_err(|refusal| refusal.because(&format!("cannot set {} {word}", interface.name)))
             .map(drop)
     }
@@ -128,7 +129,7 @@ impl Netlink {
     ///
     /// When the interface is gone, or the kernel refuses.
     pub fn promote_secondaries(&mut self, index: u32) -> io::Result<()> {
-        self.exchange(&Request::setting(index, PROMOTE_SECONDARIES, 1))
+        self.exchange(&KernelRequest::setting(index, PROMOTE_SECONDARIES, 1))
             .map(drop)
             .map_err(|refusal| refusal.because("cannot set promote_secondaries"))
     }

@@ -11,13 +11,13 @@ use super::{Assigned, Interface, Mac, Manner};
 use crate::net::prefix::Prefix;
 
 /// What is sent to the kernel: the header without its length and number, which are not known before.
-pub(super) struct Request {
+pub(super) struct KernelRequest {
     kind: u16,
     flags: u16,
     payload: Vec<u8>,
 }
 
-impl Request {
+impl KernelRequest {
     pub(super) fn new(kind: u16, flags: i32, body: &[u8]) -> Self {
         let flags = (flags | libc::NLM_F_REQUEST | libc::NLM_F_ACK).cast_unsigned() as u16;
         Self { kind, flags, payload: body.to_vec() }
@@ -92,14 +92,14 @@ impl Request {
 }
 
 /// What the kernel sends.
-pub(super) struct Message {
+pub(super) struct NetlinkMessage {
     pub(super) kind: u16,
     pub(super) flags: u16,
     pub(super) sequence: u32,
     payload: Vec<u8>,
 }
 
-impl Message {
+impl NetlinkMessage {
     /// The first message of `datagram`, which keeps the rest.
     pub(super) fn take(datagram: &mut &[u8]) -> Option<Self> {
         let bytes = *datagram;
@@ -158,7 +158,7 @@ impl Message {
     }
 
     /// What the kernel has decided: the number 0, or a refusal and perhaps its reason.
-    pub(super) fn verdict(&self) -> Result<(), Refusal> {
+    pub(super) fn verdict(&self) -> Result<(), KernelRefusal> {
         let errno = match u32_at(&self.payload, 0).map(u32::cast_signed) {
             Some(0) => return Ok(()),
             Some(number @ -4095..0) => Errno::from_raw_os_error(-number),
@@ -173,7 +173,7 @@ impl Message {
             0 => None,
             _ => self.payload.get(start..).and_then(|rest| attribute(rest, NLMSGERR_ATTR_MSG)),
         };
-        Err(Refusal { errno, reason: reason.map(text) })
+        Err(KernelRefusal { errno, reason: reason.map(text) })
     }
 }
 
@@ -193,12 +193,12 @@ fn forwards(attributes: &[u8]) -> bool {
 
 /// Why the kernel did not do it.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct KernelRefusal {
     pub(super) errno: Errno,
     reason: Option<String>,
 }
 
-impl Refusal {
+impl KernelRefusal {
     /// The error for a person: what could not be done, why, and what to do about it.
     pub(super) fn because(self, what: &str) -> io::Error {
         let error = io::Error::from(self.errno);
@@ -210,7 +210,7 @@ impl Refusal {
     }
 }
 
-impl From<Errno> for Refusal {
+impl From<Errno> for KernelRefusal {
     fn from(errno: Errno) -> Self {
         Self { errno, reason: None }
     }
@@ -261,13 +261,17 @@ mod tests {
     fn what_is_cut_off_or_senseless_is_absent() {
         let prefix: Prefix = "203.0.113.10/24".parse().unwrap();
         let manner = Manner { preferred: false, route: false, origin: 0x81 };
-        let whole = Request::put(7, prefix, manner).bytes(1);
-        let told = Message::take(&mut &*whole).unwrap().address();
+        let whole = KernelRequest::put(7, prefix, manner).bytes(1);
+        let told = NetlinkMessage::take(&mut &*whole).unwrap().address();
         assert_eq!(told, Some(Assigned { index: 7, prefix, origin: 0x81, route: false }));
         for cut in 0..whole.len() {
-            assert!(Message::take(&mut &whole[..cut]).is_none());
-            let message =
-                Message { kind: 0, flags: 0x200, sequence: 0, payload: whole[..cut].to_vec() };
+            assert!(NetlinkMessage::take(&mut &whole[..cut]).is_none());
+            let message = NetlinkMessage {
+                kind: 0,
+                flags: 0x200,
+                sequence: 0,
+                payload: whole[..cut].to_vec(),
+            };
             let _ = (message.interface(), message.address(), message.verdict());
         }
         // Lengths that lie must neither panic nor turn in a circle.
@@ -275,7 +279,7 @@ mod tests {
             for lie in [0, 1, 3, 0x7f, 0xff] {
                 let mut bytes = whole.clone();
                 bytes[place] = lie;
-                if let Some(message) = Message::take(&mut &*bytes) {
+                if let Some(message) = NetlinkMessage::take(&mut &*bytes) {
                     let _ = (message.interface(), message.address(), message.verdict());
                 }
             }
@@ -285,7 +289,7 @@ mod tests {
     #[test]
     fn the_port_of_a_bond_tells_the_address_that_it_was_made_with() {
         let nest = |kind: u16, inner: &[u8]| {
-            Request { kind: 0, flags: 0, payload: Vec::new() }.attribute(kind, inner).payload
+            KernelRequest { kind: 0, flags: 0, payload: Vec::new() }.attribute(kind, inner).payload
         };
         for (kind, permanent) in [(&b"bond\0"[..], Some(Mac([2; 6]))), (b"team\0", None)] {
             let info = [
@@ -294,12 +298,12 @@ mod tests {
             ];
             let mut body = [0; IFINFO];
             body[2..4].copy_from_slice(&libc::ARPHRD_ETHER.to_ne_bytes());
-            let request = Request::new(libc::RTM_NEWLINK, 0, &body)
+            let request = KernelRequest::new(libc::RTM_NEWLINK, 0, &body)
                 .attribute(libc::IFLA_IFNAME, b"eth0\0")
                 .attribute(libc::IFLA_ADDRESS, &[1; 6])
                 .attribute(libc::IFLA_LINKINFO, &info.concat());
-            let told = |request: Request| {
-                let interface = Message::take(&mut &*request.bytes(1)).unwrap().interface();
+            let told = |request: KernelRequest| {
+                let interface = NetlinkMessage::take(&mut &*request.bytes(1)).unwrap().interface();
                 interface.map(|it| (it.mac, it.permanent)).unwrap()
             };
             assert_eq!(told(request), (Some(Mac([1; 6])), permanent));
@@ -309,11 +313,11 @@ mod tests {
     #[test]
     fn a_refusal_tells_the_reason_of_the_kernel() {
         let mut payload = (-libc::EINVAL).to_ne_bytes().to_vec();
-        payload.extend(Request::new(libc::RTM_NEWADDR, 0, &[]).bytes(1));
-        let payload = Request { kind: 0, flags: 0, payload }
+        payload.extend(KernelRequest::new(libc::RTM_NEWADDR, 0, &[]).bytes(1));
+        let payload = KernelRequest { kind: 0, flags: 0, payload }
             .attribute(NLMSGERR_ATTR_MSG, b"no such thing\0")
             .payload;
-        let message = Message {
+        let message = NetlinkMessage {
             kind: 2,
             flags: (NLM_F_CAPPED | NLM_F_ACK_TLVS) as u16,
             sequence: 1,

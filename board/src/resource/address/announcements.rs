@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 /// What has been told since the last change, and what is due.
 pub(super) struct Announcements {
@@ -17,13 +17,13 @@ pub(super) struct Announcements {
     /// How often it was told since the last change.
     told: usize,
     /// Over when it is to be told again.
-    next: Patience,
+    next: Deadline,
 }
 
 impl Announcements {
     /// Nothing was told yet, and it is time to. Later it is told once every `refresh`.
     pub(super) fn new(refresh: Duration) -> Self {
-        Self { refresh, told: 0, next: Patience::new(Duration::ZERO) }
+        Self { refresh, told: 0, next: Deadline::new(Duration::ZERO) }
     }
 
     /// Begins with the first burst: something has changed.
@@ -35,7 +35,7 @@ impl Announcements {
     /// has taken over meanwhile, and whose neighbours are not to be told otherwise.
     pub(super) fn begin_later(&mut self) {
         self.told = LATER;
-        self.next = Patience::new(Duration::from_millis(PAUSES[LATER - 1]));
+        self.next = Deadline::new(Duration::from_millis(PAUSES[LATER - 1]));
     }
 
     /// How long until it is to be told again.
@@ -47,7 +47,7 @@ impl Announcements {
     pub(super) fn told(&mut self) {
         let gap = PAUSES.get(self.told).copied().map_or(self.refresh, Duration::from_millis);
         self.told += 1;
-        self.next = Patience::new(gap);
+        self.next = Deadline::new(gap);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::net::netlink::{Assigned, Interface, Netlink};
 use crate::net::prefix::Prefix;
 
 /// Where an address belongs: on the interface that the configuration calls so, and on the one that it was put on.
-pub(super) struct Place {
+pub(super) struct TargetInterface {
     address: IpAddr,
     name: String,
     /// The number of the interface that it was put on.
@@ -16,7 +16,7 @@ pub(super) struct Place {
     told: Option<String>,
 }
 
-impl Place {
+impl TargetInterface {
     pub(super) fn new(address: IpAddr, name: &str) -> Self {
         Self { address, name: name.to_owned(), index: None, told: None }
     }

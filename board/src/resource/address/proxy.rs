@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::net::neighbour::{self, Proxy};
 use crate::net::netlink::{Interface, Netlink};
 use crate::net::prefix::Prefix;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 /// Looks for a machine on the network of `prefix` that answers for all addresses, and waits for `time` for each answer.
 pub(super) fn find(
@@ -18,7 +18,7 @@ pub(super) fn find(
     prefix: Prefix,
     time: Duration,
     netlink: &mut Netlink,
-    patience: &Patience,
+    patience: &Deadline,
 ) -> io::Result<Option<Proxy>> {
     let network =
         if prefix.pick(0).is_some() { Some(prefix) } else { around(interface, prefix, netlink)? };
@@ -48,7 +48,7 @@ pub(super) fn complaint(interface: &str, prefix: Prefix, probe: Duration) -> Opt
     // What cannot be asked (no interface, no right, no carrier) is told by others.
     let mut netlink = Netlink::open().ok()?;
     let card = netlink.interface(interface).ok()??;
-    let (time, patience) = (probe.min(PROBE_MAX), Patience::new(PROBE_MAX * 4));
+    let (time, patience) = (probe.min(PROBE_MAX), Deadline::new(PROBE_MAX * 4));
     let proxy = find(&card, prefix, time, &mut netlink, &patience).ok()??;
     let (address, mac) = (prefix.address(), proxy.mac);
     Some(format!(

@@ -8,7 +8,7 @@ use super::proxy;
 use crate::net::neighbour::Neighbours;
 use crate::net::netlink::{Interface, Mac, Netlink};
 use crate::net::prefix::Prefix;
-use crate::thread::deadline::Patience;
+use crate::thread::deadline::Deadline;
 
 /// The wire of an address.
 pub(super) struct Wire {
@@ -38,7 +38,7 @@ impl Wire {
 
     /// Whether somebody has said something of the address that was not looked at yet.
     pub(super) fn is_claimed(&self) -> bool {
-        let now = Patience::new(Duration::ZERO);
+        let now = Deadline::new(Duration::ZERO);
         self.neighbours.as_ref().is_some_and(|ear| now.readable(&[ear.as_fd()]).is_ok())
     }
 
@@ -53,7 +53,7 @@ impl Wire {
         &self,
         interface: &Interface,
         netlink: &mut Netlink,
-        patience: &Patience,
+        patience: &Deadline,
     ) -> io::Result<()> {
         let (Some(neighbours), Some(mac)) = (&self.neighbours, interface.mac) else {
             return Ok(());
@@ -96,7 +96,7 @@ impl Wire {
         holder: Mac,
         interface: &Interface,
         netlink: &mut Netlink,
-        patience: &Patience,
+        patience: &Deadline,
     ) -> io::Error {
         let (address, name) = (self.prefix.address(), &interface.name);
         let found = proxy::find(interface, self.prefix, self.probe, netlink, patience);

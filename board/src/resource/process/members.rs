@@ -11,14 +11,14 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, Uid, getpgid, getpid};
 
 use super::note::Note;
-use super::tag::Mark;
+use super::tag::Tag;
 use crate::process::cgroup::{Cgroup, Folder};
 use crate::process::child::Child;
 use crate::process::descent::{self, Descent};
 use crate::process::guard;
 use crate::process::orphans;
-use crate::process::procfs::{Entry, Id};
-use crate::thread::deadline::Patience;
+use crate::process::procfs::{Id, ProcessEntry};
+use crate::thread::deadline::Deadline;
 
 /// How the processes of a service are known.
 #[derive(Clone, Debug)]
@@ -138,7 +138,7 @@ impl Members {
         &mut self,
         leader: &Child,
         owner: &Owner,
-        patience: &Patience,
+        patience: &Deadline,
     ) -> io::Result<()> {
         patience.readable(&[rustix::fd::AsFd::as_fd(leader)])?;
         let mut pause = Duration::from_millis(1);
@@ -167,7 +167,7 @@ impl Members {
     /// # Errors
     ///
     /// When one is still there, or that cannot be told.
-    pub(super) fn kill(&mut self, owner: &Owner, patience: &Patience) -> io::Result<()> {
+    pub(super) fn kill(&mut self, owner: &Owner, patience: &Deadline) -> io::Result<()> {
         match self {
             Self::Cgroup(cgroup) => cgroup.open()?.map_or(Ok(()), |folder| kill(&folder, patience)),
             Self::Descent(descent) => descent.kill(&|orphan| owner.says(orphan), patience),
@@ -182,7 +182,7 @@ impl Members {
     }
 }
 
-fn kill(folder: &Folder, patience: &Patience) -> io::Result<()> {
+fn kill(folder: &Folder, patience: &Deadline) -> io::Result<()> {
     let mut pause = Duration::from_millis(1);
     while folder.populated()? {
         folder.kill()?;
@@ -190,7 +190,7 @@ fn kill(folder: &Folder, patience: &Patience) -> io::Result<()> {
             let living: Vec<_> = folder
                 .processes()?
                 .into_iter()
-                .filter_map(|pid| Entry::of(pid.as_raw_pid()))
+                .filter_map(|pid| ProcessEntry::of(pid.as_raw_pid()))
                 .collect();
             return Err(io::Error::new(io::ErrorKind::TimedOut, descent::still_there(&living)));
         }
@@ -207,9 +207,9 @@ impl Owner {
     /// Whether an orphan that has become our child is of this service. One that says nothing is, where there is no
     /// other service that it could be of. To process 1 come the orphans of others as well: there it must say so,
     /// and be of the same user.
-    fn says(&self, orphan: &Entry) -> Option<bool> {
+    fn says(&self, orphan: &ProcessEntry) -> Option<bool> {
         let first = getpid().is_init();
-        match Mark::of(orphan.pid) {
+        match Tag::of(orphan.pid) {
             Some(mark) => {
                 let ours = mark.resource == self.name;
                 Some(ours && (!first || self.owns(orphan.pid)))

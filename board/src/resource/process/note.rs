@@ -16,7 +16,7 @@ use rustix::fs::OFlags;
 use crate::disk::lease;
 use crate::disk::safe_file::SafeFile;
 use crate::process::cgroup::Cgroup;
-use crate::process::procfs::{Entry, Id};
+use crate::process::procfs::{Id, ProcessEntry};
 
 /// What is noted about a service that runs, or that could not be stopped.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -124,7 +124,7 @@ impl Note {
                 "known" => note.known.push(id()?),
                 "supervisor" => note.supervisor = Some(id()?),
                 "leader" => note.leader = Some(id()?),
-                _ => note.leader = Some(Entry::parse(line)?.id()),
+                _ => note.leader = Some(ProcessEntry::parse(line)?.id()),
             }
         }
         Some(note)

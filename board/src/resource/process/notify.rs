@@ -24,18 +24,18 @@ use rustix::rand::GetRandomFlags;
 
 use crate::process::cgroup::Cgroup;
 use crate::process::output::{self, Hearing};
-use crate::process::procfs::{Entry, Id};
-use crate::thread::deadline::{Cord, Patience};
+use crate::process::procfs::{Id, ProcessEntry};
+use crate::thread::deadline::{CancelToken, Deadline};
 
 /// A notify socket of one service.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(super) struct NotifySocket {
     datagrams: UnixDatagram,
     name: String,
     closed: AtomicBool,
 }
 
-impl Socket {
+impl NotifySocket {
     /// A socket that nobody knows yet.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ enum Received<'t> {
 
 /// Whom to believe.
 #[derive(Clone, Debug)]
-pub(super) struct Trust {
+pub(super) struct NotifyAccess {
     /// What tells its processes; nothing where `/proc` does not.
     pub(super) kin: Option<Kin>,
     /// As whom the service is started; believed of one that cannot be looked at any more.
@@ -131,7 +131,7 @@ pub(super) enum Kin {
     Descent(Id),
 }
 
-impl Trust {
+impl NotifyAccess {
     /// Whether the service says what `sender` does. The kernel vouches for number and user; a sender that is dead
     /// by now is known by its user alone.
     fn has(&self, sender: Option<&UCred>) -> bool {
@@ -149,7 +149,7 @@ impl Trust {
 /// Whether the process `pid` descends from `leader`; `None` where that cannot be told.
 fn descends(pid: i32, leader: Id) -> Option<bool> {
     let me = std::process::id().cast_signed();
-    let mut entry = Entry::of(pid)?;
+    let mut entry = ProcessEntry::of(pid)?;
     for _ in 0..GENERATIONS_MAX {
         if entry.id() == leader {
             return Some(true);
@@ -158,30 +158,30 @@ fn descends(pid: i32, leader: Id) -> Option<bool> {
             return None;
         }
         // The orphans of a leader that an earlier life has started are init's.
-        let Some(parent) = Entry::of(entry.parent) else { break };
+        let Some(parent) = ProcessEntry::of(entry.parent) else { break };
         entry = parent;
     }
-    Entry::of(leader.pid).filter(|it| it.id() == leader && it.parent == me).map(|_| false)
+    ProcessEntry::of(leader.pid).filter(|it| it.id() == leader && it.parent == me).map(|_| false)
 }
 
 /// Hears what a service says.
-pub(super) struct Ear {
-    pub(super) socket: Arc<Socket>,
-    pub(super) trust: Trust,
+pub(super) struct NotifyListener {
+    pub(super) socket: Arc<NotifySocket>,
+    pub(super) trust: NotifyAccess,
     /// Pulled when it is ready.
-    pub(super) ready: Option<Cord>,
+    pub(super) ready: Option<CancelToken>,
     /// What it is called in the log.
     pub(super) name: String,
     pub(super) strangers: Strangers,
 }
 
-impl AsFd for Ear {
+impl AsFd for NotifyListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.datagrams.as_fd()
     }
 }
 
-impl output::Ear for Ear {
+impl output::OutputListener for NotifyListener {
     fn hear(&mut self) -> Hearing {
         let mut text = [0; TEXT_MAX];
         for _ in 0..BURST_MAX {
@@ -210,12 +210,12 @@ impl output::Ear for Ear {
 pub(super) struct Strangers {
     count: u64,
     /// Over when they may be told again.
-    quiet: Patience,
+    quiet: Deadline,
 }
 
 impl Default for Strangers {
     fn default() -> Self {
-        Self { count: 0, quiet: Patience::new(Duration::ZERO) }
+        Self { count: 0, quiet: Deadline::new(Duration::ZERO) }
     }
 }
 
@@ -223,7 +223,7 @@ impl Strangers {
     fn note(&mut self, sender: Option<&UCred>, name: &str) {
         self.count += 1;
         if self.quiet.left().is_zero() {
-            self.quiet = Patience::new(QUIET);
+            self.quiet = Deadline::new(QUIET);
             let (pid, uid) = sender.map_or((0, 0), |it| (it.pid.as_raw_pid(), it.uid.as_raw()));
             log::warn!(
                 "{name}: process {pid} of user {uid} speaks on its notify socket and is not of it: not believed \
@@ -255,7 +255,7 @@ const GENERATIONS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use super::output::Ear as _;
+    use super::output::OutputListener as _;
     use super::*;
 
     #[test]
@@ -268,9 +268,9 @@ mod tests {
 
     #[test]
     fn the_kernel_says_who_speaks_and_the_end_is_heard() {
-        let me = Entry::of(std::process::id().cast_signed()).unwrap().id();
+        let me = ProcessEntry::of(std::process::id().cast_signed()).unwrap().id();
         let (mut ear, ready) = ear(me);
-        let now = Patience::new(Duration::ZERO);
+        let now = Deadline::new(Duration::ZERO);
         assert!(matches!(ear.hear(), Hearing::More));
         let service = UnixDatagram::unbound().unwrap();
         let address = SocketAddr::from_abstract_name(ear.socket.name()).unwrap();
@@ -290,21 +290,21 @@ mod tests {
     #[test]
     fn a_stranger_of_the_same_user_is_not_believed_and_a_flood_pauses() {
         let mut other = std::process::Command::new("/bin/sleep").arg("600").spawn().unwrap();
-        let leader = Entry::of(other.id().cast_signed()).unwrap().id();
+        let leader = ProcessEntry::of(other.id().cast_signed()).unwrap().id();
         let (mut ear, ready) = ear(leader);
         let stranger = UnixDatagram::unbound().unwrap();
         let address = SocketAddr::from_abstract_name(ear.socket.name()).unwrap();
         stranger.send_to_addr(b"READY=1", &address).unwrap();
         assert!(matches!(ear.hear(), Hearing::More));
         assert_eq!(ear.strangers.count, 1);
-        assert!(Patience::new(Duration::ZERO).readable(&[ready.as_fd()]).is_err());
+        assert!(Deadline::new(Duration::ZERO).readable(&[ready.as_fd()]).is_err());
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for _ in 0..2 * BURST_MAX {
                     stranger.send_to_addr(b"x", &address).unwrap();
                 }
             });
-            let patience = Patience::new(Duration::from_secs(60));
+            let patience = Deadline::new(Duration::from_secs(60));
             let mut paused = false;
             while ear.strangers.count <= 2 * BURST_MAX as u64 {
                 paused |= matches!(ear.hear(), Hearing::Pause(_));
@@ -316,12 +316,14 @@ mod tests {
         other.wait().unwrap();
     }
 
-    fn ear(leader: Id) -> (Ear, Cord) {
-        let ready = Cord::new().unwrap();
-        let trust =
-            Trust { kin: Some(Kin::Descent(leader)), user: Some(rustix::process::geteuid()) };
-        let ear = Ear {
-            socket: Arc::new(Socket::new().unwrap()),
+    fn ear(leader: Id) -> (NotifyListener, CancelToken) {
+        let ready = CancelToken::new().unwrap();
+        let trust = NotifyAccess {
+            kin: Some(Kin::Descent(leader)),
+            user: Some(rustix::process::geteuid()),
+        };
+        let ear = NotifyListener {
+            socket: Arc::new(NotifySocket::new().unwrap()),
             trust,
             ready: Some(ready.clone()),
             name: "a test".to_owned(),

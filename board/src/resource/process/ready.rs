@@ -21,13 +21,13 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use crate::config::table::{Source, Value};
-use crate::process::child::{Child, End, Program};
+use crate::process::child::{Child, ExitReason, Program};
 use crate::process::command_line::Own;
-use crate::thread::deadline::{Cord, Patience};
+use crate::thread::deadline::{CancelToken, Deadline};
 
 /// How a process says that it serves.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Ready {
+pub enum ReadySignal {
     /// By running.
     Running,
     /// By `READY=1` on its notify socket.
@@ -43,7 +43,7 @@ pub enum Ready {
     },
 }
 
-impl Ready {
+impl ReadySignal {
     /// The program that is asked, if one is.
     pub(super) const fn command(&self) -> Option<&Own> {
         match self {
@@ -53,27 +53,27 @@ impl Ready {
     }
 
     /// Gets ready to see it: called before the start, so that nothing is missed. `said` is pulled when it says so.
-    pub(super) fn prepare(&self, said: Option<Cord>) -> io::Result<Witness<'_>> {
+    pub(super) fn prepare(&self, said: Option<CancelToken>) -> io::Result<ReadySign<'_>> {
         Ok(match self {
-            Self::Running => Witness::Running,
-            Self::Notify => Witness::Notify(said.ok_or(io::ErrorKind::NotConnected)?),
-            Self::File(path) => Witness::File { path, before: Stamp::of(path) },
+            Self::Running => ReadySign::Running,
+            Self::Notify => ReadySign::Notify(said.ok_or(io::ErrorKind::NotConnected)?),
+            Self::File(path) => ReadySign::File { path, before: Stamp::of(path) },
             Self::Command { command, every } => {
-                Witness::Command { command: command.words(), every: *every }
+                ReadySign::Command { command: command.words(), every: *every }
             }
         })
     }
 }
 
 /// What is looked at until the service serves.
-pub(super) enum Witness<'a> {
+pub(super) enum ReadySign<'a> {
     Running,
-    Notify(Cord),
+    Notify(CancelToken),
     File { path: &'a Path, before: Option<Stamp> },
     Command { command: &'a [String], every: Duration },
 }
 
-impl Witness<'_> {
+impl ReadySign<'_> {
     /// Waits until `child` serves.
     ///
     /// # Errors
@@ -83,7 +83,7 @@ impl Witness<'_> {
         &self,
         child: &Child,
         program: &Program,
-        patience: &Patience,
+        patience: &Deadline,
     ) -> io::Result<()> {
         let served = match self {
             Self::Running => Ok(true),
@@ -112,7 +112,7 @@ impl Witness<'_> {
     }
 }
 
-impl fmt::Display for Witness<'_> {
+impl fmt::Display for ReadySign<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Running => f.write_str("does not serve"),
@@ -137,7 +137,7 @@ fn died(name: &str, child: &Child) -> String {
 
 // These return false when the child is dead.
 
-fn notified(said: &Cord, child: &Child, patience: &Patience) -> io::Result<bool> {
+fn notified(said: &CancelToken, child: &Child, patience: &Deadline) -> io::Result<bool> {
     // Its word counts although it is dead by now.
     Ok(patience.readable(&[said.as_fd(), child.as_fd()])? == 0)
 }
@@ -146,7 +146,7 @@ fn appeared(
     path: &Path,
     before: Option<&Stamp>,
     child: &Child,
-    patience: &Patience,
+    patience: &Deadline,
 ) -> io::Result<bool> {
     let mut pause = FIRST_PAUSE;
     loop {
@@ -166,14 +166,14 @@ fn succeeded(
     every: Duration,
     child: &Child,
     program: &Program,
-    patience: &Patience,
+    patience: &Deadline,
 ) -> io::Result<bool> {
     let question = Program { command: command.to_owned(), outlives: false, ..program.clone() };
     loop {
         let mut asked = question.spawn(Stdio::null(), Stdio::null())?;
         match patience.at_most(QUESTION_TIME).readable(&[child.as_fd(), asked.as_fd()]) {
             Ok(0) => return Ok(false),
-            Ok(_) if asked.end().is_some_and(End::success) => return Ok(true),
+            Ok(_) if asked.end().is_some_and(ExitReason::success) => return Ok(true),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
             // It failed, or hangs: it is killed, and asked again.
             Ok(_) | Err(_) => asked.kill()?,
@@ -185,7 +185,7 @@ fn succeeded(
 }
 
 /// Waits for `pause`, or until the child is dead.
-fn dead_after(pause: Duration, child: &Child, patience: &Patience) -> io::Result<bool> {
+fn dead_after(pause: Duration, child: &Child, patience: &Deadline) -> io::Result<bool> {
     match patience.at_most(pause).readable(&[child.as_fd()]) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::TimedOut && !patience.left().is_zero() => {
@@ -217,7 +217,7 @@ impl Stamp {
     }
 }
 
-impl Value for Ready {
+impl Value for ReadySignal {
     const EXAMPLE: &'static str =
         "\"notify\", { file = \"/run/x.pid\" } or { command = [\"/bin/x\"], every = \"50ms\" }";
 

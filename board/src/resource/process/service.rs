@@ -12,16 +12,16 @@ use rustix::process::{Signal, getpid};
 
 use super::members::{Members, Owner};
 use super::note::Note;
-use super::notify::{Ear, Kin, Socket, Strangers, Trust};
-use super::tag::Mark;
+use super::notify::{Kin, NotifyAccess, NotifyListener, NotifySocket, Strangers};
+use super::tag::Tag;
 use crate::disk::safe_file::SafeFile;
 use crate::process::cgroup::{Cgroup, Folder};
-use crate::process::child::{Child, End, Entrance, Program};
+use crate::process::child::{Child, Entrance, ExitReason, Program};
 use crate::process::descent::Descent;
 use crate::process::output::{self, Output};
-use crate::process::procfs::{Children, Entry, Id};
+use crate::process::procfs::{Children, Id, ProcessEntry};
 use crate::process::{orphans, signals};
-use crate::thread::deadline::{Cord, Patience};
+use crate::thread::deadline::{CancelToken, Deadline};
 
 /// A service that was started, in this life or in an earlier one.
 pub(super) struct Service {
@@ -34,7 +34,7 @@ pub(super) struct Service {
     owner: Owner,
     /// Whether it is not there as it should be.
     owes: bool,
-    socket: Option<Arc<Socket>>,
+    socket: Option<Arc<NotifySocket>>,
 }
 
 impl Service {
@@ -46,8 +46,8 @@ impl Service {
     pub(super) fn start(
         program: &Program,
         output: Output,
-        mark: &Mark,
-        notify: Option<(Socket, Cord)>,
+        mark: &Tag,
+        notify: Option<(NotifySocket, CancelToken)>,
         owner: Owner,
     ) -> io::Result<Self> {
         let (socket, ready) =
@@ -94,7 +94,7 @@ impl Service {
         let entrance = Entrance { cgroup, note: Note::open(&self.owner.note).ok() };
         let outputs = (Stdio::from(writer.try_clone()?), Stdio::from(writer.try_clone()?));
         let child = program.spawn_through(entrance, outputs.0, outputs.1)?;
-        self.note.leader = Entry::of(child.pid().as_raw_pid()).map(|it| it.id());
+        self.note.leader = ProcessEntry::of(child.pid().as_raw_pid()).map(|it| it.id());
         if let Some(leader) = self.note.leader {
             self.members.follow(leader);
         }
@@ -110,7 +110,8 @@ impl Service {
     /// When that cannot be told. It must not be taken for nothing.
     pub(super) fn recall(owner: Owner) -> io::Result<Option<Self>> {
         let Some(note) = Note::read(&owner.note)? else { return Self::inherited(owner) };
-        let lives = |id: &Id| Entry::of(id.pid).is_some_and(|it| it.id() == *id && it.alive());
+        let lives =
+            |id: &Id| ProcessEntry::of(id.pid).is_some_and(|it| it.id() == *id && it.alive());
         if let Some(other) = note.supervisor.filter(|it| Some(*it) != me() && lives(it)) {
             return Err(io::Error::other(format!("process {} runs it", other.pid)));
         }
@@ -143,8 +144,9 @@ impl Service {
         let Ok((children, _)) = Children::look().and_then(|it| orphans::all(&it)) else {
             return Ok(None);
         };
-        let leads = |it: &&Entry| it.alive() && it.group == it.pid && it.session != it.pid;
-        let known = |it: &Entry| Some((it.id(), Mark::of(it.pid).filter(|_| owner.owns(it.pid))?));
+        let leads = |it: &&ProcessEntry| it.alive() && it.group == it.pid && it.session != it.pid;
+        let known =
+            |it: &ProcessEntry| Some((it.id(), Tag::of(it.pid).filter(|_| owner.owns(it.pid))?));
         let mut found = children.iter().filter(leads).filter_map(known);
         let Some((leader, mark)) = found.find(|(_, mark)| mark.resource == owner.name) else {
             return Ok(None);
@@ -176,7 +178,7 @@ impl Service {
                 "{name}: what it writes is not logged: {error}: give CAP_SYS_PTRACE, or start it again"
             );
         }
-        let socket = self.note.socket.clone().map(Socket::called).transpose();
+        let socket = self.note.socket.clone().map(NotifySocket::called).transpose();
         if let Err(error) = &socket {
             log::warn!("{name}: its notify socket cannot be opened again: {error}");
         }
@@ -188,12 +190,12 @@ impl Service {
         self.owes = true;
     }
 
-    fn listen(&self, output: Option<fs::File>, ready: Option<Cord>) -> io::Result<()> {
+    fn listen(&self, output: Option<fs::File>, ready: Option<CancelToken>) -> io::Result<()> {
         let ear = self.socket.clone().map(|socket| {
-            let trust = Trust { kin: self.kin(), user: self.owner.user };
+            let trust = NotifyAccess { kin: self.kin(), user: self.owner.user };
             let name = self.owner.name.clone();
-            Box::new(Ear { socket, trust, ready, name, strangers: Strangers::default() })
-                as Box<dyn output::Ear>
+            Box::new(NotifyListener { socket, trust, ready, name, strangers: Strangers::default() })
+                as Box<dyn output::OutputListener>
         });
         output::read(output, ear, &self.owner.name)
     }
@@ -231,8 +233,8 @@ impl Service {
         &mut self,
         signal: Signal,
         kill_after: Option<Duration>,
-        patience: &Patience,
-    ) -> io::Result<Option<End>> {
+        patience: &Deadline,
+    ) -> io::Result<Option<ExitReason>> {
         let Some(child) = self.child.as_ref().filter(|child| child.end().is_none()) else {
             return Ok(None);
         };
@@ -270,8 +272,8 @@ impl Service {
     /// # Errors
     ///
     /// When something is still there, or that cannot be told.
-    pub(super) fn kill(&mut self, patience: &Patience) -> io::Result<()> {
-        let patience = Patience::new(patience.left().max(KILL_TIME));
+    pub(super) fn kill(&mut self, patience: &Deadline) -> io::Result<()> {
+        let patience = Deadline::new(patience.left().max(KILL_TIME));
         if let Some(child) = &self.child {
             child.signal_leader(Signal::KILL);
         }
@@ -342,7 +344,7 @@ impl Drop for Service {
     /// What nobody watches is not left running.
     fn drop(&mut self) {
         if self.child.is_some() {
-            match self.kill(&Patience::new(KILL_TIME)) {
+            match self.kill(&Deadline::new(KILL_TIME)) {
                 Ok(()) => self.forget(),
                 Err(error) => log::error!("{}: {error}", self.owner.name),
             }
@@ -364,7 +366,7 @@ fn found(leader: Id, folder: Option<&Folder>) -> io::Result<Option<Child>> {
 
 /// This life of the supervisor.
 fn me() -> Option<Id> {
-    Entry::of(getpid().as_raw_pid()).map(|it| it.id())
+    ProcessEntry::of(getpid().as_raw_pid()).map(|it| it.id())
 }
 
 fn is_over(error: &io::Error) -> bool {

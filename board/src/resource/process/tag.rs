@@ -8,11 +8,11 @@ use std::fs;
 
 use firmware_agnostic::heartbeat::Fingerprint;
 
-use crate::process::procfs::Entry;
+use crate::process::procfs::ProcessEntry;
 
 /// What a child of a resource carries.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Mark {
+pub(super) struct Tag {
     /// The name of the resource.
     pub(super) resource: String,
     /// Tells one way to run it from another.
@@ -21,7 +21,7 @@ pub(super) struct Mark {
     pub(super) output: u64,
 }
 
-impl Mark {
+impl Tag {
     /// The mark of a child of `resource`; `way` is all that it was started with.
     pub(super) fn new(resource: &str, way: &str, output: u64) -> Self {
         let Fingerprint(bytes) = Fingerprint::of(way.as_bytes());
@@ -31,7 +31,7 @@ impl Mark {
 
     /// The words of its environment. The supervisor is named for one of an earlier version, which goes by that.
     pub(super) fn words(&self) -> [(String, String); 4] {
-        let me = Entry::of(std::process::id().cast_signed());
+        let me = ProcessEntry::of(std::process::id().cast_signed());
         [
             (RESOURCE, self.resource.clone()),
             (SUPERVISOR, me.map(|me| format!("{}.{}", me.pid, me.started)).unwrap_or_default()),
@@ -70,11 +70,11 @@ mod tests {
 
     #[test]
     fn a_mark_is_read_as_it_was_written() {
-        let mark = Mark::new("slapd", "all of it", 4711);
+        let mark = Tag::new("slapd", "all of it", 4711);
         let words = mark.words().map(|(word, value)| format!("{word}={value}")).join("\0");
         let environment = format!("PATH=/bin\0{words}\0");
-        assert_eq!(Mark::read(environment.as_bytes()), Some(mark));
-        assert_eq!(Mark::read(b"TWOBOX_PRINT=slapd\0"), None);
-        assert_ne!(Mark::new("slapd", "one", 1).print, Mark::new("slapd", "other", 1).print);
+        assert_eq!(Tag::read(environment.as_bytes()), Some(mark));
+        assert_eq!(Tag::read(b"TWOBOX_PRINT=slapd\0"), None);
+        assert_ne!(Tag::new("slapd", "one", 1).print, Tag::new("slapd", "other", 1).print);
     }
 }

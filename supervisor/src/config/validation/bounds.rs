@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use board::check;
-use board::resource::{self, Place};
+use board::resource::{self, RunsOn};
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::recovery::{OnFailure, Policy, Recovery};
@@ -155,19 +155,19 @@ fn pauses(policy: Policy) -> Duration {
 }
 
 fn stop(config: &Config) -> Duration {
-    total(config, Place::Active, |resource| resource.stop_timeout)
+    total(config, RunsOn::Active, |resource| resource.stop_timeout)
 }
 
 /// What runs on the standby box only is stopped there before the others start.
 fn start(config: &Config) -> Duration {
-    total(config, Place::Standby, |resource| resource.stop_timeout).saturating_add(total(
+    total(config, RunsOn::Standby, |resource| resource.stop_timeout).saturating_add(total(
         config,
-        Place::Active,
+        RunsOn::Active,
         |resource| resource.start_timeout,
     ))
 }
 
-fn total(config: &Config, place: Place, time: fn(&resource::Config) -> Duration) -> Duration {
+fn total(config: &Config, place: RunsOn, time: fn(&resource::Config) -> Duration) -> Duration {
     let there = config.resources.iter().filter(|resource| resource.place == place);
     there.map(time).fold(Duration::ZERO, Duration::saturating_add)
 }

@@ -11,7 +11,7 @@ use firmware_agnostic::report::Time;
 
 use super::anchor::Anchor;
 use super::order::{merge, times};
-use super::show::{Shown, View, read, unwritten};
+use super::show::{Selection, View, read, unwritten};
 use crate::observe::record::Record;
 
 /// The last `count` records of the history at `path`, `bytes` of them at the most, as they stand there.
@@ -45,7 +45,7 @@ pub(crate) fn both(path: &Path, told: &str, view: View, json: bool) -> io::Resul
     let mine = times(&mine, Some(&theirs.here)).into_iter().zip(mine).collect();
     let there = times(&theirs.records, Some(&theirs.there)).into_iter();
     let there = there.map(|time| time.saturating_sub(ahead)).zip(theirs.records).collect();
-    let shown = Shown { records: merge(mine, there), damaged, failure: unwritten(path) };
+    let shown = Selection { records: merge(mine, there), damaged, failure: unwritten(path) };
     if json {
         return Ok(shown.json(view, |json| json.signed("peer_clock_ahead_ms", ahead)));
     }

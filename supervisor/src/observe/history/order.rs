@@ -12,8 +12,8 @@ use crate::observe::record::Record;
 
 /// Brings both files into one order. `T` is the time of a record, comparable between the files.
 pub(super) fn merge<T: Ord>(mine: Vec<(T, Record)>, theirs: Vec<(T, Record)>) -> Vec<Record> {
-    let earlier_theirs = Heard::of(&theirs).before_each(&mine);
-    let earlier_mine = Heard::of(&mine).before_each(&theirs);
+    let earlier_theirs = HeardRecords::of(&theirs).before_each(&mine);
+    let earlier_mine = HeardRecords::of(&mine).before_each(&theirs);
     let mut merged = Vec::with_capacity(mine.len() + theirs.len());
     let mut mine = mine.into_iter().zip(earlier_theirs).enumerate().peekable();
     let mut theirs = theirs.into_iter().zip(earlier_mine).enumerate().peekable();
@@ -36,14 +36,14 @@ pub(super) fn merge<T: Ord>(mine: Vec<(T, Record)>, theirs: Vec<(T, Record)>) ->
 }
 
 /// What the other box may have heard of the records of one file.
-struct Heard<'a> {
+struct HeardRecords<'a> {
     /// For each life of the supervisor, in the order of the file: with which stance how many records were written.
     stances: BTreeMap<&'a str, Vec<(u64, usize)>>,
     /// How many records were written when a term had begun; the terms only rise.
     terms: Vec<(u64, usize)>,
 }
 
-impl<'a> Heard<'a> {
+impl<'a> HeardRecords<'a> {
     fn of<T>(records: &'a [(T, Record)]) -> Self {
         let mut heard = Self { stances: BTreeMap::new(), terms: Vec::new() };
         for ((_, record), count) in records.iter().zip(1..) {

@@ -46,7 +46,7 @@ pub(crate) fn show(path: &Path, with: Option<&Path>, view: View, json: bool) -> 
         records = merge(timed(records), timed(others));
         damaged += more;
     }
-    let shown = Shown { records, damaged, failure: unwritten(path) };
+    let shown = Selection { records, damaged, failure: unwritten(path) };
     Ok(if json { shown.json(view, |_| {}) } else { shown.text(view, "") })
 }
 
@@ -58,14 +58,14 @@ fn timed(records: Vec<Record>) -> Vec<((u64, i64), Record)> {
 }
 
 /// What there is to be shown.
-pub(super) struct Shown {
+pub(super) struct Selection {
     pub(super) records: Vec<Record>,
     pub(super) damaged: usize,
     /// Why nothing can be written to the file now.
     pub(super) failure: Option<String>,
 }
 
-impl Shown {
+impl Selection {
     /// For a program, with what `more` has to say.
     pub(super) fn json(&self, view: View, more: impl FnOnce(&mut Json)) -> String {
         let mut object = Json::new();
@@ -258,7 +258,7 @@ mod tests {
                 .with("why", "word ".repeat(30))
         };
         let shown =
-            |damaged| Shown { records: (0..99).map(record).collect(), damaged, failure: None };
+            |damaged| Selection { records: (0..99).map(record).collect(), damaged, failure: None };
         let screen = View { count: usize::MAX, rows: Some(24), scrolls: false };
         let text = shown(3).text(screen, "the clocks agree");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
@@ -282,7 +282,7 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         assert_eq!(unwritten(&room.path().join("history")), None);
         let failure = Some("the file system of /x is full: make room there".to_owned());
-        let shown = Shown { records: Vec::new(), damaged: 0, failure };
+        let shown = Selection { records: Vec::new(), damaged: 0, failure };
         let text = shown.text(View::last(9), "");
         assert!(
             text.contains("could not be written") && text.contains("is full: make room"),
@@ -305,7 +305,7 @@ mod tests {
             record(90_001, "91.000", "k1", "l2"),
             record(86_402, "95.000", "k2", "l3"),
         ];
-        let text = Shown { records, damaged: 0, failure: None }.text(View::last(9), "");
+        let text = Selection { records, damaged: 0, failure: None }.text(View::last(9), "");
         let lives: Vec<_> = text.lines().filter(|line| line.starts_with("--")).collect();
         assert_eq!(
             lives,

@@ -15,8 +15,8 @@ impl Status<'_> {
     /// The text for a collector.
     pub(crate) fn metrics(&self) -> String {
         let mut page = Page::default();
-        let (node, names) = (self.node, self.labels.names());
-        let own = names.boxes[names.me.place()];
+        let (node, names) = (self.node, self.names.lend());
+        let own = names.boxes[names.me.index()];
         let version = env!("CARGO_PKG_VERSION");
         page.gauge("info", &[("pair", &self.config.pair), ("box", own), ("version", version)], 1);
         for role in Role::ALL {
@@ -26,7 +26,7 @@ impl Status<'_> {
         page.gauge("term", &[], node.term().0);
         page.gauge("fit", &[], u8::from(node.fit()));
         page.gauge("witness", &[], u8::from(node.witness()));
-        page.gauge("peer_heard", &[], u8::from(node.peer().word(self.now).is_some()));
+        page.gauge("peer_heard", &[], u8::from(node.peer().heartbeat(self.now).is_some()));
         page.gauge("peer_silence_seconds", &[], seconds(node.peer().silence(self.now)));
         page.gauge("peer_silence_max_seconds", &[], seconds(self.pace.silence));
         for (port, link) in self.ports.iter().zip((0..).filter_map(LinkId::new)) {
@@ -45,7 +45,7 @@ impl Status<'_> {
                 [("link_refused_total", frames), ("link_refused_letters_total", pieces)]
             {
                 for (cause, count) in FrameError::ALL.iter().zip(counts) {
-                    let labels = [("link", port.name()), ("cause", cause.word())];
+                    let labels = [("link", port.name()), ("cause", cause.label())];
                     page.counter(figure, &labels, count);
                 }
             }

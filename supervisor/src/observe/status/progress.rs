@@ -17,14 +17,15 @@ impl Status<'_> {
     /// What there is of evidence that the peer holds nothing, and what there is not, while it is collected.
     pub(super) fn evidence(&self) -> Option<String> {
         // As long as it is heard there is none, even if there was some before.
-        if self.node.role() != Role::Fencing || self.node.peer().word(self.now).is_some() {
+        if self.node.role() != Role::Fencing || self.node.peer().heartbeat(self.now).is_some() {
             return None;
         }
         let signs = self.node.signs(self.now);
         let dropped = signs.up.is_empty() && !signs.down.is_empty();
         let silent = format!("silent for {}", Time(signs.silence));
         let is_silent = signs.silence >= self.config.settings.timing.deadtime();
-        let have = [(is_silent, silent.as_str()), (dropped, "lines dropped"), (signs.mute, MUTE)];
+        let have =
+            [(is_silent, silent.as_str()), (dropped, "lines dropped"), (signs.bmc_silent, MUTE)];
         let mut have: Vec<&str> = have.into_iter().filter(|it| it.0).map(|it| it.1).collect();
         if have.is_empty() {
             have.push("nothing");
@@ -39,8 +40,8 @@ impl Status<'_> {
 
     /// All that is known of a peer for whose death somebody is asked.
     pub(crate) fn testimony(&self) -> Result<String, Refusal> {
-        let (node, peer) = (self.node, self.labels.names().peer());
-        let evidence = self.evidence().ok_or(match node.peer().word(self.now) {
+        let (node, peer) = (self.node, self.names.lend().peer());
+        let evidence = self.evidence().ok_or(match node.peer().heartbeat(self.now) {
             Some(_) => Refusal::PeerHeard,
             None => Refusal::NothingToConfirm,
         })?;
@@ -74,18 +75,18 @@ impl Status<'_> {
     /// Where things stand, as a record.
     pub(crate) fn progress(&self) -> String {
         let node = self.node;
-        let said = node.peer().word(self.now);
+        let said = node.peer().heartbeat(self.now);
         let power = match self.devices.seen {
             Some((Power::On, _)) => "on",
             Some((Power::Off, _)) => "off",
             None => "unknown",
         };
-        let name = self.labels.names().peer();
+        let name = self.names.lend().peer();
         Record::default()
             .with("summary", self.summary())
             .with("redundant", self.redundant())
             .with("serves", node.role() == Role::Active)
-            .with("shoots", node.shot().is_under_way())
+            .with("shoots", node.fencing().is_under_way())
             .with("peer", name)
             .with_some(
                 "peer_boot",

@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 
 use firmware_agnostic::frame::{Key, Keys, PairId};
-use firmware_agnostic::heartbeat::{Boot, Epoch, Heartbeat};
+use firmware_agnostic::heartbeat::{Epoch, Heartbeat, Incarnation};
 use firmware_agnostic::identity::BoxId::{First, Second};
 use firmware_agnostic::identity::{BoxId, LinkId};
 use firmware_agnostic::node::{Action, Answer, Event};
-use firmware_agnostic::order::{Order, Until};
+use firmware_agnostic::order::{Order, OrderDuration};
 use firmware_agnostic::receiver::Heard;
 
 use super::*;
@@ -56,7 +56,7 @@ fn the_first_line_stays_on_the_screen_with_everything_wrong() {
 #[test]
 fn a_box_that_is_held_back_is_named_with_the_way_out() {
     let mut bench = Bench::settled("");
-    bench.tell(Second, Event::Order(Order::Standby(Until::Reboot)));
+    bench.tell(Second, Event::Order(Order::Standby(OrderDuration::Reboot)));
     bench.pass(5);
     for id in BoxId::BOTH {
         let text = bench.text(id, |_| {});
@@ -141,9 +141,9 @@ fn a_peer_that_was_started_again_asks_for_no_longer_deadtime() {
     let bench = Bench::settled("");
     let later = bench.now + Duration::from_millis(900);
     let same = bench.node(Second).heartbeat(later);
-    let epoch = Epoch { boot: Boot([9; 4]), change: 0 };
+    let epoch = Epoch { boot: Incarnation([9; 4]), change: 0 };
     for (heartbeat, silence) in [(same, 900), (Heartbeat { epoch, ..same }, 0)] {
-        let mut pace = Pace::default();
+        let mut pace = Latency::default();
         let heard = Heard { heartbeat, proof: Some(later) };
         let event = Event::Heartbeat(LinkId::new(0).unwrap(), heard);
         pace.begin(bench.node(First), &event, later);
@@ -173,8 +173,8 @@ impl Bench {
         });
         let now = Instant::from_millis(1_000);
         let nodes = configs.each_ref().map(|config| {
-            let name = config.settings.me.place() as u8;
-            Node::new(config.settings.clone(), Boot([name; 4]), None, now)
+            let name = config.settings.me.index() as u8;
+            Node::new(config.settings.clone(), Incarnation([name; 4]), None, now)
         });
         let mut bench = Self { configs, nodes, now, off: None, fenced: false };
         bench.pass(100);
@@ -184,7 +184,7 @@ impl Bench {
     }
 
     fn node(&self, id: BoxId) -> &Node {
-        &self.nodes[id.place()]
+        &self.nodes[id.index()]
     }
 
     /// Lets so many keepalives pass.
@@ -202,7 +202,7 @@ impl Bench {
         if self.off == Some(id) {
             return;
         }
-        for action in self.nodes[id.place()].step(event, self.now) {
+        for action in self.nodes[id.index()].step(event, self.now) {
             match action {
                 Action::Send(heartbeat) => {
                     let heard = Heard { heartbeat, proof: Some(self.now) };
@@ -248,30 +248,30 @@ impl Bench {
         change: impl FnOnce(&mut Status<'_>),
         rows: Option<usize>,
     ) -> String {
-        let config = &self.configs[id.place()];
+        let config = &self.configs[id.index()];
         let keys = Keys::new([Key::new(1, b"everybody may know this one")]).unwrap();
         let reception = RefCell::new(Reception::new(keys, PairId::of("example")));
-        let labels = Labels::new(config);
+        let names = NameTable::new(config);
         let serves = self.node(id).role() == Role::Active;
         let resources = config.resources.iter().map(|_| {
-            let mut state = State::default();
+            let mut state = ResourceState::default();
             state.runs = serves;
             state
         });
         let mut status = Status {
             node: self.node(id),
             now: self.now,
-            labels: &labels,
+            names: &names,
             config,
             ports: &[],
             reception: reception.borrow(),
             resources: resources.collect(),
-            files: Files { journal: None, history: None, metrics: None },
+            files: FileFailures { journal: None, history: None, metrics: None },
             devices: Devices { count: 1, ..Devices::default() },
             shot: None,
             watchdog: None,
             trial: None,
-            pace: Pace::default(),
+            pace: Latency::default(),
             realtime: &Realtime::default(),
         };
         change(&mut status);

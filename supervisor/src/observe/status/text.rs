@@ -7,28 +7,28 @@ use std::fmt::Write as _;
 
 use board::host::plain_text::Plain;
 use board::link::Port;
-use board::resource::{Config, Place};
+use board::resource::{Config, RunsOn};
 use firmware_agnostic::evidence::Require;
-use firmware_agnostic::heartbeat::{Asks, Role};
+use firmware_agnostic::heartbeat::{PeerRequest, Role};
 use firmware_agnostic::identity::{LinkId, ResourceId};
 use firmware_agnostic::peer::Carries;
 use firmware_agnostic::report::Time;
 use firmware_agnostic::time::Timer;
 
 use super::{Status, carries};
-use crate::observe::latency::Pace;
+use crate::observe::latency::Latency;
 use crate::observe::screen::wrap;
-use crate::workers::resources::State;
+use crate::workers::resources::ResourceState;
 
 /// The most lines of a status: a screen has 24, and wants one for the next command.
 pub(crate) const ROWS: usize = 22;
 
 /// A line, with its indent where it is broken, and how much it matters.
-struct Line(Rank, usize, String);
+struct TextLine(LineRank, usize, String);
 
 /// How much a line matters, from the least on.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-enum Rank {
+enum LineRank {
     Figure,
     Normal,
     Fault,
@@ -40,14 +40,14 @@ impl Status<'_> {
     pub(crate) fn text(&self, rows: Option<usize>) -> String {
         let lines = self.lines().into_iter();
         let mut lines: Vec<_> =
-            lines.map(|Line(rank, indent, text)| (rank, wrap(&text, indent))).collect();
+            lines.map(|TextLine(rank, indent, text)| (rank, wrap(&text, indent))).collect();
         let length =
-            |lines: &[(Rank, String)]| lines.iter().map(|(_, it)| it.lines().count()).sum();
+            |lines: &[(LineRank, String)]| lines.iter().map(|(_, it)| it.lines().count()).sum();
         let (all, mut left): (usize, usize) = (length(&lines), length(&lines));
         let rows = rows.filter(|rows| all > *rows).map(|rows| rows.saturating_sub(1));
         while rows.is_some_and(|rows| left > rows) {
             let least = lines.iter().enumerate().rev().min_by_key(|(_, (rank, _))| *rank);
-            let Some((place, _)) = least.filter(|(_, (rank, _))| *rank != Rank::Head) else {
+            let Some((place, _)) = least.filter(|(_, (rank, _))| *rank != LineRank::Head) else {
                 break;
             };
             lines.remove(place);
@@ -60,11 +60,11 @@ impl Status<'_> {
         text
     }
 
-    fn lines(&self) -> Vec<Line> {
-        let names = self.labels.names();
-        let (node, me) = (self.node, names.boxes[names.me.place()]);
+    fn lines(&self) -> Vec<TextLine> {
+        let names = self.names.lend();
+        let (node, me) = (self.node, names.boxes[names.me.index()]);
         let (_, since) = node.cause();
-        let head = |indent, text| Line(Rank::Head, indent, text);
+        let head = |indent, text| TextLine(LineRank::Head, indent, text);
         let summary = format!("pair {}: {}", self.config.pair, self.summary());
         let role = format!("{me:<12} {:<9} for {}", node.role(), Time(self.now - since));
         let order = self.order();
@@ -79,28 +79,28 @@ impl Status<'_> {
             lines.extend(text.map(|text| head(INDENT, format!("  {word:<12} {text}"))));
         }
         if !self.config.witnesses.is_empty() {
-            let rank = if node.witness() { Rank::Normal } else { Rank::Fault };
+            let rank = if node.witness() { LineRank::Normal } else { LineRank::Fault };
             let answers = if node.witness() { "answers" } else { "does not answer" };
-            lines.push(Line(rank, INDENT, format!("  witness      {answers}")));
+            lines.push(TextLine(rank, INDENT, format!("  witness      {answers}")));
         }
         lines.extend(section("links", self.links()));
         lines.extend(section("resources", self.resources()));
-        let rank = if self.devices.failure.is_some() { Rank::Fault } else { Rank::Normal };
-        lines.push(Line(rank, 2, format!("power of {}: {}", names.peer(), self.power())));
+        let rank = if self.devices.failure.is_some() { LineRank::Fault } else { LineRank::Normal };
+        lines.push(TextLine(rank, 2, format!("power of {}: {}", names.peer(), self.power())));
         for (name, failure) in self.files.each() {
             let told = failure.map(|failure| format!("{name}: not written: {}", Plain(failure)));
-            lines.extend(told.map(|told| Line(Rank::Fault, 2, told)));
+            lines.extend(told.map(|told| TextLine(LineRank::Fault, 2, told)));
         }
         lines.extend(self.own());
         lines
     }
 
-    fn links(&self) -> Vec<Line> {
+    fn links(&self) -> Vec<TextLine> {
         let links = self.ports.iter().zip((0..).filter_map(LinkId::new));
         links.map(|(port, link)| self.link(port, link)).collect()
     }
 
-    fn link(&self, port: &Port, link: LinkId) -> Line {
+    fn link(&self, port: &Port, link: LinkId) -> TextLine {
         let (statistics, carried) =
             (self.reception.statistics(link), self.node.peer().carries(link));
         let mut text = format!("  {:<12} {:<9}", port.name(), carries(carried));
@@ -122,14 +122,14 @@ impl Status<'_> {
         if let Some(failure) = failure {
             let _ = write!(text, ": {}", Plain(&failure));
         }
-        Line(if well { Rank::Normal } else { Rank::Fault }, INDENT, text)
+        TextLine(if well { LineRank::Normal } else { LineRank::Fault }, INDENT, text)
     }
 
-    fn resources(&self) -> Vec<Line> {
+    fn resources(&self) -> Vec<TextLine> {
         let serves = matches!(self.node.role(), Role::Active | Role::Starting);
-        let line = |((config, state), id): ((&Config, &State), ResourceId)| {
+        let line = |((config, state), id): ((&Config, &ResourceState), ResourceId)| {
             let place = config.place;
-            let belongs = place == Place::Both || serves == (place == Place::Active);
+            let belongs = place == RunsOn::Both || serves == (place == RunsOn::Active);
             let mut text = format!("  {:<20} ", config.name);
             text.push_str(match (state.runs, belongs || state.failure.is_some()) {
                 (true, _) => "runs",
@@ -145,65 +145,68 @@ impl Status<'_> {
                 }
             };
             let well = state.failure.is_none() && state.runs == belongs;
-            Line(if well { Rank::Normal } else { Rank::Fault }, INDENT, text)
+            TextLine(if well { LineRank::Normal } else { LineRank::Fault }, INDENT, text)
         };
         let resources = self.config.resources.iter().zip(&self.resources);
         resources.zip((0..).filter_map(ResourceId::new)).map(line).collect()
     }
 
     /// What this box is to itself.
-    fn own(&self) -> Vec<Line> {
+    fn own(&self) -> Vec<TextLine> {
         let mut lines = Vec::new();
-        let mut tell = |rank, text| lines.push(Line(rank, 2, text));
+        let mut tell = |rank, text| lines.push(TextLine(rank, 2, text));
         if let Some(watchdog) = &self.watchdog {
-            tell(Rank::Normal, format!("watchdog: {watchdog}"));
+            tell(LineRank::Normal, format!("watchdog: {watchdog}"));
         }
         if let Some(trial) = &self.trial {
-            tell(Rank::Fault, format!("configuration: {trial}"));
+            tell(LineRank::Fault, format!("configuration: {trial}"));
         }
-        let Pace { late, step, silence, .. } = self.pace;
+        let Latency { late, step, silence, .. } = self.pace;
         let worst = format!("at the worst {} late, {} in one step", Time(late), Time(step));
-        tell(Rank::Figure, format!("loop: {worst}; longest silence {}", Time(silence)));
+        tell(LineRank::Figure, format!("loop: {worst}; longest silence {}", Time(silence)));
         let realtime = format!("real time: {}", self.realtime);
         let missing = &self.realtime.missing;
-        tell(if missing.is_empty() { Rank::Figure } else { Rank::Normal }, realtime);
+        tell(if missing.is_empty() { LineRank::Figure } else { LineRank::Normal }, realtime);
         for missing in missing {
-            tell(Rank::Normal, format!("  {missing}"));
+            tell(LineRank::Normal, format!("  {missing}"));
         }
         let deadtime = self.config.settings.timing.deadtime();
         let (needed, has) = (self.pace.needs(), Time(deadtime));
         if needed > deadtime {
             let needed = needed.as_millis();
             let text = format!("warning: deadtime {has} was nearly over: make it \"{needed}ms\"");
-            tell(Rank::Fault, text);
+            tell(LineRank::Fault, text);
         } else {
             let needed = Time(needed);
-            tell(Rank::Figure, format!("deadtime {has}: {needed} would have been enough so far"));
+            tell(
+                LineRank::Figure,
+                format!("deadtime {has}: {needed} would have been enough so far"),
+            );
         }
         if self.config.settings.require == Require::Silence {
             let text = "warning: takeover.require is silence: both boxes can serve at once";
-            tell(Rank::Normal, text.to_owned());
+            tell(LineRank::Normal, text.to_owned());
         }
         lines
     }
 
     /// What the peer was last heard to be, and how long ago that was.
     pub(super) fn peer(&self) -> String {
-        let (peer, name) = (self.node.peer(), self.labels.names().peer());
-        let Some(word) = peer.last_word() else {
+        let (peer, name) = (self.node.peer(), self.names.lend().peer());
+        let Some(heartbeat) = peer.last_heartbeat() else {
             return format!("  {name:<12} not heard since twobox was started here");
         };
         let age = Time(peer.silence(self.now));
         if peer.fenced() {
-            return format!("  {name:<12} known to be off; was {} until {age} ago", word.role);
+            return format!("  {name:<12} known to be off; was {} until {age} ago", heartbeat.role);
         }
-        let fit = if word.fit { "" } else { ", not fit" };
-        format!("  {name:<12} {:<9} {age} ago{fit}{}", word.role, asks(word.asks))
+        let fit = if heartbeat.fit { "" } else { ", not fit" };
+        format!("  {name:<12} {:<9} {age} ago{fit}{}", heartbeat.role, request(heartbeat.request))
     }
 
     /// The order that stands here, and for how long.
     fn order(&self) -> String {
-        let order = asks(self.node.asks());
+        let order = request(self.node.request());
         match self.node.timer(Timer::Order) {
             Some(end) if !order.is_empty() => format!("{order}, for {} more", Time(end - self.now)),
             _ => order.to_owned(),
@@ -211,20 +214,20 @@ impl Status<'_> {
     }
 }
 
-fn section(name: &str, lines: Vec<Line>) -> impl Iterator<Item = Line> {
-    let most = lines.iter().map(|Line(rank, ..)| *rank).max();
-    most.map(|rank| Line(rank, 0, name.to_owned())).into_iter().chain(lines)
+fn section(name: &str, lines: Vec<TextLine>) -> impl Iterator<Item = TextLine> {
+    let most = lines.iter().map(|TextLine(rank, ..)| *rank).max();
+    most.map(|rank| TextLine(rank, 0, name.to_owned())).into_iter().chain(lines)
 }
 
-fn asks(asks: Asks) -> &'static str {
-    match asks {
-        Asks::Nothing => "",
-        Asks::HandOver => ", hands over",
-        Asks::Standby => ", kept from serving by an operator",
-        Asks::Claim => ", kept serving by an operator",
-        Asks::Leave => ", leaves",
-        Asks::Fence => ", asks to be fenced",
-        Asks::Maintenance => ", in maintenance",
+fn request(request: PeerRequest) -> &'static str {
+    match request {
+        PeerRequest::Nothing => "",
+        PeerRequest::HandOver => ", hands over",
+        PeerRequest::Standby => ", kept from serving by an operator",
+        PeerRequest::Claim => ", kept serving by an operator",
+        PeerRequest::Leave => ", leaves",
+        PeerRequest::Fence => ", asks to be fenced",
+        PeerRequest::Maintenance => ", in maintenance",
     }
 }
 

@@ -13,7 +13,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use board::config::requirement::Need;
+use board::config::requirement::Requirement;
 use smol::channel::Sender;
 
 use super::trial;
@@ -21,11 +21,11 @@ use crate::config::validation;
 use crate::config::{self, Config, Difference};
 use crate::input::Input;
 use crate::observe::history;
-use crate::process::upgrade::Itself;
+use crate::process::upgrade::OwnProgram;
 
 /// What a thread needs to know for an answer.
 pub(crate) struct Answers {
-    pub(super) itself: Itself,
+    pub(super) program: OwnProgram,
     pub(super) inputs: Sender<Input>,
     /// What runs here.
     config: Option<Config>,
@@ -33,14 +33,14 @@ pub(crate) struct Answers {
 
 impl Answers {
     /// The answers of this supervisor, which runs with nothing yet.
-    pub(super) const fn new(itself: Itself, inputs: Sender<Input>) -> Self {
-        Self { itself, inputs, config: None }
+    pub(super) const fn new(program: OwnProgram, inputs: Sender<Input>) -> Self {
+        Self { program, inputs, config: None }
     }
 
     /// The answers of the same supervisor, which runs with `config`.
     pub(super) fn with(&self, config: &Config) -> Self {
-        let (itself, inputs) = (self.itself.clone(), self.inputs.clone());
-        Self { itself, inputs, config: Some(config.clone()) }
+        let (program, inputs) = (self.program.clone(), self.inputs.clone());
+        Self { program, inputs, config: Some(config.clone()) }
     }
 
     /// Answers `question`.
@@ -57,15 +57,15 @@ impl Answers {
                 Ok(seconds) => self.try_for_peer(Duration::from_secs(seconds).min(TRIAL_MAX), body),
                 Err(_) => Err("try wants a number of seconds".to_owned()),
             },
-            ["confirm", mark] => trial::keep(&self.itself, self.running(), &self.inputs, mark),
+            ["confirm", mark] => trial::keep(&self.program, self.running(), &self.inputs, mark),
             _ => Err(format!("twobox {} knows no answer to {line:?}", env!("CARGO_PKG_VERSION"))),
         }
         .map_or_else(|why| format!("refused\n{}\n", why.trim_end()), |text| format!("ok\n{text}"))
     }
 
     /// How this box is called and what runs there, in one line.
-    pub(super) fn itself(&self) -> String {
-        let (name, mark) = (&self.itself.name, config::mark(self.running()));
+    pub(super) fn program(&self) -> String {
+        let (name, mark) = (&self.program.name, config::mark(self.running()));
         format!("{name} runs twobox {} with configuration {mark}\n", env!("CARGO_PKG_VERSION"))
     }
 
@@ -80,7 +80,7 @@ impl Answers {
     }
 
     /// What that takes.
-    pub(super) fn needs(&self) -> Vec<Need> {
+    pub(super) fn needs(&self) -> Vec<Requirement> {
         self.config.as_ref().map(validation::needs).unwrap_or_default()
     }
 
@@ -90,13 +90,13 @@ impl Answers {
     }
 
     /// This supervisor.
-    pub(super) const fn supervisor(&self) -> &Itself {
-        &self.itself
+    pub(super) const fn supervisor(&self) -> &OwnProgram {
+        &self.program
     }
 
     fn check(&self, text: &str) -> Result<String, String> {
         let Some(own) = self.own() else { return Err("it does not run yet".to_owned()) };
-        let (mut said, name) = (self.itself(), &self.itself.name);
+        let (mut said, name) = (self.program(), &self.program.name);
         let wrong = |wrong| format!("{name} cannot run with the file of the other box:\n{wrong}");
         let config = validation::read_of_peer(text, own, name, &self.needs())
             .map_err(|error| said.clone() + &wrong(error.to_string()))?;

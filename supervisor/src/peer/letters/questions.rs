@@ -11,12 +11,12 @@ use smol::future::or;
 
 use super::{Answered, Letters, Unanswered, aside, trial};
 use crate::config::trusted_text;
-use crate::control::client::{Answer, Verdict};
+use crate::control::client::{Reply, Verdict};
 use crate::observe::history::{Anchor, ahead};
 
 /// What is asked for at the control socket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Asks {
+pub enum PeerQuestion {
     /// Could the other box follow?
     Check,
     /// The last records of its history, so many at the most.
@@ -27,7 +27,7 @@ pub enum Asks {
     Confirm,
 }
 
-impl Asks {
+impl PeerQuestion {
     /// Whether it changes something.
     pub(crate) const fn orders(self) -> bool {
         matches!(self, Self::Try(_) | Self::Confirm)
@@ -35,15 +35,20 @@ impl Asks {
 }
 
 /// Asks the other box, called `peer`, for somebody who waits for `reply`.
-pub(crate) fn peer(letters: &Rc<Letters>, asks: Asks, peer: &str, reply: Sender<String>) {
+pub(crate) fn peer(
+    letters: &Rc<Letters>,
+    request: PeerQuestion,
+    peer: &str,
+    reply: Sender<String>,
+) {
     let (asking, hung_up, peer) = (letters.clone(), reply.clone(), peer.to_owned());
     let work = async move {
         let peer = &*peer;
-        let told = match asks {
-            Asks::Check => check(&asking).await,
-            Asks::History(count) => history(&asking, peer, count).await,
-            Asks::Try(time) => trial::both(&asking, peer, time).await,
-            Asks::Confirm => trial::confirm(&asking, peer).await,
+        let told = match request {
+            PeerQuestion::Check => check(&asking).await,
+            PeerQuestion::History(count) => history(&asking, peer, count).await,
+            PeerQuestion::Try(time) => trial::both(&asking, peer, time).await,
+            PeerQuestion::Confirm => trial::confirm(&asking, peer).await,
         };
         let text = told.unwrap_or_else(|error| match error {
             Failed::Here(error) => format!("refused\n{}\n", error.to_string().trim_end()),
@@ -69,14 +74,14 @@ async fn check(letters: &Letters) -> Result<String, Failed> {
     let read = aside(move || trusted_text(&path)).await?;
     let text = read.map_err(|error| Failed::Here(io::Error::other(error)))?;
     let Answered { text, .. } = letters.ask(&format!("check\n{text}")).await?;
-    let Some(Answer { verdict, text }) = Answer::parse(&text) else { return Ok(text) };
-    Ok(format!("{}\n{}{text}", verdict.word(), letters.answers.borrow().itself()))
+    let Some(Reply { verdict, text }) = Reply::parse(&text) else { return Ok(text) };
+    Ok(format!("{}\n{}{text}", verdict.label(), letters.answers.borrow().program()))
 }
 
 async fn history(letters: &Letters, peer: &str, count: usize) -> Result<String, Failed> {
     let bytes = letters.ways.room(Clock.now());
     let Answered { text, reading } = letters.ask(&format!("history {count} {bytes}")).await?;
-    let Some(Answer { verdict: Verdict::Ok, text }) = Answer::parse(&text) else { return Ok(text) };
+    let Some(Reply { verdict: Verdict::Ok, text }) = Reply::parse(&text) else { return Ok(text) };
     let Some(reading) = reading else { return Ok(text) };
     let ((least, most), now) = (ahead(reading), Anchor::now());
     Ok(format!("ok\nclock_us {peer} {least} {most}\n{now}{text}"))

@@ -10,27 +10,27 @@ use std::time::Duration;
 
 use board::link::Port;
 use firmware_agnostic::frame::Frame;
-use firmware_agnostic::heartbeat::Links;
+use firmware_agnostic::heartbeat::LinkSet;
 use firmware_agnostic::identity::LinkId;
-use firmware_agnostic::letter::Pace;
+use firmware_agnostic::letter::SendPace;
 use firmware_agnostic::receiver::Reception;
 use firmware_agnostic::time::Instant;
 
 use crate::config::Config;
 
 /// The links, as letters see them.
-pub(super) struct Ways {
-    links: RefCell<Vec<Way>>,
+pub(super) struct Routes {
+    links: RefCell<Vec<Route>>,
     reception: Rc<RefCell<Reception>>,
     keepalive: Cell<Duration>,
     deadtime: Cell<Duration>,
     /// The links on which the other box hears this one.
-    heard_on: Cell<Links>,
+    heard_on: Cell<LinkSet>,
     /// What waits for the next heartbeat: a question and an answer at the most.
-    riding: RefCell<VecDeque<(Rider, LinkId, Frame)>>,
+    riding: RefCell<VecDeque<(Slot, LinkId, Frame)>>,
 }
 
-struct Way {
+struct Route {
     id: LinkId,
     port: Rc<Port>,
     slow: bool,
@@ -38,12 +38,12 @@ struct Way {
 
 /// Whose piece it is. A newer one takes the place of one that still waits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Rider {
+pub(super) enum Slot {
     Question,
     Answer,
 }
 
-impl Ways {
+impl Routes {
     /// No links yet. What comes by them goes through `reception`.
     pub(super) fn new(reception: Rc<RefCell<Reception>>) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl Ways {
     /// Goes on with the links of `config`, whose `ports` are these.
     pub(super) fn reload(&self, config: &Config, ports: &[Rc<Port>]) {
         let ids = (0..).map_while(LinkId::new);
-        let links = ids.zip(config.links.iter().zip(ports)).map(|(id, (link, port))| Way {
+        let links = ids.zip(config.links.iter().zip(ports)).map(|(id, (link, port))| Route {
             id,
             port: port.clone(),
             slow: link.baud().is_some(),
@@ -70,14 +70,14 @@ impl Ways {
         self.riding.borrow_mut().clear();
     }
 
-    pub(super) fn heard_on(&self, links: Links) {
+    pub(super) fn heard_on(&self, links: LinkSet) {
         self.heard_on.set(links);
     }
 
     /// The link to take at the `turn`th try, if any carries both ways.
     pub(super) fn way(&self, turn: usize, now: Instant) -> Option<LinkId> {
         let reception = self.reception.borrow();
-        let carries = |way: &&Way| {
+        let carries = |way: &&Route| {
             let heard = reception.statistics(way.id).heard_at;
             self.heard_on.get().contains(way.id)
                 && heard.is_some_and(|at| now - at < self.deadtime.get())
@@ -95,16 +95,16 @@ impl Ways {
     }
 
     /// How fast pieces go by `link`.
-    pub(super) fn pace(&self, link: LinkId) -> Pace {
+    pub(super) fn pace(&self, link: LinkId) -> SendPace {
         if self.is_slow(link) {
             // The heartbeats of both boxes set the pace: a question rides behind one, its answer behind another.
             let retry = self.keepalive.get() * 4;
-            return Pace { gap: Duration::ZERO, retry, patience: PATIENCE.max(retry * 4) };
+            return SendPace { gap: Duration::ZERO, retry, patience: PATIENCE.max(retry * 4) };
         }
-        Pace { gap: GAP, retry: RETRY, patience: PATIENCE }
+        SendPace { gap: GAP, retry: RETRY, patience: PATIENCE }
     }
 
-    pub(super) fn send(&self, rider: Rider, link: LinkId, frame: Frame) {
+    pub(super) fn send(&self, rider: Slot, link: LinkId, frame: Frame) {
         if !self.is_slow(link) {
             return self.say(link, &frame);
         }
@@ -123,13 +123,13 @@ impl Ways {
     }
 
     fn say(&self, link: LinkId, frame: &[u8]) {
-        if let Some(way) = self.links.borrow().get(link.place()) {
+        if let Some(way) = self.links.borrow().get(link.index()) {
             way.port.send_spare(frame);
         }
     }
 
     fn is_slow(&self, link: LinkId) -> bool {
-        self.links.borrow().get(link.place()).is_some_and(|way| way.slow)
+        self.links.borrow().get(link.index()).is_some_and(|way| way.slow)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 use firmware_agnostic::report::Time;
 use smol::channel::{Sender, bounded};
 
@@ -14,16 +14,16 @@ use super::questions::{Failed, refusal};
 use super::{Answered, Letters, aside};
 use crate::config::validation;
 use crate::config::{Config, Difference, mark};
-use crate::control::client::{Answer, Verdict};
-use crate::control::request::Wish;
-use crate::input::{Input, Trying};
-use crate::process::upgrade::Itself;
+use crate::control::client::{Reply, Verdict};
+use crate::control::request::ReloadMode;
+use crate::input::{Input, TrialQuery};
+use crate::process::upgrade::OwnProgram;
 use crate::reload::candidate::{Candidate, NOTHING};
 use crate::reload::staged_file;
 
 /// Has both boxes try the file of this one for `time`.
 pub(super) async fn both(letters: &Letters, peer: &str, time: Duration) -> Result<String, Failed> {
-    said(&letters.trying(Trying::Begin).await).map_err(refusal)?;
+    said(&letters.trying(TrialQuery::Begin).await).map_err(refusal)?;
     let answers = letters.answers.borrow().clone();
     let read = aside(move || answers.look()).await?;
     let (file, shown) = read.map_err(refusal)?;
@@ -38,7 +38,7 @@ pub(super) async fn both(letters: &Letters, peer: &str, time: Duration) -> Resul
     let text = match said(&text) {
         Ok(text) => text,
         Err(why) => {
-            letters.trying(Trying::Refused(why.clone())).await;
+            letters.trying(TrialQuery::Refused(why.clone())).await;
             return Err(refusal(format!("{peer}: {why}nothing was changed on either box")));
         }
     };
@@ -61,12 +61,12 @@ pub(super) async fn both(letters: &Letters, peer: &str, time: Duration) -> Resul
 
 /// Keeps what is on trial, on both boxes.
 pub(super) async fn confirm(letters: &Letters, peer: &str) -> Result<String, Failed> {
-    let which = said(&letters.trying(Trying::Which).await).map_err(refusal)?;
+    let which = said(&letters.trying(TrialQuery::Which).await).map_err(refusal)?;
     let back = "not confirmed: both boxes go back when their time is over";
     let asked = letters.ask(&format!("confirm {}", which.trim())).await;
     let Answered { text, .. } = asked.map_err(|why| Failed::Unsure(why, back.to_owned()))?;
     let told = said(&text).map_err(|why| refusal(format!("{peer}: {why}{back}")))?;
-    said(&letters.trying(Trying::Keep).await)
+    said(&letters.trying(TrialQuery::Keep).await)
         .map_err(|why| refusal(format!("too late: {why}{peer} goes back as well")))?;
     let (path, running) = {
         let answers = letters.answers.borrow();
@@ -79,29 +79,29 @@ pub(super) async fn confirm(letters: &Letters, peer: &str) -> Result<String, Fai
 
 /// Keeps what is on trial and has this mark, as the other box wants. Waits until that is done.
 pub(super) fn keep(
-    itself: &Itself,
+    program: &OwnProgram,
     running: &str,
     inputs: &Sender<Input>,
     mark: &str,
 ) -> Result<String, String> {
-    said(&wait(inputs, |reply| Input::Trial(Trying::KeepToo(mark.to_owned()), reply)))?;
-    let kept = staged_file::keep(&itself.config, running);
-    Ok(kept.map_or_else(|error| unwritten(&itself.name, &error), |()| String::new()))
+    said(&wait(inputs, |reply| Input::Trial(TrialQuery::KeepToo(mark.to_owned()), reply)))?;
+    let kept = staged_file::keep(&program.config, running);
+    Ok(kept.map_or_else(|error| unwritten(&program.name, &error), |()| String::new()))
 }
 
 impl Answers {
     /// What the file says, and what would change with it.
     fn look(&self) -> Result<(String, String), String> {
-        let candidate = Candidate::read(&self.itself, &self.needs())?;
+        let candidate = Candidate::read(&self.program, &self.needs())?;
         self.ask_new_devices(&candidate.config)?;
         let text = candidate.config.text.clone();
-        said(&candidate.put(Wish::Show, &self.inputs)).map(|shown| (text, shown))
+        said(&candidate.put(ReloadMode::Show, &self.inputs)).map(|shown| (text, shown))
     }
 
     /// Takes `text` on trial for `time`, because the other box wants it, if this one lets it. Waits until that is done.
     pub(super) fn try_for_peer(&self, time: Duration, text: &str) -> Result<String, String> {
         let Some(own) = self.own() else { return Err("it does not run yet".to_owned()) };
-        let (name, peer) = (&self.itself.name, own.name(own.settings.me.other()));
+        let (name, peer) = (&self.program.name, own.name(own.settings.me.other()));
         let what = self.may_try_for_peer(own, text, name, peer).inspect_err(|why| {
             log::warn!("refused to try a configuration of {peer}: {}", why.replace('\n', " "));
         })?;
@@ -125,7 +125,7 @@ impl Answers {
                  or copy the file and say twobox reload there"
             ));
         }
-        let path = &self.itself.config;
+        let path = &self.program.config;
         let stands = staged_file::is_exactly(path, text);
         let config = if stands {
             validation::read(text, path, name, &self.needs())
@@ -146,17 +146,17 @@ impl Answers {
 
     /// Takes `text` on trial for `time`. Waits until that is done.
     pub(super) fn take(&self, time: Duration, text: &str) -> Result<String, String> {
-        let Self { itself, inputs, .. } = self;
-        let _turn = itself.turn();
-        let runs = said(&wait(inputs, |reply| Input::Trial(Trying::Begin, reply)))?;
+        let Self { program, inputs, .. } = self;
+        let _turn = program.turn();
+        let runs = said(&wait(inputs, |reply| Input::Trial(TrialQuery::Begin, reply)))?;
         if runs.trim() != mark(self.running()) {
             return Err("another configuration was taken meanwhile: say it once more".to_owned());
         }
-        let candidate = Candidate::of(itself, text, &self.needs())?;
+        let candidate = Candidate::of(program, text, &self.needs())?;
         self.ask_new_devices(&candidate.config)?;
-        let (path, running) = (&itself.config, self.running());
+        let (path, running) = (&program.config, self.running());
         let stood = staged_file::begin(path, running, text).map_err(|error| error.to_string())?;
-        let taken = said(&candidate.put(Wish::Try(time), inputs));
+        let taken = said(&candidate.put(ReloadMode::Try(time), inputs));
         if taken.as_ref().map_or(true, |text| text == NOTHING) {
             // As it was before: somebody may have written it there.
             let back = if taken.is_err() && stood {
@@ -179,7 +179,7 @@ impl Answers {
         let known = self.config().map(|own| own.fence_of(peer)).unwrap_or_default();
         let new = config.fence_of(peer).iter().filter(|device| !known.contains(device));
         new.filter(|device| !device.moves_when_opened()).try_for_each(|device| {
-            let asked = device.open().power(&Patience::new(device.timeout));
+            let asked = device.open().power(&Deadline::new(device.timeout));
             asked.map(drop).map_err(|error| {
                 let (box_, device) = (config.name(peer), &device.name);
                 format!("box.{box_}.fence: {device} does not tell the power: {error}\n")
@@ -189,7 +189,7 @@ impl Answers {
 }
 
 impl Letters {
-    async fn trying(&self, trying: Trying) -> String {
+    async fn trying(&self, trying: TrialQuery) -> String {
         self.tell(|reply| Input::Trial(trying, reply)).await
     }
 
@@ -209,9 +209,9 @@ fn wait(inputs: &Sender<Input>, input: impl FnOnce(Sender<String>) -> Input) -> 
 
 /// The text of a good answer, or of one that is not.
 fn said(answer: &str) -> Result<String, String> {
-    match Answer::parse(answer) {
-        Some(Answer { verdict: Verdict::Ok, text }) => Ok(text),
-        Some(Answer { text, .. }) => Err(text),
+    match Reply::parse(answer) {
+        Some(Reply { verdict: Verdict::Ok, text }) => Ok(text),
+        Some(Reply { text, .. }) => Err(text),
         None => Err("it makes no sense\n".to_owned()),
     }
 }

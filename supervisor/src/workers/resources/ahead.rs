@@ -6,16 +6,16 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use board::resource::Place;
+use board::resource::RunsOn;
 
-use super::Hands;
+use super::ResourceThread;
 use super::member::{Member, Position};
 use crate::input::Input;
 
 impl Member {
     /// When to look whether it could be started here, if it could have to be.
     pub(super) fn next_ahead(&self, position: Position) -> Option<Instant> {
-        let moves = self.config.place == Place::Active;
+        let moves = self.config.place == RunsOn::Active;
         self.ahead.filter(|_| position == Position::Standby && moves && !self.runs)
     }
 
@@ -32,7 +32,7 @@ impl Member {
     }
 }
 
-impl Hands {
+impl ResourceThread {
     /// Looks at what could have to be started here, and tells what has changed.
     pub(super) fn look_ahead(&mut self, now: Instant) {
         let position = self.position;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use board::disk::lease::{self, Lease};
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 
 use super::Member;
 use crate::config::Config;
@@ -14,7 +14,7 @@ use crate::guard::leftovers::configs;
 /// The lease of this box, which is taken before anything is touched: a guard may be clearing up just now. It says
 /// all that may run here before that runs, and until it has stopped, so that its next holder, guard or life, can
 /// stop it.
-pub(crate) struct Waiting {
+pub(crate) struct LeaseRecord {
     lease: Lease,
     pub(super) patience: Duration,
     /// The configurations by which something may run here; the last one is in force.
@@ -25,7 +25,7 @@ pub(crate) struct Waiting {
     noted: bool,
 }
 
-impl Waiting {
+impl LeaseRecord {
     /// The lease at `path`, for one who runs by `config`; and all that may run here and is none of its resources.
     ///
     /// # Errors
@@ -74,7 +74,7 @@ impl Waiting {
     /// Takes the lease once, and tells whether an earlier life may have left something.
     pub(super) fn take(&mut self) -> bool {
         if self.left.is_none() {
-            match self.lease.take(&Patience::new(self.patience)) {
+            match self.lease.take(&Deadline::new(self.patience)) {
                 Ok(()) => {
                     self.left = Some(self.lease.noted().is_ok_and(|left| !left.is_empty()));
                     self.note();
@@ -96,7 +96,7 @@ impl Waiting {
     }
 
     /// Nothing runs any more but by the configuration that is in force. Tells whether that is new.
-    pub(super) fn settle(&mut self) -> bool {
+    pub(super) fn start_missing(&mut self) -> bool {
         let earlier = self.configs.len().saturating_sub(1);
         if earlier > 0 {
             self.configs.drain(..earlier);
@@ -167,7 +167,7 @@ mod tests {
         let place = room.path().join("run");
         fs::create_dir(&place).unwrap();
         let path = place.join("lease");
-        let mut waiting = Waiting::new(Lease::open(&path).unwrap(), vec!["old".to_owned()]);
+        let mut waiting = LeaseRecord::new(Lease::open(&path).unwrap(), vec!["old".to_owned()]);
         assert!(!waiting.take() && waiting.noted());
         fs::remove_dir_all(&place).unwrap();
         waiting.begin("new".to_owned());
@@ -182,7 +182,7 @@ mod tests {
         fs::create_dir(&place).unwrap();
         waiting.try_again();
         assert_eq!(noted(), ["old", "new"]);
-        assert!(waiting.settle() && !waiting.settle());
+        assert!(waiting.start_missing() && !waiting.start_missing());
         assert_eq!(noted(), ["new"]);
         waiting.end();
         assert_eq!(noted(), [""; 0]);

@@ -4,8 +4,8 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
-use board::resource::{Config, Place, Resource};
-use board::thread::deadline::{Cord, Patience};
+use board::resource::{Config, Resource, RunsOn};
+use board::thread::deadline::{CancelToken, Deadline};
 use firmware_agnostic::identity::BoxId;
 
 /// What the group is settled for.
@@ -19,10 +19,10 @@ pub(super) enum Position {
 }
 
 impl Position {
-    pub(super) const fn has(self, place: Place) -> bool {
+    pub(super) const fn has(self, place: RunsOn) -> bool {
         match self {
-            Self::Active => matches!(place, Place::Active | Place::Both),
-            Self::Unsettled | Self::Standby => matches!(place, Place::Standby | Place::Both),
+            Self::Active => matches!(place, RunsOn::Active | RunsOn::Both),
+            Self::Unsettled | Self::Standby => matches!(place, RunsOn::Standby | RunsOn::Both),
             Self::Nowhere => false,
         }
     }
@@ -85,15 +85,15 @@ impl Member {
         self.runs
     }
 
-    pub(super) fn start(&mut self, cord: &Cord) -> io::Result<()> {
+    pub(super) fn start(&mut self, cord: &CancelToken) -> io::Result<()> {
         if self.adopt() {
             return Ok(());
         }
-        let patience = Patience::with_cord(self.config.start_timeout, cord);
+        let patience = Deadline::with_cord(self.config.start_timeout, cord);
         let started = self.resource.start(&patience);
         if started.is_err() {
             // What was begun is taken back; if it cannot be, the next stop says so.
-            let _ = self.resource.stop(&Patience::new(self.config.stop_timeout));
+            let _ = self.resource.stop(&Deadline::new(self.config.stop_timeout));
         }
         self.runs = started.is_ok();
         self.next_look = Instant::now() + self.resource.rhythm();
@@ -103,7 +103,7 @@ impl Member {
     pub(super) fn stop(&mut self) -> io::Result<()> {
         (self.runs, self.fresh) = (false, false);
         self.ahead = Some(Instant::now());
-        self.resource.stop(&Patience::new(self.config.stop_timeout))
+        self.resource.stop(&Deadline::new(self.config.stop_timeout))
     }
 
     pub(super) fn look(&mut self) -> io::Result<()> {

@@ -11,7 +11,7 @@ use std::io;
 
 use board::thread::capabilities::Rights;
 
-use super::{Hands, Member, files};
+use super::{Member, ResourceThread, files};
 
 /// What the thread must be allowed to do for these. It never drops the others for good: what a reload brings may take
 /// them.
@@ -19,11 +19,11 @@ pub(super) fn rights(members: &[Member]) -> Rights {
     members.iter().map(|member| member.config.rights()).collect()
 }
 
-impl Hands {
+impl ResourceThread {
     pub(super) fn reload(&mut self, members: Vec<Member>, config: String) {
         self.lease.patience = members.iter().map(|member| member.config.stop_timeout).sum();
         self.lease.begin(config);
-        (rights(&self.members) | rights(&members) | rights(&self.leftovers)).narrow();
+        (rights(&self.members) | rights(&members) | rights(&self.leftovers)).set_effective();
         self.reserve.keep(files(&members));
         let position = self.position;
         let mut gone = std::mem::replace(&mut self.members, members);
@@ -53,7 +53,7 @@ impl Hands {
             self.states.note(member, None);
         }
         self.fill_beside(&known);
-        (rights(&self.members) | rights(&self.leftovers)).narrow();
+        (rights(&self.members) | rights(&self.leftovers)).set_effective();
     }
 
     /// Starts, in order, what has its place here, but for what is `known`; one that fails stops no other.
@@ -102,7 +102,7 @@ pub(super) mod tests {
     use board::config::table::Source;
     use board::disk::lease::Lease;
     use board::resource::{Config, Resource};
-    use board::thread::deadline::{Cord, Patience};
+    use board::thread::deadline::{CancelToken, Deadline};
     use board::thread::fd_reserve::Reserve;
     use firmware_agnostic::identity::BoxId;
     use firmware_agnostic::node::{Answer, Event};
@@ -110,7 +110,7 @@ pub(super) mod tests {
     use tempfile::TempDir;
 
     use super::super::member::Position;
-    use super::super::{Slate, Waiting};
+    use super::super::{LeaseRecord, StatusBoard};
     use super::*;
     use crate::input::Input;
 
@@ -154,7 +154,7 @@ pub(super) mod tests {
         stage.reload(&[("b", 1)]);
         assert_eq!(stage.noted(), ["[(\"stuck\", 1)]", "[(\"b\", 1)]"]);
         stage.hands.leftovers.clear();
-        stage.hands.settle();
+        stage.hands.start_missing();
         assert_eq!(stage.noted(), ["[(\"b\", 1)]"]);
     }
 
@@ -182,7 +182,7 @@ pub(super) mod tests {
 
     /// The hands of a box that serves, and what they did.
     pub(in crate::workers) struct Stage {
-        pub(in crate::workers) hands: Hands,
+        pub(in crate::workers) hands: ResourceThread,
         done: Arc<Mutex<Vec<String>>>,
         pub(in crate::workers) told: Receiver<Input>,
         room: TempDir,
@@ -193,15 +193,15 @@ pub(super) mod tests {
             let room = tempfile::tempdir().unwrap();
             let (inputs, told) = smol::channel::unbounded();
             let lease = Lease::open(&room.path().join("lease")).unwrap();
-            let hands = Hands {
+            let hands = ResourceThread {
                 members: Vec::new(),
                 leftovers: Vec::new(),
                 position: Position::Active,
-                lease: Waiting::new(lease, Vec::new()),
+                lease: LeaseRecord::new(lease, Vec::new()),
                 inputs,
-                bell: Cord::new().unwrap(),
-                cord: Cord::new().unwrap(),
-                states: Slate::default(),
+                bell: CancelToken::new().unwrap(),
+                cord: CancelToken::new().unwrap(),
+                states: StatusBoard::default(),
                 reserve: Reserve::new("a test", 0).unwrap(),
                 burial: crate::workers::resources::IDLE,
             };
@@ -239,7 +239,7 @@ pub(super) mod tests {
             let configs: Vec<_> = members.iter().map(|member| member.config.clone()).collect();
             self.hands.states.reload(&configs);
             self.hands.reload(members, format!("{resources:?}"));
-            self.hands.settle();
+            self.hands.start_missing();
         }
 
         fn noted(&self) -> Vec<String> {
@@ -264,11 +264,11 @@ pub(super) mod tests {
     }
 
     impl Resource for Fake {
-        fn start(&mut self, _: &Patience) -> io::Result<()> {
+        fn start(&mut self, _: &Deadline) -> io::Result<()> {
             self.does("start", "broken")
         }
 
-        fn stop(&mut self, _: &Patience) -> io::Result<()> {
+        fn stop(&mut self, _: &Deadline) -> io::Result<()> {
             self.does("stop", "stuck")
         }
 

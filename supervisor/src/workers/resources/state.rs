@@ -13,12 +13,12 @@ use super::Member;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct States {
     /// In the order of the configuration.
-    pub(crate) resources: Vec<State>,
+    pub(crate) resources: Vec<ResourceState>,
 }
 
 /// How one resource is doing.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct ResourceState {
     name: String,
     /// It was started, and has not failed since.
     pub(crate) runs: bool,
@@ -30,14 +30,14 @@ pub(crate) struct State {
 
 /// What both sides know. Clones share it.
 #[derive(Clone, Default)]
-pub(super) struct Slate(Arc<Mutex<States>>);
+pub(super) struct StatusBoard(Arc<Mutex<States>>);
 
-impl Slate {
+impl StatusBoard {
     /// Has a place for each of `configs`, and keeps what is known of it.
     pub(super) fn reload(&self, configs: &[Config]) {
         let mut states = self.states();
         let known = |name: &str| states.resources.iter().find(|state| state.name == name).cloned();
-        let new = |name: &str| State { name: name.to_owned(), ..State::default() };
+        let new = |name: &str| ResourceState { name: name.to_owned(), ..ResourceState::default() };
         let all = configs.iter().map(|it| known(&it.name).unwrap_or_else(|| new(&it.name)));
         states.resources = all.collect();
     }

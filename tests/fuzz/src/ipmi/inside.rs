@@ -4,15 +4,15 @@
 //! message is signed as it is said. Nothing may be believed that was not signed, or was said before; and what is
 //! believed is what was said.
 
-use board::fence::ipmi::exchange::{Step, Way};
+use board::fence::ipmi::exchange::{Step, AuthMethod};
 use board::fence::ipmi::message::{BMC, CONSOLE, sum};
 use board::fence::ipmi::packet::{self, HIDDEN, MESSAGE, OPEN, OPENED, Packet, RAKP, RMCP};
-use board::fence::ipmi::suite::{Keys, Suite};
+use board::fence::ipmi::suite::{SessionKeys, Suite};
 
 use super::{PASSWORD, Talk};
 
 /// A conversation with it, in which it says `words` (see [`Word`]).
-pub(super) fn inside(way: Way, suite: Suite, mut words: &[u8]) {
+pub(super) fn inside(way: AuthMethod, suite: Suite, mut words: &[u8]) {
     let mut talk = Talk::new(way);
     let mut bmc = Bmc::new(suite);
     let step = talk.ask();
@@ -96,7 +96,7 @@ struct Bmc {
     console: [u8; 4],
     /// The console's number, and its user with the length before and the role before that.
     told: ([u8; 16], Vec<u8>),
-    keys: Option<Keys>,
+    keys: Option<SessionKeys>,
     /// The message that is to be answered.
     asked: Option<Vec<u8>>,
     said: Vec<Vec<u8>>,
@@ -154,7 +154,7 @@ impl Bmc {
                 let key = self.suite.sign(PASSWORD, &[ours, &self.number(), who]);
                 let mut answer = self.head();
                 answer.extend(self.suite.tag(&key, &[ours, &self.id(), &GUID]));
-                self.keys = Some(Keys::new(self.suite, &key));
+                self.keys = Some(SessionKeys::new(self.suite, &key));
                 Some(packet::new(RAKP[3], 0, 0, &answer))
             }
             MESSAGE if session.to_le_bytes() == self.id() => {

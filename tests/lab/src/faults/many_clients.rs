@@ -52,7 +52,7 @@ impl Lab {
         time: Duration,
     ) -> Result<Answers, Failure> {
         let (many, time) = (many.to_string(), time.as_millis().to_string());
-        let words = ["crowd", manners.word(), &many, &time];
+        let words = ["crowd", manners.label(), &many, &time];
         let output = self.machine(id).demo(&words)?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let mut numbers = said.split_whitespace().map_while(|word| word.parse().ok());
@@ -69,7 +69,7 @@ impl Manners {
     const ALL: [Self; 6] =
         [Self::Good, Self::Bossy, Self::Silent, Self::Deaf, Self::Stranger, Self::Viewer];
 
-    const fn word(self) -> &'static str {
+    const fn label(self) -> &'static str {
         match self {
             Self::Good => "good",
             Self::Bossy => "bossy",
@@ -97,7 +97,7 @@ impl Manners {
 /// Is the crowd, in a box: prints how many were answered, how many not, and the longest wait in microseconds.
 pub fn play(words: &[&str]) -> Result<(), String> {
     let [manners, many, time] = words else { return Err("crowd MANNERS MANY MILLISECONDS".into()) };
-    let manners = Manners::ALL.into_iter().find(|it| it.word() == *manners);
+    let manners = Manners::ALL.into_iter().find(|it| it.label() == *manners);
     let (Some(manners), Ok(many), Ok(time)) = (manners, many.parse::<u32>(), time.parse()) else {
         return Err(format!("no crowd: {words:?}"));
     };

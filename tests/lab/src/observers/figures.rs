@@ -44,7 +44,7 @@ impl Figures {
             late: Duration::from_micros(sum("late_max_us")),
             step: Duration::from_micros(sum("step_max_us")),
             received: sum("received"),
-            refused: FrameError::ALL.iter().map(|cause| sum(cause.word())).sum(),
+            refused: FrameError::ALL.iter().map(|cause| sum(cause.label())).sum(),
             resident: Process::supervisor(id)?.field("VmRSS")?,
         })
     }

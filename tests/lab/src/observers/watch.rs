@@ -46,7 +46,7 @@ impl Watch {
 
     /// Looks into a box from now on, or, with `None`, no more: it has no power.
     pub(crate) fn open(&self, id: BoxId, eyes: Option<Interfaces>) {
-        self.0.seen().eyes[id.place()] = eyes;
+        self.0.seen().eyes[id.index()] = eyes;
     }
 
     /// The boxes that have the address now.
@@ -63,7 +63,7 @@ impl Watch {
     /// Whether a box sees a plug in its interface.
     pub(crate) fn carrier(&self, id: BoxId, interface: &str) -> bool {
         let seen = self.0.seen();
-        let eyes = seen.eyes.get(id.place()).and_then(Option::as_ref);
+        let eyes = seen.eyes.get(id.index()).and_then(Option::as_ref);
         eyes.is_some_and(|eyes| eyes.carrier(interface).unwrap_or(false))
     }
 
@@ -109,7 +109,7 @@ impl Seen {
     }
 
     fn holds(&self, id: BoxId, address: Ipv4Addr) -> bool {
-        let eyes = self.eyes.get(id.place()).and_then(Option::as_ref);
+        let eyes = self.eyes.get(id.index()).and_then(Option::as_ref);
         eyes.is_some_and(|eyes| eyes.addresses().is_ok_and(|all| all.contains(&address)))
     }
 }

@@ -47,6 +47,6 @@ pub(crate) fn given_back(lab: &Lab) -> Result<String, Failure> {
 
 /// How many places are taken in the BMC of server1, soon.
 fn taken(lab: &Lab, places: usize, when: &str) -> Result<(), Failure> {
-    let so = |lab: &Lab| lab.bmcs()[First.place()].places() == places;
+    let so = |lab: &Lab| lab.bmcs()[First.index()].places() == places;
     expect(lab.wait_for(PATIENCE, so), format!("{when}: {} places", lab.bmcs()[0].places()))
 }

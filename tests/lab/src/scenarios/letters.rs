@@ -142,7 +142,7 @@ fn missed(lab: &Lab) -> Result<[u64; 4], Failure> {
         for (place, word) in ["\"lost\":", "\"largest_gap_ms\":"].into_iter().enumerate() {
             let (_, value) = link.split_once(word).unwrap_or_default();
             let number = value.split(['}', ',']).next().and_then(|number| number.parse().ok());
-            all[id.place() + place * 2] =
+            all[id.index() + place * 2] =
                 number.ok_or_else(|| Failure(format!("no {word} in\n{status}")))?;
         }
     }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 use firmware_agnostic::identity::BoxId::{self, First, Second};
 use rustix::termios::{OptionalActions, isatty, tcgetattr, tcsetattr};
 
@@ -32,7 +32,7 @@ pub fn run(choices: &Choices) -> Result<(), Failure> {
     }
     loop {
         table.draw()?;
-        if Patience::new(REFRESH).readable(&[terminal.as_fd()]).is_err() {
+        if Deadline::new(REFRESH).readable(&[terminal.as_fd()]).is_err() {
             continue;
         }
         let mut keys = [0u8; 16];

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::thread;
 
-use board::thread::realtime::Priority;
+use board::thread::realtime::RealtimePriority;
 use firmware_agnostic::identity::BoxId::First;
 use rustix::thread::{CapabilitySet, capabilities};
 
@@ -19,7 +19,8 @@ pub(crate) fn realtime(lab: &Lab) -> Result<String, Failure> {
     whole(lab)?;
     let supervisor = Process::supervisor(First)?;
     let status = said(lab, First, &["status"]);
-    let may = thread::spawn(|| Priority::new(10).is_some_and(|it| it.take().is_ok())).join();
+    let may =
+        thread::spawn(|| RealtimePriority::new(10).is_some_and(|it| it.take().is_ok())).join();
     let granted = may.unwrap_or(false);
     let remedy = status.contains("give CAP_SYS_NICE");
     expect(remedy != granted, format!("what is missing is not told:\n{status}"))?;

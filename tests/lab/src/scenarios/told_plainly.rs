@@ -37,14 +37,14 @@ pub(crate) fn everywhere(lab: &Lab) -> Result<String, Failure> {
 
 /// Where it is told, and what is said there.
 fn places(lab: &Lab) -> Vec<(&'static str, Vec<u8>)> {
-    let asks = |words: &[&str]| {
+    let request = |words: &[&str]| {
         lab.twobox(First, words).map(|it| [it.stdout, it.stderr].concat()).unwrap_or_default()
     };
     let hooked = fs::read(lab.disk(First).join("hooked")).unwrap_or_default();
     vec![
-        ("status", asks(&["status"])),
-        ("status --json", asks(&["status", "--json"])),
-        ("fence --dry-run", asks(&["fence", "--dry-run", "--config", "/run/twobox.toml"])),
+        ("status", request(&["status"])),
+        ("status --json", request(&["status", "--json"])),
+        ("fence --dry-run", request(&["fence", "--dry-run", "--config", "/run/twobox.toml"])),
         ("the log", lab.log(First).into_bytes()),
         ("a hook", hooked),
     ]

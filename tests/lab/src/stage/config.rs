@@ -91,7 +91,7 @@ pub(crate) fn text(choices: &Choices) -> String {
     );
     for id in BoxId::BOTH {
         let own = name(id);
-        let priority = 100 - 50 * id.place();
+        let priority = 100 - 50 * id.index();
         let _ = writeln!(
             text,
             "[box.{own}]\npriority = {priority}\nhostname = \"{own}\"\n\

@@ -170,7 +170,7 @@ fn set_up(id: BoxId, room: &Path) -> io::Result<()> {
     interfaces.up("lo")?;
     for (segment, address, prefix) in addresses(id) {
         let interface = segment.interface();
-        let hardware = [2, 0, 0, 0, segment as u8, id.place() as u8 + 1];
+        let hardware = [2, 0, 0, 0, segment as u8, id.index() as u8 + 1];
         interfaces.set_hardware(interface, hardware)?;
         interfaces.set_address(interface, address, prefix)?;
         interfaces.up(interface)?;
@@ -229,7 +229,7 @@ fn others() -> io::Result<impl Iterator<Item = (Pid, Vec<u8>)>> {
 
 /// The addresses of a box that never move (RFC 5737).
 pub(crate) fn addresses(id: BoxId) -> [(Segment, Ipv4Addr, u8); 3] {
-    let host = id.place() as u8 + 1;
+    let host = id.index() as u8 + 1;
     [
         (Segment::Lan, Ipv4Addr::new(192, 0, 2, host), 24),
         (Segment::Direct, Ipv4Addr::new(198, 51, 100, host), 30),

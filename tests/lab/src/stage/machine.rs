@@ -30,7 +30,7 @@ use crate::stage::null_modem::NullModem;
 use crate::stage::power_switch;
 use crate::stage::watchdog;
 use supervisor::config::SOCKET;
-use supervisor::control::client::{Answer, ask};
+use supervisor::control::client::{Reply, ask};
 
 /// A box, with or without power.
 #[derive(Clone, Debug)]
@@ -180,7 +180,7 @@ impl Machine {
     /// # Errors
     ///
     /// When it has no power, or does not answer.
-    pub(crate) fn ask_from_outside(&self, request: &str) -> io::Result<Answer> {
+    pub(crate) fn ask_from_outside(&self, request: &str) -> io::Result<Reply> {
         self.inside(|| ask(Path::new(SOCKET), request))
     }
 

@@ -38,14 +38,14 @@ pub(crate) fn serve(ethernet: &Ethernet, boxes: &[Machine; 2]) -> io::Result<[Bm
         .map_err(|_| io::Error::other("the thread that starts the BMCs has panicked"))??;
     ethernet.plug(Segment::Management, Station::Client, tap)?;
     let bmc = |socket, id: BoxId| {
-        Bmc::serve(socket, Character::default(), Box::new(boxes[id.place()].clone()))
+        Bmc::serve(socket, Character::default(), Box::new(boxes[id.index()].clone()))
     };
     Ok([bmc(one, BoxId::First)?, bmc(other, BoxId::Second)?])
 }
 
 /// The address of the BMC of a box (RFC 5737).
 pub(crate) fn address(id: BoxId) -> Ipv4Addr {
-    Ipv4Addr::new(203, 0, 113, 11 + id.place() as u8)
+    Ipv4Addr::new(203, 0, 113, 11 + id.index() as u8)
 }
 
 /// The words of `fence` for a box that has one.

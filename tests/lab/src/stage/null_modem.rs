@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use board::thread::deadline::Patience;
+use board::thread::deadline::Deadline;
 use firmware_agnostic::identity::BoxId;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{read, write};
@@ -61,14 +61,14 @@ impl NullModem {
 
     /// Gives a box's end its power, or takes it. What was on its way to it is gone.
     pub(crate) fn power(&self, id: BoxId, on: bool) {
-        self.0.state().powered[id.place()] = on;
+        self.0.state().powered[id.index()] = on;
         // A terminal that cannot be flushed tells the box itself when it opens it.
         let _ = termios::tcflush(&self.0.end(id).tty, QueueSelector::IOFlush);
     }
 
     /// Changes the wire on which `from` speaks.
     pub(crate) fn set(&self, from: BoxId, wire: Wire) {
-        self.0.state().wires[from.place()] = wire;
+        self.0.state().wires[from.index()] = wire;
     }
 
     /// Repairs both wires.
@@ -157,7 +157,7 @@ impl Shared {
             // A line takes no more while it is full: the sender's own buffer fills up, as behind a real port.
             let open: Vec<_> = lines.iter_mut().filter(|line| self.takes(line)).collect();
             let polled: Vec<_> = open.iter().map(|l| self.end(l.from).lab.as_fd()).collect();
-            if let Ok(place) = Patience::new(next.saturating_duration_since(now)).readable(&polled)
+            if let Ok(place) = Deadline::new(next.saturating_duration_since(now)).readable(&polled)
                 && let Some(line) = open.into_iter().nth(place)
             {
                 self.depart(line);
@@ -186,7 +186,7 @@ impl Shared {
     }
 
     fn wire(&self, line: &Line) -> Wire {
-        self.state().wires[line.from.place()]
+        self.state().wires[line.from.index()]
     }
 
     /// Fills a line that is jammed with noise, in which there are as many zeros as make a frame each.
@@ -206,7 +206,7 @@ impl Shared {
         while line.travelling.front().is_some_and(|(when, _)| *when <= now) {
             let Some((_, mut bytes)) = line.travelling.pop_front() else { return };
             let state = self.state();
-            match state.wires[line.from.place()] {
+            match state.wires[line.from.index()] {
                 Wire::Cut => continue,
                 Wire::Sound | Wire::Jammed => {}
                 Wire::Noisy => bytes.iter_mut().for_each(|byte| *byte = !*byte << 1),

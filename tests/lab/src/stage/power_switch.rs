@@ -53,7 +53,7 @@ impl Switches {
 
     /// Makes the switch of a box behave like that from now on.
     pub(crate) fn set(&self, id: BoxId, switch: Switch) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)[id.place()] = switch;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)[id.index()] = switch;
     }
 
     fn answer(&self, mut asker: UnixStream, boxes: &[Machine; 2]) -> io::Result<()> {
@@ -64,9 +64,9 @@ impl Switches {
         let Some(id) = BoxId::BOTH.into_iter().find(|id| Some(name(*id)) == target) else {
             return writeln!(asker, "error: no box of that name");
         };
-        let target = &boxes[id.place()];
+        let target = &boxes[id.index()];
         let verb = words.next().unwrap_or_default();
-        let switch = self.0.lock().unwrap_or_else(PoisonError::into_inner)[id.place()];
+        let switch = self.0.lock().unwrap_or_else(PoisonError::into_inner)[id.index()];
         match switch {
             Switch::Slow(time) => std::thread::sleep(time),
             Switch::Lying if verb != "status" => return writeln!(asker, "{verb}"),

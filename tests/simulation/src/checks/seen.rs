@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use firmware_agnostic::frame::FrameError;
-use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Role};
+use firmware_agnostic::heartbeat::{Epoch, Heartbeat, Incarnation, PeerRequest, Role};
 use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::node::{Event, Node};
 use firmware_agnostic::order::Order;
@@ -45,7 +45,7 @@ impl Seen {
     }
 
     /// Notes what came by a cable. Only a word that names this life, `mine`, proves that the peer hears it.
-    pub fn hears(&mut self, said: &Said, read: Result<Heard, FrameError>, mine: Boot) {
+    pub fn hears(&mut self, said: &Said, read: Result<Heard, FrameError>, mine: Incarnation) {
         let Ok(heard) = read else { return };
         if said.at < self.born_at {
             return;
@@ -120,7 +120,7 @@ impl Seen {
     /// Notes what `node` has become.
     pub fn review(&mut self, node: &Node, local: Instant, now: u64) {
         let hears = |word: &&Heartbeat| word.heard.is_some_and(|it| it.boot == node.epoch().boot);
-        self.stays.observe(node.peer().word(local).filter(hears), now);
+        self.stays.observe(node.peer().heartbeat(local).filter(hears), now);
     }
 
     /// Whether an operator confirms what he has seen.
@@ -144,7 +144,7 @@ impl Seen {
     }
 
     /// The newest word of `boot`, and when it came.
-    pub fn word_of(&self, boot: Boot) -> Option<&(Heartbeat, u64)> {
+    pub fn word_of(&self, boot: Incarnation) -> Option<&(Heartbeat, u64)> {
         self.words.get(&boot.0)
     }
 
@@ -153,11 +153,14 @@ impl Seen {
         self.words.values().any(|(word, _)| {
             let knows = |it: Epoch| it.boot == mine.epoch.boot;
             let free = matches!(word.role, Role::Standby | Role::Failed);
-            let leaves = word.asks == Asks::Leave && word.heard.is_some_and(knows);
-            let below = word.rank() < mine.rank() && word.asks != Asks::Claim;
-            let yields = matches!(word.asks, Asks::HandOver | Asks::Standby | Asks::Leave);
+            let leaves = word.request == PeerRequest::Leave && word.heard.is_some_and(knows);
+            let below = word.rank() < mine.rank() && word.request != PeerRequest::Claim;
+            let yields = matches!(
+                word.request,
+                PeerRequest::HandOver | PeerRequest::Standby | PeerRequest::Leave
+            );
             let failed = word.role == Role::Failed || !word.fit;
-            let stays = !matches!(word.asks, Asks::Fence | Asks::Maintenance);
+            let stays = !matches!(word.request, PeerRequest::Fence | PeerRequest::Maintenance);
             let echoes = word.heard.is_some() && word.heard == self.epoch;
             free && (leaves || stays && echoes && (below || yields || failed))
         })

@@ -7,7 +7,7 @@ use firmware_agnostic::time::Instant;
 use crate::fence::ipmi::error::Error;
 use crate::fence::ipmi::packet::Packet;
 use crate::fence::ipmi::rakp::{Handshake, Login};
-use crate::fence::ipmi::suite::Keys;
+use crate::fence::ipmi::suite::SessionKeys;
 
 /// A handshake that has begun.
 pub(super) struct Attempt {
@@ -31,13 +31,13 @@ enum Awaits {
 }
 
 /// What the BMC has said.
-pub(super) enum Heard {
+pub(super) enum BmcReply {
     /// There is something to be said in turn.
     Next,
     /// It knows the password: RAKP 3 may follow.
     Challenge,
     /// It has let us in.
-    Proof(Keys),
+    Proof(SessionKeys),
 }
 
 impl Attempt {
@@ -61,17 +61,17 @@ impl Attempt {
         packet: &Packet<'_>,
         login: &Login,
         now: Instant,
-    ) -> Option<Result<Heard, Error>> {
+    ) -> Option<Result<BmcReply, Error>> {
         let heard = match self.awaits {
             Awaits::Opened => self.handshake.opened(packet)?.map(|()| {
                 self.go_on(Awaits::Challenge, now);
-                Heard::Next
+                BmcReply::Next
             }),
             Awaits::Challenge => self.handshake.second(packet, login)?.map(|()| {
                 self.answers += 1;
-                Heard::Challenge
+                BmcReply::Challenge
             }),
-            Awaits::Proof => self.handshake.fourth(packet, login)?.map(Heard::Proof),
+            Awaits::Proof => self.handshake.fourth(packet, login)?.map(BmcReply::Proof),
         };
         self.refused = heard.as_ref().err().copied();
         Some(heard)

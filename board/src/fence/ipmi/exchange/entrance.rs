@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use firmware_agnostic::time::Instant;
 
-use super::Way;
+use super::AuthMethod;
 use super::handshakes::Handshakes;
 use super::old::OldLogin;
 use crate::fence::ipmi::error::Error;
@@ -14,7 +14,7 @@ use crate::fence::ipmi::session::Session;
 use crate::fence::ipmi::suite::Suite;
 
 /// A login on its way.
-pub(super) enum Entrance {
+pub(super) enum LoginExchange {
     /// By IPMI 2.0.
     New(Handshakes),
     /// By IPMI 1.5.
@@ -48,10 +48,10 @@ pub(super) struct Entered {
     pub(super) took: Duration,
 }
 
-impl Entrance {
+impl LoginExchange {
     /// Begins one. Nothing is said twice before `pause` is over.
     pub(super) fn begin(
-        way: Way,
+        way: AuthMethod,
         expects: Expects,
         login: &Login,
         random: fn(&mut [u8]),
@@ -59,11 +59,11 @@ impl Entrance {
         now: Instant,
     ) -> (Self, Progress) {
         match way {
-            Way::New(suites) => {
+            AuthMethod::New(suites) => {
                 let (new, progress) = Handshakes::begin(suites, expects, login, random, pause, now);
                 (Self::New(new), progress)
             }
-            Way::Old(kind) => {
+            AuthMethod::Old(kind) => {
                 let (old, progress) = OldLogin::begin(kind, login, random, now);
                 (Self::Old(old), progress)
             }

@@ -13,15 +13,15 @@ use std::time::Duration;
 
 use firmware_agnostic::time::Instant;
 
-use super::attempt::{Attempt, Heard};
+use super::attempt::{Attempt, BmcReply};
 use super::entrance::{Entered, Expects, Progress};
-use super::timer::Timer;
+use super::timer::PacketTimer;
 use crate::fence::Guid;
 use crate::fence::ipmi::error::Error;
 use crate::fence::ipmi::packet::Packet;
 use crate::fence::ipmi::rakp::{Handshake, Login};
 use crate::fence::ipmi::session::Session;
-use crate::fence::ipmi::suite::{Keys, Suite};
+use crate::fence::ipmi::suite::{SessionKeys, Suite};
 
 /// The handshakes on their way, the oldest first.
 pub(super) struct Handshakes {
@@ -31,7 +31,7 @@ pub(super) struct Handshakes {
     random: fn(&mut [u8]),
     attempts: Vec<Attempt>,
     /// Of the newest one.
-    timer: Timer,
+    timer: PacketTimer,
     /// How long an answer is waited for, at the least.
     pause: Duration,
     /// The BMC has answered something.
@@ -50,7 +50,7 @@ impl Handshakes {
         pause: Duration,
         now: Instant,
     ) -> (Self, Progress) {
-        let timer = Timer::new(now, pause);
+        let timer = PacketTimer::new(now, pause);
         let (attempts, took) = (Vec::new(), Duration::ZERO);
         let mut this =
             Self { suites, expects, random, attempts, timer, pause, answered: false, took };
@@ -71,20 +71,20 @@ impl Handshakes {
         self.answered = true;
         self.took = self.took.max(took.unwrap_or_default());
         // A BMC that answers is slow, and loses nothing.
-        self.timer = Timer::new(now, self.pause());
+        self.timer = PacketTimer::new(now, self.pause());
         match heard {
-            Ok(Heard::Next) => self.say(place, login),
-            Ok(Heard::Challenge) => match self.attempts.get(place) {
+            Ok(BmcReply::Next) => self.say(place, login),
+            Ok(BmcReply::Challenge) => match self.attempts.get(place) {
                 Some(attempt) if attempt.is_challenged() => self.prove(place, login, now),
                 Some(attempt) => {
                     // The answers to its copies are on their way, and take as long.
                     let pause = self.pause().max(attempt.waited(now) * 5 / 4);
-                    self.timer = Timer::new(now, pause);
+                    self.timer = PacketTimer::new(now, pause);
                     Progress::default()
                 }
                 None => Progress::default(),
             },
-            Ok(Heard::Proof(keys)) => self.enter(place, keys),
+            Ok(BmcReply::Proof(keys)) => self.enter(place, keys),
             Err(_) => {
                 self.timer.hurry(now, MOMENT);
                 Progress::default()
@@ -148,11 +148,11 @@ impl Handshakes {
             return progress.then(self.fail(Error::Another));
         }
         attempt.prove(now);
-        self.timer = Timer::new(now, self.pause());
+        self.timer = PacketTimer::new(now, self.pause());
         progress.then(self.say(place, login))
     }
 
-    fn enter(&mut self, place: usize, keys: Keys) -> Progress {
+    fn enter(&mut self, place: usize, keys: SessionKeys) -> Progress {
         let attempt = self.attempts.remove(place);
         let (theirs, ours) = attempt.handshake().ids();
         let guid = Guid(attempt.handshake().guid());
@@ -175,7 +175,7 @@ impl Handshakes {
                 }
                 self.suites = self.suites.get(1..).unwrap_or_default();
                 let send = self.give_up(0);
-                self.timer = Timer::new(now, self.pause());
+                self.timer = PacketTimer::new(now, self.pause());
                 progress.then(Progress { send, end: None }).then(self.begin_another(login, now))
             }
             // The other one stands.

@@ -9,10 +9,10 @@ use firmware_agnostic::time::Instant;
 use zeroize::Zeroizing;
 
 use super::entrance::{Entered, Progress};
-use super::timer::{Timer, UNKNOWN};
+use super::timer::{PacketTimer, UNKNOWN};
 use crate::fence::ipmi::command;
 use crate::fence::ipmi::error::Error;
-use crate::fence::ipmi::message::{Request, Response};
+use crate::fence::ipmi::message::{IpmiRequest, IpmiResponse};
 use crate::fence::ipmi::packet::{self, Packet};
 use crate::fence::ipmi::rakp::Login;
 use crate::fence::ipmi::session::{Kind, Old, Session};
@@ -22,12 +22,12 @@ pub(super) struct OldLogin {
     kind: Kind,
     random: fn(&mut [u8]),
     /// What the BMC is to answer.
-    request: Request,
-    stage: Stage,
-    timer: Timer,
+    request: IpmiRequest,
+    stage: LoginStage,
+    timer: PacketTimer,
 }
 
-enum Stage {
+enum LoginStage {
     Challenge,
     Activating { guard: Old, session: u32 },
 }
@@ -42,22 +42,22 @@ impl OldLogin {
         let mut user = [0; 16];
         user.iter_mut().zip(&login.user).for_each(|(to, from)| *to = *from);
         let request = command::challenge(kind.number(), &user);
-        let timer = Timer::new(now, UNKNOWN);
-        let this = Self { kind, random, request, stage: Stage::Challenge, timer };
+        let timer = PacketTimer::new(now, UNKNOWN);
+        let this = Self { kind, random, request, stage: LoginStage::Challenge, timer };
         let progress = Progress::say(this.packet());
         (this, progress)
     }
 
     pub(super) fn heard(&mut self, packet: &Packet<'_>, login: &Login, now: Instant) -> Progress {
         match &self.stage {
-            Stage::Challenge => match self.bare(packet) {
+            LoginStage::Challenge => match self.bare(packet) {
                 Some(Ok(data)) => self.challenged(&data, login, now),
                 Some(Err(0x81 | 0x82)) => Progress::fail(Error::User),
                 Some(Err(0xc1 | 0xcc)) => Progress::fail(Error::Kind),
                 Some(Err(code)) => Progress::fail(Error::of_code(code)),
                 None => Progress::default(),
             },
-            Stage::Activating { guard, session } => {
+            LoginStage::Activating { guard, session } => {
                 // A refusal may come without a signature.
                 if let Some(Err(code)) = self.bare(packet) {
                     return Progress::fail(activation_error(code));
@@ -66,7 +66,7 @@ impl OldLogin {
                     return Progress::default();
                 };
                 let signed = guard.kind != Kind::Nothing;
-                match Response::read(message, signed) {
+                match IpmiResponse::read(message, signed) {
                     Some(it) if it.number == NUMBER && it.answers(&self.request) => {
                         activated(guard, &it, now - self.timer.first())
                     }
@@ -91,7 +91,7 @@ impl OldLogin {
 
     /// Whether the password was said.
     pub(super) const fn is_said_once(&self) -> bool {
-        matches!(&self.stage, Stage::Activating { guard, .. } if !matches!(guard.kind, Kind::Nothing))
+        matches!(&self.stage, LoginStage::Activating { guard, .. } if !matches!(guard.kind, Kind::Nothing))
     }
 
     fn challenged(&mut self, data: &[u8], login: &Login, now: Instant) -> Progress {
@@ -105,30 +105,30 @@ impl OldLogin {
         let first = u32::from_le_bytes(first).max(1);
         let number = self.kind.number();
         self.request = command::activate(number, login.privilege, &challenge, first);
-        self.stage = Stage::Activating { guard: Old { kind: self.kind, password }, session };
+        self.stage = LoginStage::Activating { guard: Old { kind: self.kind, password }, session };
         let took = now - self.timer.first();
-        self.timer = Timer::new(now, (took * 2).max(LOGIN_MIN));
+        self.timer = PacketTimer::new(now, (took * 2).max(LOGIN_MIN));
         Progress::say(self.packet())
     }
 
     fn packet(&self) -> Vec<u8> {
         let message = self.request.write(NUMBER);
         match &self.stage {
-            Stage::Challenge => packet::old(0, 0, 0, &[], &message),
-            Stage::Activating { guard, session } => guard.seal(*session, 0, &message),
+            LoginStage::Challenge => packet::old(0, 0, 0, &[], &message),
+            LoginStage::Activating { guard, session } => guard.seal(*session, 0, &message),
         }
     }
 
     /// The answer outside of any session to what was asked.
     fn bare(&self, packet: &Packet<'_>) -> Option<Result<Vec<u8>, u8>> {
         let Packet::Old { auth: 0, session: 0, message, .. } = *packet else { return None };
-        let response = Response::read(message, false)?;
+        let response = IpmiResponse::read(message, false)?;
         let answers = response.number == NUMBER && response.answers(&self.request);
         answers.then(|| response.result())
     }
 }
 
-fn activated(guard: &Old, response: &Response<'_>, took: Duration) -> Progress {
+fn activated(guard: &Old, response: &IpmiResponse<'_>, took: Duration) -> Progress {
     let data = match response.result() {
         Ok(data) => data,
         Err(code) => return Progress::fail(activation_error(code)),

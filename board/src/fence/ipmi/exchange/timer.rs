@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use firmware_agnostic::time::Instant;
 
-use crate::fence::ipmi::message::Request;
+use crate::fence::ipmi::message::IpmiRequest;
 
 /// The time of one packet.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Timer {
+pub(super) struct PacketTimer {
     first: Instant,
     wake: Instant,
     pause: Duration,
     pause_max: Duration,
 }
 
-impl Timer {
+impl PacketTimer {
     /// Of a packet that is sent `now`, and that is waited for until `pause` is over.
     pub(super) fn new(now: Instant, pause: Duration) -> Self {
         let pause_max = (pause * 2).clamp(UNKNOWN, PAUSE_MAX.max(pause));
@@ -55,13 +55,13 @@ pub(super) struct Paces(Vec<((u8, u8), Duration)>);
 impl Paces {
     /// How long an answer to `request` is waited for before it is asked again. The login before took up to `took`
     /// for an answer.
-    pub(super) fn of(&self, request: &Request, took: Duration) -> Duration {
+    pub(super) fn of(&self, request: &IpmiRequest, took: Duration) -> Duration {
         let known = self.0.iter().find(|(command, _)| *command == key(request));
         known.map_or_else(|| (took * 2).clamp(UNKNOWN, PAUSE_MAX), |(_, pace)| *pace)
     }
 
     /// Notes that the answer to `request` took so long.
-    pub(super) fn learn(&mut self, request: &Request, took: Duration) {
+    pub(super) fn learn(&mut self, request: &IpmiRequest, took: Duration) {
         let pace = (took * 2).clamp(PAUSE_MIN, PAUSE_MAX);
         match self.0.iter_mut().find(|(command, _)| *command == key(request)) {
             Some((_, known)) => *known = pace,
@@ -70,7 +70,7 @@ impl Paces {
     }
 }
 
-const fn key(request: &Request) -> (u8, u8) {
+const fn key(request: &IpmiRequest) -> (u8, u8) {
     (request.function, request.command)
 }
 

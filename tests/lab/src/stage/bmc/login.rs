@@ -4,7 +4,7 @@ use board::fence::ipmi::command::Privilege;
 use board::fence::ipmi::message::{BMC, CONSOLE, sum};
 use board::fence::ipmi::packet::{self, OPEN, OPENED, Packet, RAKP, number};
 use board::fence::ipmi::session::{Kind, Old, Session};
-use board::fence::ipmi::suite::{Keys, Suite, is_same};
+use board::fence::ipmi::suite::{SessionKeys, Suite, is_same};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::quirks::{Habit, Quirks, Work};
@@ -268,7 +268,7 @@ impl Inside {
         let session_key = suite.sign(key.as_deref().unwrap_or(password), &[theirs, ours, who]);
         answer.extend(suite.tag(&session_key, &[theirs, &id.to_le_bytes(), &guid]));
         answer.extend([0x5a].iter().filter(|_| quirks.has(Habit::LongSignatures)));
-        let [hears, speaks] = [(); 2].map(|()| Keys::new(*suite, &session_key));
+        let [hears, speaks] = [(); 2].map(|()| SessionKeys::new(*suite, &session_key));
         let voice = Voice::new(speaks, *console);
         entry.state = State::Ready(Box::new(Session::new(*console, id, hears)), Some(voice));
         self.logins.done += 1;

@@ -1,20 +1,20 @@
 //! Signs and numbers what a BMC says in a session of IPMI 2.0, by the specification or with a quirk.
 
 use board::fence::ipmi::packet::{self, HIDDEN, MESSAGE, RMCP};
-use board::fence::ipmi::suite::{Keys, Suite};
+use board::fence::ipmi::suite::{SessionKeys, Suite};
 
 use super::login::random;
 use super::quirks::{Habit, Numbers, Quirks};
 
 /// The side of a session that speaks.
 pub(super) struct Voice {
-    keys: Keys,
+    keys: SessionKeys,
     console: u32,
     packets: u32,
 }
 
 impl Voice {
-    pub(super) const fn new(keys: Keys, console: u32) -> Self {
+    pub(super) const fn new(keys: SessionKeys, console: u32) -> Self {
         Self { keys, console, packets: 0 }
     }
 
