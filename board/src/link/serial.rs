@@ -9,6 +9,9 @@
 //! none. DTR and RTS stay high when the port is closed, so that the peer reads from its own lines that this box has
 //! power even while the supervisor is restarted.
 //!
+//! Root can open a tty that is exclusive, and set it otherwise while it is in use, as ModemManager and a login do. That
+//! is seen within about a second, and the port is opened and set up again.
+//!
 //! A tty on which the kernel or a person talks is refused: the first kernel message would end the link, or the first
 //! heartbeat the login.
 
@@ -22,7 +25,7 @@ use std::time::Duration;
 
 use firmware_agnostic::frame::{Deframer, LINE_MAX, enclose};
 use firmware_agnostic::identity::BoxId;
-use rustix::termios::{ControlModes, OptionalActions, QueueSelector};
+use rustix::termios::{ControlModes, OptionalActions, QueueSelector, Termios};
 use rustix::termios::{tcflush, tcgetattr, tcsetattr};
 use serialport::{SerialPort, TTYPort};
 
@@ -98,6 +101,8 @@ pub(super) struct Serial {
     /// For the modem control lines.
     watch: LinePoller,
     frames: RefCell<Frames>,
+    /// How the tty was set up.
+    settings: Termios,
     /// What the longest frame takes on the cable.
     line_time: Duration,
 }
@@ -123,6 +128,17 @@ impl Link for Serial {
         self.frames.borrow().is_in_the_middle().then_some(self.line_time)
     }
 
+    fn look(&self) -> io::Result<()> {
+        if is_same(&tcgetattr(&self.tty).map_err(|error| gone(error.into()))?, &self.settings) {
+            return Ok(());
+        }
+        let device = self.port.borrow().name().unwrap_or_default();
+        Err(io::Error::other(format!(
+            "another program has set {device} otherwise, and we set it back: end the one that \
+             `fuser {device}` shows"
+        )))
+    }
+
     fn lines(&self) -> Option<ModemLines> {
         self.watch.lines()
     }
@@ -134,19 +150,22 @@ impl Serial {
         let watch = LinePoller::of(&tty)?;
         let line_time = Duration::from_secs(LINE_MAX as u64 * BITS) / baud;
         let frames = RefCell::default();
-        let serial = Self { port: RefCell::new(port), tty, watch, frames, line_time };
+        let settings = tcgetattr(&tty)?;
+        let mut serial = Self { port: RefCell::new(port), tty, watch, frames, settings, line_time };
         serial.set_up(baud)?;
         Ok(serial)
     }
 
     /// Does what `serialport` leaves out.
-    fn set_up(&self, baud: u32) -> io::Result<()> {
+    fn set_up(&mut self, baud: u32) -> io::Result<()> {
         rustix::io::ioctl_fionbio(&self.tty, true)?;
-        let mut settings = tcgetattr(&self.tty)?;
+        let settings = &mut self.settings;
         settings.control_modes.remove(ControlModes::HUPCL | ControlModes::CRTSCTS);
         settings.control_modes.insert(ControlModes::CLOCAL | ControlModes::CREAD);
-        tcsetattr(&self.tty, OptionalActions::Now, &settings)?;
-        let speed = tcgetattr(&self.tty)?.output_speed();
+        tcsetattr(&self.tty, OptionalActions::Now, settings)?;
+        // What the driver has made of it.
+        *settings = tcgetattr(&self.tty)?;
+        let speed = settings.output_speed();
         if speed.abs_diff(baud) > baud / TOLERANCE {
             return Err(io::Error::other(format!(
                 "it does {speed} baud instead of {baud}: choose a lower `baud`"
@@ -166,6 +185,13 @@ impl AsFd for Serial {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.tty.as_fd()
     }
+}
+
+/// Whether two settings do the same to the bytes.
+fn is_same(one: &Termios, other: &Termios) -> bool {
+    let modes = |it: &Termios| (it.input_modes, it.output_modes, it.control_modes, it.local_modes);
+    let speeds = |it: &Termios| (it.input_speed(), it.output_speed());
+    modes(one) == modes(other) && speeds(one) == speeds(other)
 }
 
 /// Writes a frame to a stream of bytes, which takes at once what it takes at all.

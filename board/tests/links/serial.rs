@@ -114,6 +114,27 @@ fn a_tty_belongs_to_one_program() {
     assert!(cable.reaches(&second));
 }
 
+/// As ModemManager, a login or `stty` does, which the mark of exclusive use does not keep out where they are root.
+#[test]
+fn a_tty_that_another_program_has_set_otherwise_is_set_back() {
+    let cable = NullModem::new();
+    let port = cable.port();
+    assert!(cable.reaches(&port));
+    // Both ends of a pty have the same settings.
+    let ours = tcgetattr(cable.hand()).unwrap();
+    let mut others = ours.clone();
+    others.local_modes.insert(LocalModes::ICANON | LocalModes::ECHO);
+    others.input_modes.insert(InputModes::IXON | InputModes::ICRNL);
+    tcsetattr(cable.hand(), OptionalActions::Now, &others).unwrap();
+    // Nothing that is no line of text would come through.
+    assert!(cable.reaches(&port));
+    let failure = port.failure().expect("nobody said a word");
+    assert!(failure.contains("fuser"), "{failure}");
+    assert_eq!(tcgetattr(cable.hand()).unwrap().local_modes, ours.local_modes);
+    port.send(b"hello");
+    assert_eq!(port.failure(), None);
+}
+
 #[test]
 fn a_tty_with_a_login_is_refused() {
     let cable = NullModem::new();
