@@ -3,6 +3,7 @@
 mod clients;
 mod misdeeds;
 mod quirks;
+mod reports;
 mod scene;
 mod sessions;
 mod slow;

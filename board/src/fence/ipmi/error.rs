@@ -16,6 +16,8 @@ pub enum Error {
     Slow,
     /// The user's password is another one.
     Password,
+    /// It has kept only the beginning of the password.
+    CutOff,
     /// It does not answer a login by IPMI 1.5, as it does when the password is another one.
     NotLetIn,
     /// Its own key (Kg) is another one, or ours is missing.
@@ -120,7 +122,7 @@ impl Error {
 
     /// Whether to ask again does harm: BMCs lock the account of a user who has often come with a wrong password.
     pub const fn locks_out(self) -> bool {
-        matches!(self, Self::Password | Self::NotLetIn | Self::Key | Self::User)
+        matches!(self, Self::Password | Self::CutOff | Self::NotLetIn | Self::Key | Self::User)
     }
 }
 
@@ -134,6 +136,10 @@ impl fmt::Display for Error {
                 "the BMC answers a ping and not this question: see whether IPMI over LAN is switched on in it"
             }
             Self::Password => "wrong password: correct password_file, or set the user's password in the BMC",
+            Self::CutOff => {
+                "the BMC has kept only the first 16 bytes of the password: give it all of it (ipmitool user set password ID \
+                 PASSWORD 20), or write only these into password_file"
+            }
             Self::NotLetIn => {
                 "the BMC does not answer the login: wrong password, or a packet was lost; correct password_file, or set the \
                  user's password in the BMC"
@@ -195,9 +201,12 @@ impl From<Error> for io::Error {
             // A BMC that answers a ping is not silent, nor is one that is busy.
             Error::Silent(false) => io::ErrorKind::TimedOut,
             Error::Busy => io::ErrorKind::ResourceBusy,
-            Error::Password | Error::NotLetIn | Error::Key | Error::User | Error::Privilege => {
-                io::ErrorKind::PermissionDenied
-            }
+            Error::Password
+            | Error::CutOff
+            | Error::NotLetIn
+            | Error::Key
+            | Error::User
+            | Error::Privilege => io::ErrorKind::PermissionDenied,
             Error::Unknown => io::ErrorKind::Unsupported,
             _ => io::ErrorKind::Other,
         };

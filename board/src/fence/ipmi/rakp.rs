@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Sections 13.17 to 13.24 and 13.31. Each function makes or reads one of them. A signature that is wrong is told by
-//! [`Error::Password`] where the password made it, and [`Error::Key`] where the BMC's own key has.
+//! [`Error::Password`] or [`Error::CutOff`] where the password made it, and [`Error::Key`] where the BMC's own key has.
 //!
 //! Only RAKP 2 shows whether the password is right. The console has to know that before RAKP 3, which is the first
 //! message that its own password signs: so a stranger at the BMC's address learns the name of the user, and nothing
@@ -100,9 +100,8 @@ impl Handshake {
         Some(rest.and_then(|rest| {
             let (their_number, rest) = rest.split_first_chunk().ok_or(Error::Nonsense)?;
             let (guid, signature) = rest.split_first_chunk().ok_or(Error::Nonsense)?;
-            let expected = self.suite.sign(
-                &login.password,
-                &[
+            let is_signed_by = |password: &[u8]| {
+                let words: [&[u8]; 7] = [
                     &self.ours.to_le_bytes(),
                     &self.theirs.to_le_bytes(),
                     &self.our_number,
@@ -110,10 +109,12 @@ impl Handshake {
                     guid,
                     &[role(login), login.user.len() as u8],
                     &login.user,
-                ],
-            );
-            if !begins_with(signature, &expected) {
-                return Err(Error::Password);
+                ];
+                begins_with(signature, &self.suite.sign(password, &words))
+            };
+            if !is_signed_by(&login.password) {
+                let cut_off = login.password.get(..CUT_OFF).is_some_and(is_signed_by);
+                return Err(if cut_off { Error::CutOff } else { Error::Password });
             }
             (self.their_number, self.guid) = (*their_number, *guid);
             Ok(())
@@ -212,6 +213,8 @@ const fn role(login: &Login) -> u8 {
     NAME_ONLY | login.privilege as u8
 }
 
+/// So much of a password a BMC keeps that was given it in the form of IPMI 1.5 (section 22.30).
+const CUT_OFF: usize = 16;
 const NAME_ONLY: u8 = 0x10;
 /// One handshake has one of each message; which handshake it is, our id says. `OpenBMC` answers 0 to any tag.
 const TAG: u8 = 0;

@@ -23,7 +23,7 @@ impl Secrets {
 }
 
 fn read_secret(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let secret = Secret::read(path).map_err(|error| {
+    let secret = Secret::read_line(path).map_err(|error| {
         io::Error::new(error.kind(), format!("the secret in {}: {error}", path.display()))
     })?;
     Ok(Zeroizing::new(secret.expose().as_bytes().to_vec()))
