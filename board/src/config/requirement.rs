@@ -121,7 +121,7 @@ impl Requirement {
             Self::Right(right) => right.missing(),
             Self::Members => members_unknown(),
             Self::Secret(path) => {
-                let error = Secret::read(path).err()?;
+                let error = Secret::read_line(path).err()?;
                 Some(format!("the secret in {}: {error}", path.display()))
             }
             Self::Device(path) => match fs::metadata(path) {

@@ -19,7 +19,23 @@ use crate::disk::safe_file::{SafeFile, Trust};
 pub struct Secret(String);
 
 impl Secret {
-    /// Reads the whole file, without the line ends at its end.
+    /// Reads a secret that is one line, such as a password.
+    ///
+    /// # Errors
+    ///
+    /// When the file has another number of lines; and as [`Secret::read`].
+    pub fn read_line(path: &Path) -> io::Result<Self> {
+        let secret = Self::read(path)?;
+        let found = match secret.expose().lines().count() {
+            1 => return Ok(secret),
+            0 => "has nothing in it",
+            _ => "has more than one line",
+        };
+        Err(io::Error::other(format!("{found}: write one line, the secret itself")))
+    }
+
+    /// Reads the whole file, without the line ends at its end, and without the mark by which some editors begin a file
+    /// (U+FEFF).
     ///
     /// # Errors
     ///
@@ -37,6 +53,7 @@ impl Secret {
         }
         let bytes = read_whole(file)?;
         let text = str::from_utf8(&bytes).map_err(io::Error::other)?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Ok(Self(text.trim_end_matches(['\n', '\r']).to_owned()))
     }
 
@@ -146,6 +163,20 @@ mod tests {
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
         let error = Secret::read(file.path()).unwrap_err();
         assert!(error.to_string().contains("chmod 0600"), "{error}");
+    }
+
+    #[test]
+    fn a_file_from_any_editor_holds_the_same_secret() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for text in ["hush", "hush\n", "hush\r\n", "\u{feff}hush\r\n", "hush\n\n"] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(Secret::read_line(file.path()).unwrap().expose(), "hush", "{text:?}");
+        }
+        for text in ["", "\n", "\u{feff}\r\n", "hush\n# of the BMC\n", "\nhush\n"] {
+            fs::write(&file, text).unwrap();
+            let error = Secret::read_line(file.path()).unwrap_err().to_string();
+            assert!(error.contains("write one line") && !error.contains("hush"), "{error}");
+        }
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Agent {
     /// Runs the agent with `action`, and tells how it ended and what it said.
     fn run(&self, action: &str, patience: &Deadline) -> io::Result<AgentOutput> {
         let Config { program, options, password_file, privileges } = &self.0;
-        let password = password_file.as_deref().map(Secret::read).transpose()?;
+        let password = password_file.as_deref().map(Secret::read_line).transpose()?;
         let words = [("action", action)]
             .into_iter()
             .chain(options.iter().map(|(name, value)| (name.as_str(), value.as_str())))

@@ -145,7 +145,7 @@ impl Redfish {
         body: Option<&Value>,
         patience: &Deadline,
     ) -> io::Result<Value> {
-        let password = Secret::read(&self.config.password_file)?;
+        let password = Secret::read_line(&self.config.password_file)?;
         if let Some((refused, when)) = &self.refused
             && *refused == password
             && Clock.now() - *when < REFUSED
