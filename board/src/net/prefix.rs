@@ -74,10 +74,23 @@ impl Prefix {
     /// Why no box can have this address, if none can.
     fn fault(self) -> Option<&'static str> {
         let address = self.address;
-        if address.is_unspecified() || address.is_loopback() || address.is_multicast() {
+        let nobodys = match address {
+            IpAddr::V4(v4) => v4.is_broadcast(),
+            // An IPv4 address in the form of sockets: no such packet is on any wire (RFC 4291, 2.5.5.2).
+            IpAddr::V6(v6) => v6.to_ipv4_mapped().is_some(),
+        };
+        if nobodys || address.is_unspecified() || address.is_loopback() || address.is_multicast() {
             return Some("is not the address of one box on a network");
         }
-        let IpAddr::V4(v4) = address else { return None };
+        let v4 = match address {
+            IpAddr::V4(v4) => v4,
+            IpAddr::V6(v6) => {
+                // All routers of the network have it (RFC 4291, 2.6.1), but where it joins two (RFC 6164).
+                let bits = u128::MAX.checked_shr(self.length.into()).unwrap_or(0);
+                return (self.length < 127 && v6.to_bits() & bits == 0)
+                    .then_some("is that of all routers of its network: give one of a box");
+            }
+        };
         let broadcast = self.broadcast()?;
         if v4 == broadcast {
             Some("is the broadcast address of its network: give one of a box")
@@ -133,7 +146,14 @@ mod tests {
 
     #[test]
     fn a_prefix_is_an_address_and_the_length_of_its_network() {
-        for text in ["203.0.113.10/24", "203.0.113.0/31", "203.0.113.10/32", "2001:db8::10/64"] {
+        for text in [
+            "203.0.113.10/24",
+            "203.0.113.0/31",
+            "203.0.113.10/32",
+            "2001:db8::10/64",
+            "2001:db8::/127",
+            "2001:db8::/128",
+        ] {
             assert_eq!(text.parse::<Prefix>().unwrap().to_string(), text);
         }
         for wrong in [
@@ -147,7 +167,10 @@ mod tests {
             "203.0.113.255/24",
             "127.0.0.1/8",
             "224.0.0.18/32",
+            "255.255.255.255/32",
             "::/64",
+            "2001:db8::/64",
+            "::ffff:203.0.113.10/120",
             "x/8",
             "",
         ] {
