@@ -67,13 +67,14 @@ impl OwnProgram {
     }
 
     fn check(&self) -> io::Result<()> {
-        let words = ["run", "--dry-run", "--box", &self.name, "--config"].map(OsStr::new);
-        let before = self.before.iter().skip(1).map(OsString::as_os_str);
-        let all = before.chain(words).chain([self.config.as_os_str()]);
         let program = program()?;
-        let all = [program.as_os_str()].into_iter().chain(all);
-        let command = all.map(|word| word.to_string_lossy().into_owned()).collect();
-        let said = Program { command, ..Program::default() }.run(&Deadline::new(CHECK_TIME))?;
+        // With the words that it is started with then, in the same place: it must find out for program which box it is.
+        let all = [program.clone().into_os_string()].into_iter().chain(words());
+        let mut command: Vec<_> = all.map(|word| word.to_string_lossy().into_owned()).collect();
+        command.push("--dry-run".to_owned());
+        let directory = Some(env::current_dir()?);
+        let said =
+            Program { command, directory, ..Program::default() }.run(&Deadline::new(CHECK_TIME))?;
         if said.end.success() {
             return Ok(());
         }
@@ -92,10 +93,15 @@ impl OwnProgram {
             command.arg0(name);
         }
         hardening::end();
-        let error = command.args(env::args_os().skip(1)).exec();
+        let error = command.args(words()).exec();
         hardening::begin();
         Err(error)
     }
+}
+
+/// The words with which this program was started.
+fn words() -> impl Iterator<Item = OsString> {
+    env::args_os().skip(1)
 }
 
 /// Where this program was started from, if nobody but root can have put another one there.

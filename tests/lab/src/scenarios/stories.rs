@@ -365,7 +365,12 @@ fn supervisor_upgraded(lab: &Lab) -> Result<String, Failure> {
     let file = lab.machine(Second).run().join("twobox.toml");
     let group = "\n[control]\noperators = \"wheel-here\"\n";
     let nobody = fs::read_to_string(&file)? + group;
-    for (text, why) in [("", "is missing"), (nobody.as_str(), "group wheel-here is not in")] {
+    let renamed = fs::read_to_string(&file)?.replace("hostname = \"server", "hostname = \"box");
+    for (text, why) in [
+        ("", "is missing"),
+        (nobody.as_str(), "group wheel-here is not in"),
+        (renamed.as_str(), "is neither of the boxes"),
+    ] {
         fs::write(&file, text)?;
         let socket = ["--socket", "/run/twobox.sock", "upgrade"];
         let refused = String::from_utf8(lab.twobox(Second, &socket)?.stderr).unwrap_or_default();
