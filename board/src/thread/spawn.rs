@@ -51,7 +51,21 @@ pub fn found_nursery(priority: RealtimePriority) -> io::Result<()> {
 }
 
 fn spawn_raw(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    Builder::new().name(name.to_owned()).stack_size(STACK).spawn(work).map(drop)
+    let born = Builder::new().name(name.to_owned()).stack_size(STACK).spawn(work);
+    born.map(drop).map_err(|error| unborn(&error))
+}
+
+/// Says that a thread could not be started, and what to do.
+pub fn unborn(error: &io::Error) -> io::Error {
+    let remedy = match error.kind() {
+        // The C library takes only ENOSYS for a call that is not there; a kernel has no reason to say this.
+        io::ErrorKind::PermissionDenied => {
+            ": the container forbids clone3(2): take a newer container runtime, or another seccomp profile"
+        }
+        io::ErrorKind::WouldBlock => ": raise TasksMax=, pids.max or ulimit -u",
+        _ => "",
+    };
+    io::Error::new(error.kind(), format!("a thread cannot be started: {error}{remedy}"))
 }
 
 struct SpawnRequest {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use board::thread::capabilities::Rights;
 use board::thread::realtime::{RealtimePriority, Refused, lock_memory};
+use board::thread::spawn;
 use smol::Timer;
 use smol::future::block_on;
 
@@ -62,7 +63,8 @@ impl Realtime {
             Rights::NONE.drop_others();
             // One that is over already would start nothing.
             block_on(Timer::after(Duration::from_millis(1)));
-        })?;
+        });
+        let first = first.map_err(|error| spawn::unborn(&error))?;
         first.join().map(drop).map_err(|_| io::Error::other("the reactor cannot start"))
     }
 
