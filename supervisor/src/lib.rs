@@ -28,6 +28,7 @@ use cli::Exit;
 /// Does what the command line says.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     board::process::hardening::begin();
+    board::process::signals::let_come();
     if board::process::guard::is_this() {
         let ended = guard::run();
         return ended.map_or_else(|error| failed(Exit::Refused, &error), |()| Exit::Done).into();

@@ -1,6 +1,22 @@
-//! Names the signals.
+//! Names the signals, and puts them in order.
 
 use rustix::process::Signal;
+
+/// Has signals come to this process as init would have them come, also where it was started with signals blocked, or
+/// with `SIGCHLD` ignored: no child could be waited for then (`waitpid(2)`), and no order to leave be heard. Before the
+/// first thread.
+#[allow(unsafe_code)]
+pub fn let_come() {
+    // SAFETY: the set is filled by `sigemptyset` before it is read; the other calls take numbers and that set, and no
+    // handler is set.
+    unsafe {
+        let mut none = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        // Neither fails with these arguments.
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+    }
+}
 
 /// The signals by their names, for configuration and messages.
 pub const NAMES: [(&str, Signal); 15] = [
