@@ -14,7 +14,7 @@ use heapless::Vec;
 
 use crate::frame::{self, Echo, FrameError, HELD, Keys, NUMBER_MAX, PairId, Version};
 use crate::heartbeat::{Heartbeat, Incarnation};
-use crate::identity::{LINKS_MAX, LinkId};
+use crate::identity::{BoxId, LINKS_MAX, LinkId};
 use crate::time::Instant;
 
 /// A heartbeat, and when its speaker surely lived.
@@ -29,6 +29,7 @@ pub struct Heard {
 /// The receiving end of all links.
 #[derive(Clone)]
 pub struct Reception {
+    owner: Option<BoxId>,
     keys: Keys,
     pair: PairId,
     boots: Vec<Numbers, BOOTS_MAX>,
@@ -43,7 +44,14 @@ impl Reception {
     pub fn new(keys: Keys, pair: PairId) -> Self {
         let links = [Statistics::NONE; LINKS_MAX];
         let (speaks, sent) = (Version::NEWEST, Sent::default());
-        Self { keys, pair, boots: Vec::new(), links, speaks, signed_with: None, sent }
+        Self { owner: None, keys, pair, boots: Vec::new(), links, speaks, signed_with: None, sent }
+    }
+
+    /// The same of the box `owner`: what comes back of its own words, as a network gives back each broadcast and a cable
+    /// that is a loop everything, tells nothing of the peer.
+    #[must_use]
+    pub fn of(self, owner: BoxId) -> Self {
+        Self { owner: Some(owner), ..self }
     }
 
     /// Notes that this box says the frame `number` now, and tells what it should echo to the life `boot` of the peer.
@@ -80,6 +88,9 @@ impl Reception {
         });
         let statistics = &mut self.links[link.index()];
         match read {
+            Ok((_, message)) if Some(message.heartbeat.from) == self.owner => {
+                Ok(Heard { heartbeat: message.heartbeat, proof: None })
+            }
             Ok((missing, message)) => {
                 statistics.note(missing, now);
                 self.speaks = message.version;

@@ -102,7 +102,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
     let journal_worker = JournalWorker::open(store, inputs.clone())?;
     let fencing = FenceWorker::open(config.fence_of(me.other()), inputs.clone())?;
     let pair = config.pair_id();
-    let reception = Rc::new(RefCell::new(Reception::new(keys.clone(), pair)));
+    let reception = Rc::new(RefCell::new(Reception::new(keys.clone(), pair).of(me)));
     let witnesses = CheckWorkers::over(&config.witnesses, true, &inputs, || Input::Witness)?;
     let gates = CheckWorkers::over(&gates(&config), true, &inputs, || Input::Gate)?;
     if config.settings.at_boot == AtBoot::Fence {

@@ -549,6 +549,20 @@ fn newborn() -> Heartbeat {
     }
 }
 
+/// A network gives back each broadcast, and a cable that is a loop everything.
+#[test]
+fn own_words_that_come_back_tell_nothing_of_the_peer() {
+    let (frame, from) = (says(1, typical()), typical().from);
+    let heard = |owner| {
+        let mut reception = reception().of(owner);
+        assert_eq!(reception.receive(ETHERNET, &frame, at(9)).unwrap().heartbeat, typical());
+        let statistics = reception.statistics(ETHERNET);
+        (statistics.received, statistics.heard_at, reception.signed_with())
+    };
+    assert_eq!(heard(from), (0, None, None));
+    assert_eq!(heard(from.other()), (1, Some(at(9)), Some(7)));
+}
+
 fn encode(heartbeat: &Heartbeat) -> Frame {
     says(u32::MAX, *heartbeat)
 }
