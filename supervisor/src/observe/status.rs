@@ -193,7 +193,9 @@ impl Status<'_> {
     fn summary(&self) -> Cow<'static, str> {
         let node = self.node;
         let Some(heartbeat) = node.peer().heartbeat(self.now) else {
-            return if node.role() == Role::Active {
+            return if node.role() == Role::Active && !node.fit() {
+                "serving alone, but not fit: the peer is not heard".into()
+            } else if node.role() == Role::Active {
                 "serving alone: the peer is not heard".into()
             } else {
                 let isolated = "isolated: the peer is not heard, and nothing is served here";
