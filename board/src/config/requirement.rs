@@ -4,6 +4,7 @@
 //! the first failover.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -94,13 +95,7 @@ impl Requirement {
         match self {
             Self::Program(path, user) => missing_program(path, user.as_deref()),
             Self::Interface(name) => {
-                match Netlink::open().and_then(|mut netlink| netlink.interface(name)) {
-                    Ok(Some(_)) => None,
-                    Ok(None) => {
-                        Some(format!("there is no interface {name} here; `ip link` lists them"))
-                    }
-                    Err(error) => Some(error.to_string()),
-                }
+                missing_interface(name).unwrap_or_else(|error| Some(error.to_string()))
             }
             Self::Account(user, groups) => {
                 Some(Account::find(user.as_deref(), groups.as_deref()).err()?.to_string())
@@ -134,6 +129,14 @@ impl Requirement {
             },
         }
     }
+}
+
+fn missing_interface(name: &str) -> io::Result<Option<String>> {
+    let mut netlink = Netlink::open()?;
+    let Some(interface) = netlink.interface(name)? else {
+        return Ok(Some(format!("there is no interface {name} here; `ip link` lists them")));
+    };
+    Ok(netlink.port_of(&interface)?.map(|why| format!("{name} is {why}")))
 }
 
 fn missing_program(path: &Path, user: Option<&str>) -> Option<String> {

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use board::config::requirement::Requirement;
 use board::net::netlink::Netlink;
 use board::resource::Resource;
 use board::resource::address::Address;
@@ -254,6 +255,32 @@ fn stacked_interfaces_hold_an_address() {
         lab.near.run(move || address.stop(&patience()).unwrap());
         assert!(!lab.near.ip("address").contains(V4));
     }
+}
+
+/// What comes in by the port of a bridge is the bridge's (github.com/acassen/keepalived/issues/472).
+#[test]
+fn an_address_is_not_reached_on_the_port_of_a_bridge() {
+    let lab = Lab::new();
+    let address = started(&lab, V4);
+    lab.near.ip("link add name top0 type bridge forward_delay 0");
+    lab.near.ip("link set near0 master top0");
+    let (address, error) = lab.near.run(move || {
+        let mut address = address;
+        wait_for_alarm(&address);
+        let error = address.monitor().unwrap_err().to_string();
+        let missing = Requirement::Interface("near0".to_owned()).missing();
+        assert!(missing.is_some_and(|missing| missing.contains("near0 is a port of top0")));
+        (address, error)
+    });
+    assert!(error.contains("a port of top0") && error.contains("interface = \"top0\""), "{error}");
+    lab.near.ip("link set near0 nomaster");
+    lab.near.run(move || {
+        let mut address = address;
+        address.start(&patience()).unwrap();
+        address.monitor().unwrap();
+        assert_eq!(Requirement::Interface("near0".to_owned()).missing(), None);
+        address.stop(&patience()).unwrap();
+    });
 }
 
 /// An address that is there, its first bursts over.

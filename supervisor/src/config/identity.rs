@@ -219,6 +219,7 @@ mod tests {
             carrier: true,
             loopback: false,
             forwards: false,
+            port_of: None,
         };
         // Two ports of a bond, the bond, and a card that tells nothing.
         let cards = [card(1, Some(1)), card(1, Some(2)), card(1, None), card(9, None)];

@@ -40,6 +40,9 @@ pub struct Interface {
     pub loopback: bool,
     /// Whether this box forwards IPv6 that comes in by it.
     pub forwards: bool,
+    /// The number of the bridge, bond or team that takes all that comes in by it, so that nothing reaches an address on
+    /// it. A VRF leaves addresses where they are.
+    pub port_of: Option<u32>,
 }
 
 impl Netlink {
@@ -77,6 +80,21 @@ impl Netlink {
             Err(KernelRefusal { errno: Errno::NODEV, .. }) => Ok(None),
             Err(refusal) => Err(refusal),
         }
+    }
+
+    /// What the interface is a port of, and what to do about it, if it is one: nothing reaches it then.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses to say.
+    pub fn port_of(&mut self, interface: &Interface) -> io::Result<Option<String>> {
+        let taker = interface.port_of.map_or(Ok(None), |index| self.interface_at(index))?;
+        Ok(taker.map(|taker| {
+            format!(
+                "a port of {0}, which takes what comes in by it: write interface = \"{0}\"",
+                taker.name
+            )
+        }))
     }
 
     /// All interfaces of this box.

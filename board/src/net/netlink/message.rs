@@ -128,6 +128,7 @@ impl NetlinkMessage {
             carrier: flags & libc::IFF_LOWER_UP != 0,
             loopback: flags & libc::IFF_LOOPBACK != 0,
             forwards: forwards(attributes),
+            port_of: port_of(attributes),
         })
     }
 
@@ -182,6 +183,13 @@ fn bonded(attributes: &[u8]) -> Option<&[u8]> {
     let kind = nested(attributes, &[libc::IFLA_LINKINFO, IFLA_INFO_SLAVE_KIND])?;
     let way = [libc::IFLA_LINKINFO, IFLA_INFO_SLAVE_DATA, IFLA_BOND_SLAVE_PERM_HWADDR];
     nested(attributes, &way).filter(|_| text(kind) == "bond")
+}
+
+/// The number of the interface that this one is a port of, unless that is a VRF.
+fn port_of(attributes: &[u8]) -> Option<u32> {
+    let kind = nested(attributes, &[libc::IFLA_LINKINFO, IFLA_INFO_SLAVE_KIND]);
+    let master = attribute(attributes, libc::IFLA_MASTER).and_then(|number| u32_at(number, 0));
+    master.filter(|_| kind.is_none_or(|kind| text(kind) != "vrf"))
 }
 
 /// Whether IPv6 is forwarded that comes in by this interface.
@@ -287,11 +295,13 @@ mod tests {
     }
 
     #[test]
-    fn the_port_of_a_bond_tells_the_address_that_it_was_made_with() {
+    fn a_port_tells_whose_it_is_and_of_a_bond_the_address_that_it_was_made_with() {
         let nest = |kind: u16, inner: &[u8]| {
             KernelRequest { kind: 0, flags: 0, payload: Vec::new() }.attribute(kind, inner).payload
         };
-        for (kind, permanent) in [(&b"bond\0"[..], Some(Mac([2; 6]))), (b"team\0", None)] {
+        for (kind, permanent) in
+            [(&b"bond\0"[..], Some(Mac([2; 6]))), (b"team\0", None), (b"vrf\0", None)]
+        {
             let info = [
                 nest(IFLA_INFO_SLAVE_KIND, kind),
                 nest(IFLA_INFO_SLAVE_DATA, &nest(IFLA_BOND_SLAVE_PERM_HWADDR, &[2; 6])),
@@ -301,12 +311,14 @@ mod tests {
             let request = KernelRequest::new(libc::RTM_NEWLINK, 0, &body)
                 .attribute(libc::IFLA_IFNAME, b"eth0\0")
                 .attribute(libc::IFLA_ADDRESS, &[1; 6])
+                .attribute(libc::IFLA_MASTER, &7_u32.to_ne_bytes())
                 .attribute(libc::IFLA_LINKINFO, &info.concat());
             let told = |request: KernelRequest| {
                 let interface = NetlinkMessage::take(&mut &*request.bytes(1)).unwrap().interface();
-                interface.map(|it| (it.mac, it.permanent)).unwrap()
+                interface.map(|it| (it.mac, it.permanent, it.port_of)).unwrap()
             };
-            assert_eq!(told(request), (Some(Mac([1; 6])), permanent));
+            let port_of = Some(7).filter(|_| kind != b"vrf\0");
+            assert_eq!(told(request), (Some(Mac([1; 6])), permanent, port_of));
         }
     }
 

@@ -44,7 +44,7 @@ impl TargetInterface {
     pub(super) fn find(&self, netlink: &mut Netlink) -> io::Result<Interface> {
         let name = &self.name;
         if let Some(interface) = netlink.interface(name)? {
-            return up(interface);
+            return usable(interface, netlink);
         }
         let last = self.index.map_or(Ok(None), |index| netlink.interface_at(index))?;
         let why = match last {
@@ -68,7 +68,7 @@ impl TargetInterface {
         let (is_renamed, found) = (renamed.is_some(), named.or(renamed));
         let needs = |why| io::Error::other(format!("{prefix} needs {name}, {why}"));
         let interface = match found {
-            Some(interface) => up(interface).map_err(needs)?,
+            Some(interface) => usable(interface, netlink).map_err(needs)?,
             None => self.find(netlink).map_err(needs)?,
         };
         let all = netlink.addresses()?;
@@ -180,8 +180,11 @@ impl TargetInterface {
     }
 }
 
-/// `interface`, unless it is down.
-fn up(interface: Interface) -> io::Result<Interface> {
+/// `interface`, unless it is down, or the port of another one.
+fn usable(interface: Interface, netlink: &mut Netlink) -> io::Result<Interface> {
+    if let Some(why) = netlink.port_of(&interface)? {
+        return Err(io::Error::other(format!("which is {why}")));
+    }
     if interface.up {
         return Ok(interface);
     }
