@@ -17,6 +17,7 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 mod interfaces;
 mod lab;
 mod network;
+mod told;
 
 use lab::{Lab, Namespace};
 

@@ -31,8 +31,7 @@ impl TargetInterface {
     /// leaves alone what another resource has put there.
     pub(super) fn origin(&self) -> u8 {
         let sum = |sum: u8, byte| sum.wrapping_mul(31).wrapping_add(byte);
-        // Half of the numbers are left to others.
-        0x80 | self.name.bytes().fold(0, sum)
+        OURS | self.name.bytes().fold(0, sum)
     }
 
     /// The address was put on this interface.
@@ -135,6 +134,11 @@ impl TargetInterface {
         Ok(held)
     }
 
+    /// Whether somebody else has put it there, on a kernel that keeps marks: it has marked addresses of its own.
+    pub(super) fn is_of_others(held: &Assigned, netlink: &mut Netlink) -> io::Result<bool> {
+        Ok(held.origin & OURS == 0 && netlink.addresses()?.iter().any(|it| it.origin != 0))
+    }
+
     /// Whether the kernel is to make a route to the network of `prefix`. Where a network manager looks after the
     /// routes itself, it has told the kernel so with its own address (`IFA_F_NOPREFIXROUTE`); a second route would
     /// stay behind.
@@ -179,6 +183,9 @@ impl TargetInterface {
         Ok(netlink.addresses()?.into_iter().filter(beside).collect())
     }
 }
+
+/// Half of the numbers are left to others.
+const OURS: u8 = 0x80;
 
 /// `interface`, unless it is down, or the port of another one.
 fn usable(interface: Interface, netlink: &mut Netlink) -> io::Result<Interface> {
