@@ -36,7 +36,7 @@ use self::wire::Wire;
 use super::Resource;
 use crate::config::requirement::{Requirement, Right};
 use crate::config::table::{PerBox, Table};
-use crate::net::netlink::{Assigned, Changes, Interface, Mac, Manner, Netlink, is_name};
+use crate::net::netlink::{Changes, Interface, Mac, Manner, Netlink, is_name};
 use crate::net::prefix::Prefix;
 use crate::thread::deadline::Deadline;
 
@@ -155,7 +155,7 @@ impl Resource for Address {
         self.wire.ask(&interface, &mut netlink, patience)?;
         for held in self.place.held(&mut netlink)? {
             if (held.index, held.prefix) != (interface.index, self.prefix) {
-                remove(&held, &mut netlink)?;
+                TargetInterface::remove(&held, &mut netlink)?;
             }
         }
         self.put(&interface, &mut netlink)?;
@@ -187,7 +187,7 @@ impl Resource for Address {
         let mut netlink = Netlink::open()?;
         for held in self.place.held(&mut netlink)? {
             self.place.spare_the_others(&held, &mut netlink)?;
-            remove(&held, &mut netlink)?;
+            TargetInterface::remove(&held, &mut netlink)?;
         }
         match self.place.held(&mut netlink)?.first() {
             None => Ok(()),
@@ -307,22 +307,6 @@ impl Address {
         self.announcements.told();
         self.wire.announce(interface);
     }
-}
-
-/// Takes the address off an interface, and tells so where somebody else has put it there: without the pair both
-/// boxes would have it.
-fn remove(held: &Assigned, netlink: &mut Netlink) -> io::Result<()> {
-    let others = TargetInterface::is_of_others(held, netlink)?;
-    netlink.remove_address(held.index, held.prefix)?;
-    if others {
-        let on = netlink.interface_at(held.index)?.map(|it| it.name).unwrap_or_default();
-        log::warn!(
-            "{} was on {on}, where somebody else had put it, and is removed: it moves with the pair, so take it out \
-             of what configures the network of this box",
-            held.prefix
-        );
-    }
-    Ok(())
 }
 
 /// A neighbour on the same switch answers within a millisecond; a slow one that is off guard may take a few.

@@ -78,3 +78,20 @@ static NURSERY: OnceLock<Sender<SpawnRequest>> = OnceLock::new();
 
 /// Straight-line code over small buffers; the default of 2 MiB would only be counted as ours.
 const STACK: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// github.com/moby/moby/issues/42680
+    #[test]
+    fn who_forbids_threads_is_named() {
+        for (errno, remedy) in
+            [(libc::EPERM, "another seccomp profile"), (libc::EAGAIN, "raise TasksMax=")]
+        {
+            let told = unborn(&io::Error::from_raw_os_error(errno)).to_string();
+            assert!(told.starts_with("a thread cannot be started: "), "{told}");
+            assert!(told.contains(remedy), "{told}");
+        }
+    }
+}

@@ -134,9 +134,21 @@ impl TargetInterface {
         Ok(held)
     }
 
-    /// Whether somebody else has put it there, on a kernel that keeps marks: it has marked addresses of its own.
-    pub(super) fn is_of_others(held: &Assigned, netlink: &mut Netlink) -> io::Result<bool> {
-        Ok(held.origin & OURS == 0 && netlink.addresses()?.iter().any(|it| it.origin != 0))
+    /// Takes the address off an interface, and tells so where somebody else has put it there: without the pair both
+    /// boxes would have it.
+    pub(super) fn remove(held: &Assigned, netlink: &mut Netlink) -> io::Result<()> {
+        let others = is_of_others(held, netlink);
+        netlink.remove_address(held.index, held.prefix)?;
+        if others {
+            let on = netlink.interface_at(held.index).ok().flatten();
+            let on = on.map(|it| it.name).unwrap_or_default();
+            log::warn!(
+                "{} was on {on}, where somebody else had put it, and is removed: it moves with the pair, so take it out \
+                 of what configures the network of this box",
+                held.prefix
+            );
+        }
+        Ok(())
     }
 
     /// Whether the kernel is to make a route to the network of `prefix`. Where a network manager looks after the
@@ -184,8 +196,11 @@ impl TargetInterface {
     }
 }
 
-/// Half of the numbers are left to others.
-const OURS: u8 = 0x80;
+/// Whether somebody else has surely put it there: a kernel that keeps marks has marked addresses of its own.
+fn is_of_others(held: &Assigned, netlink: &mut Netlink) -> bool {
+    let keeps_marks = |all: Vec<Assigned>| all.iter().any(|it| it.origin != 0);
+    held.origin & OURS == 0 && netlink.addresses().is_ok_and(keeps_marks)
+}
 
 /// `interface`, unless it is down, or the port of another one.
 fn usable(interface: Interface, netlink: &mut Netlink) -> io::Result<Interface> {
@@ -200,3 +215,6 @@ fn usable(interface: Interface, netlink: &mut Netlink) -> io::Result<Interface> 
         "which is down: set it up (ip link set {name} up) when the box boots"
     )))
 }
+
+/// Half of the numbers are left to others.
+const OURS: u8 = 0x80;

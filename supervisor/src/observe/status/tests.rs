@@ -98,6 +98,22 @@ fn after_a_shot_it_is_told_what_to_do() {
 }
 
 #[test]
+fn a_box_that_serves_alone_says_whether_it_is_fit() {
+    let mut bench = Bench::settled("");
+    (bench.off, bench.fenced) = (Some(Second), true);
+    bench.pass(60);
+    let first = |bench: &Bench| bench.text(First, |_| {}).lines().next().map(str::to_owned);
+    let line = "pair example: serving alone: the peer is not heard";
+    assert_eq!(first(&bench).as_deref(), Some(line));
+    for _ in 0..2 {
+        bench.tell(First, Event::ResourceFailed(ResourceId::new(0).unwrap()));
+    }
+    assert_eq!(bench.node(First).role(), Role::Active);
+    let line = "pair example: serving alone, but not fit: the peer is not heard";
+    assert_eq!(first(&bench).as_deref(), Some(line));
+}
+
+#[test]
 fn a_power_that_was_seen_before_the_box_was_heard_is_no_present_one() {
     let bench = Bench::settled("");
     let seen = |power| bench.text(First, |it| it.devices.seen = Some((power, it.now)));
