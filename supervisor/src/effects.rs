@@ -34,7 +34,7 @@ use crate::peer::letters::{self, Letters};
 use crate::peer::links::Links;
 use crate::process::readiness::InitNotifier;
 use crate::process::realtime::Realtime;
-use crate::process::upgrade::OwnProgram;
+use crate::process::upgrade::{self, OwnProgram};
 use crate::reload::candidate::refused;
 use crate::reload::trial::Trial;
 use crate::requests::order::PendingOrder;
@@ -305,7 +305,7 @@ impl Effects {
             Request::Upgrade => {
                 match self.tries(now) {
                     Some(why) => refused(&reply, &why),
-                    None => self.program.try_successor(self.inputs.clone(), reply),
+                    None => upgrade::try_successor(self.inputs.clone(), reply),
                 }
                 return None;
             }

@@ -9,7 +9,7 @@
 //! none. DTR and RTS stay high when the port is closed, so that the peer reads from its own lines that this box has
 //! power even while the supervisor is restarted.
 //!
-//! Root can open a tty that is exclusive, and set it otherwise while it is in use, as ModemManager and a login do. That
+//! Root can open a tty that is exclusive, and set it otherwise while it is in use, as a login does. That
 //! is seen within about a second, and the port is opened and set up again.
 //!
 //! A tty on which the kernel or a person talks is refused: the first kernel message would end the link, or the first

@@ -114,7 +114,7 @@ fn a_tty_belongs_to_one_program() {
     assert!(cable.reaches(&second));
 }
 
-/// As ModemManager, a login or `stty` does, which the mark of exclusive use does not keep out where they are root.
+/// As `ModemManager`, a login or `stty` does, which the mark of exclusive use does not keep out where they are root.
 #[test]
 fn a_tty_that_another_program_has_set_otherwise_is_set_back() {
     let cable = NullModem::new();

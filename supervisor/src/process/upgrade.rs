@@ -49,39 +49,6 @@ impl OwnProgram {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tries the program on the disk, and makes an order of it if it can follow; else tells why not.
-    pub(crate) fn try_successor(&self, inputs: Sender<Input>, reply: Sender<String>) {
-        let (program, refuse) = (self.clone(), reply.clone());
-        let work = move || match program.check() {
-            Ok(()) => {
-                let order = Input::Request(Request::Order(Order::Upgrade), reply);
-                let _ = inputs.send_blocking(order);
-            }
-            Err(error) => {
-                let _ = reply.try_send(format!("refused\nnothing was done: {error}\n"));
-            }
-        };
-        if let Err(error) = spawn::spawn("upgrade", Rights::PROGRAMS, work) {
-            let _ = refuse.try_send(format!("refused\nnothing was done: {error}\n"));
-        }
-    }
-
-    fn check(&self) -> io::Result<()> {
-        let program = program()?;
-        // With the words that it is started with then, in the same place: it must find out for program which box it is.
-        let all = [program.clone().into_os_string()].into_iter().chain(words());
-        let mut command: Vec<_> = all.map(|word| word.to_string_lossy().into_owned()).collect();
-        command.push("--dry-run".to_owned());
-        let directory = Some(env::current_dir()?);
-        let said =
-            Program { command, directory, ..Program::default() }.run(&Deadline::new(CHECK_TIME))?;
-        if said.end.success() {
-            return Ok(());
-        }
-        let (program, errors) = (program.display(), said.errors.trim().to_owned());
-        Err(io::Error::other(format!("{program} {} on this configuration: {errors}", said.end)))
-    }
-
     /// Becomes the program on the disk.
     ///
     /// # Errors
@@ -97,6 +64,40 @@ impl OwnProgram {
         hardening::begin();
         Err(error)
     }
+}
+
+/// Tries the program on the disk, and makes an order of it if it can follow; else tells why not.
+pub(crate) fn try_successor(inputs: Sender<Input>, reply: Sender<String>) {
+    let refuse = reply.clone();
+    let work = move || match check() {
+        Ok(()) => {
+            let order = Input::Request(Request::Order(Order::Upgrade), reply);
+            let _ = inputs.send_blocking(order);
+        }
+        Err(error) => {
+            let _ = reply.try_send(format!("refused\nnothing was done: {error}\n"));
+        }
+    };
+    if let Err(error) = spawn::spawn("upgrade", Rights::PROGRAMS, work) {
+        let _ = refuse.try_send(format!("refused\nnothing was done: {error}\n"));
+    }
+}
+
+/// Whether the program on the disk could go on with the configuration as it is now.
+fn check() -> io::Result<()> {
+    let program = program()?;
+    // With the words that it is started with then, in the same place: it must find out for program which box it is.
+    let all = [program.clone().into_os_string()].into_iter().chain(words());
+    let mut command: Vec<_> = all.map(|word| word.to_string_lossy().into_owned()).collect();
+    command.push("--dry-run".to_owned());
+    let directory = Some(env::current_dir()?);
+    let said =
+        Program { command, directory, ..Program::default() }.run(&Deadline::new(CHECK_TIME))?;
+    if said.end.success() {
+        return Ok(());
+    }
+    let (program, errors) = (program.display(), said.errors.trim().to_owned());
+    Err(io::Error::other(format!("{program} {} on this configuration: {errors}", said.end)))
 }
 
 /// The words with which this program was started.
