@@ -47,8 +47,8 @@ impl Reception {
         Self { owner: None, keys, pair, boots: Vec::new(), links, speaks, signed_with: None, sent }
     }
 
-    /// The same of the box `owner`: what comes back of its own words, as a network gives back each broadcast and a cable
-    /// that is a loop everything, tells nothing of the peer.
+    /// The same of the box `owner`: its own words that come back tell nothing of the peer. A network gives back each
+    /// broadcast, and a cable that is a loop everything.
     #[must_use]
     pub fn of(self, owner: BoxId) -> Self {
         Self { owner: Some(owner), ..self }
