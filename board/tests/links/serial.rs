@@ -89,6 +89,8 @@ fn a_cable_that_is_plugged_in_again_works_again() {
     let port = cable.port();
     assert_eq!(receive(&port, PAUSE), None);
     for _ in 0..2 {
+        // What is said until it is heard may come more than once.
+        while receive(&port, PAUSE).is_some() {}
         cable.unplug();
         assert_eq!(receive(&port, PAUSE), None);
         let failure = port.failure().expect("the adapter is gone");
