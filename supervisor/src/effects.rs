@@ -1,4 +1,4 @@
-//! What the node orders is done here, and only here.
+//! Performs what the node orders, and nothing else.
 //!
 //! Each action is handed to the part that does it: the links, the resources' thread, the fence devices' thread. Each
 //! action that asks gets exactly one answer, tagged as the question was: if the thread does not answer in time, its
@@ -14,38 +14,33 @@ use firmware_agnostic::frame::{self, Keys, Message, PairId};
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::identity::ResourceId;
 use firmware_agnostic::journal::Journal;
-use firmware_agnostic::node::{Action, Answer, Event, Node, Tag};
+use firmware_agnostic::node::{Action, Answer, Event, Tag};
 use firmware_agnostic::order::Refusal;
 use firmware_agnostic::receiver::Reception;
-use firmware_agnostic::time::Instant;
 use smol::channel::Sender;
 use smol::{LocalExecutor, Task, Timer};
 
 use crate::config::Config;
-use crate::config::validation;
-use crate::control::request::{Request, StatusForm};
 use crate::guard::handle::Guarded;
-use crate::input::{Input, NodeInput};
+use crate::input::Input;
 use crate::observe::events::EventSink;
 use crate::observe::latency::Latency;
 use crate::observe::names::NameTable;
-use crate::observe::status::{self, FileFailures, Status};
-use crate::peer::letters::{self, Letters};
+use crate::peer::letters::Letters;
 use crate::peer::links::Links;
 use crate::process::readiness::InitNotifier;
 use crate::process::realtime::Realtime;
-use crate::process::upgrade::{self, OwnProgram};
-use crate::reload::candidate::refused;
+use crate::process::upgrade::OwnProgram;
 use crate::reload::trial::Trial;
 use crate::requests::order::PendingOrder;
 use crate::workers::checks::CheckWorkers;
 use crate::workers::fencing::FenceWorker;
 use crate::workers::journal::{ActionQueue as Ordered, JournalWorker};
 use crate::workers::metrics_file::Published;
-use crate::workers::resources::{ResourceWorker, States};
+use crate::workers::resources::ResourceWorker;
 use crate::workers::watchdog::Feeder;
 
-/// The hands of the supervisor.
+/// All parts of the supervisor: what the node orders is done by one of them.
 pub(crate) struct Effects {
     pub(crate) executor: Rc<LocalExecutor<'static>>,
     pub(crate) inputs: Sender<Input>,
@@ -69,7 +64,7 @@ pub(crate) struct Effects {
     pub(crate) feeder: Option<Feeder>,
     pub(crate) ready: InitNotifier,
     pub(crate) events: EventSink,
-    pub(crate) pace: Latency,
+    pub(crate) latency: Latency,
     pub(crate) realtime: Realtime,
     pub(crate) program: OwnProgram,
     /// The configuration that is tried out.
@@ -229,135 +224,6 @@ impl Effects {
         crate::observe::logging::flush();
         let Err(error) = self.program.succeed();
         log::error!("the program on the disk cannot be executed: {error}: going on as before");
-    }
-
-    /// Makes of an input what the node is to know of it, if anything.
-    pub(crate) fn dispatch(
-        &mut self,
-        input: Input,
-        node: &Node,
-        now: Instant,
-    ) -> Option<NodeInput> {
-        let event = match input {
-            Input::Event(event) => event,
-            // One that is no resource any more cannot have failed.
-            Input::ResourceFailed(name) => Event::ResourceFailed(self.names.resource(&name)?),
-            Input::Startable(name, can) => Event::Startable(self.names.resource(&name)?, can),
-            Input::Recorded(number) => {
-                self.queue.recorded(number);
-                return None;
-            }
-            Input::RecordOverdue(number) => {
-                if self.queue.overdue(number) {
-                    log::warn!("journal: the disk takes long: going on before it has written");
-                }
-                return None;
-            }
-            Input::Witness => Event::Witness(self.witnesses.any()),
-            Input::Gate => Event::Gate { closed: !self.gates.all() },
-            Input::Reload(candidate, wish, reply) => {
-                let outcome = self.reload_or_try(*candidate, wish, node, now);
-                return Self::tell_outcome(outcome, &reply).map(NodeInput::Reloaded);
-            }
-            Input::Trial(trying, reply) => {
-                self.trying(&trying, &reply, now);
-                return None;
-            }
-            Input::TrialOver => return self.end_trial(node, now).map(NodeInput::Reloaded),
-            Input::Request(request, reply) => self.answer(request, reply, node, now)?,
-        };
-        Some(NodeInput::Event(event))
-    }
-
-    /// Answers a request of the control socket, or makes an event of it.
-    fn answer(
-        &mut self,
-        request: Request,
-        reply: Sender<String>,
-        node: &Node,
-        now: Instant,
-    ) -> Option<Event> {
-        let (verdict, text) = match request {
-            Request::Order(order) => {
-                self.pending = Some(PendingOrder::new(reply, order, node));
-                return Some(Event::Order(order));
-            }
-            Request::Status(form) => {
-                let status = self.status(node, now);
-                let verdict = if status.redundant() { "ok" } else { "degraded" };
-                match form {
-                    StatusForm::Text => (verdict, status.text(Some(status::ROWS))),
-                    StatusForm::All => (verdict, status.text(None)),
-                    StatusForm::Json => (verdict, status.json()),
-                    StatusForm::Metrics => (verdict, status.metrics()),
-                }
-            }
-            Request::Evidence => match self.status(node, now).testimony() {
-                Ok(testimony) => ("ok", testimony),
-                Err(refusal) => ("refused", format!("{refusal}\n")),
-            },
-            Request::Progress => ("ok", self.status(node, now).progress()),
-            Request::Reload(wish) => {
-                let known = validation::needs(&self.config);
-                self.program.read_again(known, wish, self.inputs.clone(), reply);
-                return None;
-            }
-            Request::Upgrade => {
-                match self.tries(now) {
-                    Some(why) => refused(&reply, &why),
-                    None => upgrade::try_successor(self.inputs.clone(), reply),
-                }
-                return None;
-            }
-            Request::Peer(request) => {
-                letters::peer(&self.letters, request, self.names.lend().peer(), reply);
-                return None;
-            }
-            Request::Log(level) => {
-                log::set_max_level(level);
-                ("ok", format!("log level is {level} now\n"))
-            }
-        };
-        // Somebody who has hung up wants no answer.
-        let _ = reply.try_send(format!("{verdict}\n{text}"));
-        None
-    }
-
-    fn status<'a>(&'a self, node: &'a Node, now: Instant) -> Status<'a> {
-        let States { resources } = self.resources.states();
-        Status {
-            node,
-            now,
-            names: &self.names,
-            config: &self.config,
-            ports: self.links.ports(),
-            reception: self.reception.borrow(),
-            resources,
-            files: FileFailures {
-                journal: self.journal.failure(),
-                history: self.events.failure(),
-                metrics: self.metrics.failure(),
-            },
-            devices: self.fencing.devices(),
-            shot: self.events.shot(),
-            watchdog: self.feeder.as_ref().map(Feeder::state),
-            trial: self.trial.as_ref().and_then(|trial| trial.state(now)),
-            pace: self.pace,
-            realtime: &self.realtime,
-        }
-    }
-
-    /// Tells init how this box is doing, and keeps what has happened.
-    pub(crate) fn note(&mut self, node: &Node, event: Option<&Event>, now: Instant) {
-        self.events.note(node, event, now);
-        self.ready.note(node, now, &self.names);
-        self.note_trial(node);
-        if let Some(pending) = self.pending.take() {
-            let surroundings = self.status(node, now).surroundings();
-            self.pending = Some(pending.noted(node, surroundings));
-        }
-        self.fencing
-            .expect(node.peer().last_heartbeat().map(|word| word.system).unwrap_or_default());
     }
 
     fn reply(&mut self, verdict: Result<(), Refusal>) {

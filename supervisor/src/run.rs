@@ -31,7 +31,7 @@ pub(crate) async fn run(
             None => Actions::new(),
             Some(NodeInput::Event(event)) => {
                 log::trace!("{} {event:?}", now.as_micros());
-                effects.pace.begin(&node, &event, now);
+                effects.latency.begin(&node, &event, now);
                 let actions = node.step(event, now);
                 effects.note(&node, Some(&event), now);
                 actions
@@ -48,8 +48,57 @@ pub(crate) async fn run(
             return;
         }
         if heard {
-            effects.pace.end(now);
+            effects.latency.end(now);
         }
+    }
+}
+
+impl Effects {
+    /// Makes of an input what the node is to know of it, if anything.
+    fn dispatch(&mut self, input: Input, node: &Node, now: Instant) -> Option<NodeInput> {
+        let event = match input {
+            Input::Event(event) => event,
+            // One that is no resource any more cannot have failed.
+            Input::ResourceFailed(name) => Event::ResourceFailed(self.names.resource(&name)?),
+            Input::Startable(name, can) => Event::Startable(self.names.resource(&name)?, can),
+            Input::Recorded(number) => {
+                self.queue.recorded(number);
+                return None;
+            }
+            Input::RecordOverdue(number) => {
+                if self.queue.overdue(number) {
+                    log::warn!("journal: the disk takes long: going on before it has written");
+                }
+                return None;
+            }
+            Input::Witness => Event::Witness(self.witnesses.any()),
+            Input::Gate => Event::Gate { closed: !self.gates.all() },
+            Input::Reload(candidate, wish, reply) => {
+                let outcome = self.reload_or_try(*candidate, wish, node, now);
+                return Self::tell_outcome(outcome, &reply).map(NodeInput::Reloaded);
+            }
+            Input::Trial(trying, reply) => {
+                self.trying(&trying, &reply, now);
+                return None;
+            }
+            Input::TrialOver => return self.end_trial(node, now).map(NodeInput::Reloaded),
+            Input::Request(request, reply) => self.answer(request, reply, node, now)?,
+        };
+        Some(NodeInput::Event(event))
+    }
+
+    /// Tells init how this box is doing, and keeps what has happened.
+    fn note(&mut self, node: &Node, event: Option<&Event>, now: Instant) {
+        self.events.note(node, event, now);
+        self.ready.note(node, now, &self.names);
+        self.note_trial(node);
+        if let Some(pending) = self.pending.take() {
+            let surroundings = self.status(node, now).surroundings();
+            self.pending = Some(pending.noted(node, surroundings));
+        }
+        self.fencing.expect(
+            node.peer().last_heartbeat().map(|heartbeat| heartbeat.system).unwrap_or_default(),
+        );
     }
 }
 

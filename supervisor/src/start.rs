@@ -141,7 +141,7 @@ pub(crate) fn start(mut config: Config, before: Vec<OsString>) -> io::Result<()>
         program,
         ready: InitNotifier::new(config.ready_file.clone()),
         events,
-        pace: Latency::default(),
+        latency: Latency::default(),
         realtime,
         config: Rc::new(config),
         names,

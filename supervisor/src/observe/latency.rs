@@ -54,8 +54,8 @@ mod tests {
     #[test]
     fn a_deadtime_leaves_as_much_room_again_as_was_needed() {
         let millis = Duration::from_millis;
-        let pace = Latency { late: millis(40), step: millis(1), silence: millis(611) };
-        assert_eq!(pace.needs(), millis(1_400));
+        let latency = Latency { late: millis(40), step: millis(1), silence: millis(611) };
+        assert_eq!(latency.needs(), millis(1_400));
         assert_eq!(Latency::default().needs(), Duration::ZERO);
     }
 }

@@ -57,7 +57,7 @@ pub(crate) struct Status<'a> {
     pub(crate) watchdog: Option<String>,
     /// What is to be said of a configuration on trial, where one is.
     pub(crate) trial: Option<String>,
-    pub(crate) pace: Latency,
+    pub(crate) latency: Latency,
     pub(crate) realtime: &'a Realtime,
 }
 
@@ -150,12 +150,12 @@ impl Status<'_> {
         });
         json.object("loop", |json| {
             let deadtime = self.config.settings.timing.deadtime();
-            json.number("late_max_us", micros(self.pace.late));
-            json.number("step_max_us", micros(self.pace.step));
-            json.number("silence_max_ms", millis(self.pace.silence));
+            json.number("late_max_us", micros(self.latency.late));
+            json.number("step_max_us", micros(self.latency.step));
+            json.number("silence_max_ms", millis(self.latency.silence));
             json.number("deadtime_ms", millis(deadtime));
-            json.number("deadtime_needed_ms", millis(self.pace.needs()));
-            json.number("deadtime_advised_ms", millis(self.pace.needs().max(deadtime)));
+            json.number("deadtime_needed_ms", millis(self.latency.needs()));
+            json.number("deadtime_advised_ms", millis(self.latency.needs().max(deadtime)));
         });
         json.end()
     }

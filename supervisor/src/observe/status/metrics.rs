@@ -28,7 +28,7 @@ impl Status<'_> {
         page.gauge("witness", &[], u8::from(node.witness()));
         page.gauge("peer_heard", &[], u8::from(node.peer().heartbeat(self.now).is_some()));
         page.gauge("peer_silence_seconds", &[], seconds(node.peer().silence(self.now)));
-        page.gauge("peer_silence_max_seconds", &[], seconds(self.pace.silence));
+        page.gauge("peer_silence_max_seconds", &[], seconds(self.latency.silence));
         for (port, link) in self.ports.iter().zip((0..).filter_map(LinkId::new)) {
             let (statistics, name) = (self.reception.statistics(link), [("link", port.name())]);
             let ways = match node.peer().carries(link) {
@@ -63,8 +63,8 @@ impl Status<'_> {
         page.gauge("fence_devices", &[], self.devices.count);
         let ready = self.devices.count > 0 && self.devices.failure.is_none();
         page.gauge("fence_ready", &[], u8::from(ready));
-        page.gauge("loop_late_max_seconds", &[], seconds(self.pace.late));
-        page.gauge("loop_step_max_seconds", &[], seconds(self.pace.step));
+        page.gauge("loop_late_max_seconds", &[], seconds(self.latency.late));
+        page.gauge("loop_step_max_seconds", &[], seconds(self.latency.step));
         page.text()
     }
 }

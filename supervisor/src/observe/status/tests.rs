@@ -159,11 +159,11 @@ fn a_peer_that_was_started_again_asks_for_no_longer_deadtime() {
     let same = bench.node(Second).heartbeat(later);
     let epoch = Epoch { boot: Incarnation([9; 4]), change: 0 };
     for (heartbeat, silence) in [(same, 900), (Heartbeat { epoch, ..same }, 0)] {
-        let mut pace = Latency::default();
+        let mut latency = Latency::default();
         let heard = Heard { heartbeat, proof: Some(later) };
         let event = Event::Heartbeat(LinkId::new(0).unwrap(), heard);
-        pace.begin(bench.node(First), &event, later);
-        assert_eq!(pace.silence, Duration::from_millis(silence));
+        latency.begin(bench.node(First), &event, later);
+        assert_eq!(latency.silence, Duration::from_millis(silence));
     }
 }
 
@@ -287,7 +287,7 @@ impl Bench {
             shot: None,
             watchdog: None,
             trial: None,
-            pace: Latency::default(),
+            latency: Latency::default(),
             realtime: &Realtime::default(),
         };
         change(&mut status);

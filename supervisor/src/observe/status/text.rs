@@ -161,7 +161,7 @@ impl Status<'_> {
         if let Some(trial) = &self.trial {
             tell(LineRank::Fault, format!("configuration: {trial}"));
         }
-        let Latency { late, step, silence, .. } = self.pace;
+        let Latency { late, step, silence, .. } = self.latency;
         let worst = format!("at the worst {} late, {} in one step", Time(late), Time(step));
         tell(LineRank::Figure, format!("loop: {worst}; longest silence {}", Time(silence)));
         let realtime = format!("real time: {}", self.realtime);
@@ -171,7 +171,7 @@ impl Status<'_> {
             tell(LineRank::Normal, format!("  {missing}"));
         }
         let deadtime = self.config.settings.timing.deadtime();
-        let (needed, has) = (self.pace.needs(), Time(deadtime));
+        let (needed, has) = (self.latency.needs(), Time(deadtime));
         if needed > deadtime {
             let needed = needed.as_millis();
             let text = format!("warning: deadtime {has} was nearly over: make it \"{needed}ms\"");
