@@ -10,9 +10,6 @@ use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::order::{FenceMode, Order, OrderDuration};
 use log::LevelFilter;
 
-pub use crate::peer::letters::PeerQuestion;
-use crate::peer::letters::TRIAL_MAX;
-
 /// What somebody asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Request {
@@ -142,3 +139,26 @@ fn until(words: &[&str]) -> Result<OrderDuration, String> {
         _ => Err(format!("{words:?} is no time for which an order can stand")),
     }
 }
+
+/// What is asked for at the control socket.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PeerQuestion {
+    /// Could the other box follow?
+    Check,
+    /// The last records of its history, so many at the most.
+    History(usize),
+    /// Both boxes are to try what the file of this one says, for so long.
+    Try(Duration),
+    /// Both boxes are to keep what they try.
+    Confirm,
+}
+
+impl PeerQuestion {
+    /// Whether it changes something.
+    pub(crate) const fn orders(self) -> bool {
+        matches!(self, Self::Try(_) | Self::Confirm)
+    }
+}
+
+/// What a person may take who looks whether all is well.
+pub(crate) const TRIAL_MAX: Duration = Duration::from_secs(3_600);

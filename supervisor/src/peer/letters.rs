@@ -39,8 +39,6 @@ mod trial;
 use answers::Answers;
 use routes::Routes;
 
-pub(crate) use answers::TRIAL_MAX;
-pub use questions::PeerQuestion;
 pub(crate) use questions::peer;
 
 /// This box's end of the letters.

@@ -19,6 +19,7 @@ use smol::channel::Sender;
 use super::trial;
 use crate::config::validation;
 use crate::config::{self, Config, Difference};
+use crate::control::request::TRIAL_MAX;
 use crate::input::Input;
 use crate::observe::history;
 use crate::process::upgrade::OwnProgram;
@@ -121,6 +122,3 @@ impl Answers {
         Ok(format!("{now}{lines}"))
     }
 }
-
-/// What a person may take who looks whether all is well.
-pub(crate) const TRIAL_MAX: Duration = Duration::from_secs(3_600);

@@ -12,27 +12,8 @@ use smol::future::or;
 use super::{Answered, Letters, Unanswered, aside, trial};
 use crate::config::trusted_text;
 use crate::control::client::{Reply, Verdict};
+use crate::control::request::PeerQuestion;
 use crate::observe::history::{Anchor, ahead};
-
-/// What is asked for at the control socket.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum PeerQuestion {
-    /// Could the other box follow?
-    Check,
-    /// The last records of its history, so many at the most.
-    History(usize),
-    /// Both boxes are to try what the file of this one says, for so long.
-    Try(Duration),
-    /// Both boxes are to keep what they try.
-    Confirm,
-}
-
-impl PeerQuestion {
-    /// Whether it changes something.
-    pub(crate) const fn orders(self) -> bool {
-        matches!(self, Self::Try(_) | Self::Confirm)
-    }
-}
 
 /// Asks the other box, called `peer`, for somebody who waits for `reply`.
 pub(crate) fn peer(
