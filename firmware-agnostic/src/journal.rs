@@ -30,7 +30,7 @@ pub struct Journal {
     pub life: Incarnation,
     /// The newest life of the peer that was echoed; nothing but zeros if none was.
     pub peer_life: Incarnation,
-    /// That life had heard the one that has written this, so that it might shoot.
+    /// That life had heard the one that has written this, and was not about to shoot it as far as that one knew.
     pub armed: bool,
     /// How often in a row the peer has failed the resources that were given to it.
     pub failed_stays: u8,
@@ -99,7 +99,7 @@ impl Journal {
         let mut bytes = [0; SLOT_LEN];
         let (head, checksum) = bytes.split_at_mut(SLOT_LEN - CHECKSUM);
         let entry = Entry { magic: MAGIC, number, kernel, journal: *self };
-        postcard::to_slice(&entry, head).expect("PLACE holds the largest entry");
+        postcard::to_slice(&entry, head).expect("SLOT_LEN holds the largest entry");
         checksum.copy_from_slice(&sum(head));
         (place(number) * SLOT_LEN, bytes)
     }

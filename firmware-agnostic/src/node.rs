@@ -348,7 +348,7 @@ impl Node {
         what(self, &mut actions);
         self.decide(now, &mut actions);
         self.recover(now, &mut actions);
-        self.record(&mut actions);
+        self.record(now, &mut actions);
         self.peer.review(now, |report| act(&mut actions, Action::Tell(report)));
         if self.change != change
             || self.has_news_of_the_peer(now)
@@ -894,12 +894,12 @@ impl Node {
         }
         let change = Change { from, to: role, cause, epoch: self.epoch(), term: self.term };
         tell(actions, Report::Changed(change));
-        self.record(actions);
+        self.record(now, actions);
     }
 
     /// Writes down what has changed, if it is worth a write.
-    fn record(&mut self, actions: &mut Actions) {
-        let journal = self.journal();
+    fn record(&mut self, now: Instant, actions: &mut Actions) {
+        let journal = self.journal(now);
         if self.recorded.as_ref().map(worth) != Some(worth(&journal)) {
             self.recorded = Some(journal);
             act(actions, Action::Record(journal));
@@ -907,7 +907,7 @@ impl Node {
     }
 
     /// What the next life of this box should know.
-    fn journal(&self) -> Journal {
+    fn journal(&self, now: Instant) -> Journal {
         Journal {
             term: self.term,
             // A life that ends before it knows has changed nothing.
@@ -920,7 +920,7 @@ impl Node {
             order: self.order,
             life: self.boot,
             peer_life: self.peer.newest_life().unwrap_or_default(),
-            armed: self.armed,
+            armed: self.armed && !self.may_be_shot(now),
             failed_stays: self.failback.failed_stays(),
             power_on: self.power_on,
             this_boot: false,

@@ -119,7 +119,7 @@ pub enum Report {
 /// What a box lacks that is to shoot after boot a peer that it has not heard (`fencing.at_boot`).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Unarmed {
-    /// No journal tells that the peer had heard this box before.
+    /// No journal tells that the peer heard this box to the last.
     NotHeardBefore,
     /// Its own fence device has not told how its power was last lost.
     LossUnknown,
@@ -440,7 +440,7 @@ impl Display for ReportLine<'_> {
 impl Display for Unarmed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotHeardBefore => "no journal says that it had heard this box",
+            Self::NotHeardBefore => "no journal says that it heard this box to the last",
             Self::LossUnknown => "the BMC of this box does not tell how its power was last lost",
             Self::LossUnclear => "this box was off, and it may have been shot before",
             Self::Shot => "this box was shot",

@@ -108,16 +108,26 @@ fn a_stop_that_hangs_ends_no_order_at_once() {
 #[test]
 fn a_second_loss_of_power_hides_no_shot() {
     let serving = Scene::serving_with(at_boot);
-    let last = serving.done.iter().rev().find_map(|action| match action {
-        Action::Record(journal) => Some(journal.after_a_boot()),
-        _ => None,
-    });
+    let last = recorded(&serving);
     assert!(last.is_some_and(|last| last.armed));
     let reborn = Scene::born(last, at_boot);
     assert!(!shoots_unheard(reborn, Some(LastLoss::Unclear)), "it was shot, and shoots unheard");
 }
 
-/// As in the two others, but surely not shot.
+/// The life that came up first after the shot lost its power before it had written anything.
+#[test]
+fn a_second_loss_of_power_before_the_first_write_hides_no_shot() {
+    let mut parted = Scene::serving_with(at_boot);
+    parted.done.clear();
+    let warntime = parted.node.settings().timing.warntime();
+    parted.silence(warntime);
+    let last = recorded(&parted);
+    assert!(last.is_some(), "it may be shot from now on, and does not write that down");
+    let reborn = Scene::born(last, at_boot);
+    assert!(!shoots_unheard(reborn, Some(LastLoss::None)), "it was shot, and shoots unheard");
+}
+
+/// As in the others, but surely not shot.
 #[test]
 fn a_box_that_lost_no_power_shoots_at_boot() {
     let last = Journal { armed: true, ..journal() };
@@ -272,6 +282,14 @@ fn journal() -> Journal {
 
 const fn at_boot(settings: &mut Settings) {
     settings.at_boot = AtBoot::Fence;
+}
+
+/// What stands in the journal after a boot, if anything was written.
+fn recorded(scene: &Scene) -> Option<Journal> {
+    scene.done.iter().rev().find_map(|action| match action {
+        Action::Record(journal) => Some(journal.after_a_boot()),
+        _ => None,
+    })
 }
 
 fn shoots_unheard(mut reborn: Scene, told: Option<LastLoss>) -> bool {

@@ -144,10 +144,10 @@ impl PreviousRun {
     /// A clean end proves nothing, because a box can be shot after it; a feed that failed proves nothing either.
     fn unarmed(self) -> Option<Unarmed> {
         match self.last_loss {
+            Some(LastLoss::Ordered) if !self.this_boot => Some(Unarmed::Shot),
             _ if !self.armed => Some(Unarmed::NotHeardBefore),
             _ if self.this_boot => None,
-            Some(LastLoss::None) => None,
-            Some(LastLoss::Ordered) => Some(Unarmed::Shot),
+            Some(LastLoss::None | LastLoss::Ordered) => None,
             Some(LastLoss::Unclear) => Some(Unarmed::LossUnclear),
             None => Some(Unarmed::LossUnknown),
         }
@@ -414,6 +414,15 @@ impl Node {
             self.enter(Role::Fencing, cause, now, actions);
             self.query_power(actions);
         }
+    }
+
+    /// Whether the peer may be about to shoot this box, where that matters after a boot.
+    ///
+    /// It is written down before the shot can come. A later life would have to learn of the shot from a device that
+    /// knows the last loss only, and that one may be another.
+    pub(super) fn may_be_shot(&self, now: Instant) -> bool {
+        let unproven = self.peer.health(now) != Health::Alive;
+        self.settings.at_boot == AtBoot::Fence && unproven && !self.peer.fenced()
     }
 
     /// What was tried against the peer so far counts no more.
