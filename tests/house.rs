@@ -1,5 +1,6 @@
 //! Checks the laws of the house. What a reviewer would have to look up each time, a test looks up.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
@@ -13,6 +14,57 @@ fn the_layers_are_kept() {
     assert_eq!(ours_below("firmware-agnostic"), [""; 0]);
     assert_eq!(ours_below("board"), ["firmware-agnostic"]);
     assert_eq!(ours_below("supervisor"), ["board", "firmware-agnostic"]);
+    assert_eq!(ours_below("tests/simulation"), ["firmware-agnostic"]);
+}
+
+/// A part does not know the whole that it is put into.
+#[test]
+fn no_room_imports_from_above() {
+    for (folder, rooms, above) in ROOMS {
+        let modules = Modules::of(folder);
+        for (module, file) in &modules.0 {
+            let room = module.split("::").next().unwrap_or_default();
+            if !rooms.contains(&room) {
+                continue;
+            }
+            let found = file.imports.iter().find(|name| {
+                above.iter().any(|above| name.split("::").next().unwrap_or_default() == *above)
+            });
+            assert_eq!(found, None, "{folder}/{module} is below that");
+        }
+    }
+}
+
+/// Files that only together make sense are read together, so there are few of them. A module and its parts count as
+/// one.
+#[test]
+fn no_circle_is_large() {
+    for folder in PRODUCT {
+        let modules = Modules::of(folder);
+        for module in modules.0.keys() {
+            let circle: Vec<_> = (modules.reached_from(module).into_iter())
+                .filter(|other| modules.reached_from(other).contains(&**module))
+                .collect();
+            assert!(circle.len() <= CIRCLE_MAX, "{folder}: {circle:?} know each other");
+        }
+    }
+}
+
+#[test]
+fn no_field_of_the_machine_is_seen_outside() {
+    let node = read(&home().join("firmware-agnostic/src/node.rs"));
+    let (_, fields) = node.split_once("pub struct Node {").expect("the machine stands there");
+    let (fields, _) = fields.split_once("\n}").expect("it has an end");
+    for line in fields.lines() {
+        assert!(!line.trim_start().starts_with("pub"), "{line}");
+    }
+}
+
+#[test]
+fn every_room_has_a_readme() {
+    for room in ["", "firmware-agnostic", "board", "supervisor", "images", "tests"] {
+        assert!(home().join(room).join("README.md").exists(), "{room} has none");
+    }
 }
 
 #[test]
@@ -202,6 +254,145 @@ fn home() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
+/// The modules of a crate, by their paths.
+struct Modules(BTreeMap<String, Module>);
+
+struct Module {
+    /// The paths in the same crate that its `use` lines name.
+    imports: BTreeSet<String>,
+}
+
+impl Modules {
+    fn of(folder: &str) -> Self {
+        let root = home().join(folder);
+        let files = sources(folder).into_iter().map(|(path, source)| {
+            let path = path.strip_prefix(&root).expect("it was found below").with_extension("");
+            let names: Vec<_> = path.iter().map(|name| name.to_string_lossy()).collect();
+            (names.join("::"), source)
+        });
+        let files: BTreeMap<String, String> = files.filter(|(path, _)| path != "lib").collect();
+        let modules = files.iter().map(|(path, source)| {
+            let imports =
+                uses(product(source)).into_iter().filter_map(|name| absolute(&name, path));
+            (path.clone(), Module { imports: imports.collect() })
+        });
+        Self(modules.collect())
+    }
+
+    /// The modules that `module` imports from, but for those that it is a part of, and its own parts.
+    fn known_to(&self, module: &str) -> BTreeSet<&str> {
+        let imports = self.0.get(module).into_iter().flat_map(|module| &module.imports);
+        let modules = imports.filter_map(|name| {
+            let ends = name.match_indices("::").map(|(end, _)| end).chain([name.len()]);
+            let known = ends.filter_map(|end| self.0.get_key_value(name.get(..end)?));
+            known.last().map(|(module, _)| &**module)
+        });
+        let part = |one: &str, other: &str| {
+            one == other || one.strip_prefix(other).is_some_and(|rest| rest.starts_with("::"))
+        };
+        modules.filter(|other| !part(other, module) && !part(module, other)).collect()
+    }
+
+    /// The modules to which imports lead from `module`, step by step.
+    fn reached_from(&self, module: &str) -> BTreeSet<&str> {
+        let mut reached = BTreeSet::new();
+        let mut next = self.known_to(module);
+        while let Some(module) = next.pop_first() {
+            if reached.insert(module) {
+                next.extend(self.known_to(module));
+            }
+        }
+        reached
+    }
+}
+
+/// The paths that the `use` lines of `source` name, each in full.
+fn uses(source: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut lines = code(source).map(|(_, line)| line.trim());
+    while let Some(line) = lines.next() {
+        let line = ["pub ", "pub(crate) ", "pub(super) "]
+            .iter()
+            .find_map(|seen| line.strip_prefix(seen))
+            .unwrap_or(line);
+        let Some(tree) = line.strip_prefix("use ") else { continue };
+        let mut tree = tree.to_owned();
+        while !tree.ends_with(';') {
+            tree.push_str(lines.next().expect("the compiler has read it to its end"));
+        }
+        branches("", tree.trim_end_matches(';'), &mut found);
+    }
+    found
+}
+
+/// `a::{b, c::{d}}` is `a::b` and `a::c::d`.
+fn branches(before: &str, tree: &str, found: &mut Vec<String>) {
+    let Some((head, rest)) = tree.split_once('{') else {
+        found.push(format!("{before}{}", tree.split(" as ").next().unwrap_or(tree).trim()));
+        return;
+    };
+    let before = format!("{before}{}", head.trim());
+    let (mut depth, mut start) = (1, 0);
+    for (at, letter) in rest.char_indices() {
+        depth = match letter {
+            '{' => depth + 1,
+            '}' => depth - 1,
+            _ => depth,
+        };
+        if depth == 0 || depth == 1 && letter == ',' {
+            let branch = rest[start..at].trim();
+            if !branch.is_empty() {
+                branches(&before, branch, found);
+            }
+            start = at + 1;
+        }
+        if depth == 0 {
+            return;
+        }
+    }
+}
+
+/// `crate::`, `super::` and `self::` from the module `path`; nothing for another crate's.
+fn absolute(name: &str, path: &str) -> Option<String> {
+    let mut module: Vec<&str> = path.split("::").collect();
+    let mut names: Vec<&str> = name.split("::").collect();
+    match names[0] {
+        "crate" => module.clear(),
+        "super" => {
+            module.pop();
+        }
+        "self" => {}
+        _ => return None,
+    }
+    names.remove(0);
+    while names.first() == Some(&"super") {
+        module.pop();
+        names.remove(0);
+    }
+    module.extend(names);
+    Some(module.join("::"))
+}
+
+/// Of each crate: the rooms that are below, and what is above them.
+const ROOMS: &[(&str, &[&str], &[&str])] = &[
+    (
+        "firmware-agnostic/src",
+        &["heartbeat", "identity", "evidence", "settings", "order", "journal", "time"],
+        &["node", "peer", "failback", "receiver", "letter"],
+    ),
+    ("firmware-agnostic/src", &["frame", "receiver", "letter", "peer", "failback"], &["node"]),
+    (
+        "board/src",
+        &["config", "process", "thread", "time", "net", "disk", "host"],
+        &["link", "fence", "resource", "check", "watchdog"],
+    ),
+    (
+        "supervisor/src",
+        &["workers", "peer", "control", "observe", "config", "guard", "process"],
+        &["run", "effects", "requests", "start"],
+    ),
+];
+const CIRCLE_MAX: usize = 3;
 /// What is shipped.
 const PRODUCT: &[&str] = &["firmware-agnostic/src", "board/src", "supervisor/src"];
 /// What tries it out.

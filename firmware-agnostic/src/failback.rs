@@ -22,17 +22,6 @@ use crate::identity::ResourceId;
 use crate::order::Order;
 use crate::time::Instant;
 
-/// What happens when home is well again (`auto_failback`).
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum AutoFailback {
-    /// The resources go home by themselves.
-    On,
-    /// They stay where they are.
-    Off,
-    /// They stay, and an operator is told that home is ready.
-    Manual,
-}
-
 /// Why the resources should move to the peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Reason {

@@ -6,7 +6,6 @@ use core::time::Duration;
 use heapless::Vec;
 
 use crate::evidence::Require;
-use crate::failback::AutoFailback;
 use crate::frame::LINE_MAX;
 use crate::heartbeat::{Fingerprint, Priority, Rank};
 use crate::identity::{BoxId, RESOURCES_MAX};
@@ -41,6 +40,17 @@ pub struct Settings {
     pub config: Fingerprint,
     /// The machine that this box is; nothing but zeros if that is not known.
     pub system: Fingerprint,
+}
+
+/// What happens when home is well again (`auto_failback`).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum AutoFailback {
+    /// The resources go home by themselves.
+    On,
+    /// They stay where they are.
+    Off,
+    /// They stay, and an operator is told that home is ready.
+    Manual,
 }
 
 /// What a box does that has booted, does not hear its peer, and sees its power on (`fencing.at_boot`).

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use board::config::table::Complaint;
 use firmware_agnostic::evidence::Require;
-use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::heartbeat::Priority;
 use firmware_agnostic::identity::BoxId;
+use firmware_agnostic::settings::AutoFailback;
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use supervisor::config::validation::{Look, bounds, check, check_in_short, load};
 use supervisor::config::{Config, Identity, LogTo};

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use firmware_agnostic::evidence::Require;
-use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::heartbeat::{
     Epoch, Heartbeat, Incarnation, PeerRequest, Priority, Role, Term,
 };
@@ -17,6 +16,7 @@ use firmware_agnostic::node::{Action, Actions, Answer, Event};
 use firmware_agnostic::order::{Order, OrderDuration, Refusal};
 use firmware_agnostic::recovery::OnFailure;
 use firmware_agnostic::report::Report;
+use firmware_agnostic::settings::AutoFailback;
 use firmware_agnostic::settings::Settings;
 use firmware_agnostic::time::Timer;
 

@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use firmware_agnostic::evidence::Require;
-use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::heartbeat::{
     Epoch, Fingerprint, Heartbeat, Incarnation, LinkSet, PeerRequest, Priority, Role, Term,
 };
@@ -15,6 +14,7 @@ use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::node::Node;
 use firmware_agnostic::order::{Order, OrderDuration, Refusal};
 use firmware_agnostic::settings::AtBoot;
+use firmware_agnostic::settings::AutoFailback;
 
 use simulation::appliance::Verb;
 use simulation::device::Device;

@@ -2,13 +2,14 @@
 
 use core::time::Duration;
 
-use crate::failback::{AutoFailback, Reason, Stays};
+use crate::failback::{Reason, Stays};
 use crate::heartbeat::{Heartbeat, PeerRequest, Role};
 use crate::node::takeover::will_serve;
 use crate::node::{Actions, Node, tell};
 use crate::order::{Order, OrderDuration, Refusal};
 use crate::peer::Contact;
 use crate::report::{Cause, Report};
+use crate::settings::AutoFailback;
 use crate::time::{Instant, Timer};
 
 impl Node {

@@ -13,7 +13,7 @@ use board::host::plain_text::Plain;
 use board::link::Port;
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::frame::FrameError;
-use firmware_agnostic::heartbeat::{PeerRequest, Role};
+use firmware_agnostic::heartbeat::{Heartbeat, PeerRequest, Role};
 use firmware_agnostic::identity::{LinkId, ResourceId};
 use firmware_agnostic::node::Node;
 use firmware_agnostic::node::fencing::Fencing;
@@ -28,7 +28,6 @@ use crate::observe::json::Json;
 use crate::observe::latency::Latency;
 use crate::observe::names::NameTable;
 use crate::process::realtime::Realtime;
-use crate::requests::order::Surroundings;
 use crate::workers::fencing::Devices;
 use crate::workers::resources::ResourceState;
 
@@ -74,6 +73,20 @@ impl FileFailures {
         [("journal", journal), ("history", history), ("metrics", metrics)]
             .map(|(name, failure)| (name, failure.as_deref()))
     }
+}
+
+/// What an operator should know beside what an order has done.
+pub(crate) struct Surroundings {
+    /// The names of this box and of its peer.
+    pub(crate) names: [String; 2],
+    /// What this box waits for.
+    pub(crate) next: Option<String>,
+    /// What a person can say to end that.
+    pub(crate) way_out: Option<String>,
+    /// What the peer says, if it is heard.
+    pub(crate) peer: Option<Heartbeat>,
+    /// The peer is heard, and configured differently.
+    pub(crate) differs: bool,
 }
 
 impl Status<'_> {

@@ -9,6 +9,8 @@ use firmware_agnostic::order::{Order, Refusal};
 use firmware_agnostic::time::{Instant, Timer};
 use smol::channel::Sender;
 
+use crate::observe::status::Surroundings;
+
 /// An order that the node is looking at, and the operator who waits for what becomes of it.
 pub(crate) struct PendingOrder {
     reply: Sender<String>,
@@ -25,20 +27,6 @@ struct OrderState {
     until: Option<Instant>,
     failures: u32,
     failback: Failback,
-}
-
-/// What an operator should know beside that.
-pub(crate) struct Surroundings {
-    /// The names of this box and of its peer.
-    pub(crate) names: [String; 2],
-    /// What this box waits for.
-    pub(crate) next: Option<String>,
-    /// What a person can say to end that.
-    pub(crate) way_out: Option<String>,
-    /// What the peer says, if it is heard.
-    pub(crate) peer: Option<Heartbeat>,
-    /// The peer is heard, and configured differently.
-    pub(crate) differs: bool,
 }
 
 impl PendingOrder {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use firmware_agnostic::evidence::Require;
-use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::heartbeat::{Fingerprint, Heartbeat, Incarnation, LinkSet, Priority};
 use firmware_agnostic::identity::{BoxId, ResourceId};
 use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::{Event, Node, Tag};
 use firmware_agnostic::recovery::{OnFailure, Policy};
+use firmware_agnostic::settings::AutoFailback;
 use firmware_agnostic::settings::{AtBoot, Settings, Times, Timing};
 use firmware_agnostic::time::Instant;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use firmware_agnostic::evidence::{Evidence, Require};
-use firmware_agnostic::failback::AutoFailback;
+use firmware_agnostic::settings::AutoFailback;
 use firmware_agnostic::heartbeat::{
     PeerRequest, Incarnation, Epoch, Fingerprint, Heartbeat, LinkSet, Priority, Role, Term,
 };

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use firmware_agnostic::evidence::Require;
-use firmware_agnostic::failback::AutoFailback;
 use firmware_agnostic::heartbeat::{Fingerprint, Priority};
 use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::node::reload::Reloaded;
 use firmware_agnostic::recovery::{OnFailure, Policy};
+use firmware_agnostic::settings::AutoFailback;
 use firmware_agnostic::settings::{AtBoot, Settings, Times, Timing};
 
 use super::random::Random;
