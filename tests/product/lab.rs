@@ -95,6 +95,9 @@ stories! {
     card_dies: "card-dies",
     address_without_interface: "address-without-interface",
     bmc_places_given_back: "bmc-places-given-back",
+    failback_cut: "failback-cut",
+    moves_cut: "moves-cut",
+    silent_and_back: "silent-and-back",
 }
 
 #[test]
@@ -102,12 +105,12 @@ fn one_holder_in_a_storm() {
     demo::run(&["storm", "1", "30"]);
 }
 
-/// `cargo demo cuts SEED RUNS` does as many as one likes.
+/// `cargo demo cuts KIND SEED RUNS` does as many as one likes.
 #[test]
 fn the_standby_is_shot_whenever_every_cable_is_cut() {
     std::thread::scope(|scope| {
         for seed in ["1", "2", "3", "4"] {
-            scope.spawn(move || demo::run(&["cuts", seed, "2"]));
+            scope.spawn(move || demo::run(&["cuts", "at-rest", seed, "2"]));
         }
     });
 }

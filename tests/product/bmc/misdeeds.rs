@@ -1,15 +1,16 @@
 //! A BMC that loses, forgets, lies or refuses.
 
 use std::io;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use board::fence::ipmi::suite::Suite;
 use board::fence::{self, Fence, Fenced, Guid, Power, Topology, fence};
 use board::thread::deadline::Deadline;
-use lab::stage::bmc::Character;
+use lab::stage::bmc::{Character, Habit, Quirks};
 
 use super::clients::ipmitool;
-use super::scene::{Scene, bmc, device, seconds};
+use super::scene::{Scene, at_once, bmc, device, seconds};
 
 #[test]
 fn the_key_of_a_bmc_is_asked_for_and_used() {
@@ -114,6 +115,23 @@ fn a_power_that_takes_its_time_to_go_is_waited_for() {
     assert_eq!(bmc.orders(), [0], "it was ordered once");
 }
 
+/// The box that has ordered it may be gone itself by then.
+#[test]
+fn a_power_that_takes_its_time_goes_though_nobody_asks() {
+    at_once(&[Vec::new(), vec![Habit::Serial]], |habits| {
+        let quirks = Quirks { habits: habits.clone(), ..Quirks::default() };
+        let takes = Duration::from_millis(300);
+        let bmc = bmc(Character { off_takes: takes, quirks, ..Character::default() });
+        device(&bmc, "").set_power(Power::Off, &seconds(30)).unwrap();
+        let start = Instant::now();
+        while bmc.is_on() {
+            assert!(start.elapsed() < Duration::from_secs(60), "{habits:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(bmc.cuts().len(), 1);
+    });
+}
+
 #[test]
 fn a_bmc_that_forgets_its_sessions_is_asked_for_a_new_one() {
     let bmc = bmc(Character { forgets_after: Some(11), ..Character::default() });
@@ -128,10 +146,10 @@ fn a_bmc_that_forgets_its_sessions_is_asked_for_a_new_one() {
 fn a_handshake_that_the_bmc_has_forgotten_is_begun_again() {
     // The fourth packet is the last but one of the handshake.
     let bmc = bmc(Character { forgets_after: Some(4), ..Character::default() });
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         scope.spawn(|| {
             while bmc.packets() < 4 {
-                std::thread::sleep(Duration::from_millis(5));
+                thread::sleep(Duration::from_millis(5));
             }
             bmc.set(|character| character.forgets_after = None);
         });

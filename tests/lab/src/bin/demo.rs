@@ -62,7 +62,7 @@ fn play(words: &[&str]) -> Result<(), String> {
         ["storm", seed, seconds] => storm(seed, seconds),
         ["soak", minutes] => soak(minutes),
         ["story", name] => stories::tell(name),
-        ["cuts", seed, runs] => cuts(seed, runs),
+        ["cuts", kind, seed, runs] => cuts(kind, seed, runs),
         _ => Err(Failure(format!("{HELP}\n\nno such play: {}", words.join(" ")))),
     };
     played.map_err(|Failure(reason)| reason)
@@ -72,8 +72,8 @@ fn storm(seed: &str, seconds: &str) -> Result<(), Failure> {
     storm::run(seed.parse()?, Duration::from_secs(seconds.parse()?))
 }
 
-fn cuts(seed: &str, runs: &str) -> Result<(), Failure> {
-    cuts::run(seed.parse()?, runs.parse()?)
+fn cuts(kind: &str, seed: &str, runs: &str) -> Result<(), Failure> {
+    cuts::run(kind, seed.parse()?, runs.parse()?)
 }
 
 fn soak(minutes: &str) -> Result<(), Failure> {
@@ -90,7 +90,9 @@ all on this machine.
     cargo demo story NAME     one promise, tried out; without NAME, their list
     cargo demo storm SEED SECONDS
                               everything at once, by chance
-    cargo demo cuts SEED RUNS
-                              every cable is cut, again and again
+    cargo demo cuts KIND SEED RUNS
+                              every cable is cut, again and again: at-rest,
+                              moves (amid a failback or a switch), silences
+                              (and all BMCs are silent for as long)
     cargo demo soak MINUTES   does a supervisor grow old? (0.5 is half a minute)
     cargo demo selftest       does the lab itself tell the truth?";

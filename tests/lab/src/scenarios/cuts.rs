@@ -1,79 +1,119 @@
-//! Cuts every cable while both boxes are alive, and checks that the standby alone is shot, once.
+//! Cuts every cable, again and again, in one lab.
 //!
-//! The power is cut by BMCs that take from nothing to three seconds, and the cut comes at any moment between two
-//! heartbeats. Many runs in one lab; a number begins the chance.
+//! A kind of cut is one round, which is played as often as one likes. A number begins the chance, as far as real
+//! processes allow. Several labs can run side by side, each with a number of its own.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use firmware_agnostic::identity::BoxId::{First, Second};
-
-use crate::Lab;
-use crate::observers::expectations::{PATIENCE, nobody_noticed, one_holder, whole};
-use crate::observers::failure::{Failure, expect};
-use crate::scenarios::tour::millis;
-use crate::stage::config::Choices;
+use firmware_agnostic::identity::BoxId::{self, First, Second};
 use simulation::random::Random;
 
-/// Cuts every cable `runs` times.
+use crate::observers::expectations::{PATIENCE, one_holder, order, served_by, whole};
+use crate::observers::failure::{Failure, expect};
+use crate::stage::config::Choices;
+use crate::{Lab, name};
+
+pub(crate) mod at_rest;
+pub(crate) mod moves;
+pub(crate) mod silences;
+
+/// One way to cut every cable, and what must come of it.
+pub(crate) struct Kind {
+    name: &'static str,
+    choices: fn() -> Choices,
+    round: fn(&Lab, &mut Random) -> Result<String, Failure>,
+}
+
+/// The words by which they are asked for.
+const KINDS: [Kind; 3] = [at_rest::KIND, moves::KIND, silences::KIND];
+
+/// Plays `runs` rounds of a kind.
 ///
 /// # Errors
 ///
-/// When another box than the standby was shot, or a client noticed, or a box was shot twice.
-pub fn run(seed: u64, runs: u32) -> Result<(), Failure> {
-    let choices = Choices {
-        bmcs: true,
-        timing:
-            "keepalive = \"100ms\"\nwarntime = \"300ms\"\ndeadtime = \"1s\"\ninitdead = \"10s\"\n"
-                .to_owned(),
-        ..Choices::default()
+/// When a promise was broken, or there is no such kind.
+pub fn run(kind: &str, seed: u64, runs: u32) -> Result<(), Failure> {
+    let Some(kind) = KINDS.iter().find(|known| known.name == kind) else {
+        let known = KINDS.map(|kind| kind.name).join(", ");
+        return Err(Failure(format!("there are no cuts {kind:?}: say {known}")));
     };
-    let lab = Lab::new(&choices)?;
+    let lab = Lab::new(&(kind.choices)())?;
+    play(&lab, kind, seed, runs, |told| println!("{told}"))
+        .map_err(|failure| failure.with_logs(&lab))
+}
+
+/// The same in a lab that is there, as a story.
+fn play(
+    lab: &Lab,
+    kind: &Kind,
+    seed: u64,
+    runs: u32,
+    mut tell: impl FnMut(String),
+) -> Result<(), Failure> {
     let mut chance = Random::new(seed);
     for number in 1..=runs {
-        let cut = cut(&lab, &mut chance).and_then(|told| one_holder(&lab).map(|()| told));
-        let told = cut.map_err(|Failure(reason)| {
-            Failure(format!("cut {number} of {seed}: {reason}")).with_logs(&lab)
-        })?;
-        println!("cut {number} of {seed}: {told}");
+        let name = format!("cut {number} of {} {seed}", kind.name);
+        let played = (kind.round)(lab, &mut chance).and_then(|told| one_holder(lab).map(|()| told));
+        match played {
+            Ok(told) => tell(format!("{name}: {told}")),
+            Err(Failure(reason)) => return Err(Failure(format!("{name}: {reason}"))),
+        }
     }
     Ok(())
 }
 
-fn cut(lab: &Lab, chance: &mut Random) -> Result<String, Failure> {
-    lab.mend_all();
-    whole(lab)?;
-    std::thread::sleep(Duration::from_micros(chance.within(&(0..300_000))));
-    let off_takes = Duration::from_millis(chance.within(&(0..3_001)));
-    for bmc in lab.bmcs() {
-        bmc.set(|character| character.off_takes = off_takes);
-    }
-    let orders = |lab: &Lab| lab.bmcs().iter().map(|bmc| bmc.orders().len()).collect::<Vec<_>>();
-    let seen_before = lab.log(First).matches(SEEN).count();
-    let (before, start) = (orders(lab), Instant::now());
-    lab.part();
-    expect(lab.wait_for(PATIENCE, |lab| !lab.is_on(Second)), "the standby was not shot")?;
-    let shot_after = start.elapsed();
-    // A person who gave it power before would have it shot again, and rightly so.
-    let seen = |lab: &Lab| lab.log(First).matches(SEEN).count() > seen_before;
-    expect(lab.wait_for(PATIENCE, seen), "the standby was not seen off")?;
-    let seen_after = start.elapsed().saturating_sub(shot_after);
-    lab.power_on(Second)?;
-    // Longer than a box listens at boot, and than it lets the other one go first.
-    std::thread::sleep(REBORN);
-    expect(lab.is_on(First) && lab.is_on(Second), "a second box was shot, or one a second time")?;
-    let shots: Vec<usize> = orders(lab).iter().zip(before).map(|(now, then)| now - then).collect();
-    expect(
-        shots == [0, 1],
-        format!("{shots:?} orders to the BMCs, and not one to that of the standby"),
-    )?;
-    let silence = nobody_noticed(lab, start)?;
-    Ok(format!(
-        "shot in {}, of which its power took {}, seen {} later, {silence}",
-        millis(shot_after),
-        millis(off_takes),
-        millis(seen_after)
-    ))
+/// A few rounds, as a story.
+fn story(lab: &Lab, kind: &Kind, seed: u64, runs: u32) -> Result<String, Failure> {
+    let mut last = String::new();
+    play(lab, kind, seed, runs, |told| last = told)?;
+    Ok(last)
 }
 
-const SEEN: &str = "server2 is fenced: its power was seen off";
+/// What all kinds have in common.
+fn choices() -> Choices {
+    let timing =
+        "keepalive = \"100ms\"\nwarntime = \"300ms\"\ndeadtime = \"1s\"\ninitdead = \"10s\"\n";
+    Choices { bmcs: true, timing: timing.to_owned(), ..Choices::default() }
+}
+
+/// Makes the pair whole after anything, with home active, and no order and no failed stay left.
+fn restore(lab: &Lab) -> Result<(), Failure> {
+    lab.mend_all();
+    for bmc in lab.bmcs() {
+        // A box that dies leaves its session behind, and dies more often here than a BMC forgets one.
+        bmc.set(|character| character.sessions_max = usize::MAX);
+    }
+    for id in BoxId::BOTH {
+        lab.power_on(id)?;
+    }
+    let hear = |lab: &Lab| BoxId::BOTH.into_iter().all(|id| lab.hears(id));
+    expect(lab.wait_for(PATIENCE, hear), "the boxes do not hear each other")?;
+    order(lab, Second, "resume")?;
+    order(lab, First, "takeover")?;
+    served_by(lab, First)?;
+    order(lab, First, "resume")?;
+    whole(lab)
+}
+
+/// The boxes whose BMCs were ordered to cut their power since `before`.
+fn shot(lab: &Lab, before: &[usize]) -> Vec<&'static str> {
+    let counts = orders(lab).into_iter().zip(before);
+    let shot = BoxId::BOTH.into_iter().zip(counts).filter(|(_, (now, then))| now > then);
+    shot.map(|(id, _)| name(id)).collect()
+}
+
+/// How many orders each BMC has taken.
+fn orders(lab: &Lab) -> Vec<usize> {
+    lab.bmcs().iter().map(|bmc| bmc.orders().len()).collect()
+}
+
+/// A time of at most so much.
+fn up_to(chance: &mut Random, most: Duration) -> Duration {
+    Duration::from_micros(chance.within(&(0..most.as_micros() as u64)))
+}
+
+/// The longest that a BMC of the lab takes until the power is gone.
+const OFF_TAKES: Duration = Duration::from_secs(3);
+
+/// Longer than a box listens at boot, and than it lets the other one go first.
 const REBORN: Duration = Duration::from_secs(17);

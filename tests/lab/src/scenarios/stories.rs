@@ -13,6 +13,7 @@ use crate::observers::expectations::{
     PATIENCE, is, nobody_noticed, one_holder, order, served_by, silence_below, whole,
 };
 use crate::observers::failure::{Failure, expect};
+use crate::scenarios::cuts::{moves, silences};
 use crate::scenarios::tour::{condition, millis};
 use crate::scenarios::{
     artifacts, bmc_sessions, descent, interfaces, letters, limits, loop_calls, manual_fencing,
@@ -76,7 +77,7 @@ const fn removal(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) 
     Story { name, choices: orphans::choices, play }
 }
 
-const STORIES: [Story; 84] = [
+const STORIES: [Story; 87] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -167,6 +168,9 @@ const STORIES: [Story; 84] = [
     Story { choices: dark, ..story("peer-goes-dark", goes_dark) },
     Story { choices: by_bmc, ..story("shot-by-bmc", shot_by_bmc) },
     Story { choices: by_bmc, ..story("bmc-places-given-back", bmc_sessions::given_back) },
+    Story { choices: moves::choices, ..story("failback-cut", moves::in_a_failback) },
+    Story { choices: moves::choices, ..story("moves-cut", moves::few) },
+    Story { choices: by_bmc, ..story("silent-and-back", silences::few) },
 ];
 
 fn file_checks(lab: &Lab) -> Result<String, Failure> {

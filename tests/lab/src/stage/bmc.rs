@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 use board::fence::Guid;
 use board::fence::ipmi::command::Privilege;
 use board::fence::ipmi::suite::Suite;
+use board::time::clock::Clock;
+use firmware_agnostic::time::Instant as Moment;
 
 use login::Logins;
 
@@ -132,6 +134,7 @@ struct Inside {
     /// Power off was ordered, and nothing since.
     told_off: bool,
     orders: Vec<u8>,
+    cuts: Vec<Moment>,
     /// The lines that were added to its log.
     notes: u32,
     /// For how many seconds its light was last told to blink.
@@ -164,6 +167,7 @@ impl Bmc {
             off_at: None,
             told_off: false,
             orders: Vec::new(),
+            cuts: Vec::new(),
             notes: 0,
             blinks: 0,
             packets: 0,
@@ -189,6 +193,11 @@ impl Bmc {
     /// The orders of Chassis Control that it took, in their order.
     pub fn orders(&self) -> Vec<u8> {
         lock(&self.inside).orders.clone()
+    }
+
+    /// When it cut the power, each time.
+    pub fn cuts(&self) -> Vec<Moment> {
+        lock(&self.inside).cuts.clone()
     }
 
     /// How many lines were added to its log.
@@ -233,9 +242,7 @@ impl Bmc {
 
     /// Whether the box has power.
     pub fn is_on(&self) -> bool {
-        let mut inside = lock(&self.inside);
-        inside.pass();
-        inside.chassis.is_on()
+        lock(&self.inside).chassis.is_on()
     }
 }
 
@@ -255,7 +262,8 @@ impl Drop for Bmc {
     }
 }
 
-/// Answers until it is to end. What takes its time is waited for beside what comes meanwhile.
+/// Answers, and cuts the power when it is time, until it is to end. What takes its time is waited for beside what
+/// comes meanwhile.
 fn serve(socket: &UdpSocket, inside: &Mutex<Inside>, end: &AtomicBool) {
     let mut late: Vec<(Instant, SocketAddr, Vec<u8>)> = Vec::new();
     let mut buffer = [0; 1024];
@@ -265,21 +273,36 @@ fn serve(socket: &UdpSocket, inside: &Mutex<Inside>, end: &AtomicBool) {
             // One who has gone needs no answer.
             let _ = socket.send_to(&answer, to);
         }
-        let next = late.iter().map(|(due, ..)| due.saturating_duration_since(now)).min();
-        let pause = next.unwrap_or(TICK).clamp(Duration::from_micros(100), TICK);
+        let off_at = lock(inside).pass();
+        let next = late.iter().map(|(due, ..)| *due).chain(off_at).min();
+        let next = next.map_or(TICK, |due| due.saturating_duration_since(now));
+        let pause = next.clamp(Duration::from_micros(100), TICK);
         let heard =
             socket.set_read_timeout(Some(pause)).and_then(|()| socket.recv_from(&mut buffer));
         let Ok((length, from)) = heard else { continue };
-        let mut inside = lock(inside);
-        let answer = inside.take(&buffer[..length]);
-        let takes = inside.character.latency + std::mem::take(&mut inside.cost);
-        let serial = inside.character.quirks.has(Habit::Serial);
-        drop(inside);
-        if serial {
-            thread::sleep(takes);
-        }
+        let (answer, takes, serial) = {
+            let mut inside = lock(inside);
+            let answer = inside.take(&buffer[..length]);
+            let takes = inside.character.latency + std::mem::take(&mut inside.cost);
+            (answer, takes, inside.character.quirks.has(Habit::Serial))
+        };
         let due = now + takes;
+        if serial {
+            rest(inside, Instant::now() + takes);
+        }
         late.extend(answer.map(|answer| (due, from, answer)));
+    }
+}
+
+/// Hears nothing until `end`; the power goes meanwhile, if it is time.
+fn rest(inside: &Mutex<Inside>, end: Instant) {
+    loop {
+        let next = lock(inside).pass().map_or(end, |off_at| off_at.min(end));
+        let left = next.saturating_duration_since(Instant::now());
+        if left.is_zero() && next == end {
+            return;
+        }
+        thread::sleep(left);
     }
 }
 
@@ -303,15 +326,19 @@ impl Inside {
         self.gone_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Does what is due.
-    fn pass(&mut self) {
+    /// Cuts the power if it is time, and tells when it will be.
+    fn pass(&mut self) -> Option<Instant> {
         if self.off_at.take_if(|at| *at <= Instant::now()).is_some() {
             self.switch(false);
         }
+        self.off_at
     }
 
     fn switch(&mut self, on: bool) {
         let was = self.chassis.is_on();
+        if !on {
+            self.cuts.push(Clock.now());
+        }
         self.chassis.set(on);
         self.before = Some((was, Instant::now()));
     }
