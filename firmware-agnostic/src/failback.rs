@@ -31,6 +31,8 @@ pub(crate) enum Reason {
     Claim,
     /// The network is in doubt here, and not there.
     Witness,
+    /// Nothing looks after the resources here.
+    Hang,
     /// A resource fails here.
     Failure(ResourceId),
     /// An operator does not want them here, now or as a standing order.

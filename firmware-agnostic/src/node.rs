@@ -71,6 +71,8 @@ pub enum Event {
     ResourceFailed(ResourceId),
     /// A resource that does not run here could not be started now, or could again.
     Startable(ResourceId, bool),
+    /// What starts, stops and watches the resources hangs, or works again.
+    Hangs(bool),
     /// A resource closed the gate through which the resources go home, or opened it.
     Gate {
         /// They are to stay where they are.
@@ -324,6 +326,7 @@ impl Node {
                 act(actions, Action::Reply(reply));
             }
             Event::Startable(resource, can) => self.on_startable(resource, can, actions),
+            Event::Hangs(hangs) => self.on_hangs(hangs, actions),
             Event::Gate { closed } => self.failback.set_gate(closed),
             Event::Line(link, up) => self.on_line(link, up, actions),
             Event::Ready(tag) => self.on_ready(tag, now, actions),
@@ -713,6 +716,15 @@ impl Node {
     fn on_startable(&mut self, resource: ResourceId, can: bool, actions: &mut Actions) {
         if self.recovery.set_startable(resource, can) {
             tell(actions, Report::Startable(resource, can));
+            self.refit();
+        }
+    }
+
+    /// A box that cannot watch what it has is not fit. It lets the peer serve; and if it cannot even stop what it has,
+    /// it resets itself, as any box that cannot release.
+    fn on_hangs(&mut self, hangs: bool, actions: &mut Actions) {
+        if self.recovery.set_hanging(hangs) {
+            tell(actions, Report::Hangs(hangs));
             self.refit();
         }
     }

@@ -53,12 +53,15 @@ pub enum Remedy {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Recovery {
     resources: Vec<Failures, RESOURCES_MAX>,
+    /// What starts, stops and watches them hangs.
+    hangs: bool,
 }
 
 impl Recovery {
     /// Resources that have not failed.
     pub fn new(policies: &[Policy]) -> Self {
-        Self { resources: policies.iter().take(RESOURCES_MAX).map(Failures::new).collect() }
+        let resources = policies.iter().take(RESOURCES_MAX).map(Failures::new).collect();
+        Self { resources, hangs: false }
     }
 
     /// Goes on with other policies; `resources` has for each one the place of its failures so far.
@@ -121,6 +124,16 @@ impl Recovery {
         new
     }
 
+    /// Notes whether what starts, stops and watches the resources hangs, and tells whether that is new.
+    pub const fn set_hanging(&mut self, hangs: bool) -> bool {
+        core::mem::replace(&mut self.hangs, hangs) != hangs
+    }
+
+    /// Whether what starts, stops and watches the resources hangs, as far as that is not pardoned.
+    pub const fn hangs(&self) -> bool {
+        self.hangs
+    }
+
     /// Notes that the group could not be started because of `resource`: one failure too many, under any policy.
     pub fn start_failed(&mut self, resource: ResourceId, now: Instant) {
         if let Some(failures) = self.resources.get_mut(resource.index()) {
@@ -139,6 +152,7 @@ impl Recovery {
 
     /// Lets the box be fit until the next failure, which finds the count as it is.
     pub fn grant_retry(&mut self) {
+        self.hangs = false;
         for failures in &mut self.resources {
             failures.pardoned = true;
         }
@@ -159,9 +173,9 @@ impl Recovery {
         }
     }
 
-    /// Whether no resource has failed too often.
+    /// Whether no resource has failed too often, and all are looked after.
     pub fn fit(&self) -> bool {
-        !self.resources.iter().any(Failures::makes_unfit)
+        !self.hangs && !self.resources.iter().any(Failures::makes_unfit)
     }
 
     /// Calls off the restarts: the resources are being stopped.

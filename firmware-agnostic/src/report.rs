@@ -81,6 +81,8 @@ pub enum Report {
     Ignored(ResourceId),
     /// A resource that does not run here could not be started now, or could again.
     Startable(ResourceId, bool),
+    /// What starts, stops and watches the resources hangs, or works again.
+    Hangs(bool),
     /// A resource failed too often.
     TooOften(ResourceId),
     /// A resource failed too often, and is started again because nobody else could serve.
@@ -180,6 +182,8 @@ pub enum Cause {
     Stopped,
     /// This resource did not start.
     StartFailed(ResourceId),
+    /// What watches the resources hangs.
+    Unwatched,
     /// This resource failed too often.
     ResourceFailed(ResourceId),
     /// No failure is left: they were cleared, or their time is over.
@@ -242,6 +246,7 @@ impl Report {
             | Self::WaitingUnarmed(_)
             | Self::PeerDeaf
             | Self::Startable(_, false)
+            | Self::Hangs(true)
             | Self::Twins(_)
             | Self::GateKeeps
             | Self::TakenBack
@@ -271,6 +276,7 @@ impl Report {
             | Self::Line(_, true)
             | Self::HomeReady
             | Self::Startable(_, true)
+            | Self::Hangs(false)
             | Self::OrderEnded
             | Self::LastLife { .. }
             | Self::PeerLeaves => Severity::Info,
@@ -401,6 +407,11 @@ impl Display for ReportLine<'_> {
                 write!(f, "resource {} ", names.resource(*resource))?;
                 self.fate(f)
             }
+            Report::Hangs(true) => write!(
+                f,
+                "the thread of the resources hangs: nothing watches them, and they move to {peer} if it can serve"
+            ),
+            Report::Hangs(false) => f.write_str("the thread of the resources works again"),
             Report::ConfigDiffers => {
                 write!(
                     f,
@@ -530,6 +541,7 @@ impl Cause {
             Self::ResourceFailed(resource) => {
                 write!(f, "resource {} failed too often", names.resource(*resource))
             }
+            Self::Unwatched => f.write_str("the thread of the resources hangs"),
             Self::Recovered => f.write_str("no failure is left"),
             Self::Ordered(Order::Leave) => f.write_str("told to leave"),
             Self::Ordered(_) => f.write_str("ordered by an operator"),

@@ -128,6 +128,10 @@ impl Effects {
                 if let Some(feeder) = &mut self.feeder {
                     feeder.sent();
                 }
+                let rhythm = self.config.settings.timing.keepalive();
+                if let Some(hangs) = self.resources.hangs(Clock.now(), rhythm) {
+                    self.soon(Input::Event(Event::Hangs(hangs)));
+                }
             }
             Action::Start(tag) => {
                 self.resources.start(tag);

@@ -87,6 +87,7 @@ stories! {
     stuck_loop_is_reset: "stuck-loop-is-reset",
     stuck_disk_is_reset: "stuck-disk-is-reset",
     well_box_is_not_reset: "well-box-is-not-reset",
+    resources_hang: "resources-hang",
     network_lost: "network-lost",
     gate_closed: "gate-closed",
     peer_goes_dark: "peer-goes-dark",

@@ -42,6 +42,7 @@ impl Node {
             Reason::Home => Cause::FailbackDue(hold),
             Reason::Claim => Cause::PeerOrdered,
             Reason::Witness => Cause::WitnessLost,
+            Reason::Hang => Cause::Unwatched,
             Reason::Failure(resource) => Cause::ResourceFailed(resource),
             Reason::Order(order) => Cause::Ordered(order),
         };
@@ -62,7 +63,7 @@ impl Node {
         let ready = self.peer.heartbeat(now).is_some_and(|heartbeat| {
             let connected = heartbeat.witness || !self.witness || ordered;
             let knows = match reason {
-                Reason::Failure(_) | Reason::Order(_) => self.echoes_me(heartbeat),
+                Reason::Hang | Reason::Failure(_) | Reason::Order(_) => self.echoes_me(heartbeat),
                 Reason::Home | Reason::Claim | Reason::Witness => heartbeat.echoes(self.epoch()),
             };
             will_serve(heartbeat) && connected && knows
@@ -105,6 +106,7 @@ impl Node {
         let heartbeat = self.peer.heartbeat(now).filter(|heartbeat| will_serve(heartbeat))?;
         match self.request() {
             _ if heartbeat.request == PeerRequest::Claim => Some(Reason::Claim),
+            _ if self.recovery.hangs() => Some(Reason::Hang),
             // It serves against its order only because the peer did not.
             PeerRequest::Standby => Some(Reason::Order(Order::Standby(OrderDuration::Resume))),
             PeerRequest::Nothing if heartbeat.witness && !self.witness => Some(Reason::Witness),

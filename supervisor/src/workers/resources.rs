@@ -24,12 +24,14 @@ use crate::input::Input;
 mod ahead;
 mod lease_record;
 mod member;
+mod pulse;
 mod reload;
 mod state;
 
 pub(crate) use lease_record::LeaseRecord;
 pub(crate) use member::Member;
 use member::Position;
+use pulse::{Pulse, Watch};
 use reload::{rights, stops};
 use state::StatusBoard;
 pub(crate) use state::{ResourceState, States};
@@ -45,6 +47,7 @@ pub(crate) struct ResourceWorker {
     bell: CancelToken,
     cord: CancelToken,
     done: mpsc::Receiver<bool>,
+    watch: Watch,
     states: StatusBoard,
     start_time: Duration,
     stop_time: Duration,
@@ -69,7 +72,7 @@ impl ResourceWorker {
         let (jobs, queue) = mpsc::channel();
         let (finished, done) = mpsc::channel();
         let (bell, cord) = (CancelToken::new()?, CancelToken::new()?);
-        let states = StatusBoard::default();
+        let (states, pulse) = (StatusBoard::default(), Pulse::default());
         states.reload(&configs);
         let (start_time, mut stop_time) = times(&configs);
         stop_time += leftovers.iter().map(|it| it.config.stop_timeout).sum::<Duration>();
@@ -84,12 +87,13 @@ impl ResourceWorker {
             bell: bell.clone(),
             cord: cord.clone(),
             states: states.clone(),
+            pulse: pulse.clone(),
             reserve,
             burial: IDLE,
         };
         spawn::spawn("resources", Rights::PROGRAMS, move || hands.work(&queue, &finished))?;
-        let reloads = Instant::now();
-        Ok(Self { jobs, bell, cord, done, states, start_time, stop_time, reloads })
+        let (reloads, watch) = (Instant::now(), Watch::new(pulse));
+        Ok(Self { jobs, bell, cord, done, watch, states, start_time, stop_time, reloads })
     }
 
     /// Goes on with `members`, opened of `configs`, as `config` says them. What runs just as well by them runs on;
@@ -153,6 +157,15 @@ impl ResourceWorker {
         self.reloads.saturating_duration_since(Instant::now())
     }
 
+    /// Tells, asked about every `rhythm`, what is new: that the thread hangs, or works again.
+    pub(crate) fn hangs(
+        &mut self,
+        now: firmware_agnostic::time::Instant,
+        rhythm: Duration,
+    ) -> Option<bool> {
+        self.watch.look(now, rhythm)
+    }
+
     /// How the resources are doing.
     pub(crate) fn states(&self) -> States {
         self.states.all()
@@ -198,6 +211,7 @@ struct ResourceThread {
     bell: CancelToken,
     cord: CancelToken,
     states: StatusBoard,
+    pulse: Pulse,
     reserve: Reserve,
     /// How long those that others have left to us wait for their burial.
     burial: Duration,
@@ -207,10 +221,13 @@ impl ResourceThread {
     fn work(mut self, queue: &mpsc::Receiver<Job>, finished: &mpsc::Sender<bool>) {
         (rights(&self.members) | rights(&self.leftovers)).set_effective();
         loop {
+            self.pulse.rests();
             self.wait();
+            self.pulse.begins(LOOK);
             self.bell.reset();
             self.reserve.spend();
             while let Ok(job) = queue.try_recv() {
+                self.pulse.begins(self.longest(&job));
                 match job {
                     Job::Start(tag) => self.start(tag),
                     Job::Adopt(tag) => self.adopt(tag),
@@ -229,6 +246,7 @@ impl ResourceThread {
                     }
                 }
             }
+            self.pulse.begins(LOOK);
             self.start_missing();
             self.look();
             self.look_ahead(Instant::now());
@@ -239,6 +257,15 @@ impl ResourceThread {
                 _ => self.burial,
             };
         }
+    }
+
+    /// Longer than `job` takes.
+    fn longest(&self, job: &Job) -> Duration {
+        let new: &[Member] = if let Job::Reload(members, _) = job { members } else { &[] };
+        let all = self.members.iter().chain(&self.leftovers).chain(new);
+        let each =
+            all.map(|member| &member.config).map(|it| it.start_timeout + it.stop_timeout * 2);
+        LOOK + each.sum::<Duration>()
     }
 
     /// Sees to it that the next holder of the lease looks for what may run, and for nothing else.
@@ -422,6 +449,8 @@ impl ResourceThread {
     }
 }
 
+/// Far longer than a look at all of them takes: none of them waits.
+const LOOK: Duration = Duration::from_secs(30);
 /// Between two attempts to note what may run.
 const AGAIN: Duration = Duration::from_secs(1);
 /// A dead orphan costs a number and nothing else. Where so many are found at once they are looked for more often.
@@ -436,9 +465,64 @@ const FILES: usize = 3;
 mod tests {
     use board::config::table::Source;
     use board::disk::lease::Lease;
+    use board::resource::Resource;
     use firmware_agnostic::identity::BoxId;
 
     use super::*;
+
+    /// It is noticed though nothing is to be started or stopped.
+    #[test]
+    fn a_thread_that_hangs_in_a_look_is_noticed_and_so_is_its_return() {
+        let room = tempfile::tempdir().unwrap();
+        let text = "kind = \"process\"\ncommand = [\"/x\"]\n";
+        let config = Config::read(&mut Source::new(text).parse()).unwrap();
+        let mut members = Member::open_all(&[config], BoxId::First, room.path()).unwrap();
+        let ((hangs, begun), (end, ended)) = (mpsc::channel(), mpsc::channel());
+        members[0].resource = Box::new(Hanging { hangs, ended });
+        members[0].runs = true;
+        let lease = LeaseRecord::new(Lease::open(&room.path().join("lease")).unwrap(), Vec::new());
+        let inputs = smol::channel::unbounded().0;
+        let mut group = ResourceWorker::open(members, Vec::new(), lease, inputs).unwrap();
+        begun.recv().unwrap();
+        let mut now = firmware_agnostic::time::Instant::default();
+        let second = Duration::from_secs(1);
+        let mut look = || {
+            now = now + second;
+            group.hangs(now, second)
+        };
+        let looks = LOOK.as_secs() + 1;
+        assert!((0..looks).all(|_| look().is_none()));
+        assert_eq!(look(), Some(true));
+        drop(end);
+        let start = Instant::now();
+        while look() != Some(false) {
+            assert!(start.elapsed() < Duration::from_secs(60), "it does not come back");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// A look at it does not come back.
+    struct Hanging {
+        hangs: mpsc::Sender<()>,
+        ended: mpsc::Receiver<()>,
+    }
+
+    impl Resource for Hanging {
+        fn start(&mut self, _: &Deadline) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn stop(&mut self, _: &Deadline) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn monitor(&mut self) -> io::Result<()> {
+            // The test has ended, or waits for no more.
+            let _ = self.hangs.send(());
+            let _ = self.ended.recv();
+            Ok(())
+        }
+    }
 
     /// Or else a box that leaves or fails back right after a reload would take a slow stop for one that hangs, and
     /// reset.

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use firmware_agnostic::evidence::{Evidence, Require};
-use firmware_agnostic::settings::AutoFailback;
 use firmware_agnostic::heartbeat::{
-    PeerRequest, Incarnation, Epoch, Fingerprint, Heartbeat, LinkSet, Priority, Role, Term,
+    Epoch, Fingerprint, Heartbeat, Incarnation, LinkSet, PeerRequest, Priority, Role, Term,
 };
 use firmware_agnostic::identity::{BoxId, LINKS_MAX, LinkId, RESOURCES_MAX, ResourceId};
 use firmware_agnostic::journal::{Expiry, Journal, StandingOrder};
@@ -20,6 +19,7 @@ use firmware_agnostic::order::{Order, OrderDuration};
 use firmware_agnostic::receiver::Heard;
 use firmware_agnostic::recovery::{OnFailure, Policy};
 use firmware_agnostic::report::{Cause, Report};
+use firmware_agnostic::settings::AutoFailback;
 use firmware_agnostic::settings::{AtBoot, Settings, Times, Timing};
 use firmware_agnostic::time::Instant;
 
@@ -79,7 +79,8 @@ fn starts_on_evidence(
             matches!(word.role, Role::Standby | Role::Failed)
                 && !matches!(word.request, PeerRequest::Fence | PeerRequest::Maintenance)
                 && word.heard.is_some_and(|heard| {
-                    heard.boot == ME && (word.request == PeerRequest::Leave || heard.change + 1 == tag)
+                    heard.boot == ME
+                        && (word.request == PeerRequest::Leave || heard.change + 1 == tag)
                 })
         }),
         Evidence::Fenced => match event {
@@ -176,13 +177,11 @@ fn event(
         10 => Event::SeenOff(before(life, now)?),
         11 => Event::SeenOn,
         12 => Event::OwesPower(Duration::from_millis(life.arbitrary::<u16>()?.into())),
-        13 => {
-            if life.arbitrary()? {
-                Event::Ready(questions.tag(life)?)
-            } else {
-                Event::Startable(resource(life)?, life.arbitrary()?)
-            }
-        }
+        13 => match life.int_in_range(0..=2)? {
+            0 => Event::Ready(questions.tag(life)?),
+            1 => Event::Startable(resource(life)?, life.arbitrary()?),
+            _ => Event::Hangs(life.arbitrary()?),
+        },
         _ => Event::Order(order(life)?),
     })
 }
@@ -237,7 +236,8 @@ fn heartbeat(life: &mut Unstructured<'_>, node: &Node) -> Result<Heartbeat> {
 
 fn order(life: &mut Unstructured<'_>) -> Result<Order> {
     let time = Duration::from_micros(life.arbitrary()?);
-    let until = *life.choose(&[OrderDuration::Reboot, OrderDuration::Time(time), OrderDuration::Resume])?;
+    let until =
+        *life.choose(&[OrderDuration::Reboot, OrderDuration::Time(time), OrderDuration::Resume])?;
     Ok(*life.choose(&[
         Order::Standby(until),
         Order::Takeover(until),

@@ -4,6 +4,7 @@ pub(crate) mod artifacts;
 pub(crate) mod bmc_sessions;
 pub mod cuts;
 pub(crate) mod descent;
+pub(crate) mod hung_thread;
 pub(crate) mod interfaces;
 pub mod ldap;
 pub(crate) mod letters;

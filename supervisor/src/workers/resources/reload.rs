@@ -110,7 +110,7 @@ pub(super) mod tests {
     use tempfile::TempDir;
 
     use super::super::member::Position;
-    use super::super::{LeaseRecord, StatusBoard};
+    use super::super::{LeaseRecord, Pulse, StatusBoard};
     use super::*;
     use crate::input::Input;
 
@@ -202,6 +202,7 @@ pub(super) mod tests {
                 bell: CancelToken::new().unwrap(),
                 cord: CancelToken::new().unwrap(),
                 states: StatusBoard::default(),
+                pulse: Pulse::default(),
                 reserve: Reserve::new("a test", 0).unwrap(),
                 burial: crate::workers::resources::IDLE,
             };

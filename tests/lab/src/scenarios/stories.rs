@@ -16,8 +16,8 @@ use crate::observers::failure::{Failure, expect};
 use crate::scenarios::cuts::{moves, silences};
 use crate::scenarios::tour::{condition, millis};
 use crate::scenarios::{
-    artifacts, bmc_sessions, descent, interfaces, letters, limits, loop_calls, manual_fencing,
-    orphans, races, reloads, rights, strangers, told_plainly, trials, vanished,
+    artifacts, bmc_sessions, descent, hung_thread, interfaces, letters, limits, loop_calls,
+    manual_fencing, orphans, races, reloads, rights, strangers, told_plainly, trials, vanished,
 };
 use crate::stage::config::Choices;
 use crate::stage::init::Order;
@@ -77,7 +77,7 @@ const fn removal(name: &'static str, play: fn(&Lab) -> Result<String, Failure>) 
     Story { name, choices: orphans::choices, play }
 }
 
-const STORIES: [Story; 87] = [
+const STORIES: [Story; 88] = [
     story("their-file-checks", file_checks),
     story("active-dies", active_dies),
     story("standby-dies", standby_dies),
@@ -163,6 +163,7 @@ const STORIES: [Story; 87] = [
     Story { choices: watched, ..story("stuck-loop-is-reset", stuck_loop) },
     Story { choices: watched, ..story("stuck-disk-is-reset", stuck_disk) },
     Story { choices: watched, ..story("well-box-is-not-reset", well_box) },
+    Story { choices: hung_thread::choices, ..story("resources-hang", hung_thread::is_noticed) },
     Story { choices: witnessed, ..story("network-lost", network_lost) },
     Story { choices: gated, ..story("gate-closed", gate_closed) },
     Story { choices: dark, ..story("peer-goes-dark", goes_dark) },
