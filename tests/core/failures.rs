@@ -1,10 +1,16 @@
 //! Shows when a resource that fails is started again, when its box is not fit, and when a failure is forgotten.
+//!
+//! And what becomes of a box whose resources nothing looks after.
 
 use std::time::Duration;
 
+use firmware_agnostic::heartbeat::{Asks, Role};
 use firmware_agnostic::identity::ResourceId;
+use firmware_agnostic::node::{Action, Answer, Event};
 use firmware_agnostic::recovery::{OnFailure, Policy, Recovery, Remedy};
+use firmware_agnostic::report::News;
 use firmware_agnostic::time::Instant;
+use simulation::single_node::Scene;
 
 #[test]
 fn each_restart_waits_longer_up_to_a_bound() {
@@ -83,6 +89,47 @@ fn a_resource_that_can_be_started_again_needs_no_pardon() {
     assert!(!recovery.fit(), "the try that was granted is over");
     assert!(recovery.set_startable(SLAPD, true) && recovery.fit());
     assert!(!recovery.set_startable(DISK, false), "there is none");
+}
+
+/// It runs services that nobody watches: it lets the peer serve, and is reset where it cannot even stop them.
+#[test]
+fn an_active_box_whose_resources_hang_gives_them_up_as_soon_as_the_peer_can_serve() {
+    let mut active = Scene::serving_with(|_| ());
+    active.says(|word| word.role = Role::Failed);
+    active.happens(Event::Hangs(true));
+    assert!(active.has_done(|it| *it == Action::Tell(News::Hangs(true))));
+    assert_eq!((active.node.role(), active.node.fit()), (Role::Active, false), "it is alone");
+    active.says(|_| ());
+    assert_eq!(active.node.role(), Role::Stopping);
+    active.is_answered(Answer::StopFailed(SLAPD));
+    assert_eq!(active.node.asks(), Asks::Fence);
+    assert!(active.has_done(|it| *it == Action::Reset));
+}
+
+#[test]
+fn a_box_whose_resources_hung_for_a_while_is_as_before() {
+    let mut active = Scene::serving_with(|_| ());
+    active.says(|word| word.role = Role::Failed);
+    active.happens(Event::Hangs(true));
+    active.happens(Event::Hangs(false));
+    assert!(active.node.fit());
+    active.says(|_| ());
+    assert_eq!(active.node.role(), Role::Active);
+}
+
+/// A start that fails there ends with a reset, which mends most of what hangs.
+#[test]
+fn a_standby_whose_resources_hang_starts_only_if_nobody_else_serves() {
+    let mut standby = Scene::standby();
+    standby.happens(Event::Hangs(true));
+    standby.says(|word| word.asks = Asks::HandOver);
+    assert_eq!((standby.node.role(), standby.node.fit()), (Role::Standby, false));
+    standby.says(|word| word.role = Role::Failed);
+    standby.silence(Duration::from_millis(800));
+    standby.says(|word| word.role = Role::Failed);
+    standby.silence(Duration::from_millis(300));
+    standby.says(|word| word.role = Role::Failed);
+    assert_eq!(standby.node.role(), Role::Starting);
 }
 
 fn policy(on_failure: OnFailure) -> Policy {

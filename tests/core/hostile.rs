@@ -11,7 +11,6 @@ use firmware_agnostic::node::fencing::LastLoss;
 use firmware_agnostic::node::{Action, Answer, Event};
 use firmware_agnostic::order::{Order, OrderDuration};
 use firmware_agnostic::receiver::Reception;
-use firmware_agnostic::report::News;
 use firmware_agnostic::settings::{AtBoot, Settings};
 use simulation::World;
 use simulation::appliance::Verb;
@@ -252,47 +251,6 @@ fn a_short_hold_is_no_ping_pong() {
         let tries = (world.outcome().takeovers - before) / 2;
         assert!((1..=6).contains(&tries), "{tries} times in a day");
     }
-}
-
-/// It runs services that nobody watches: it lets the peer serve, and is reset where it cannot even stop them.
-#[test]
-fn an_active_box_whose_resources_hang_gives_them_up_as_soon_as_the_peer_can_serve() {
-    let mut active = Scene::serving_with(|_| ());
-    active.says(|word| word.role = Role::Failed);
-    active.happens(Event::Hangs(true));
-    assert!(active.has_done(|it| *it == Action::Tell(News::Hangs(true))));
-    assert_eq!((active.node.role(), active.node.fit()), (Role::Active, false), "it is alone");
-    active.says(|_| ());
-    assert_eq!(active.node.role(), Role::Stopping);
-    active.is_answered(Answer::StopFailed(RESOURCE));
-    assert_eq!(active.node.request(), PeerRequest::Fence);
-    assert!(active.has_done(|it| *it == Action::Reset));
-}
-
-#[test]
-fn a_box_whose_resources_hung_for_a_while_is_as_before() {
-    let mut active = Scene::serving_with(|_| ());
-    active.says(|word| word.role = Role::Failed);
-    active.happens(Event::Hangs(true));
-    active.happens(Event::Hangs(false));
-    assert!(active.node.fit());
-    active.says(|_| ());
-    assert_eq!(active.node.role(), Role::Active);
-}
-
-/// A start that fails there ends with a reset, which mends most of what hangs.
-#[test]
-fn a_standby_whose_resources_hang_starts_only_if_nobody_else_serves() {
-    let mut standby = Scene::standby();
-    standby.happens(Event::Hangs(true));
-    standby.says(|word| word.request = PeerRequest::HandOver);
-    assert_eq!((standby.node.role(), standby.node.fit()), (Role::Standby, false));
-    standby.says(|word| word.role = Role::Failed);
-    standby.silence(Duration::from_millis(800));
-    standby.says(|word| word.role = Role::Failed);
-    standby.silence(Duration::from_millis(300));
-    standby.says(|word| word.role = Role::Failed);
-    assert_eq!(standby.node.role(), Role::Starting);
 }
 
 /// A pair of which the first box serves.

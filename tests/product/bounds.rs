@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use board::resource::RunsOn;
 use firmware_agnostic::evidence::Require;
+use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
 use firmware_agnostic::order::{Order, OrderDuration};
 use firmware_agnostic::settings::AtBoot;
@@ -74,6 +75,45 @@ fn all_cables_are_cut() {
         (0..2).for_each(|link| world.plug(link, false));
         HOME
     });
+}
+
+/// What a box in the middle of its stop is to the other one, is a box that hangs.
+#[test]
+fn all_cables_are_cut_amid_a_move() {
+    let config = config("");
+    let (bound, fault_model) = (bound("active box hangs", &config[0]), fault_model(&config[0]));
+    let (stop, start) = (fault_model.stop.end, fault_model.start.end);
+    // Anywhere on the way, and around the moments in which one box has stopped, and the other hears that.
+    let moments = [0..stop + start + SECOND, stop - SECOND..stop + SECOND];
+    for seed in 0..8 * SEEDS {
+        let mut world = serving(&config, seed);
+        match seed % 4 {
+            0 => assert_eq!(world.order(HOME, Order::Standby(OrderDuration::Resume)), Some(Ok(()))),
+            1 => {
+                assert_eq!(world.order(AWAY, Order::Takeover(OrderDuration::Resume)), Some(Ok(())))
+            }
+            _ => {
+                world.power_off(HOME, "loses its power");
+                world.run(600 * SECOND).unwrap();
+                assert_eq!(world.serving(), Some(AWAY));
+                world.power_on(HOME);
+                while world.role(AWAY) != Some(Role::Stopping) {
+                    world.run(MILLI).unwrap();
+                }
+            }
+        }
+        let moment = &moments[usize::from(seed % 8 < 4)];
+        world.run(Random::new(seed).within(moment)).unwrap();
+        (0..2).for_each(|link| world.plug(link, false));
+        let begin = world.now();
+        while world.serving().is_none() {
+            world.run(MILLI).unwrap();
+            let gone = Duration::from_micros(world.now() - begin);
+            assert!(gone <= bound + WAY, "seed {seed}: gone for {gone:?}, longer than {bound:?}");
+        }
+        world.run(600 * SECOND).unwrap();
+        assert!(world.serving().is_some(), "seed {seed}: both boxes are off");
+    }
 }
 
 #[test]

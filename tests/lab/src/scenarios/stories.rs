@@ -171,7 +171,7 @@ const STORIES: [Story; 88] = [
     Story { choices: by_bmc, ..story("bmc-places-given-back", bmc_sessions::given_back) },
     Story { choices: moves::choices, ..story("failback-cut", moves::in_a_failback) },
     Story { choices: moves::choices, ..story("moves-cut", moves::few) },
-    Story { choices: by_bmc, ..story("silent-and-back", silences::few) },
+    Story { choices: silences::choices, ..story("silent-and-back", silences::few) },
 ];
 
 fn file_checks(lab: &Lab) -> Result<String, Failure> {

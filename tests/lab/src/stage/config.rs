@@ -27,6 +27,8 @@ pub struct Choices {
     pub baud: u32,
     /// Whether the power is cut by the BMCs of the boxes, and not by their switches.
     pub bmcs: bool,
+    /// How long a BMC may take for what it is asked.
+    pub bmc_timeout: &'static str,
     /// Devices that are asked before the BMCs or switches, with a comma behind each, and the name of the box for `BOX`.
     pub fence: String,
     /// Words of the direct cable.
@@ -59,6 +61,7 @@ impl Default for Choices {
             peer_may_configure: true,
             baud: 115_200,
             bmcs: false,
+            bmc_timeout: "4s",
             fence: String::new(),
             direct: String::new(),
             resources: format!(
@@ -97,7 +100,7 @@ pub(crate) fn text(choices: &Choices) -> String {
             "[box.{own}]\npriority = {priority}\nhostname = \"{own}\"\n\
              fence = [{}{}]\n",
             choices.fence.replace("BOX", own),
-            if choices.bmcs { management::words(id) } else { switch(own) }
+            if choices.bmcs { management::words(id, choices.bmc_timeout) } else { switch(own) }
         );
     }
     for place in 0..2 {

@@ -49,11 +49,11 @@ pub(crate) fn address(id: BoxId) -> Ipv4Addr {
 }
 
 /// The words of `fence` for a box that has one.
-pub(crate) fn words(id: BoxId) -> String {
+pub(crate) fn words(id: BoxId, timeout: &str) -> String {
     let guid = Character::default().guid;
     format!(
         "{{ kind = \"ipmi\", host = \"{}\", user = \"twobox\", password_file = \"/run/bmc.pw\", guid = \"{guid}\", \
-         timeout = \"4s\" }}",
+         timeout = \"{timeout}\" }}",
         address(id)
     )
 }

@@ -24,7 +24,7 @@ pub(super) const KIND: Kind = Kind { name: "moves", choices, round };
 
 /// A few rounds.
 pub(crate) fn few(lab: &Lab) -> Result<String, Failure> {
-    story(lab, &KIND, 2, 2)
+    story(lab, &KIND, 945, 2)
 }
 
 /// The second in which the resources go home, and BMCs that need as long.

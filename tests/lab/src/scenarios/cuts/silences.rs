@@ -11,17 +11,24 @@ use firmware_agnostic::identity::BoxId::{self, First};
 use firmware_agnostic::time::Instant as Moment;
 use simulation::random::Random;
 
-use super::{Kind, choices, orders, restore, shot, story, up_to};
+use super::{Kind, orders, restore, shot, story, up_to};
 use crate::observers::expectations::{PATIENCE, nobody_noticed};
 use crate::observers::failure::{Failure, expect};
 use crate::scenarios::tour::millis;
+use crate::stage::config::Choices;
 use crate::{Lab, name};
 
 pub(super) const KIND: Kind = Kind { name: "silences", choices, round };
 
 /// A few rounds.
 pub(crate) fn few(lab: &Lab) -> Result<String, Failure> {
-    story(lab, &KIND, 1, 2)
+    story(lab, &KIND, 857, 2)
+}
+
+/// A device that tries for long is in the middle of that when the BMCs come back.
+pub(crate) fn choices() -> Choices {
+    let timing = super::choices().timing.replace("initdead = \"10s\"", "initdead = \"25s\"");
+    Choices { bmc_timeout: "10s", timing, ..super::choices() }
 }
 
 fn round(lab: &Lab, chance: &mut Random) -> Result<String, Failure> {
