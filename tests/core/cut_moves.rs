@@ -2,7 +2,7 @@
 
 use firmware_agnostic::heartbeat::Role;
 use firmware_agnostic::identity::BoxId::{self, First as HOME, Second as AWAY};
-use firmware_agnostic::order::{Order, Until};
+use firmware_agnostic::order::{Order, OrderDuration};
 use simulation::World;
 use simulation::fault_model::{FaultModel, MILLI, SECOND};
 use simulation::fixtures;
@@ -47,8 +47,8 @@ fn moving(seed: u64) -> World {
     world.power_on(AWAY);
     world.run(30 * SECOND).unwrap();
     match seed % 3 {
-        0 => assert_eq!(world.order(HOME, Order::Standby(Until::Resume)), Some(Ok(()))),
-        1 => assert_eq!(world.order(AWAY, Order::Takeover(Until::Resume)), Some(Ok(()))),
+        0 => assert_eq!(world.order(HOME, Order::Standby(OrderDuration::Resume)), Some(Ok(()))),
+        1 => assert_eq!(world.order(AWAY, Order::Takeover(OrderDuration::Resume)), Some(Ok(()))),
         _ => {
             world.power_off(HOME, "loses its power");
             world.run(60 * SECOND).unwrap();

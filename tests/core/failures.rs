@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use firmware_agnostic::heartbeat::{Asks, Role};
+use firmware_agnostic::heartbeat::{PeerRequest, Role};
 use firmware_agnostic::identity::ResourceId;
 use firmware_agnostic::node::{Action, Answer, Event};
 use firmware_agnostic::recovery::{OnFailure, Policy, Recovery, Remedy};
-use firmware_agnostic::report::News;
+use firmware_agnostic::report::Report;
 use firmware_agnostic::time::Instant;
 use simulation::single_node::Scene;
 
@@ -97,12 +97,12 @@ fn an_active_box_whose_resources_hang_gives_them_up_as_soon_as_the_peer_can_serv
     let mut active = Scene::serving_with(|_| ());
     active.says(|word| word.role = Role::Failed);
     active.happens(Event::Hangs(true));
-    assert!(active.has_done(|it| *it == Action::Tell(News::Hangs(true))));
+    assert!(active.has_done(|it| *it == Action::Tell(Report::Hangs(true))));
     assert_eq!((active.node.role(), active.node.fit()), (Role::Active, false), "it is alone");
     active.says(|_| ());
     assert_eq!(active.node.role(), Role::Stopping);
     active.is_answered(Answer::StopFailed(SLAPD));
-    assert_eq!(active.node.asks(), Asks::Fence);
+    assert_eq!(active.node.request(), PeerRequest::Fence);
     assert!(active.has_done(|it| *it == Action::Reset));
 }
 
@@ -122,7 +122,7 @@ fn a_box_whose_resources_hung_for_a_while_is_as_before() {
 fn a_standby_whose_resources_hang_starts_only_if_nobody_else_serves() {
     let mut standby = Scene::standby();
     standby.happens(Event::Hangs(true));
-    standby.says(|word| word.asks = Asks::HandOver);
+    standby.says(|word| word.request = PeerRequest::HandOver);
     assert_eq!((standby.node.role(), standby.node.fit()), (Role::Standby, false));
     standby.says(|word| word.role = Role::Failed);
     standby.silence(Duration::from_millis(800));

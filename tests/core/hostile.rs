@@ -56,6 +56,24 @@ fn an_active_box_shoots_at_once_though_a_shot_failed_long_ago() {
     assert!(active.has_done(|action| matches!(action, Action::Fence(_))), "it looks first");
 }
 
+/// The links and the device were silent together, and the device is heard first.
+#[test]
+fn a_device_that_was_silent_is_not_told_to_cut_before_the_links_had_their_turn() {
+    let mut active = Scene::active();
+    active.silence(Duration::from_millis(500));
+    active.device_is_ready();
+    active.says(|_| ());
+    active.silence(Duration::from_secs(2));
+    assert!(!active.has_done(|action| matches!(action, Action::Cut(_))), "it was heard");
+}
+
+#[test]
+fn a_device_that_is_ready_at_once_cuts_at_once() {
+    let mut active = Scene::active();
+    active.device_is_ready();
+    assert!(active.has_done(|action| matches!(action, Action::Cut(_))));
+}
+
 #[test]
 fn a_shot_that_failed_long_ago_costs_no_pair() {
     let slow = 4_500 * MILLI..4_500 * MILLI;

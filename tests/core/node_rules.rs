@@ -564,7 +564,7 @@ fn a_shot_that_failed_is_tried_again_in_the_next_slot_of_this_box() {
     active.is_answered(Answer::FenceFailed);
     active.silence(10 * SECOND);
     assert!(!active.has_done(fences), "the other box has this slot");
-    active.silence(SECOND);
+    active.silence(2 * SECOND);
     assert!(active.has_done(fences));
     active.silence(20 * SECOND);
     assert!(!active.has_done(fences), "it is not answered");
@@ -607,6 +607,7 @@ fn only_the_first_shot_at_a_device_that_answers_is_a_pill() {
         standby.is_answered(answer);
         standby.silence(10 * SECOND);
         standby.device_is_ready();
+        standby.silence(SECOND);
         assert!(matches!(standby.node.fencing(), Fencing::Cut(_)));
         assert_eq!(shoots(&standby), answer == Answer::PowerOn);
         standby.is_answered(Answer::FenceFailed);

@@ -291,7 +291,9 @@ impl Node {
             Fencing::Ordered(ordered, until) if ordered == tag => {
                 if !self.is_wanted(until, now) {
                     self.call_off(now, actions);
-                } else if self.tries > 0 && until != CallOff::Seen || self.is_settling(now) {
+                } else if self.is_settling(now)
+                    || until != CallOff::Seen && (self.tries > 0 || self.is_due(now))
+                {
                     // A device that was not reached comes back together with the links, at the end of a common fault.
                     self.fencing = Fencing::Ready(tag, until);
                     let listens = self.settings.timing.keepalive() * 2;
@@ -371,6 +373,7 @@ impl Node {
         }
         let by_order = self.by_order.take();
         self.fencing = Fencing::None;
+        self.timers.stop(Timer::Fencing);
         if by_order == Some(FenceMode::Drill) {
             // Whether it was seen off or not.
             self.promise_power(now);
@@ -517,6 +520,8 @@ impl Node {
             Contact::Silent => CallOff::Heard,
             Contact::Heard(_) | Contact::Deaf(_) => CallOff::Proven,
         };
+        // A device that can be reached is ready by then.
+        self.timers.set(Timer::Fencing, now + self.settings.timing.keepalive() * 2);
         self.shoot(until, actions);
     }
 

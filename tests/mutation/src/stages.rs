@@ -156,6 +156,7 @@ const ROWS: &[(&str, &[&str])] = &[
     ("troubles", &[]),
     ("stories", &[]),
     ("simulation", &["one_fault_never_costs_both_boxes"]),
+    ("cut_moves", &[]),
     ("hostile", &[]),
     ("simulation", &["the_promises_hold_in_random_worlds"]),
     ("boot", &[]),

@@ -223,6 +223,8 @@ const BUILD: &[&str] = &[
     "--test",
     "hostile",
     "--test",
+    "cut_moves",
+    "--test",
     "stories",
     "--test",
     "boot",

@@ -69,11 +69,11 @@ impl Scene {
         scene
     }
 
-    /// A box that serves, and shoots a peer that has been silent since it handed over.
+    /// A box that serves, and has just ordered a fencing at a peer that has been silent since it handed over.
     pub fn active() -> Self {
         let mut scene = Self::serving_with(|_| ());
         // In steps: a box that did not run does not take that for silence.
-        scene.silence(Duration::from_secs(2));
+        scene.silence(Duration::from_millis(1_100));
         scene
     }
 
