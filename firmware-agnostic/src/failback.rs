@@ -220,6 +220,15 @@ mod tests {
     }
 
     #[test]
+    fn failed_stays_outlive_the_supervisor() {
+        let resumed = Failback::resumed(2, at(10));
+        assert_eq!(resumed.due(Reason::Home, HOLD, at(10)), at(10 + 4 * 90));
+        assert!(Failback::resumed(u8::MAX, at(10)).locked_out());
+        let first = Failback::resumed(0, at(10));
+        assert_eq!(first.due(Reason::Home, HOLD, at(10)), at(10), "home never failed");
+    }
+
+    #[test]
     fn a_start_that_hangs_for_long_is_no_stay() {
         let mut failback = Failback { stay: GIVEN, ..Failback::default() };
         failback.took_over(true, HOLD, at(1_000_000));

@@ -349,6 +349,99 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_letter_is_welcome_and_one_number_opens_one_letter() {
+        let first = seal(BoxId::First);
+        let mut end = Answerer::new(seal(BoxId::Second));
+        let mut hear = |frame: &[u8]| {
+            let heard = end.hear(frame, Some(LIFE), || Some(Nonce([2; 8])), NOON, None)?;
+            Ok(heard.is_some())
+        };
+        let opens = |number, nonce| {
+            let length = LETTER_MAX as u32;
+            first.open(&Opens { life: LIFE, number, nonce: Nonce([nonce; 8]), length })
+        };
+        assert_eq!(hear(&opens(1, 1)), Ok(true));
+        assert_eq!(hear(&opens(1, 1)), Ok(true), "the welcome was lost");
+        assert_eq!(hear(&opens(1, 3)), Err(FrameError::Replayed));
+        assert_eq!(hear(&opens(2, 1)), Ok(true), "the next one");
+        let of_the_other = seal(BoxId::Second)
+            .welcome(&Welcome { nonce: Nonce([2; 8]), clock: NOON }, Nonce([1; 8]));
+        assert_eq!(hear(&of_the_other), Err(FrameError::Version), "it is for who asks");
+    }
+
+    #[test]
+    fn other_keys_are_used_at_once_by_both_ends() {
+        let keys = Keys::new([Key::new(2, b"another secret")]).expect("one key is a ring");
+        let mut asker = Asker::new(seal(BoxId::First), 1, Nonce([1; 8]), 1, at(0));
+        let mut answerer = Answerer::new(seal(BoxId::Second));
+        let answers = |answerer: &mut Answerer, frame: &[u8]| {
+            answerer.hear(frame, Some(LIFE), || Some(Nonce([2; 8])), NOON, None)
+        };
+        asker.reload(keys.clone());
+        let opens = asker.say(b"a", &PACE, at(0));
+        assert_eq!(answers(&mut answerer, &opens), Err(FrameError::WrongKey));
+        answerer.reload(keys);
+        let (welcome, _) = answers(&mut answerer, &opens).unwrap().expect("there is a nonce");
+        assert_eq!(asker.hear(&welcome, &PACE, at(1)), Ok(None));
+        assert!(asker.reading().is_some());
+    }
+
+    #[test]
+    fn only_the_next_bytes_bring_a_letter_on() {
+        let (first, second) = (seal(BoxId::First), seal(BoxId::Second));
+        let (asker, answerer) = (Nonce([1; 8]), Nonce([2; 8]));
+        let letter = Letter { asker, answerer };
+        let mut end = Asker::new(first, 1, asker, 40, at(0));
+        let text = text(40);
+        assert!(!end.again());
+        end.say(&text, &PACE, at(0));
+        assert!(end.again(), "it is not answered yet");
+        let welcome = Welcome { nonce: answerer, clock: NOON };
+        end.hear(&second.welcome(&welcome, asker), &PACE, at(1)).unwrap();
+        assert!(!end.again());
+        let hear = |end: &mut Asker, number, says: Answer, now| {
+            end.say(&text, &PACE, at(now));
+            let frame = second.seal(Kind::Answer, letter, number, &says);
+            let bytes = end.hear(&frame, &PACE, at(now)).unwrap();
+            (bytes.map(|bytes| bytes.len()), end.again())
+        };
+        let piece = |at, of| Answer::Piece { at, of, bytes: Bytes::from_slice(b"ab").unwrap() };
+        assert_eq!(hear(&mut end, 0, Answer::Next { at: 0 }, 10), (None, true), "nothing new");
+        assert_eq!(hear(&mut end, 1, Answer::Next { at: 38 }, 20), (None, false));
+        assert_eq!(hear(&mut end, 2, Answer::Next { at: 30 }, 30), (None, true), "an older one");
+        assert_eq!(hear(&mut end, 3, Answer::Next { at: 40 }, 40), (None, false));
+        assert_eq!(hear(&mut end, 4, piece(1, 4), 50), (None, true), "that is not the first");
+        assert_eq!(hear(&mut end, 5, piece(0, 4), 60), (Some(2), false));
+        assert_eq!(hear(&mut end, 6, piece(0, 4), 70), (None, true), "that is known");
+        assert_eq!(hear(&mut end, 7, piece(2, 5), 80), (None, true), "another answer");
+        assert_eq!(hear(&mut end, 8, piece(2, 4), 90), (Some(2), false));
+        assert!(end.whole());
+    }
+
+    #[test]
+    fn an_answer_is_waited_for_as_long_as_it_may_take() {
+        let (first, second) = (seal(BoxId::First), seal(BoxId::Second));
+        let (asker, answerer) = (Nonce([1; 8]), Nonce([2; 8]));
+        let letter = Letter { asker, answerer };
+        let mut end = Asker::new(first, 1, asker, 1, at(0));
+        assert_eq!(end.silence(&PACE, at(6_000)), None);
+        assert_eq!(end.silence(&PACE, at(6_001)), Some(Silence::NoAnswer));
+        end.say(b"a", &PACE, at(0));
+        let welcome = Welcome { nonce: answerer, clock: NOON };
+        end.hear(&second.welcome(&welcome, asker), &PACE, at(0)).unwrap();
+        for number in 0..=60 {
+            let now = at(u64::from(number) * 1_000);
+            end.say(b"a", &PACE, now);
+            let says = Answer::Next { at: 1 };
+            let frame = second.seal(Kind::Answer, letter, number, &says);
+            end.hear(&frame, &PACE, now).unwrap();
+        }
+        assert_eq!(end.silence(&PACE, at(60_000)), None);
+        assert_eq!(end.silence(&PACE, at(60_001)), Some(Silence::Unmade));
+        assert_eq!(end.silence(&PACE, at(65_000)), Some(Silence::Unmade));
+    }
+
+    #[test]
     fn the_answerers_clock_is_read() {
         let mut pair = Pair::new(1);
         let mut asker = pair.asker(b"time");

@@ -582,7 +582,9 @@ impl Node {
     /// Switches the peer on when it is time, until a device takes the order or the peer is heard.
     fn keep_promise(&mut self, now: Instant, actions: &mut Actions) {
         let busy = self.fencing.is_under_way() || matches!(self.fencing, Fencing::Querying(_));
-        if self.power_on.is_some() && self.timers.expired(Timer::PowerOn, now) && !busy {
+        // What came due while a device was busy is due still.
+        let due = self.timers.get(Timer::PowerOn).is_none_or(|at| at <= now);
+        if self.power_on.is_some() && due && !busy {
             tell(actions, Report::PoweringOn);
             act(actions, Action::PowerOn(POWER_ON));
             self.timers.set(Timer::PowerOn, now + POWER_ON_AGAIN);
@@ -632,7 +634,7 @@ impl Node {
                 }
             }
             Answer::Fenced(_) | Answer::FenceFailed => {
-                if self.fencing.is_under_way() && self.fencing.tag() == Some(tag) {
+                if self.fencing.tag() == Some(tag) {
                     self.on_shot(answer.off_at(), now, actions);
                 }
             }

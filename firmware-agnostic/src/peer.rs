@@ -338,9 +338,9 @@ impl Peer {
         let boot = self.heartbeat.map(|heartbeat| heartbeat.epoch.boot);
         match (self.trust, boot) {
             (DeviceTrust::Distrusted, _) => return None,
-            (DeviceTrust::Suspect(_, suspect), Some(boot)) if suspect == boot => {}
-            (_, Some(boot)) => self.trust = DeviceTrust::Suspect(at, boot),
-            (_, None) => {}
+            (DeviceTrust::Trusted, Some(boot)) => self.trust = DeviceTrust::Suspect(at, boot),
+            // The first reading of this life counts.
+            (DeviceTrust::Suspect(..), _) | (DeviceTrust::Trusted, None) => {}
         }
         let lived_on = self.proof.is_some_and(|proof| proof > at);
         (!lived_on).then_some(SeenOff(()))
@@ -770,7 +770,118 @@ mod tests {
         assert_eq!(late, Brought::Word, "a late word of the life before");
         let twin = peer.heard(SERIAL, proven(10, 250), MINE, at(300));
         assert_eq!(twin, Brought::Twins, "the life before goes on");
-        assert!(peer.is_doubled(at(300)));
+        assert!(peer.is_doubled(at(1_299)) && !peer.is_doubled(at(1_300)), "for deadtime");
+    }
+
+    #[test]
+    fn two_lives_that_have_heard_the_same_word_are_no_twins() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, proven(9, 0), MINE, at(0));
+        let epoch = Epoch { boot: life(7), change: 0 };
+        let heartbeat = Heartbeat { epoch, heard: Some(MINE), ..heartbeat(0) };
+        peer.heard(ETHERNET, Heard { heartbeat, proof: Some(at(150)) }, MINE, at(200));
+        let late = peer.heard(SERIAL, proven(10, 150), MINE, at(250));
+        assert_ne!(late, Brought::Twins, "the first died between two cables");
+    }
+
+    #[test]
+    fn a_farewell_is_true_of_a_life_that_has_heard_what_this_box_is_since_they_met() {
+        let farewell = |change| {
+            let mut peer = peer();
+            peer.heard(ETHERNET, proven(1, 0), MINE, at(0));
+            let heard = Some(Epoch { change, ..MINE });
+            let heartbeat = Heartbeat { request: PeerRequest::Leave, heard, ..heartbeat(2) };
+            peer.heard(ETHERNET, Heard { heartbeat, proof: Some(at(100)) }, MINE, at(100));
+            peer.left()
+        };
+        assert!(!farewell(MINE.change), "as an earlier life of it may have heard");
+        assert!(farewell(MINE.change + 1));
+    }
+
+    #[test]
+    fn what_a_supervisor_said_comes_late_and_does_not_end_its_restart() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, proven(1, 0), MINE, at(0));
+        let says = |peer: &mut Peer, restarts, request, now| {
+            let heartbeat = Heartbeat { restarts, request, heard: Some(MINE), ..heartbeat(1) };
+            peer.heard(ETHERNET, Heard { heartbeat, proof: None }, MINE, at(now));
+            peer.restarts(at(now))
+        };
+        assert!(says(&mut peer, true, PeerRequest::Nothing, 100));
+        assert!(says(&mut peer, false, PeerRequest::Nothing, 200));
+        assert!(
+            !says(&mut peer, false, PeerRequest::Leave, 300),
+            "a guard that has stopped everything"
+        );
+    }
+
+    #[test]
+    fn a_guard_is_listened_to_for_restart_time() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, proven(1, 0), MINE, at(0));
+        for now in (1_000..=6_000).step_by(500) {
+            let heartbeat = Heartbeat { restarts: true, heard: Some(MINE), ..heartbeat(1) };
+            peer.heard(ETHERNET, Heard { heartbeat, proof: None }, MINE, at(now));
+        }
+        assert!(matches!(peer.contact(at(6_499)), Contact::Deaf(_)));
+        assert_eq!(peer.contact(at(6_500)), Contact::Silent, "its heartbeat at 6 s counts no more");
+    }
+
+    #[test]
+    fn a_stranger_is_as_old_as_its_role() {
+        let mut peer = peer();
+        let mut since = |number, change, role, now| {
+            let epoch = Epoch { boot: life(number), change };
+            let heartbeat = Heartbeat { epoch, role, ..heartbeat(0) };
+            peer.heard(ETHERNET, Heard { heartbeat, proof: None }, MINE, at(now));
+            peer.newborn(at(now)).map(|(heartbeat, since)| (heartbeat.role, since))
+        };
+        let (init, fencing) = (Role::Init, Role::Fencing);
+        assert_eq!(since(7, 1, init, 100), Some((init, at(100))));
+        assert_eq!(since(7, 2, init, 300), Some((init, at(100))));
+        assert_eq!(since(7, 3, fencing, 500), Some((fencing, at(500))));
+        assert_eq!(since(7, 2, init, 600), Some((fencing, at(500))), "an older heartbeat");
+        assert_eq!(since(8, 1, fencing, 700), Some((fencing, at(700))), "another life");
+        assert_eq!(since(8, 2, fencing, 1_699), Some((fencing, at(700))));
+        assert_eq!(since(8, 3, fencing, 2_699), Some((fencing, at(2_699))), "it was silent");
+    }
+
+    #[test]
+    fn a_peer_is_deaf_when_it_talks_for_deadtime_and_hears_nothing() {
+        let mut peer = peer();
+        peer.heard(ETHERNET, proven(1, 0), MINE, at(0));
+        for now in (200..=2_400).step_by(200) {
+            let heartbeat = Heartbeat { heard: Some(MINE), ..heartbeat(1) };
+            peer.heard(ETHERNET, Heard { heartbeat, proof: None }, MINE, at(now));
+            peer.review(at(now), |_| ());
+            assert_eq!(peer.is_deaf(at(now)), now >= 2_000, "{now}: it hears nothing since 1 s");
+        }
+    }
+
+    #[test]
+    fn a_link_that_the_peer_does_not_hear_carries_one_way_after_deadtime() {
+        let mut peer = peer();
+        let mut told = Vec::new();
+        let mut talks = |from: u64, to: u64, links: &[LinkId]| {
+            told.clear();
+            for now in (from..to).step_by(200) {
+                let only = LinkSet::default().with(ETHERNET, true);
+                let heartbeat = Heartbeat { hears: only, heard: Some(MINE), ..heartbeat(1) };
+                for link in links {
+                    peer.heard(*link, Heard { heartbeat, proof: Some(at(now)) }, MINE, at(now));
+                }
+                peer.review(at(now), |report| told.push((now, report)));
+            }
+            told.clone()
+        };
+        let one_way = Report::Link(SERIAL, Carries::OneWay);
+        assert_eq!(talks(0, 3_000, &[ETHERNET, SERIAL]), [(1_000, one_way)]);
+        let nothing = Report::Link(SERIAL, Carries::Nothing);
+        assert_eq!(talks(3_000, 6_000, &[ETHERNET]), [(3_800, nothing)]);
+        // It is given the time to be heard.
+        let both_ways = Report::Link(SERIAL, Carries::BothWays);
+        let told = talks(6_000, 9_000, &[ETHERNET, SERIAL]);
+        assert_eq!(told, [(6_000, both_ways), (7_000, one_way)]);
     }
 
     #[test]
@@ -795,6 +906,7 @@ mod tests {
         let mut peer = peer();
         peer.heard(ETHERNET, proven(1, 0), MINE, at(0));
         assert!(peer.read_off(at(100)).is_some());
+        assert!(peer.read_off(at(700)).is_some(), "the first reading counts");
         peer.heard(ETHERNET, proven(1, 900), MINE, at(1_000));
         assert_eq!(peer.trust(), DeviceTrust::Suspect(at(100), life(6)), "it may take a while");
         assert_eq!(peer.heard(ETHERNET, proven(1, 1_100), MINE, at(1_200)), Brought::Lie);
@@ -810,7 +922,7 @@ mod tests {
         assert!(peer.read_off(at(499)).is_none());
         let seen = peer.read_off(at(500)).expect("nothing was heard since");
         peer.note_off(&seen, at(700));
-        peer.heard(ETHERNET, proven(1, 650), MINE, at(800));
+        peer.heard(ETHERNET, proven(1, 700), MINE, at(800));
         assert!(peer.fenced(), "that was said before");
         peer.heard(ETHERNET, proven(1, 701), MINE, at(900));
         assert!(!peer.fenced());
@@ -823,6 +935,10 @@ mod tests {
         peer.discount_stall(Duration::from_secs(60), at(60_200));
         assert_eq!(peer.silence(at(60_200)), Duration::from_millis(200));
         assert_eq!(peer.silent_from(), at(1_000), "the other box does not know of that");
+        peer.review(at(60_900), |report| {
+            assert_eq!(report, Report::Late(Duration::from_millis(900)))
+        });
+        assert_eq!(peer.carries(SERIAL), Some(Carries::BothWays), "it was not listened to either");
     }
 
     const fn life(number: u8) -> Incarnation {

@@ -397,7 +397,14 @@ mod tests {
             assert!(timing.restart(restart_time, require, dark_time).unwrap().holds());
         }
         let deadtime = times().deadtime;
-        assert!(!timing.restart(deadtime, Require::Silence, dark_time).unwrap().holds());
+        let broken = timing.restart(deadtime, Require::Silence, dark_time).unwrap();
+        assert!(!broken.holds());
+        assert_eq!(broken.left, deadtime + 2 * times().keepalive, "two heartbeats may be lost");
+        assert_eq!(
+            std::format!("{broken}"),
+            "restart_time + lost heartbeats < deadtime: 1.4s < 1s does not hold: \
+             lower restart_time or raise deadtime"
+        );
     }
 
     fn times() -> Times {

@@ -41,6 +41,17 @@ fn a_box_that_knows_no_letters_drops_them_as_of_another_version() {
     }
 }
 
+#[test]
+fn the_pieces_that_are_dropped_are_counted_for_each_cause() {
+    let Seal { keys, pair, .. } = seal(BoxId::Second);
+    let mut reception = Reception::new(keys, pair);
+    let link = LinkId::new(0).unwrap();
+    let mut drops = |cause| reception.refuse_piece(link, cause);
+    let counts = [FrameError::WrongKey, FrameError::WrongKey, FrameError::Replayed].map(&mut drops);
+    assert_eq!(counts, [1, 2, 1]);
+    assert_eq!(drops(FrameError::WrongKey), 3);
+}
+
 /// The version before could be read, and sent again, by everybody on the wire.
 #[test]
 fn letters_of_the_version_before_are_dropped() {

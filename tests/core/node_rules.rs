@@ -9,17 +9,17 @@ use firmware_agnostic::evidence::Require;
 use firmware_agnostic::heartbeat::{
     Epoch, Heartbeat, Incarnation, PeerRequest, Priority, Role, Term,
 };
-use firmware_agnostic::identity::{BoxId, LinkId, ResourceId};
-use firmware_agnostic::journal::Journal;
+use firmware_agnostic::identity::{BoxId, LinkId, RESOURCES_MAX, ResourceId};
 use firmware_agnostic::node::fencing::Fencing;
 use firmware_agnostic::node::{Action, Actions, Answer, Event};
-use firmware_agnostic::order::{Order, OrderDuration, Refusal};
+use firmware_agnostic::order::{FenceMode, Order, OrderDuration, Refusal};
 use firmware_agnostic::recovery::OnFailure;
 use firmware_agnostic::report::Report;
 use firmware_agnostic::settings::AutoFailback;
 use firmware_agnostic::settings::Settings;
 use firmware_agnostic::time::Timer;
 
+use simulation::fixtures;
 use simulation::single_node::{LINK, Scene};
 
 #[test]
@@ -921,9 +921,7 @@ fn a_resume_ends_what_was_ordered_and_nothing_else() {
 /// What is too long to be said in each test.
 trait Told {
     fn gave_back() -> Self;
-    fn last_record(self, does: impl FnOnce(&mut Scene)) -> Journal;
     fn fails_twice(&mut self);
-    fn talks(&mut self, time: Duration, but: impl Fn(&mut Heartbeat));
     fn before(&self) -> Option<Epoch>;
     fn has_left(&mut self) -> bool;
 }
@@ -938,28 +936,9 @@ impl Told for Scene {
         away
     }
 
-    /// The last that it writes down when `does` is done.
-    fn last_record(mut self, does: impl FnOnce(&mut Scene)) -> Journal {
-        does(&mut self);
-        let mut records = self.done.iter().filter_map(|action| match action {
-            Action::Record(journal) => Some(*journal),
-            _ => None,
-        });
-        records.next_back().expect("something is written down")
-    }
-
     fn fails_twice(&mut self) {
         for _ in 0..2 {
             self.happens(Event::ResourceFailed(RESOURCE));
-        }
-    }
-
-    /// The peer says so again and again.
-    fn talks(&mut self, time: Duration, but: impl Fn(&mut Heartbeat)) {
-        let end = self.now + time;
-        while self.now < end {
-            self.silence(Duration::from_millis(200));
-            self.says(&but);
         }
     }
 
@@ -1110,8 +1089,8 @@ fn a_peer_that_is_owed_its_power_gets_it_or_is_heard() {
     silent.silence(600 * MILLI);
     assert!(silent.has_done(|action| matches!(action, Action::PowerOn(_))));
     silent.is_answered(Answer::PowerOnFailed);
-    let again = silent.node.power_on().map(|due| due + 30 * SECOND);
-    assert_eq!(silent.node.timer(Timer::PowerOn), again, "it is tried again");
+    let due = silent.node.power_on().expect("it is still owed");
+    assert_eq!(silent.node.timer(Timer::PowerOn), Some(due + 30 * SECOND), "it is tried again");
     silent.is_answered(Answer::PoweredOn);
     assert_eq!((silent.node.power_on(), silent.node.timer(Timer::PowerOn)), (None, None));
     let mut heard = owed();
@@ -1149,6 +1128,432 @@ fn a_recording_that_fences_gets_nobody_shot() {
         active.silence(100 * MILLI);
     }
     assert_eq!(active.node.fencing(), Fencing::None);
+}
+
+#[test]
+fn the_epoch_rises_with_every_new_stance_and_never_falls() {
+    type Does = fn(&mut Scene);
+    let changes: [(&str, Does); 5] = [
+        ("another life of the peer", |scene| {
+            scene.epoch = Epoch { boot: Incarnation(*b"anew"), change: 0 };
+            scene.says(|word| word.role = Role::Active);
+        }),
+        ("two machines of one name", |scene| {
+            let old = scene.epoch;
+            scene.epoch = Epoch { boot: Incarnation(*b"anew"), change: 0 };
+            scene.says(|word| word.role = Role::Active);
+            let before = scene.node.epoch();
+            scene.epoch = old;
+            scene.silence(SECOND / 5);
+            scene.says(|word| word.role = Role::Active);
+            assert_eq!(scene.node.epoch().change, before.change + 1);
+        }),
+        ("a resource that cannot be started here", |scene| {
+            scene.happens(Event::Startable(RESOURCE, false));
+        }),
+        ("another configuration", |scene| {
+            let settings = scene.node.settings().clone();
+            scene.node.reload(fixtures::in_place(settings), scene.now);
+        }),
+        ("an order", |scene| {
+            assert_eq!(scene.order(Order::Standby(OrderDuration::Reboot)), Ok(()))
+        }),
+    ];
+    for (what, does) in changes {
+        let mut standby = Scene::standby();
+        let before = standby.node.epoch();
+        does(&mut standby);
+        assert!(standby.node.epoch().change > before.change, "{what}");
+    }
+}
+
+#[test]
+fn two_machines_of_one_name_are_told_of_once() {
+    let mut standby = Scene::standby();
+    let old = standby.epoch.boot;
+    let mut says = |boot| {
+        standby.epoch.boot = boot;
+        standby.silence(SECOND / 5);
+        tells(&standby.says(|word| word.role = Role::Active), Report::Twins(LINK))
+    };
+    let new = Incarnation(*b"anew");
+    assert!(!says(new), "it was reborn");
+    assert!(says(old), "and lives");
+    assert!(!says(new) && !says(old));
+}
+
+#[test]
+fn where_two_machines_have_one_name_neither_releases() {
+    let mut standby = Scene::standby();
+    let old = standby.epoch.boot;
+    for boot in [Incarnation(*b"anew"), old] {
+        standby.epoch.boot = boot;
+        standby.silence(SECOND / 5);
+        standby.says(|word| word.role = Role::Active);
+    }
+    standby.says(|word| word.request = PeerRequest::HandOver);
+    assert_eq!(standby.node.role(), Role::Standby);
+    standby.talks(2 * SECOND, |word| word.request = PeerRequest::HandOver);
+    assert_eq!(standby.node.role(), Role::Starting, "one of them is gone");
+}
+
+#[test]
+fn what_could_not_be_removed_at_birth_is_told_and_tried_again_after_a_pause() {
+    let mut newborn = Scene::born(None, |_| ());
+    let stops = |action: &Action| matches!(action, Action::Stop(_));
+    newborn.done.clear();
+    let actions = newborn.is_answered(Answer::StopFailed(RESOURCE));
+    assert!(tells(&actions, Report::Leftover(RESOURCE)) && !resets(&actions));
+    assert_eq!(
+        newborn.node.request(),
+        PeerRequest::Fence,
+        "it must not be trusted with having released"
+    );
+    assert_eq!(newborn.order(Order::Leave), Ok(()));
+    assert_eq!(newborn.order(Order::Standby(OrderDuration::Reboot)), Err(Refusal::Leaving));
+    assert!(!newborn.has_done(stops));
+    newborn.silence(SECOND / 5);
+    assert!(!newborn.has_done(stops), "after half a second");
+    newborn.silence(SECOND / 2);
+    assert!(newborn.has_done(stops));
+    newborn.is_answered(Answer::StopFailed(RESOURCE));
+    newborn.silence(9 * SECOND / 10);
+    assert!(!newborn.has_done(stops), "the pause doubles");
+    newborn.silence(SECOND / 5);
+    assert!(newborn.has_done(stops));
+}
+
+#[test]
+fn a_box_that_leaves_may_be_told_so_again_and_nothing_else() {
+    let mut standby = Scene::standby();
+    standby.says(|word| word.role = Role::Active);
+    for _ in 0..2 {
+        assert_eq!(standby.order(Order::Leave), Ok(()));
+    }
+    assert_eq!(standby.order(Order::Resume), Err(Refusal::Leaving));
+}
+
+#[test]
+fn a_power_that_is_off_is_believed_as_soon_as_a_box_has_listened() {
+    let polled_after = |cleans: bool, time: Duration| {
+        let mut newborn = Scene::born(None, |_| ());
+        if cleans {
+            newborn.is_answered(Answer::Stopped);
+        }
+        newborn.silence(time);
+        newborn.is_polled_off();
+        newborn.node.role()
+    };
+    assert_eq!(polled_after(true, 700 * MILLI), Role::Init, "a peer that talks is heard soon");
+    assert_eq!(polled_after(true, 1_100 * MILLI), Role::Starting);
+    assert_eq!(polled_after(false, 10 * SECOND), Role::Init, "leftovers may run here");
+    let mut fencing = Scene::standby();
+    fencing.silence(2 * SECOND);
+    assert_eq!(fencing.node.role(), Role::Fencing);
+    fencing.is_polled_off();
+    assert_eq!(fencing.node.role(), Role::Starting);
+}
+
+#[test]
+fn a_box_that_finds_its_services_again_yields_to_a_later_takeover() {
+    let mut last = Scene::serving_with(|_| ()).last_record(|_| ());
+    last.term = Term(5);
+    let mut reborn = Scene::born(Some(last), |_| ());
+    let serves = |word: &mut Heartbeat| (word.role, word.term) = (Role::Active, Term(6));
+    reborn.says(serves);
+    assert_eq!(reborn.node.term(), Term(5), "that of its own services");
+    reborn.is_answered(Answer::Adopted);
+    reborn.says(serves);
+    assert_eq!(reborn.node.role(), Role::Stopping);
+}
+
+#[test]
+fn the_answer_of_an_adoption_is_given_once() {
+    let last = Scene::serving_with(|_| ()).last_record(|_| ());
+    let mut reborn = Scene::born(Some(last), |_| ());
+    let adopts = reborn.asked;
+    reborn.is_answered(Answer::NotAdopted);
+    assert!(reborn.asked > adopts);
+    reborn.happens(Event::Answer(adopts, Answer::Stopped));
+    reborn.silence(SECOND);
+    reborn.says(|word| word.role = Role::Active);
+    assert_eq!(reborn.node.role(), Role::Init, "its leftovers may run");
+}
+
+#[test]
+fn an_operator_is_told_once_an_hour_what_waits_for_a_word() {
+    let count = |scene: &mut Scene, report: Report| {
+        let done = std::mem::take(&mut scene.done);
+        done.into_iter().filter(|action| *action == Action::Tell(report)).count()
+    };
+    let hour = 3_600 * SECOND;
+    let home = |word: &mut Heartbeat| word.priority = HOME;
+    let mut manual = Scene::serving_with(|settings| settings.auto_failback = AutoFailback::Manual);
+    manual.talks(hour / 2, home);
+    assert_eq!(count(&mut manual, Report::HomeReady), 1);
+    manual.talks(hour, home);
+    assert_eq!(count(&mut manual, Report::HomeReady), 1);
+    assert_eq!(manual.node.role(), Role::Active);
+    // A gate is told of where it keeps what an operator wants.
+    let mut gated = Scene::serving_with(|_| ());
+    gated.happens(Event::Gate { closed: true });
+    gated.talks(hour / 2, home);
+    assert_eq!(count(&mut gated, Report::GateKeeps), 0);
+    let claims = |word: &mut Heartbeat| (word.priority, word.request) = (HOME, PeerRequest::Claim);
+    gated.talks(hour / 2, claims);
+    assert_eq!(count(&mut gated, Report::GateKeeps), 1);
+    gated.talks(hour, claims);
+    assert_eq!(count(&mut gated, Report::GateKeeps), 1);
+    assert_eq!(gated.node.role(), Role::Active);
+}
+
+#[test]
+fn who_serves_against_his_order_gives_up_when_the_peer_can() {
+    let mut taken_back = Scene::serving_with(|_| ());
+    assert_eq!(taken_back.order(Order::Standby(OrderDuration::Resume)), Ok(()));
+    taken_back.is_answered(Answer::Stopped);
+    let failed = |word: &mut Heartbeat| (word.role, word.fit) = (Role::Failed, false);
+    taken_back.says(failed);
+    assert!(taken_back.has_done(|action| *action == Action::Tell(Report::TakenBack)));
+    taken_back.is_answered(Answer::Started);
+    taken_back.talks(SECOND, failed);
+    assert_eq!(
+        (taken_back.node.role(), taken_back.node.request()),
+        (Role::Active, PeerRequest::Standby)
+    );
+    // Its failed stay has doubled the hold.
+    taken_back.talks(70 * SECOND, |_| ());
+    assert_eq!(
+        (taken_back.node.role(), taken_back.node.request()),
+        (Role::Stopping, PeerRequest::Standby)
+    );
+}
+
+#[test]
+fn an_order_that_is_refused_forgives_nothing() {
+    let mut away = Scene::gave_back();
+    away.says(|word| (word.priority, word.role) = (HOME, Role::Failed));
+    away.is_answered(Answer::Started);
+    let stays = away.node.failback().failed_stays();
+    assert!(stays > 0 && away.node.role() == Role::Active);
+    away.says(|word| (word.priority, word.fit) = (HOME, false));
+    assert_eq!(away.order(Order::Standby(OrderDuration::Reboot)), Err(Refusal::PeerNotReady));
+    assert_eq!(away.node.failback().failed_stays(), stays);
+}
+
+#[test]
+fn a_claim_forgives_home_when_it_begins() {
+    let claims = |word: &mut Heartbeat| (word.priority, word.request) = (HOME, PeerRequest::Claim);
+    let failed = |word: &mut Heartbeat| (word.priority, word.role) = (HOME, Role::Failed);
+    let gave_back = || {
+        let mut away = Scene::gave_back();
+        away.says(failed);
+        away.is_answered(Answer::Started);
+        assert_eq!(away.node.failback().failed_stays(), 1);
+        away
+    };
+    let mut silent = gave_back();
+    silent.says(|word| word.priority = HOME);
+    assert_eq!(silent.node.failback().failed_stays(), 1, "nobody has claimed");
+    let mut claimed = gave_back();
+    claimed.happens(Event::Gate { closed: true });
+    claimed.says(claims);
+    assert_eq!(claimed.node.failback().failed_stays(), 0);
+    // It stands on while home fails once more.
+    claimed.happens(Event::Gate { closed: false });
+    claimed.talks(60 * SECOND, claims);
+    claimed.is_answered(Answer::Stopped);
+    claimed.says(|word| {
+        (word.priority, word.request, word.role) = (HOME, PeerRequest::Claim, Role::Active)
+    });
+    claimed.says(|word| {
+        claims(word);
+        word.role = Role::Failed;
+    });
+    assert_eq!(claimed.node.failback().failed_stays(), 1);
+    claimed.says(|word| {
+        claims(word);
+        word.role = Role::Failed;
+    });
+    assert_eq!(claimed.node.failback().failed_stays(), 1, "that is no new claim");
+}
+
+#[test]
+fn no_power_is_switched_on_while_it_is_cut_or_looked_at() {
+    let powers_on = |action: &Action| matches!(action, Action::PowerOn(_));
+    let mut active = Scene::active();
+    active.happens(Event::OwesPower(SECOND));
+    active.silence(2 * SECOND);
+    assert!(!active.has_done(powers_on), "a fencing is under way");
+    active.is_answered(Answer::FenceFailed);
+    active.silence(SECOND);
+    assert!(active.has_done(powers_on));
+    let mut fencing = Scene::standby();
+    fencing.silence(2 * SECOND);
+    assert!(matches!(fencing.node.fencing(), Fencing::Querying(_)));
+    fencing.happens(Event::OwesPower(SECOND));
+    fencing.silence(2 * SECOND);
+    assert!(!fencing.has_done(powers_on), "it is looked at");
+    fencing.is_answered(Answer::PowerUnknown);
+    fencing.silence(SECOND / 5);
+    assert!(fencing.has_done(powers_on));
+}
+
+#[test]
+fn the_answer_of_another_shot_ends_no_shot() {
+    let mut active = Scene::active();
+    active.happens(Event::Answer(active.asked.wrapping_add(1), Answer::FenceFailed));
+    assert!(matches!(active.node.fencing(), Fencing::Ordered(..)));
+    active.is_answered(Answer::FenceFailed);
+    assert_eq!(active.node.fencing(), Fencing::Waiting);
+}
+
+#[test]
+fn a_deaf_peer_is_told_of_once_until_it_is_heard() {
+    let deaf = |scene: &mut Scene, time: Duration, but: fn(&mut Heartbeat)| {
+        let (end, heard) = (scene.now + time, scene.node.epoch());
+        while scene.now < end {
+            scene.silence(SECOND / 5);
+            scene.says_unproven(|word| {
+                (word.role, word.heard) = (Role::Active, Some(heard));
+                but(word);
+            });
+        }
+        let told = std::mem::take(&mut scene.done);
+        told.iter().filter(|action| **action == Action::Tell(Report::PeerDeaf)).count()
+    };
+    let mut standby = Scene::standby();
+    assert_eq!(deaf(&mut standby, 1_800 * MILLI, |_| ()), 0, "it may be a moment's");
+    assert_eq!(deaf(&mut standby, 5 * SECOND, |_| ()), 1);
+    assert_eq!(deaf(&mut standby, 20 * SECOND, |_| ()), 0);
+    standby.talks(SECOND, |word| word.role = Role::Active);
+    assert_eq!(deaf(&mut standby, 5 * SECOND, |_| ()), 1, "again");
+    let mut left = Scene::standby();
+    assert_eq!(left.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
+    assert_eq!(
+        deaf(&mut left, 5 * SECOND, |word| word.request = PeerRequest::Leave),
+        0,
+        "it need not hear"
+    );
+    let mut restarts = Scene::standby();
+    assert_eq!(
+        deaf(&mut restarts, 5 * SECOND, |word| word.restarts = true),
+        0,
+        "its guard is deaf"
+    );
+}
+
+#[test]
+fn nobody_serves_is_told_at_once_of_a_peer_that_was_seen_off() {
+    let mut standby = Scene::standby();
+    assert_eq!(standby.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
+    standby.says(|word| word.role = Role::Active);
+    standby.silence(700 * MILLI);
+    standby.done.clear();
+    standby.is_polled_off();
+    assert!(standby.has_done(|action| *action == Action::Tell(Report::NobodyServes)));
+}
+
+#[test]
+fn a_box_that_holds_and_fails_by_policy_asks_to_be_shot() {
+    let mut active = Scene::serving_with(policy(OnFailure::Fence));
+    active.fails_twice();
+    assert_eq!((active.node.role(), active.node.request()), (Role::Active, PeerRequest::Fence));
+    let mut moves = Scene::serving_with(policy(OnFailure::Fence));
+    moves.done.clear();
+    moves.happens(Event::ResourceFailed(RESOURCE));
+    moves.happens(Event::ResourceFailed(RESOURCE));
+    assert!(moves.has_done(|action| *action == Action::Reset));
+}
+
+#[test]
+fn what_cannot_be_started_here_is_told_and_counts() {
+    let mut standby = Scene::standby_with(policy(OnFailure::Failover));
+    let cannot = Event::Startable(RESOURCE, false);
+    assert!(tells(&standby.happens(cannot), Report::Startable(RESOURCE, false)));
+    assert!(!standby.node.fit());
+    assert!(!tells(&standby.happens(cannot), Report::Startable(RESOURCE, false)));
+    standby.happens(Event::Startable(RESOURCE, true));
+    assert!(standby.node.fit());
+}
+
+#[test]
+fn an_unfit_box_that_is_to_cut_its_peer_is_refused() {
+    let force = Order::Fence { id: BoxId::Second, mode: FenceMode::Forced };
+    let mut standby = Scene::standby_with(policy(OnFailure::Failover));
+    standby.fails_twice();
+    standby.says(|word| word.role = Role::Active);
+    assert_eq!(standby.order(force), Err(Refusal::NotFit));
+}
+
+#[test]
+fn an_unfit_box_that_is_alone_is_given_another_try_after_a_pause() {
+    let tries_after = |time: Duration| {
+        let mut standby = Scene::standby_with(policy(OnFailure::Failover));
+        for _ in 0..2 {
+            standby.happens(Event::ResourceFailed(RESOURCE));
+        }
+        standby.says(|word| word.role = Role::Active);
+        assert!(!standby.node.fit());
+        standby.talks(60 * SECOND, |word| word.role = Role::Active);
+        assert!(!standby.node.fit(), "the peer serves");
+        standby.says(|word| word.fit = false);
+        let alone = standby.now + time;
+        while standby.now < alone {
+            standby.silence(SECOND / 20);
+            standby.says(|word| word.fit = false);
+        }
+        standby.node.fit()
+    };
+    assert!(!tries_after(900 * MILLI));
+    assert!(tries_after(1_100 * MILLI));
+}
+
+#[test]
+fn all_that_failed_in_maintenance_is_met_afterwards() {
+    let all: Vec<_> = (0..RESOURCES_MAX).filter_map(ResourceId::new).collect();
+    let mut active = Scene::serving_with(|settings| {
+        let policy = settings.resources[0];
+        settings.resources = std::iter::repeat_n(policy, RESOURCES_MAX).collect();
+    });
+    assert_eq!(active.order(Order::Maintenance(OrderDuration::Reboot)), Ok(()));
+    for resource in &all {
+        active.happens(Event::ResourceFailed(*resource));
+    }
+    active.done.clear();
+    assert_eq!(active.order(Order::Resume), Ok(()));
+    active.talks(SECOND, |_| ());
+    let restarted = active.done.iter().filter_map(|action| match action {
+        Action::Restart(resource) => Some(*resource),
+        _ => None,
+    });
+    let mut restarted: Vec<_> = restarted.collect();
+    restarted.sort();
+    assert_eq!(restarted, all);
+}
+
+#[test]
+fn a_journal_names_the_newest_life_of_the_peer() {
+    let peer_life = |scene: Scene| scene.last_record(|_| ()).peer_life;
+    let mut standby = Scene::standby();
+    let known = standby.epoch.boot;
+    standby.happens(Event::Witness(false));
+    assert_eq!(peer_life(standby), known);
+    let reborn = |boot| {
+        let mut standby = Scene::standby();
+        standby.epoch = Epoch { boot, change: 0 };
+        standby.says_unproven(|_| ());
+        peer_life(standby)
+    };
+    let after = Incarnation::after(known, [7; 2]);
+    assert_eq!(reborn(after), after, "it is echoed from now on");
+    assert_eq!(reborn(Incarnation([0x70, 0x64, 0, 0])), known, "that is a recording");
+    let last = Scene::standby().last_record(|_| ());
+    let silent = Scene::born(Some(last), |_| ()).last_record(|scene| {
+        scene.is_answered(Answer::Stopped);
+        scene.silence(20 * SECOND);
+    });
+    assert_eq!(silent.peer_life, known, "nobody was heard since");
 }
 
 const CALLED_OFF: Action = Action::Tell(Report::CalledOff);

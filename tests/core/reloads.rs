@@ -53,7 +53,7 @@ fn new_times_hold_from_now_on() {
 #[test]
 fn links_keep_what_they_have_heard_and_new_ones_have_their_time() {
     let mut standby = Scene::standby();
-    standby.talks(2 * SECOND);
+    standby.talks(2 * SECOND, |word| word.role = Role::Active);
     let told = |scene: &mut Scene, link, carries| {
         scene.has_done(|action| *action == Action::Tell(Report::Link(link, carries)))
     };
@@ -193,7 +193,6 @@ trait Reload {
     fn reload_with(&mut self, links: &[Option<LinkId>]) -> Actions;
     fn reload_resources(&mut self, resources: &[Option<ResourceId>]) -> Actions;
     fn reloads(&mut self, reloaded: Reloaded) -> Actions;
-    fn talks(&mut self, time: Duration);
 }
 
 impl Reload for Scene {
@@ -224,14 +223,6 @@ impl Reload for Scene {
         let actions = self.node.reload(reloaded, self.now);
         self.done.extend(actions.iter().copied());
         actions
-    }
-
-    fn talks(&mut self, time: Duration) {
-        let end = self.now + time;
-        while self.now < end {
-            self.says(|word| word.role = Role::Active);
-            self.silence(Duration::from_millis(100));
-        }
     }
 }
 

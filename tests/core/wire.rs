@@ -42,6 +42,17 @@ fn the_bytes_of_every_version_are_fixed() {
     its_bytes_are_fixed("restarts", &word);
 }
 
+/// To a peer of an older version nothing can be said, which takes every word for a proof of life.
+#[test]
+fn a_guard_says_the_next_word_and_only_in_a_version_that_tells_proofs() {
+    let echo = Some(Echo::new(ETHERNET, 7, Duration::ZERO));
+    let word = Message { version: Version::Three, number: u32::MAX, heartbeat: typical(), echo };
+    let said = word.of_guard(largest()).expect("this version tells proofs");
+    assert_eq!((said.number, said.heartbeat, said.version), (0, largest(), Version::Three));
+    assert_eq!(said.echo, Some(Echo { held: u8::MAX, ..word.echo.unwrap() }), "it hears nobody");
+    assert_eq!(Message { version: Version::Two, ..word }.of_guard(largest()), None);
+}
+
 /// The first version is understood no more: two are enough to upgrade the boxes one after the other.
 #[test]
 fn the_first_version_is_refused_in_words() {

@@ -84,6 +84,7 @@ impl Fencing {
         matches!(self, Self::Ordered(..) | Self::Ready(..) | Self::Cut(_) | Self::CalledOff(_))
     }
 
+    /// The question of a shot that is under way.
     pub(super) const fn tag(self) -> Option<Tag> {
         match self {
             Self::Ordered(tag, _) | Self::Ready(tag, _) | Self::Cut(tag) | Self::CalledOff(tag) => {

@@ -117,18 +117,13 @@ impl Node {
 
     /// Whether this box could start the resources now, with evidence.
     pub(super) fn is_ready_to_serve(&self, now: Instant) -> bool {
-        self.eligible(now) && !self.is_cleaning_up()
-    }
-
-    /// Whether an earlier life of the supervisor may have left something that is not known yet.
-    fn is_cleaning_up(&self) -> bool {
-        self.role == Role::Init && (!self.clean || self.adopts)
+        self.eligible(now) && self.clean
     }
 
     /// Whether it is too early to believe anything of the peer: a peer that talks is heard within `deadtime`.
     pub(super) fn has_just_begun(&self, now: Instant) -> bool {
         let listened = self.peer.health(now) == Health::Dead;
-        self.role == Role::Init && (self.is_cleaning_up() || !listened)
+        self.role == Role::Init && !(self.clean && listened)
     }
 
     /// Whether the other box serves, or will without this one. If not, this box is *alone*: nobody else will serve,

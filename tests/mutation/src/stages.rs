@@ -151,6 +151,8 @@ const ROWS: &[(&str, &[&str])] = &[
     ("letters", &[]),
     ("failures", &[]),
     ("node_rules", &[]),
+    ("shots", &[]),
+    ("time_shift", &[]),
     ("recordings", &[]),
     ("wire", &[]),
     ("troubles", &[]),

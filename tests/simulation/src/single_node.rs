@@ -121,6 +121,15 @@ impl Scene {
         }
     }
 
+    /// The peer says so again and again.
+    pub fn talks(&mut self, time: Duration, but: impl Fn(&mut Heartbeat)) {
+        let end = self.now + time;
+        while self.now < end {
+            self.silence(Duration::from_millis(200));
+            self.says(&but);
+        }
+    }
+
     /// An operator's word, and what becomes of it.
     ///
     /// # Errors
@@ -179,6 +188,20 @@ impl Scene {
         }
         self.done.extend(actions.iter().copied());
         actions
+    }
+
+    /// The last that it writes down when `does` is done.
+    ///
+    /// # Panics
+    ///
+    /// If it has written nothing.
+    pub fn last_record(mut self, does: impl FnOnce(&mut Self)) -> Journal {
+        does(&mut self);
+        let mut records = self.done.iter().filter_map(|action| match action {
+            Action::Record(journal) => Some(*journal),
+            _ => None,
+        });
+        records.next_back().expect("something is written down")
     }
 
     /// Whether the box has done such a thing since a test asked last.

@@ -1,0 +1,500 @@
+//! Shows the rules of a shot: who may shoot, when it is his turn, and what ends it.
+
+use std::time::Duration;
+
+use firmware_agnostic::evidence::Require;
+use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Role};
+use firmware_agnostic::identity::BoxId;
+use firmware_agnostic::node::fencing::{Shot, Until};
+use firmware_agnostic::node::{Action, Answer, Event};
+use firmware_agnostic::order::{FenceMode, Order};
+use firmware_agnostic::report::News;
+use firmware_agnostic::settings::AtBoot;
+use firmware_agnostic::time::{Instant, Timer};
+
+use simulation::single_node::Scene;
+
+#[test]
+fn any_word_of_a_peer_that_was_silent_calls_off_a_shot_that_is_ordered() {
+    let mut active = Scene::active();
+    let epoch = active.node.epoch();
+    assert!(matches!(active.node.shot(), Shot::Ordered(_, Until::Heard)));
+    let heard = Some(epoch);
+    active.says_unproven(|word| word.heard = heard);
+    assert!(matches!(active.node.shot(), Shot::CalledOff(_)));
+    assert_eq!(active.node.epoch(), epoch, "it was said to nobody that this box shoots");
+    assert!(listens(&active), "if the cables are whole again the proof comes soon");
+    active.happens(Event::Timeout);
+    assert_eq!(active.done.iter().filter(|it| calls_off(it)).count(), 1, "it is told once");
+}
+
+#[test]
+fn a_shot_at_a_peer_that_talks_all_the_time_is_called_off_by_a_proof_only() {
+    let mut active = shoots_a_deaf_peer();
+    talks_deaf(&mut active, SECOND, |word| word.role = Role::Fencing);
+    assert!(matches!(active.node.shot(), Shot::Ordered(_, Until::Proven)));
+    active.says(|word| word.role = Role::Standby);
+    assert!(matches!(active.node.shot(), Shot::CalledOff(_)));
+    assert!(!listens(&active), "it has the proof");
+    // One that gives up on its own is no threat any more.
+    let mut active = shoots_a_deaf_peer();
+    talks_deaf(&mut active, SECOND / 5, |_| ());
+    assert!(matches!(active.node.shot(), Shot::CalledOff(_)));
+}
+
+#[test]
+fn a_deaf_peer_that_serves_again_is_not_shot_by_a_box_that_does_not() {
+    let shoots_beside = |role| {
+        let mut standby = Scene::standby();
+        standby.says(stuck);
+        standby.is_answered(Answer::PowerOn);
+        assert!(matches!(standby.node.shot(), Shot::Ordered(_, Until::Proven)));
+        talks_deaf(&mut standby, 2 * SECOND, stuck);
+        assert!(matches!(standby.node.shot(), Shot::Ordered(_, Until::Proven)));
+        talks_deaf(&mut standby, SECOND / 5, |word| word.role = role);
+        matches!(standby.node.shot(), Shot::Ordered(..))
+    };
+    assert!(!shoots_beside(Role::Active));
+    assert!(shoots_beside(Role::Standby), "nobody serves");
+}
+
+#[test]
+fn a_stuck_peer_is_shot_though_it_talks_and_until_it_does_not_ask_for_it() {
+    for serves in [false, true] {
+        let mut scene = if serves { Scene::serving_with(|_| ()) } else { Scene::standby() };
+        scene.says(stuck);
+        if !serves {
+            assert_eq!(scene.node.role(), Role::Fencing);
+            scene.is_answered(Answer::PowerOn);
+        }
+        assert!(matches!(scene.node.shot(), Shot::Ordered(_, Until::Proven)), "at once");
+        scene.device_is_ready();
+        scene.says(stuck);
+        assert!(matches!(scene.node.shot(), Shot::Cut(_)), "it is still to be shot");
+        scene.says(|word| word.role = Role::Standby);
+        assert!(matches!(scene.node.shot(), Shot::CalledOff(_)));
+    }
+}
+
+#[test]
+fn the_epoch_rises_with_what_a_box_says_of_its_shot() {
+    let mut active = Scene::active();
+    let mut last = active.node.epoch().change;
+    let mut rises = |active: &Scene| {
+        let change = active.node.epoch().change;
+        change > std::mem::replace(&mut last, change)
+    };
+    active.device_is_ready();
+    assert!(rises(&active), "it cuts");
+    active.is_answered(Answer::FenceFailed);
+    assert!(rises(&active), "it has cut");
+    shoots_again(&mut active);
+    assert!(!rises(&active), "nothing is cut yet");
+    active.is_answered(Answer::FenceFailed);
+    assert!(!rises(&active), "nothing was cut");
+
+    let mut active = Scene::active();
+    active.device_is_ready();
+    let cuts = active.node.epoch().change;
+    active.says(|_| ());
+    assert!(matches!(active.node.shot(), Shot::CalledOff(_)));
+    assert_eq!(active.node.epoch().change, cuts + 1, "it does not any more");
+    assert!(active.is_answered(Answer::FenceFailed).contains(&Action::Tell(News::CalledOff)));
+    assert_eq!(active.node.epoch().change, cuts + 1, "as before");
+}
+
+#[test]
+fn a_device_that_is_ready_for_another_shot_cuts_nothing() {
+    let mut active = Scene::active();
+    let another = active.asked.wrapping_add(1);
+    active.happens(Event::Ready(another));
+    assert!(matches!(active.node.shot(), Shot::Ordered(..)));
+    active.device_is_ready();
+    active.done.clear();
+    active.happens(Event::Ready(another));
+    assert!(!active.has_done(cuts));
+    active.device_is_ready();
+    assert!(active.has_done(cuts), "the next device of the list goes on");
+    let mut idle = Scene::serving_with(|_| ());
+    idle.done.clear();
+    idle.device_is_ready();
+    assert!(!idle.has_done(cuts));
+}
+
+#[test]
+fn a_device_that_was_not_reached_before_is_ready_and_the_box_listens_first() {
+    let again = || {
+        let mut active = Scene::active();
+        active.is_answered(Answer::FenceFailed);
+        shoots_again(&mut active);
+        active.done.clear();
+        active.device_is_ready();
+        assert!(matches!(active.node.shot(), Shot::Ready(_, Until::Heard)));
+        assert!(!active.has_done(cuts));
+        active.silence(SECOND / 10);
+        assert!(matches!(active.node.shot(), Shot::Ready(..)), "for two keepalives");
+        active
+    };
+    let mut silent = again();
+    silent.silence(SECOND / 2);
+    assert!(silent.has_done(cuts));
+    let mut heard = again();
+    heard.says(|_| ());
+    assert!(heard.has_done(calls_off));
+    assert!(matches!(heard.node.shot(), Shot::CalledOff(_)));
+}
+
+#[test]
+fn a_shot_by_order_waits_for_no_word_and_ends_with_none() {
+    let mut active = Scene::active();
+    active.is_answered(Answer::FenceFailed);
+    active.says(|_| ());
+    assert_eq!(active.order(FENCE), Ok(()));
+    active.says(|_| ());
+    assert!(matches!(active.node.shot(), Shot::Ordered(_, Until::Seen)));
+    active.device_is_ready();
+    assert!(matches!(active.node.shot(), Shot::Cut(_)), "at once");
+    active.says(|_| ());
+    assert!(matches!(active.node.shot(), Shot::Cut(_)));
+    // The next one is nobody's order.
+    active.is_answered(Answer::FenceFailed);
+    active.silence(2 * SECOND);
+    active.device_is_ready();
+    assert!(matches!(active.node.shot(), Shot::Cut(_)));
+    active.says(|_| ());
+    assert!(matches!(active.node.shot(), Shot::CalledOff(_)));
+}
+
+#[test]
+fn a_shot_by_order_that_fails_is_tried_again_only_at_a_silent_peer() {
+    let mut silent = Scene::serving_with(|_| ());
+    assert_eq!(silent.order(FENCE), Ok(()));
+    silent.silence(2 * SECOND);
+    let failed = silent.is_answered(Answer::FenceFailed);
+    assert!(failed.iter().any(|it| matches!(it, Action::Tell(News::FenceFailed { .. }))));
+    assert_eq!(silent.node.shot(), Shot::Waiting);
+}
+
+#[test]
+fn where_silence_is_enough_a_stuck_peer_that_falls_silent_is_replaced() {
+    let mut standby = Scene::standby_with(|settings| settings.require = Require::Silence);
+    standby.says(stuck);
+    assert_eq!(standby.node.role(), Role::Fencing);
+    standby.silence(2 * SECOND);
+    assert_eq!(standby.node.role(), Role::Starting);
+    let mut required = Scene::standby();
+    required.says(stuck);
+    required.silence(2 * SECOND);
+    assert_eq!(required.node.role(), Role::Fencing);
+}
+
+#[test]
+fn where_silence_is_enough_a_box_that_serves_shoots_nobody() {
+    let mut active = Scene::serving_with(|settings| settings.require = Require::Silence);
+    active.silence(20 * SECOND);
+    assert!(!active.has_done(fences));
+}
+
+#[test]
+fn a_peer_that_left_or_was_seen_off_is_no_threat() {
+    let mut left = Scene::serving_with(|_| ());
+    left.says(|word| word.asks = Asks::Leave);
+    left.silence(20 * SECOND);
+    assert!(!left.has_done(fences));
+    let mut off = Scene::active();
+    off.is_seen_off();
+    off.done.clear();
+    off.silence(20 * SECOND);
+    assert!(!off.has_done(fences));
+}
+
+#[test]
+fn a_box_that_starts_looks_at_nothing_and_shoots_in_its_turn() {
+    let mut starting = Scene::standby();
+    starting.says(|word| word.asks = Asks::HandOver);
+    assert_eq!(starting.node.role(), Role::Starting);
+    starting.silence(2 * SECOND);
+    assert!(matches!(starting.node.shot(), Shot::Ordered(..)));
+    assert!(!starting.has_done(|it| matches!(it, Action::LookAtPower(_))));
+}
+
+/// From the silence on, in slots: the box that serves, the one that heard it serve, and then both by turns.
+#[test]
+fn each_box_has_its_slots() {
+    let slot = Scene::standby().node.settings().timing.fence_delay();
+    let first_shot = |mut scene: Scene| {
+        let from = scene.node.peer().silent_from();
+        for _ in 0..2_000 {
+            if matches!(scene.node.shot(), Shot::Ordered(..)) {
+                return (scene.now - from).as_millis() / slot.as_millis();
+            }
+            scene.is_answered(Answer::PowerOn);
+            scene.silence(SECOND / 20);
+        }
+        u128::MAX
+    };
+    let second = |settings: &mut firmware_agnostic::settings::Settings| settings.me = BoxId::Second;
+    let idle = |mut scene: Scene, me: BoxId| {
+        let yields = move |word: &mut Heartbeat| {
+            (word.from, word.role) = (me.other(), Role::Standby);
+            (word.priority.0, word.fit) = (250, true);
+        };
+        scene.says(yields);
+        assert_eq!(scene.node.role(), Role::Standby);
+        scene
+    };
+    let unseeing = |mut scene: Scene| {
+        scene.happens(Event::Witness(false));
+        scene
+    };
+    let other = || {
+        let mut scene = Scene::born(None, second);
+        scene.is_answered(Answer::Stopped);
+        scene
+    };
+    assert_eq!(first_shot(Scene::serving_with(|_| ())), 0);
+    assert_eq!(first_shot(Scene::standby()), 1);
+    assert_eq!(first_shot(idle(Scene::standby(), BoxId::First)), 2);
+    assert_eq!(first_shot(idle(other(), BoxId::Second)), 3);
+    assert_eq!(first_shot(unseeing(Scene::serving_with(|_| ()))), 6);
+    assert_eq!(first_shot(unseeing(Scene::standby())), 6);
+    assert_eq!(first_shot(unseeing(idle(other(), BoxId::Second))), 7);
+}
+
+#[test]
+fn a_shot_that_would_begin_late_in_its_slot_waits_for_the_next() {
+    let timing = Scene::standby().node.settings().timing;
+    let begins = |late: Duration| {
+        let mut standby = Scene::standby();
+        let mine = standby.node.peer().silent_from() + timing.fence_delay();
+        while standby.now < mine + late {
+            let rest = mine + late - standby.now;
+            standby.silence(rest.min(SECOND / 10));
+        }
+        standby.is_answered(Answer::PowerOn);
+        matches!(standby.node.shot(), Shot::Ordered(..))
+    };
+    assert!(begins(Duration::ZERO));
+    assert!(begins(timing.grace() * 9 / 10));
+    assert!(!begins(timing.grace()));
+}
+
+/// Until its last word the other box may have heard this one, and count its slots from then.
+#[test]
+fn the_first_slot_after_its_last_word_is_that_of_the_other_box() {
+    let timing = Scene::standby().node.settings().timing;
+    let mut standby = Scene::standby();
+    talks_deaf(&mut standby, 3 * SECOND, |word| word.role = Role::Active);
+    let last = standby.now;
+    let mut shot = None;
+    for _ in 0..2_000 {
+        standby.silence(SECOND / 20);
+        standby.is_answered(Answer::PowerOn);
+        if matches!(standby.node.shot(), Shot::Ordered(..)) {
+            shot = Some(standby.now);
+            break;
+        }
+    }
+    let earliest = last + timing.deadtime() + timing.fence_delay() - timing.keepalive() * 2;
+    let shot = shot.expect("it has a slot");
+    assert!(shot >= earliest, "{:?} too early", earliest - shot);
+    assert!(shot < earliest + 3 * timing.fence_delay(), "{:?} too late", shot - earliest);
+}
+
+/// After a boot a deaf peer counts its slots by a clock of its own.
+#[test]
+fn a_box_that_may_be_shot_by_a_deaf_newborn_peer_gives_it_the_first_slots() {
+    let slot = Scene::standby().node.settings().timing.fence_delay();
+    let shoots_after = |at_boot, armed: bool| {
+        let mut last = Scene::standby().last_record(|_| ());
+        (last.armed, last.this_boot, last.peer_life) = (true, true, Boot::default());
+        let mut alone = Scene::born(Some(last), |settings| settings.at_boot = at_boot);
+        alone.is_answered(Answer::Stopped);
+        if armed {
+            alone.says(|word| word.role = Role::Active);
+        }
+        alone.epoch = Epoch { boot: Boot::after(alone.epoch.boot, [9; 2]), change: 1 };
+        let mut from = None;
+        for _ in 0..2_000 {
+            alone.says_unproven(|word| word.role = Role::Fencing);
+            alone.silence(SECOND / 20);
+            alone.is_answered(Answer::PowerOn);
+            if alone.node.role() == Role::Fencing {
+                from.get_or_insert(alone.now);
+            }
+            if matches!(alone.node.shot(), Shot::Ordered(..)) {
+                let waits = alone.now - from.expect("it does not serve");
+                return Some(waits.as_millis() / slot.as_millis());
+            }
+        }
+        None
+    };
+    assert_eq!(shoots_after(AtBoot::Fence, true), Some(1), "it has heard it serve");
+    assert_eq!(shoots_after(AtBoot::Fence, false), Some(6));
+    assert_eq!(shoots_after(AtBoot::Wait, false), Some(2), "nobody shoots at boot");
+}
+
+#[test]
+fn a_box_is_armed_by_its_peer_or_by_the_certainty_that_it_was_not_shot() {
+    let shoots = |at_boot, armed| {
+        let mut last = Scene::standby().last_record(|_| ());
+        (last.armed, last.this_boot) = (armed, true);
+        let mut alone = Scene::born(Some(last), |settings| settings.at_boot = at_boot);
+        alone.is_answered(Answer::Stopped);
+        alone.silence(30 * SECOND);
+        alone.is_answered(Answer::PowerOn);
+        let aims = alone.node.shot() == Shot::Aimed;
+        alone.silence(60 * SECOND);
+        assert_eq!(alone.has_done(fences), aims);
+        aims
+    };
+    assert!(shoots(AtBoot::Fence, true));
+    assert!(!shoots(AtBoot::Fence, false));
+    assert!(!shoots(AtBoot::Wait, true));
+}
+
+#[test]
+fn a_newborn_deaf_peer_is_shot_when_it_has_looked_for_evidence_for_deadtime() {
+    let shoots = |role, looks: Duration, heard: Option<Epoch>| {
+        let mut alone = Scene::born(None, |_| ());
+        alone.is_answered(Answer::Stopped);
+        alone.silence(20 * SECOND);
+        assert_eq!(alone.node.role(), Role::Fencing);
+        alone.epoch = Epoch { boot: Boot(*b"peer"), change: 1 };
+        let end = alone.now + looks;
+        while alone.now < end {
+            alone.says_unproven(|word| (word.role, word.heard) = (role, heard));
+            alone.silence(SECOND / 5);
+        }
+        alone.is_answered(Answer::PowerOn);
+        alone.node.shot() == Shot::Aimed
+    };
+    let other = Some(Epoch { boot: Boot(*b"gone"), change: 1 });
+    assert!(shoots(Role::Fencing, SECOND * 3 / 2, None));
+    assert!(!shoots(Role::Fencing, SECOND * 3 / 5, None), "it may hear this box soon");
+    assert!(!shoots(Role::Init, SECOND * 3 / 2, None), "it has not looked yet");
+    assert!(!shoots(Role::Fencing, SECOND * 3 / 2, other), "it has heard somebody");
+}
+
+#[test]
+fn a_power_that_is_off_unasked_is_evidence_where_the_peer_is_late_and_not_heard_again() {
+    let mut alive = Scene::standby();
+    alive.is_polled_off();
+    assert_eq!(alive.node.role(), Role::Standby, "it talks");
+    let mut late = Scene::standby();
+    late.silence(700 * MILLI);
+    late.is_polled_off();
+    assert_eq!(late.node.role(), Role::Starting);
+    let mut serving = Scene::serving_with(|_| ());
+    serving.silence(700 * MILLI);
+    assert!(serving.is_polled_off().contains(&Action::Tell(News::Fenced)));
+    assert!(serving.node.peer().fenced());
+    assert!(!serving.is_polled_off().contains(&Action::Tell(News::Fenced)), "it is known");
+    let mut shoots = Scene::active();
+    shoots.is_polled_off();
+    assert!(!shoots.node.peer().fenced(), "the shot that is under way will tell");
+}
+
+#[test]
+fn what_is_off_before_a_stall_is_looked_at_again() {
+    let mut standby = Scene::standby();
+    standby.silence(700 * MILLI);
+    standby.now = standby.now + SECOND;
+    standby.happens(Event::Timeout);
+    standby.is_polled_off();
+    assert_eq!(standby.node.role(), Role::Standby);
+    let mut fencing = Scene::standby();
+    fencing.silence(2 * SECOND);
+    fencing.now = fencing.now + 10 * SECOND;
+    fencing.is_seen_off();
+    assert_eq!(fencing.node.role(), Role::Fencing);
+    fencing.silence(SECOND);
+    assert!(matches!(fencing.node.shot(), Shot::Looking(_)));
+}
+
+#[test]
+fn the_pause_after_a_look_in_vain_doubles_up_to_half_a_minute() {
+    let mut alone = Scene::born(None, |_| ());
+    alone.is_answered(Answer::Stopped);
+    alone.silence(20 * SECOND);
+    let mut pauses = Vec::new();
+    for _ in 0..9 {
+        alone.is_answered(Answer::PowerUnknown);
+        let due = alone.node.timer(Timer::Shot).expect("it looks again");
+        pauses.push((due - alone.now).as_millis());
+        alone.silence(due - alone.now);
+        assert!(matches!(alone.node.shot(), Shot::Looking(_)));
+    }
+    assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
+}
+
+#[test]
+fn why_a_box_waits_at_boot_is_told_once() {
+    let waits = |it: &Action| matches!(it, Action::Tell(News::Waiting | News::WaitingUnarmed(_)));
+    let mut alone = Scene::born(None, |_| ());
+    alone.is_answered(Answer::Stopped);
+    alone.silence(20 * SECOND);
+    alone.done.clear();
+    alone.is_answered(Answer::PowerOn);
+    assert!(alone.has_done(|it| *it == Action::Tell(News::Waiting)));
+    alone.silence(SECOND);
+    alone.is_answered(Answer::PowerOn);
+    assert!(!alone.has_done(waits));
+}
+
+/// The peer cannot stop what it holds.
+const fn stuck(word: &mut Heartbeat) {
+    (word.role, word.asks) = (Role::Stopping, Asks::Fence);
+}
+
+/// The peer hears nothing of this box any more, and talks.
+fn talks_deaf(scene: &mut Scene, time: Duration, but: impl Fn(&mut Heartbeat)) {
+    let (end, heard) = (scene.now + time, scene.node.epoch());
+    while scene.now < end {
+        scene.silence(SECOND / 5);
+        scene.epoch.change += 1;
+        scene.says_unproven(|word| {
+            word.heard = Some(heard);
+            but(word);
+        });
+    }
+}
+
+/// The next slot of this box comes.
+fn shoots_again(scene: &mut Scene) {
+    for _ in 0..100 {
+        if matches!(scene.node.shot(), Shot::Ordered(..)) {
+            return;
+        }
+        scene.silence(SECOND / 5);
+    }
+    panic!("it has a slot in 20 s: {:?}", scene.node.shot());
+}
+
+/// A box that serves, and whose peer is deaf and about to shoot.
+fn shoots_a_deaf_peer() -> Scene {
+    let mut active = Scene::serving_with(|_| ());
+    talks_deaf(&mut active, 3 * SECOND / 2, |word| word.role = Role::Fencing);
+    assert!(matches!(active.node.shot(), Shot::Ordered(_, Until::Proven)));
+    active
+}
+
+fn listens(scene: &Scene) -> bool {
+    scene.node.timer(Timer::Relisten).is_some_and(|until: Instant| until > scene.now)
+}
+
+const fn fences(action: &Action) -> bool {
+    matches!(action, Action::Fence(_))
+}
+
+const fn cuts(action: &Action) -> bool {
+    matches!(action, Action::Cut(_))
+}
+
+const fn calls_off(action: &Action) -> bool {
+    matches!(action, Action::CallOff(_))
+}
+
+const FENCE: Order = Order::Fence { id: BoxId::Second, mode: FenceMode::Plain };
+const SECOND: Duration = Duration::from_secs(1);
+const MILLI: Duration = Duration::from_millis(1);
