@@ -10,6 +10,7 @@ use firmware_agnostic::heartbeat::{
     Epoch, Heartbeat, Incarnation, PeerRequest, Priority, Role, Term,
 };
 use firmware_agnostic::identity::{BoxId, LinkId, RESOURCES_MAX, ResourceId};
+use firmware_agnostic::journal::Journal;
 use firmware_agnostic::node::fencing::Fencing;
 use firmware_agnostic::node::{Action, Actions, Answer, Event};
 use firmware_agnostic::order::{FenceMode, Order, OrderDuration, Refusal};
@@ -1554,6 +1555,47 @@ fn a_journal_names_the_newest_life_of_the_peer() {
         scene.silence(20 * SECOND);
     });
     assert_eq!(silent.peer_life, known, "nobody was heard since");
+}
+
+#[test]
+fn a_box_whose_kernel_runs_on_hears_its_peer_soon_or_never() {
+    let begins = |last: Journal| {
+        let mut alone = Scene::born(Some(last), |_| ());
+        alone.is_answered(Answer::Stopped);
+        let from = alone.now;
+        while alone.node.role() == Role::Init && alone.now < from + 60 * SECOND {
+            alone.silence(SECOND / 10);
+        }
+        alone.now - from
+    };
+    let mut last = Scene::standby().last_record(|_| ());
+    last.this_boot = true;
+    let timing = Scene::standby().node.settings().timing;
+    assert_eq!(begins(last), timing.deadtime());
+    assert_eq!(begins(last.after_a_boot()), timing.initdead());
+}
+
+#[test]
+fn a_box_that_serves_is_not_fit_until_its_failures_are_forgotten() {
+    let mut active = Scene::serving_with(policy(OnFailure::Failover));
+    active.silence(2 * SECOND);
+    active.is_seen_off();
+    active.fails_twice();
+    assert_eq!((active.node.role(), active.node.fit()), (Role::Active, false));
+    active.silence(60 * SECOND);
+    assert!(!active.node.fit(), "a pardon is for who waits");
+}
+
+#[test]
+fn who_gave_up_by_order_and_is_not_fit_is_given_another_try_where_the_peer_fails() {
+    let mut gave = Scene::serving_with(policy(OnFailure::Failover));
+    assert_eq!(gave.order(Order::Standby(OrderDuration::Resume)), Ok(()));
+    gave.is_answered(Answer::Stopped);
+    gave.fails_twice();
+    gave.says(|word| (word.role, word.fit) = (Role::Failed, false));
+    assert_eq!((gave.node.role(), gave.node.fit()), (Role::Standby, false));
+    gave.talks(5 * SECOND, |word| (word.role, word.fit) = (Role::Failed, false));
+    assert_eq!(gave.node.role(), Role::Starting);
 }
 
 const CALLED_OFF: Action = Action::Tell(Report::CalledOff);

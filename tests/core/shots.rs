@@ -5,7 +5,7 @@ use std::time::Duration;
 use firmware_agnostic::evidence::Require;
 use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Role};
 use firmware_agnostic::identity::BoxId;
-use firmware_agnostic::node::fencing::{Shot, Until};
+use firmware_agnostic::node::fencing::{LastLoss, Shot, Until};
 use firmware_agnostic::node::{Action, Answer, Event};
 use firmware_agnostic::order::{FenceMode, Order};
 use firmware_agnostic::report::News;
@@ -256,6 +256,16 @@ fn each_box_has_its_slots() {
     assert_eq!(first_shot(Scene::standby()), 1);
     assert_eq!(first_shot(idle(Scene::standby(), BoxId::First)), 2);
     assert_eq!(first_shot(idle(other(), BoxId::Second)), 3);
+    let mut second_serves = other();
+    for asks in [Asks::Nothing, Asks::HandOver] {
+        second_serves.says(|word| {
+            (word.from, word.asks) = (BoxId::First, asks);
+            word.role = if asks == Asks::Nothing { Role::Active } else { Role::Standby };
+        });
+    }
+    second_serves.is_answered(Answer::Started);
+    assert_eq!(second_serves.node.role(), Role::Active);
+    assert_eq!(first_shot(second_serves), 0);
     assert_eq!(first_shot(unseeing(Scene::serving_with(|_| ()))), 6);
     assert_eq!(first_shot(unseeing(Scene::standby())), 6);
     assert_eq!(first_shot(unseeing(idle(other(), BoxId::Second))), 7);
@@ -283,22 +293,35 @@ fn a_shot_that_would_begin_late_in_its_slot_waits_for_the_next() {
 #[test]
 fn the_first_slot_after_its_last_word_is_that_of_the_other_box() {
     let timing = Scene::standby().node.settings().timing;
-    let mut standby = Scene::standby();
-    talks_deaf(&mut standby, 3 * SECOND, |word| word.role = Role::Active);
-    let last = standby.now;
-    let mut shot = None;
-    for _ in 0..2_000 {
-        standby.silence(SECOND / 20);
-        standby.is_answered(Answer::PowerOn);
-        if matches!(standby.node.shot(), Shot::Ordered(..)) {
-            shot = Some(standby.now);
-            break;
+    let slot_after = |talks: Duration| {
+        let mut standby = Scene::standby();
+        let from = standby.node.peer().silent_from();
+        talks_deaf(&mut standby, talks, |word| word.role = Role::Active);
+        for _ in 0..2_000 {
+            standby.silence(SECOND / 20);
+            standby.is_answered(Answer::PowerOn);
+            if matches!(standby.node.shot(), Shot::Ordered(..)) {
+                return (standby.now - from).as_millis() / timing.fence_delay().as_millis();
+            }
         }
+        u128::MAX
+    };
+    assert_eq!(slot_after(SECOND / 5), 1);
+    // From its last word on: deadtime, and a slot but for two keepalives.
+    assert_eq!(slot_after(6_200 * MILLI), 2);
+    assert_eq!(slot_after(6_600 * MILLI), 4);
+}
+
+#[test]
+fn a_deaf_peer_that_talks_is_not_shot_by_a_box_that_does_not_serve() {
+    let mut standby = Scene::standby();
+    for _ in 0..500 {
+        talks_deaf(&mut standby, SECOND / 5, |word| word.role = Role::Fencing);
+        standby.is_answered(Answer::PowerOn);
     }
-    let earliest = last + timing.deadtime() + timing.fence_delay() - timing.keepalive() * 2;
-    let shot = shot.expect("it has a slot");
-    assert!(shot >= earliest, "{:?} too early", earliest - shot);
-    assert!(shot < earliest + 3 * timing.fence_delay(), "{:?} too late", shot - earliest);
+    assert_eq!(standby.node.role(), Role::Fencing);
+    assert!(!standby.has_done(fences), "it may have heard this box a moment ago");
+    shoots_again(&mut standby);
 }
 
 /// After a boot a deaf peer counts its slots by a clock of its own.
@@ -351,15 +374,143 @@ fn a_box_is_armed_by_its_peer_or_by_the_certainty_that_it_was_not_shot() {
     assert!(shoots(AtBoot::Fence, true));
     assert!(!shoots(AtBoot::Fence, false));
     assert!(!shoots(AtBoot::Wait, true));
+    let after_a_boot = |loss: Option<LastLoss>| {
+        let mut last = Scene::standby().last_record(|_| ()).after_a_boot();
+        last.armed = true;
+        let mut alone = Scene::born(Some(last), |settings| settings.at_boot = AtBoot::Fence);
+        alone.is_answered(Answer::Stopped);
+        if let Some(loss) = loss {
+            alone.happens(Event::LastLoss(loss));
+        }
+        alone.silence(30 * SECOND);
+        alone.is_answered(Answer::PowerOn);
+        alone.node.shot() == Shot::Aimed
+    };
+    assert!(after_a_boot(Some(LastLoss::None)));
+    assert!(!after_a_boot(Some(LastLoss::Unclear)) && !after_a_boot(Some(LastLoss::Ordered)));
+    assert!(!after_a_boot(None), "nobody knows");
+}
+
+/// As far as one that has been silent for `deadtime`.
+#[test]
+fn a_box_that_has_heard_nobody_counts_its_slots_from_when_it_gave_up() {
+    let mut last = Scene::standby().last_record(|_| ()).after_a_boot();
+    last.armed = true;
+    let mut alone = Scene::born(Some(last), |settings| settings.at_boot = AtBoot::Fence);
+    alone.is_answered(Answer::Stopped);
+    alone.happens(Event::LastLoss(LastLoss::None));
+    alone.silence(16 * SECOND);
+    let (_, from) = alone.node.cause();
+    assert_eq!(alone.node.role(), Role::Fencing);
+    alone.is_answered(Answer::PowerOn);
+    shoots_again(&mut alone);
+    let slot = alone.node.settings().timing.fence_delay();
+    assert_eq!((alone.now - from).as_millis() / slot.as_millis(), 2);
+}
+
+#[test]
+fn a_box_that_aims_at_a_deaf_peer_lets_it_be_when_it_falls_silent() {
+    let mut alone = alone();
+    for _ in 0..10 {
+        alone.says_unproven(|word| word.role = Role::Fencing);
+        alone.silence(SECOND / 5);
+    }
+    alone.is_answered(Answer::PowerOn);
+    assert_eq!(alone.node.shot(), Shot::Aimed);
+    alone.done.clear();
+    for _ in 0..40 {
+        if alone.node.shot() == Shot::Aimed {
+            alone.silence(SECOND / 20);
+        }
+    }
+    assert_eq!(alone.node.shot(), Shot::Waiting, "it may be a box that has shot this one");
+    assert!(alone.node.timer(Timer::Shot).is_some_and(|at| at > alone.now), "with a pause");
+    alone.silence(60 * SECOND);
+    assert!(!alone.has_done(fences));
+}
+
+#[test]
+fn a_box_that_was_late_listens_for_two_keepalives_before_it_looks() {
+    let mut fencing = alone();
+    fencing.is_answered(Answer::PowerUnknown);
+    fencing.now = fencing.now + SECOND;
+    fencing.happens(Event::Timeout);
+    assert_eq!(fencing.node.shot(), Shot::Waiting);
+    fencing.silence(300 * MILLI);
+    assert_eq!(fencing.node.shot(), Shot::Waiting);
+    fencing.silence(200 * MILLI);
+    assert!(matches!(fencing.node.shot(), Shot::Looking(_)));
+}
+
+#[test]
+fn a_peer_that_serves_is_stood_by_for_though_it_is_deaf() {
+    let mut fencing = Scene::standby();
+    fencing.silence(2 * SECOND);
+    assert_eq!(fencing.node.role(), Role::Fencing);
+    let heard = Some(fencing.node.epoch());
+    fencing.says_unproven(|word| (word.role, word.heard) = (Role::Active, heard));
+    assert_eq!(fencing.node.role(), Role::Standby);
+}
+
+#[test]
+fn a_device_that_lies_and_one_that_was_late_are_told_apart() {
+    let failed = |it: &Action| matches!(it, Action::Tell(News::FenceFailed { .. }));
+    let mut lied_to = Scene::standby();
+    lied_to.is_polled_off();
+    lied_to.talks(2 * SECOND, |word| word.role = Role::Active);
+    lied_to.silence(2 * SECOND);
+    assert!(lied_to.is_seen_off().iter().any(failed), "it is tried again");
+    assert_eq!(lied_to.node.shot(), Shot::Waiting);
+    let mut late = Scene::serving_with(|_| ());
+    assert_eq!(late.order(FENCE), Ok(()));
+    let before = late.now;
+    late.talks(SECOND / 2, |_| ());
+    assert!(!late.is_answered(Answer::Fenced(before)).iter().any(failed));
+    assert_eq!(late.node.shot(), Shot::None, "what is true now is another matter");
+}
+
+#[test]
+fn a_box_that_serves_tells_when_it_shoots_again() {
+    let mut active = Scene::active();
+    let told = active.is_answered(Answer::FenceFailed);
+    let again = told.iter().find_map(|it| match it {
+        Action::Tell(News::FenceFailed { again, serves: true }) => Some(*again),
+        _ => None,
+    });
+    let again = again.expect("it is told");
+    active.silence(again.saturating_sub(MILLI));
+    assert_eq!(active.node.shot(), Shot::Aimed);
+    active.silence(2 * MILLI);
+    assert!(matches!(active.node.shot(), Shot::Ordered(..)));
+}
+
+#[test]
+fn the_next_threat_has_nothing_to_do_with_this_one() {
+    let mut active = Scene::active();
+    active.is_answered(Answer::FenceFailed);
+    assert_eq!(active.node.shot(), Shot::Waiting);
+    active.says(|_| ());
+    assert_eq!((active.node.shot(), active.node.timer(Timer::Shot)), (Shot::None, None));
+    active.done.clear();
+    active.silence(2 * SECOND);
+    assert!(active.has_done(|it| *it == Action::Tell(News::Shooting { drill: false })));
+}
+
+#[test]
+fn the_answer_to_the_question_before_is_no_answer() {
+    let mut fencing = alone();
+    let before = fencing.asked;
+    fencing.is_answered(Answer::PowerUnknown);
+    fencing.silence(SECOND);
+    assert!(matches!(fencing.node.shot(), Shot::Looking(_)));
+    fencing.happens(Event::Answer(before, Answer::PowerOff(fencing.now)));
+    assert!(matches!(fencing.node.shot(), Shot::Looking(_)));
 }
 
 #[test]
 fn a_newborn_deaf_peer_is_shot_when_it_has_looked_for_evidence_for_deadtime() {
     let shoots = |role, looks: Duration, heard: Option<Epoch>| {
-        let mut alone = Scene::born(None, |_| ());
-        alone.is_answered(Answer::Stopped);
-        alone.silence(20 * SECOND);
-        assert_eq!(alone.node.role(), Role::Fencing);
+        let mut alone = alone();
         alone.epoch = Epoch { boot: Boot(*b"peer"), change: 1 };
         let end = alone.now + looks;
         while alone.now < end {
@@ -414,9 +565,7 @@ fn what_is_off_before_a_stall_is_looked_at_again() {
 
 #[test]
 fn the_pause_after_a_look_in_vain_doubles_up_to_half_a_minute() {
-    let mut alone = Scene::born(None, |_| ());
-    alone.is_answered(Answer::Stopped);
-    alone.silence(20 * SECOND);
+    let mut alone = alone();
     let mut pauses = Vec::new();
     for _ in 0..9 {
         alone.is_answered(Answer::PowerUnknown);
@@ -431,9 +580,7 @@ fn the_pause_after_a_look_in_vain_doubles_up_to_half_a_minute() {
 #[test]
 fn why_a_box_waits_at_boot_is_told_once() {
     let waits = |it: &Action| matches!(it, Action::Tell(News::Waiting | News::WaitingUnarmed(_)));
-    let mut alone = Scene::born(None, |_| ());
-    alone.is_answered(Answer::Stopped);
-    alone.silence(20 * SECOND);
+    let mut alone = alone();
     alone.done.clear();
     alone.is_answered(Answer::PowerOn);
     assert!(alone.has_done(|it| *it == Action::Tell(News::Waiting)));
@@ -469,6 +616,15 @@ fn shoots_again(scene: &mut Scene) {
         scene.silence(SECOND / 5);
     }
     panic!("it has a slot in 20 s: {:?}", scene.node.shot());
+}
+
+/// A box that has booted, heard nobody, and looks at its peer's power.
+fn alone() -> Scene {
+    let mut alone = Scene::born(None, |_| ());
+    alone.is_answered(Answer::Stopped);
+    alone.silence(20 * SECOND);
+    assert!(matches!(alone.node.shot(), Shot::Looking(_)));
+    alone
 }
 
 /// A box that serves, and whose peer is deaf and about to shoot.

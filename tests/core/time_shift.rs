@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use firmware_agnostic::heartbeat::Role;
-use firmware_agnostic::identity::LinkId;
-use firmware_agnostic::node::Event;
+use firmware_agnostic::heartbeat::{Heartbeat, Priority, Role};
+use firmware_agnostic::identity::{LinkId, ResourceId};
+use firmware_agnostic::node::{Answer, Event, Node};
 use firmware_agnostic::order::{Order, Until};
 use firmware_agnostic::receiver::Heard;
 use firmware_agnostic::time::Instant;
@@ -105,6 +105,41 @@ fn no_instant_moves_before_the_oldest() {
     assert_eq!(moved.cause().1, oldest);
     let little = standby.node.earlier(SECOND / 20, oldest);
     assert_eq!(little.cause().1, standby.node.cause().1 - SECOND / 20);
+}
+
+/// An instant that stood still would be another box.
+#[test]
+fn every_instant_of_a_box_moves() {
+    let instants = |node: &Node| -> Vec<u64> {
+        let text = format!("{node:?}");
+        let numbers = text.split("Instant(").skip(1).filter_map(|rest| rest.split(')').next());
+        numbers.map(|number| number.parse().expect("microseconds")).collect()
+    };
+    let home = |word: &mut Heartbeat| word.priority = Priority(255);
+    let mut gave_back = Scene::serving_with(|settings| settings.failback_hold = SECOND);
+    gave_back.talks(5 * SECOND, home);
+    gave_back.is_answered(Answer::Stopped);
+    gave_back.says(|word| {
+        home(word);
+        word.role = Role::Active;
+    });
+    let mut busy = Scene::serving_with(|settings| {
+        settings.resources.iter_mut().for_each(|policy| policy.threshold = 5);
+    });
+    busy.happens(Event::OwesPower(60 * SECOND));
+    for _ in 0..2 {
+        busy.happens(Event::ResourceFailed(ResourceId::new(0).expect("there is one")));
+    }
+    assert_eq!(busy.order(Order::Maintenance(Until::Time(60 * SECOND))), Ok(()));
+    let mut off = Scene::standby();
+    off.silence(SECOND * 7 / 10);
+    off.is_polled_off();
+    for scene in [gave_back, busy, off] {
+        let moved = instants(&scene.node.earlier(SECOND / 2, Instant::default()));
+        let expected: Vec<_> = instants(&scene.node).iter().map(|at| at - 500_000).collect();
+        assert!(expected.len() > 10, "{expected:?}");
+        assert_eq!(moved, expected, "{:?}", scene.node);
+    }
 }
 
 /// A keepalive passes, and the peer says what it has said before.

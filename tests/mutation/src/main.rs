@@ -98,7 +98,7 @@ fn run(wanted: &Wanted) -> Result<(), String> {
         ));
     }
     // A part is for a quick look: what is known to survive would take the longest.
-    let skips = wanted.part.is_some() && wanted.only == Only::All;
+    let skips = (wanted.part.is_some() || wanted.again) && wanted.only != Only::Random;
     let chosen = |number: u32| {
         wanted.has(number, &catalogue)
             && !(skips && accepted.has(&catalogue.get(number).description))
@@ -170,7 +170,7 @@ fn judge(
         unviable.len(),
         constant.count(),
     );
-    if wanted.only != Only::All {
+    if wanted.only == Only::Random {
         return Ok(());
     }
     let new: Vec<_> = survivors.iter().filter(|it| !accepted.has(description(it))).collect();
