@@ -7,6 +7,7 @@ use firmware_agnostic::evidence::{Evidence, Require};
 use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::heartbeat::{Heartbeat, PeerRequest, Role};
 use firmware_agnostic::identity::BoxId;
+use firmware_agnostic::node::fencing::Shot as Shooting;
 use firmware_agnostic::node::{Action, Node};
 use firmware_agnostic::order::Refusal;
 use firmware_agnostic::receiver::Heard;
@@ -143,15 +144,22 @@ impl World {
         }
     }
 
-    /// No hot loop: what is to be done at once is done in the step, and nobody talks without end.
+    /// No hot loop: what is to be done at once is done in the step, and nobody talks without end. And a box that owes its
+    /// peer its power waits for something to give it back.
     pub(super) fn check_step(&mut self, id: BoxId, local: Instant) {
         let Some(supervisor) = &self.boxes[id.index()].supervisor else { return };
         let node = &supervisor.node;
         let (deadline, role) = (node.next_deadline(), node.role());
+        let busy = node.shot().is_under_way() || matches!(node.shot(), Shooting::Looking(_));
+        let forgets = node.power_on().is_some() && !busy && node.timer(Timer::PowerOn).is_none();
         if deadline <= local {
             let seen =
                 format!("{} wants to be woken at {deadline:?} at {local:?}", trace::name(id));
             self.broken("no hot loop", seen);
+        }
+        if forgets {
+            let seen = format!("{} has forgotten to switch it on", trace::name(id));
+            self.broken("power that is owed is given", seen);
         }
         let free = matches!(role, Role::Standby | Role::Fencing | Role::Failed);
         if free && self.boxes[id.index()].holds {

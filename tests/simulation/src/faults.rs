@@ -211,6 +211,10 @@ impl World {
         }
         appliance.settings = settings.clone();
         self.note(id, format_args!("* is configured differently"));
+        // Who changes a rank moves the resources on purpose: no stay has failed thereby, at either box.
+        if let Some(other) = &mut self.boxes[id.other().index()].supervisor {
+            other.seen.stays.forget();
+        }
         let Some(supervisor) = &mut self.boxes[id.index()].supervisor else { return };
         supervisor.seen.reload();
         self.follow(id, |node, local| node.reload(fixtures::in_place(settings), local));

@@ -143,8 +143,10 @@ fn some_misery(random: &mut Random) -> FaultModel {
     let all = FaultModel::all();
     let slow = 5 * SECOND..100 * SECOND;
     let troubles = random.one_of(&[0, 1]);
-    let all =
-        FaultModel { troubles: if troubles == 0 { all.troubles.clone() } else { slow }, ..all };
+    // Some devices, or those who look after them, give a box that was shot its power back.
+    let on_after = random.clone().one_of(&[None, None, Some(3 * SECOND), Some(40 * SECOND)]);
+    let troubles = if troubles == 0 { all.troubles.clone() } else { slow };
+    let all = FaultModel { troubles, on_after, ..all };
     match random.within(&(0..4)) {
         0 => all.without(&Mishap::ON_THE_WAY),
         1 => all.without(&[Mishap::StartFails, Mishap::StopFails]),
