@@ -59,7 +59,8 @@ fn what_stands_still_for_deadtime_tells_nothing_more() {
     while standby.now < last + 2 * SECOND {
         let before = standby.node.clone();
         round(&mut standby);
-        let stands = standby.now - last >= deadtime;
+        // Older than that before the round began, so that all has come of it.
+        let stands = standby.now - last >= deadtime + ROUND;
         // What is told of the cable is no repetition either.
         let told = standby.node.peer().carries(OTHER_LINK) != before.peer().carries(OTHER_LINK);
         let moved = standby.node.repeated(&before, ROUND, 1, standby.now);

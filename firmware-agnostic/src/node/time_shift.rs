@@ -13,8 +13,8 @@ impl Node {
     /// This box at `now`, as it is after `times` more rounds like the one that lies between `before` and now; `None`
     /// if that round was more than a repetition.
     ///
-    /// It is none if an instant that moves with the heartbeats went on by the whole `round`, or stands still and is so
-    /// old that nothing more comes of it, and if all else is what it was. Every other instant stands in a timer, so
+    /// It is none if an instant that moves with the heartbeats went on by the whole `round`, or stands still and was so
+    /// old before the round that all has come of it, and if all else is what it was. Every other instant stands in a timer, so
     /// this holds until [`next_event`](Self::next_event).
     pub fn repeated(
         &self,
@@ -27,7 +27,7 @@ impl Node {
         let (mut later, mut back, mut before) = (self.clone(), self.clone(), before.clone());
         for ((later, back), before) in later.moments().zip(back.moments()).zip(before.moments()) {
             let moved = *later - *before;
-            let stands = *later == *before && now - *later >= deadtime;
+            let stands = *later == *before && now - *later >= deadtime + round;
             if moved != round && !stands {
                 return None;
             }
