@@ -14,8 +14,8 @@ impl Node {
     /// if that round was more than a repetition.
     ///
     /// It is none if an instant that moves with the heartbeats went on by the whole `round`, or stands still and was so
-    /// old before the round that all has come of it, and if all else is what it was. Every other instant stands in a timer, so
-    /// this holds until [`next_event`](Self::next_event).
+    /// old before the round that all has come of it, and if all else is what it was. Every other instant stands in a
+    /// timer, so this holds until [`next_event`](Self::next_event).
     pub fn repeated(
         &self,
         before: &Self,

@@ -97,7 +97,7 @@ fn run(wanted: &Wanted) -> Result<(), String> {
             strangers.join("\n")
         ));
     }
-    // A part is for a quick look: what is known to survive would take the longest.
+    // A quick look: what is known to survive would take the longest.
     let skips = (wanted.part.is_some() || wanted.again) && wanted.only != Only::Random;
     let chosen = |number: u32| {
         wanted.has(number, &catalogue)
@@ -170,6 +170,7 @@ fn judge(
         unviable.len(),
         constant.count(),
     );
+    // What only a test of a rule can see is no fault of the simulation.
     if wanted.only == Only::Random {
         return Ok(());
     }
@@ -196,6 +197,6 @@ fn root() -> PathBuf {
 
 const USAGE: &str = "tests/mutants [--list] [--part K/N] [--again] [--only simulation|rules] [WORD]
 Mutates the core and prints what survives the tests. WORD chooses the mutants whose description has it, --again those that
-survived the last run. --only runs the simulation and the model alone, or all but these.";
+survived the last run and are not accepted. --only runs the simulation and the model alone, or all but these.";
 /// One for each core of a small machine.
 const AT_ONCE: usize = 2;

@@ -144,8 +144,8 @@ impl World {
         }
     }
 
-    /// No hot loop: what is to be done at once is done in the step, and nobody talks without end. And a box that owes its
-    /// peer its power waits for something to give it back.
+    /// No hot loop: what is to be done at once is done in the step, and nobody talks without end. And a box that owes
+    /// its peer its power waits for something to give it back.
     pub(super) fn check_step(&mut self, id: BoxId, local: Instant) {
         let Some(supervisor) = &self.boxes[id.index()].supervisor else { return };
         let node = &supervisor.node;
