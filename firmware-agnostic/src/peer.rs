@@ -936,7 +936,7 @@ mod tests {
         assert_eq!(peer.silence(at(60_200)), Duration::from_millis(200));
         assert_eq!(peer.silent_from(), at(1_000), "the other box does not know of that");
         peer.review(at(60_900), |report| {
-            assert_eq!(report, Report::Late(Duration::from_millis(900)))
+            assert_eq!(report, Report::Late(Duration::from_millis(900)));
         });
         assert_eq!(peer.carries(SERIAL), Some(Carries::BothWays), "it was not listened to either");
     }

@@ -1157,7 +1157,7 @@ fn the_epoch_rises_with_every_new_stance_and_never_falls() {
             scene.node.reload(fixtures::in_place(settings), scene.now);
         }),
         ("an order", |scene| {
-            assert_eq!(scene.order(Order::Standby(OrderDuration::Reboot)), Ok(()))
+            assert_eq!(scene.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
         }),
     ];
     for (what, does) in changes {
@@ -1365,7 +1365,7 @@ fn a_claim_forgives_home_when_it_begins() {
     claimed.talks(60 * SECOND, claims);
     claimed.is_answered(Answer::Stopped);
     claimed.says(|word| {
-        (word.priority, word.request, word.role) = (HOME, PeerRequest::Claim, Role::Active)
+        (word.priority, word.request, word.role) = (HOME, PeerRequest::Claim, Role::Active);
     });
     claimed.says(|word| {
         claims(word);
@@ -1406,7 +1406,7 @@ fn the_answer_of_another_shot_ends_no_shot() {
     active.happens(Event::Answer(active.asked.wrapping_add(1), Answer::FenceFailed));
     assert!(matches!(active.node.fencing(), Fencing::Ordered(..)));
     active.is_answered(Answer::FenceFailed);
-    assert_eq!(active.node.fencing(), Fencing::Waiting);
+    assert_eq!(active.node.fencing(), Fencing::Backoff);
 }
 
 #[test]

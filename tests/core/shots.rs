@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use firmware_agnostic::evidence::Require;
-use firmware_agnostic::heartbeat::{Asks, Boot, Epoch, Heartbeat, Role};
+use firmware_agnostic::heartbeat::{Epoch, Heartbeat, Incarnation, PeerRequest, Role};
 use firmware_agnostic::identity::BoxId;
-use firmware_agnostic::node::fencing::{LastLoss, Shot, Until};
+use firmware_agnostic::node::fencing::{CallOff, Fencing, LastLoss};
 use firmware_agnostic::node::{Action, Answer, Event};
 use firmware_agnostic::order::{FenceMode, Order};
-use firmware_agnostic::report::News;
+use firmware_agnostic::report::Report;
 use firmware_agnostic::settings::AtBoot;
 use firmware_agnostic::time::{Instant, Timer};
 
@@ -18,10 +18,10 @@ use simulation::single_node::Scene;
 fn any_word_of_a_peer_that_was_silent_calls_off_a_shot_that_is_ordered() {
     let mut active = Scene::active();
     let epoch = active.node.epoch();
-    assert!(matches!(active.node.shot(), Shot::Ordered(_, Until::Heard)));
+    assert!(matches!(active.node.fencing(), Fencing::Ordered(_, CallOff::Heard)));
     let heard = Some(epoch);
     active.says_unproven(|word| word.heard = heard);
-    assert!(matches!(active.node.shot(), Shot::CalledOff(_)));
+    assert!(matches!(active.node.fencing(), Fencing::CalledOff(_)));
     assert_eq!(active.node.epoch(), epoch, "it was said to nobody that this box shoots");
     assert!(listens(&active), "if the cables are whole again the proof comes soon");
     active.happens(Event::Timeout);
@@ -32,14 +32,14 @@ fn any_word_of_a_peer_that_was_silent_calls_off_a_shot_that_is_ordered() {
 fn a_shot_at_a_peer_that_talks_all_the_time_is_called_off_by_a_proof_only() {
     let mut active = shoots_a_deaf_peer();
     talks_deaf(&mut active, SECOND, |word| word.role = Role::Fencing);
-    assert!(matches!(active.node.shot(), Shot::Ordered(_, Until::Proven)));
+    assert!(matches!(active.node.fencing(), Fencing::Ordered(_, CallOff::Proven)));
     active.says(|word| word.role = Role::Standby);
-    assert!(matches!(active.node.shot(), Shot::CalledOff(_)));
+    assert!(matches!(active.node.fencing(), Fencing::CalledOff(_)));
     assert!(!listens(&active), "it has the proof");
     // One that gives up on its own is no threat any more.
     let mut active = shoots_a_deaf_peer();
     talks_deaf(&mut active, SECOND / 5, |_| ());
-    assert!(matches!(active.node.shot(), Shot::CalledOff(_)));
+    assert!(matches!(active.node.fencing(), Fencing::CalledOff(_)));
 }
 
 #[test]
@@ -48,11 +48,11 @@ fn a_deaf_peer_that_serves_again_is_not_shot_by_a_box_that_does_not() {
         let mut standby = Scene::standby();
         standby.says(stuck);
         standby.is_answered(Answer::PowerOn);
-        assert!(matches!(standby.node.shot(), Shot::Ordered(_, Until::Proven)));
+        assert!(matches!(standby.node.fencing(), Fencing::Ordered(_, CallOff::Proven)));
         talks_deaf(&mut standby, 2 * SECOND, stuck);
-        assert!(matches!(standby.node.shot(), Shot::Ordered(_, Until::Proven)));
+        assert!(matches!(standby.node.fencing(), Fencing::Ordered(_, CallOff::Proven)));
         talks_deaf(&mut standby, SECOND / 5, |word| word.role = role);
-        matches!(standby.node.shot(), Shot::Ordered(..))
+        matches!(standby.node.fencing(), Fencing::Ordered(..))
     };
     assert!(!shoots_beside(Role::Active));
     assert!(shoots_beside(Role::Standby), "nobody serves");
@@ -67,12 +67,12 @@ fn a_stuck_peer_is_shot_though_it_talks_and_until_it_does_not_ask_for_it() {
             assert_eq!(scene.node.role(), Role::Fencing);
             scene.is_answered(Answer::PowerOn);
         }
-        assert!(matches!(scene.node.shot(), Shot::Ordered(_, Until::Proven)), "at once");
+        assert!(matches!(scene.node.fencing(), Fencing::Ordered(_, CallOff::Proven)), "at once");
         scene.device_is_ready();
         scene.says(stuck);
-        assert!(matches!(scene.node.shot(), Shot::Cut(_)), "it is still to be shot");
+        assert!(matches!(scene.node.fencing(), Fencing::Cut(_)), "it is still to be shot");
         scene.says(|word| word.role = Role::Standby);
-        assert!(matches!(scene.node.shot(), Shot::CalledOff(_)));
+        assert!(matches!(scene.node.fencing(), Fencing::CalledOff(_)));
     }
 }
 
@@ -97,9 +97,9 @@ fn the_epoch_rises_with_what_a_box_says_of_its_shot() {
     active.device_is_ready();
     let cuts = active.node.epoch().change;
     active.says(|_| ());
-    assert!(matches!(active.node.shot(), Shot::CalledOff(_)));
+    assert!(matches!(active.node.fencing(), Fencing::CalledOff(_)));
     assert_eq!(active.node.epoch().change, cuts + 1, "it does not any more");
-    assert!(active.is_answered(Answer::FenceFailed).contains(&Action::Tell(News::CalledOff)));
+    assert!(active.is_answered(Answer::FenceFailed).contains(&Action::Tell(Report::CalledOff)));
     assert_eq!(active.node.epoch().change, cuts + 1, "as before");
 }
 
@@ -108,7 +108,7 @@ fn a_device_that_is_ready_for_another_shot_cuts_nothing() {
     let mut active = Scene::active();
     let another = active.asked.wrapping_add(1);
     active.happens(Event::Ready(another));
-    assert!(matches!(active.node.shot(), Shot::Ordered(..)));
+    assert!(matches!(active.node.fencing(), Fencing::Ordered(..)));
     active.device_is_ready();
     active.done.clear();
     active.happens(Event::Ready(another));
@@ -129,10 +129,10 @@ fn a_device_that_was_not_reached_before_is_ready_and_the_box_listens_first() {
         shoots_again(&mut active);
         active.done.clear();
         active.device_is_ready();
-        assert!(matches!(active.node.shot(), Shot::Ready(_, Until::Heard)));
+        assert!(matches!(active.node.fencing(), Fencing::Ready(_, CallOff::Heard)));
         assert!(!active.has_done(cuts));
         active.silence(SECOND / 10);
-        assert!(matches!(active.node.shot(), Shot::Ready(..)), "for two keepalives");
+        assert!(matches!(active.node.fencing(), Fencing::Ready(..)), "for two keepalives");
         active
     };
     let mut silent = again();
@@ -141,7 +141,7 @@ fn a_device_that_was_not_reached_before_is_ready_and_the_box_listens_first() {
     let mut heard = again();
     heard.says(|_| ());
     assert!(heard.has_done(calls_off));
-    assert!(matches!(heard.node.shot(), Shot::CalledOff(_)));
+    assert!(matches!(heard.node.fencing(), Fencing::CalledOff(_)));
 }
 
 #[test]
@@ -151,18 +151,18 @@ fn a_shot_by_order_waits_for_no_word_and_ends_with_none() {
     active.says(|_| ());
     assert_eq!(active.order(FENCE), Ok(()));
     active.says(|_| ());
-    assert!(matches!(active.node.shot(), Shot::Ordered(_, Until::Seen)));
+    assert!(matches!(active.node.fencing(), Fencing::Ordered(_, CallOff::Seen)));
     active.device_is_ready();
-    assert!(matches!(active.node.shot(), Shot::Cut(_)), "at once");
+    assert!(matches!(active.node.fencing(), Fencing::Cut(_)), "at once");
     active.says(|_| ());
-    assert!(matches!(active.node.shot(), Shot::Cut(_)));
+    assert!(matches!(active.node.fencing(), Fencing::Cut(_)));
     // The next one is nobody's order.
     active.is_answered(Answer::FenceFailed);
     active.silence(2 * SECOND);
     active.device_is_ready();
-    assert!(matches!(active.node.shot(), Shot::Cut(_)));
+    assert!(matches!(active.node.fencing(), Fencing::Cut(_)));
     active.says(|_| ());
-    assert!(matches!(active.node.shot(), Shot::CalledOff(_)));
+    assert!(matches!(active.node.fencing(), Fencing::CalledOff(_)));
 }
 
 #[test]
@@ -171,8 +171,8 @@ fn a_shot_by_order_that_fails_is_tried_again_only_at_a_silent_peer() {
     assert_eq!(silent.order(FENCE), Ok(()));
     silent.silence(2 * SECOND);
     let failed = silent.is_answered(Answer::FenceFailed);
-    assert!(failed.iter().any(|it| matches!(it, Action::Tell(News::FenceFailed { .. }))));
-    assert_eq!(silent.node.shot(), Shot::Waiting);
+    assert!(failed.iter().any(|it| matches!(it, Action::Tell(Report::FenceFailed { .. }))));
+    assert_eq!(silent.node.fencing(), Fencing::Backoff);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn where_silence_is_enough_a_box_that_serves_shoots_nobody() {
 #[test]
 fn a_peer_that_left_or_was_seen_off_is_no_threat() {
     let mut left = Scene::serving_with(|_| ());
-    left.says(|word| word.asks = Asks::Leave);
+    left.says(|word| word.request = PeerRequest::Leave);
     left.silence(20 * SECOND);
     assert!(!left.has_done(fences));
     let mut off = Scene::active();
@@ -211,10 +211,10 @@ fn a_peer_that_left_or_was_seen_off_is_no_threat() {
 #[test]
 fn a_box_that_starts_looks_at_nothing_and_shoots_in_its_turn() {
     let mut starting = Scene::standby();
-    starting.says(|word| word.asks = Asks::HandOver);
+    starting.says(|word| word.request = PeerRequest::HandOver);
     assert_eq!(starting.node.role(), Role::Starting);
     starting.silence(2 * SECOND);
-    assert!(matches!(starting.node.shot(), Shot::Ordered(..)));
+    assert!(matches!(starting.node.fencing(), Fencing::Ordered(..)));
     assert!(!starting.has_done(|it| matches!(it, Action::LookAtPower(_))));
 }
 
@@ -225,7 +225,7 @@ fn each_box_has_its_slots() {
     let first_shot = |mut scene: Scene| {
         let from = scene.node.peer().silent_from();
         for _ in 0..2_000 {
-            if matches!(scene.node.shot(), Shot::Ordered(..)) {
+            if matches!(scene.node.fencing(), Fencing::Ordered(..)) {
                 return (scene.now - from).as_millis() / slot.as_millis();
             }
             scene.is_answered(Answer::PowerOn);
@@ -257,10 +257,10 @@ fn each_box_has_its_slots() {
     assert_eq!(first_shot(idle(Scene::standby(), BoxId::First)), 2);
     assert_eq!(first_shot(idle(other(), BoxId::Second)), 3);
     let mut second_serves = other();
-    for asks in [Asks::Nothing, Asks::HandOver] {
+    for request in [PeerRequest::Nothing, PeerRequest::HandOver] {
         second_serves.says(|word| {
-            (word.from, word.asks) = (BoxId::First, asks);
-            word.role = if asks == Asks::Nothing { Role::Active } else { Role::Standby };
+            (word.from, word.request) = (BoxId::First, request);
+            word.role = if request == PeerRequest::Nothing { Role::Active } else { Role::Standby };
         });
     }
     second_serves.is_answered(Answer::Started);
@@ -282,7 +282,7 @@ fn a_shot_that_would_begin_late_in_its_slot_waits_for_the_next() {
             standby.silence(rest.min(SECOND / 10));
         }
         standby.is_answered(Answer::PowerOn);
-        matches!(standby.node.shot(), Shot::Ordered(..))
+        matches!(standby.node.fencing(), Fencing::Ordered(..))
     };
     assert!(begins(Duration::ZERO));
     assert!(begins(timing.grace() * 9 / 10));
@@ -300,7 +300,7 @@ fn the_first_slot_after_its_last_word_is_that_of_the_other_box() {
         for _ in 0..2_000 {
             standby.silence(SECOND / 20);
             standby.is_answered(Answer::PowerOn);
-            if matches!(standby.node.shot(), Shot::Ordered(..)) {
+            if matches!(standby.node.fencing(), Fencing::Ordered(..)) {
                 return (standby.now - from).as_millis() / timing.fence_delay().as_millis();
             }
         }
@@ -330,13 +330,13 @@ fn a_box_that_may_be_shot_by_a_deaf_newborn_peer_gives_it_the_first_slots() {
     let slot = Scene::standby().node.settings().timing.fence_delay();
     let shoots_after = |at_boot, armed: bool| {
         let mut last = Scene::standby().last_record(|_| ());
-        (last.armed, last.this_boot, last.peer_life) = (true, true, Boot::default());
+        (last.armed, last.this_boot, last.peer_life) = (true, true, Incarnation::default());
         let mut alone = Scene::born(Some(last), |settings| settings.at_boot = at_boot);
         alone.is_answered(Answer::Stopped);
         if armed {
             alone.says(|word| word.role = Role::Active);
         }
-        alone.epoch = Epoch { boot: Boot::after(alone.epoch.boot, [9; 2]), change: 1 };
+        alone.epoch = Epoch { boot: Incarnation::after(alone.epoch.boot, [9; 2]), change: 1 };
         let mut from = None;
         for _ in 0..2_000 {
             alone.says_unproven(|word| word.role = Role::Fencing);
@@ -345,7 +345,7 @@ fn a_box_that_may_be_shot_by_a_deaf_newborn_peer_gives_it_the_first_slots() {
             if alone.node.role() == Role::Fencing {
                 from.get_or_insert(alone.now);
             }
-            if matches!(alone.node.shot(), Shot::Ordered(..)) {
+            if matches!(alone.node.fencing(), Fencing::Ordered(..)) {
                 let waits = alone.now - from.expect("it does not serve");
                 return Some(waits.as_millis() / slot.as_millis());
             }
@@ -366,7 +366,7 @@ fn a_box_is_armed_by_its_peer_or_by_the_certainty_that_it_was_not_shot() {
         alone.is_answered(Answer::Stopped);
         alone.silence(30 * SECOND);
         alone.is_answered(Answer::PowerOn);
-        let aims = alone.node.shot() == Shot::Aimed;
+        let aims = alone.node.fencing() == Fencing::Armed;
         alone.silence(60 * SECOND);
         assert_eq!(alone.has_done(fences), aims);
         aims
@@ -384,7 +384,7 @@ fn a_box_is_armed_by_its_peer_or_by_the_certainty_that_it_was_not_shot() {
         }
         alone.silence(30 * SECOND);
         alone.is_answered(Answer::PowerOn);
-        alone.node.shot() == Shot::Aimed
+        alone.node.fencing() == Fencing::Armed
     };
     assert!(after_a_boot(Some(LastLoss::None)));
     assert!(!after_a_boot(Some(LastLoss::Unclear)) && !after_a_boot(Some(LastLoss::Ordered)));
@@ -416,15 +416,15 @@ fn a_box_that_aims_at_a_deaf_peer_lets_it_be_when_it_falls_silent() {
         alone.silence(SECOND / 5);
     }
     alone.is_answered(Answer::PowerOn);
-    assert_eq!(alone.node.shot(), Shot::Aimed);
+    assert_eq!(alone.node.fencing(), Fencing::Armed);
     alone.done.clear();
     for _ in 0..40 {
-        if alone.node.shot() == Shot::Aimed {
+        if alone.node.fencing() == Fencing::Armed {
             alone.silence(SECOND / 20);
         }
     }
-    assert_eq!(alone.node.shot(), Shot::Waiting, "it may be a box that has shot this one");
-    assert!(alone.node.timer(Timer::Shot).is_some_and(|at| at > alone.now), "with a pause");
+    assert_eq!(alone.node.fencing(), Fencing::Backoff, "it may be a box that has shot this one");
+    assert!(alone.node.timer(Timer::Fencing).is_some_and(|at| at > alone.now), "with a pause");
     alone.silence(60 * SECOND);
     assert!(!alone.has_done(fences));
 }
@@ -435,11 +435,11 @@ fn a_box_that_was_late_listens_for_two_keepalives_before_it_looks() {
     fencing.is_answered(Answer::PowerUnknown);
     fencing.now = fencing.now + SECOND;
     fencing.happens(Event::Timeout);
-    assert_eq!(fencing.node.shot(), Shot::Waiting);
+    assert_eq!(fencing.node.fencing(), Fencing::Backoff);
     fencing.silence(300 * MILLI);
-    assert_eq!(fencing.node.shot(), Shot::Waiting);
+    assert_eq!(fencing.node.fencing(), Fencing::Backoff);
     fencing.silence(200 * MILLI);
-    assert!(matches!(fencing.node.shot(), Shot::Looking(_)));
+    assert!(matches!(fencing.node.fencing(), Fencing::Querying(_)));
 }
 
 #[test]
@@ -454,19 +454,19 @@ fn a_peer_that_serves_is_stood_by_for_though_it_is_deaf() {
 
 #[test]
 fn a_device_that_lies_and_one_that_was_late_are_told_apart() {
-    let failed = |it: &Action| matches!(it, Action::Tell(News::FenceFailed { .. }));
+    let failed = |it: &Action| matches!(it, Action::Tell(Report::FenceFailed { .. }));
     let mut lied_to = Scene::standby();
     lied_to.is_polled_off();
     lied_to.talks(2 * SECOND, |word| word.role = Role::Active);
     lied_to.silence(2 * SECOND);
     assert!(lied_to.is_seen_off().iter().any(failed), "it is tried again");
-    assert_eq!(lied_to.node.shot(), Shot::Waiting);
+    assert_eq!(lied_to.node.fencing(), Fencing::Backoff);
     let mut late = Scene::serving_with(|_| ());
     assert_eq!(late.order(FENCE), Ok(()));
     let before = late.now;
     late.talks(SECOND / 2, |_| ());
     assert!(!late.is_answered(Answer::Fenced(before)).iter().any(failed));
-    assert_eq!(late.node.shot(), Shot::None, "what is true now is another matter");
+    assert_eq!(late.node.fencing(), Fencing::None, "what is true now is another matter");
 }
 
 #[test]
@@ -474,26 +474,26 @@ fn a_box_that_serves_tells_when_it_shoots_again() {
     let mut active = Scene::active();
     let told = active.is_answered(Answer::FenceFailed);
     let again = told.iter().find_map(|it| match it {
-        Action::Tell(News::FenceFailed { again, serves: true }) => Some(*again),
+        Action::Tell(Report::FenceFailed { again, serves: true }) => Some(*again),
         _ => None,
     });
     let again = again.expect("it is told");
     active.silence(again.saturating_sub(MILLI));
-    assert_eq!(active.node.shot(), Shot::Aimed);
+    assert_eq!(active.node.fencing(), Fencing::Armed);
     active.silence(2 * MILLI);
-    assert!(matches!(active.node.shot(), Shot::Ordered(..)));
+    assert!(matches!(active.node.fencing(), Fencing::Ordered(..)));
 }
 
 #[test]
 fn the_next_threat_has_nothing_to_do_with_this_one() {
     let mut active = Scene::active();
     active.is_answered(Answer::FenceFailed);
-    assert_eq!(active.node.shot(), Shot::Waiting);
+    assert_eq!(active.node.fencing(), Fencing::Backoff);
     active.says(|_| ());
-    assert_eq!((active.node.shot(), active.node.timer(Timer::Shot)), (Shot::None, None));
+    assert_eq!((active.node.fencing(), active.node.timer(Timer::Fencing)), (Fencing::None, None));
     active.done.clear();
     active.silence(2 * SECOND);
-    assert!(active.has_done(|it| *it == Action::Tell(News::Shooting { drill: false })));
+    assert!(active.has_done(|it| *it == Action::Tell(Report::Shooting { drill: false })));
 }
 
 #[test]
@@ -502,25 +502,25 @@ fn the_answer_to_the_question_before_is_no_answer() {
     let before = fencing.asked;
     fencing.is_answered(Answer::PowerUnknown);
     fencing.silence(SECOND);
-    assert!(matches!(fencing.node.shot(), Shot::Looking(_)));
+    assert!(matches!(fencing.node.fencing(), Fencing::Querying(_)));
     fencing.happens(Event::Answer(before, Answer::PowerOff(fencing.now)));
-    assert!(matches!(fencing.node.shot(), Shot::Looking(_)));
+    assert!(matches!(fencing.node.fencing(), Fencing::Querying(_)));
 }
 
 #[test]
 fn a_newborn_deaf_peer_is_shot_when_it_has_looked_for_evidence_for_deadtime() {
     let shoots = |role, looks: Duration, heard: Option<Epoch>| {
         let mut alone = alone();
-        alone.epoch = Epoch { boot: Boot(*b"peer"), change: 1 };
+        alone.epoch = Epoch { boot: Incarnation(*b"peer"), change: 1 };
         let end = alone.now + looks;
         while alone.now < end {
             alone.says_unproven(|word| (word.role, word.heard) = (role, heard));
             alone.silence(SECOND / 5);
         }
         alone.is_answered(Answer::PowerOn);
-        alone.node.shot() == Shot::Aimed
+        alone.node.fencing() == Fencing::Armed
     };
-    let other = Some(Epoch { boot: Boot(*b"gone"), change: 1 });
+    let other = Some(Epoch { boot: Incarnation(*b"gone"), change: 1 });
     assert!(shoots(Role::Fencing, SECOND * 3 / 2, None));
     assert!(!shoots(Role::Fencing, SECOND * 3 / 5, None), "it may hear this box soon");
     assert!(!shoots(Role::Init, SECOND * 3 / 2, None), "it has not looked yet");
@@ -538,9 +538,9 @@ fn a_power_that_is_off_unasked_is_evidence_where_the_peer_is_late_and_not_heard_
     assert_eq!(late.node.role(), Role::Starting);
     let mut serving = Scene::serving_with(|_| ());
     serving.silence(700 * MILLI);
-    assert!(serving.is_polled_off().contains(&Action::Tell(News::Fenced)));
+    assert!(serving.is_polled_off().contains(&Action::Tell(Report::Fenced)));
     assert!(serving.node.peer().fenced());
-    assert!(!serving.is_polled_off().contains(&Action::Tell(News::Fenced)), "it is known");
+    assert!(!serving.is_polled_off().contains(&Action::Tell(Report::Fenced)), "it is known");
     let mut shoots = Scene::active();
     shoots.is_polled_off();
     assert!(!shoots.node.peer().fenced(), "the shot that is under way will tell");
@@ -560,7 +560,7 @@ fn what_is_off_before_a_stall_is_looked_at_again() {
     fencing.is_seen_off();
     assert_eq!(fencing.node.role(), Role::Fencing);
     fencing.silence(SECOND);
-    assert!(matches!(fencing.node.shot(), Shot::Looking(_)));
+    assert!(matches!(fencing.node.fencing(), Fencing::Querying(_)));
 }
 
 #[test]
@@ -569,21 +569,22 @@ fn the_pause_after_a_look_in_vain_doubles_up_to_half_a_minute() {
     let mut pauses = Vec::new();
     for _ in 0..9 {
         alone.is_answered(Answer::PowerUnknown);
-        let due = alone.node.timer(Timer::Shot).expect("it looks again");
+        let due = alone.node.timer(Timer::Fencing).expect("it looks again");
         pauses.push((due - alone.now).as_millis());
         alone.silence(due - alone.now);
-        assert!(matches!(alone.node.shot(), Shot::Looking(_)));
+        assert!(matches!(alone.node.fencing(), Fencing::Querying(_)));
     }
     assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
 }
 
 #[test]
 fn why_a_box_waits_at_boot_is_told_once() {
-    let waits = |it: &Action| matches!(it, Action::Tell(News::Waiting | News::WaitingUnarmed(_)));
+    let waits =
+        |it: &Action| matches!(it, Action::Tell(Report::Waiting | Report::WaitingUnarmed(_)));
     let mut alone = alone();
     alone.done.clear();
     alone.is_answered(Answer::PowerOn);
-    assert!(alone.has_done(|it| *it == Action::Tell(News::Waiting)));
+    assert!(alone.has_done(|it| *it == Action::Tell(Report::Waiting)));
     alone.silence(SECOND);
     alone.is_answered(Answer::PowerOn);
     assert!(!alone.has_done(waits));
@@ -591,7 +592,7 @@ fn why_a_box_waits_at_boot_is_told_once() {
 
 /// The peer cannot stop what it holds.
 const fn stuck(word: &mut Heartbeat) {
-    (word.role, word.asks) = (Role::Stopping, Asks::Fence);
+    (word.role, word.request) = (Role::Stopping, PeerRequest::Fence);
 }
 
 /// The peer hears nothing of this box any more, and talks.
@@ -610,12 +611,12 @@ fn talks_deaf(scene: &mut Scene, time: Duration, but: impl Fn(&mut Heartbeat)) {
 /// The next slot of this box comes.
 fn shoots_again(scene: &mut Scene) {
     for _ in 0..100 {
-        if matches!(scene.node.shot(), Shot::Ordered(..)) {
+        if matches!(scene.node.fencing(), Fencing::Ordered(..)) {
             return;
         }
         scene.silence(SECOND / 5);
     }
-    panic!("it has a slot in 20 s: {:?}", scene.node.shot());
+    panic!("it has a slot in 20 s: {:?}", scene.node.fencing());
 }
 
 /// A box that has booted, heard nobody, and looks at its peer's power.
@@ -623,7 +624,7 @@ fn alone() -> Scene {
     let mut alone = Scene::born(None, |_| ());
     alone.is_answered(Answer::Stopped);
     alone.silence(20 * SECOND);
-    assert!(matches!(alone.node.shot(), Shot::Looking(_)));
+    assert!(matches!(alone.node.fencing(), Fencing::Querying(_)));
     alone
 }
 
@@ -631,7 +632,7 @@ fn alone() -> Scene {
 fn shoots_a_deaf_peer() -> Scene {
     let mut active = Scene::serving_with(|_| ());
     talks_deaf(&mut active, 3 * SECOND / 2, |word| word.role = Role::Fencing);
-    assert!(matches!(active.node.shot(), Shot::Ordered(_, Until::Proven)));
+    assert!(matches!(active.node.fencing(), Fencing::Ordered(_, CallOff::Proven)));
     active
 }
 

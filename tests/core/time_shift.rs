@@ -5,7 +5,7 @@ use std::time::Duration;
 use firmware_agnostic::heartbeat::{Heartbeat, Priority, Role};
 use firmware_agnostic::identity::{LinkId, ResourceId};
 use firmware_agnostic::node::{Answer, Event, Node};
-use firmware_agnostic::order::{Order, Until};
+use firmware_agnostic::order::{Order, OrderDuration};
 use firmware_agnostic::receiver::Heard;
 use firmware_agnostic::time::Instant;
 
@@ -75,7 +75,7 @@ fn nothing_is_left_out_beyond_the_next_event() {
         round(&mut standby);
     }
     assert_eq!(standby.node.next_event(), None, "heartbeats are none");
-    assert_eq!(standby.order(Order::Standby(Until::Time(60 * SECOND))), Ok(()));
+    assert_eq!(standby.order(Order::Standby(OrderDuration::Time(60 * SECOND))), Ok(()));
     assert_eq!(standby.node.next_event(), Some(standby.now + 60 * SECOND));
 }
 
@@ -131,7 +131,7 @@ fn every_instant_of_a_box_moves() {
     for _ in 0..2 {
         busy.happens(Event::ResourceFailed(ResourceId::new(0).expect("there is one")));
     }
-    assert_eq!(busy.order(Order::Maintenance(Until::Time(60 * SECOND))), Ok(()));
+    assert_eq!(busy.order(Order::Maintenance(OrderDuration::Time(60 * SECOND))), Ok(()));
     let mut off = Scene::standby();
     off.silence(SECOND * 7 / 10);
     off.is_polled_off();
@@ -150,7 +150,7 @@ fn round(scene: &mut Scene) {
 }
 
 fn hear(scene: &mut Scene, link: LinkId) {
-    let heartbeat = *scene.node.peer().last_word().expect("it has talked");
+    let heartbeat = *scene.node.peer().last_heartbeat().expect("it has talked");
     scene.happens(Event::Heartbeat(link, Heard { heartbeat, proof: Some(scene.now) }));
 }
 

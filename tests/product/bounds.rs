@@ -90,7 +90,7 @@ fn all_cables_are_cut_amid_a_move() {
         match seed % 4 {
             0 => assert_eq!(world.order(HOME, Order::Standby(OrderDuration::Resume)), Some(Ok(()))),
             1 => {
-                assert_eq!(world.order(AWAY, Order::Takeover(OrderDuration::Resume)), Some(Ok(())))
+                assert_eq!(world.order(AWAY, Order::Takeover(OrderDuration::Resume)), Some(Ok(())));
             }
             _ => {
                 world.power_off(HOME, "loses its power");

@@ -7,7 +7,7 @@ use firmware_agnostic::evidence::{Evidence, Require};
 use firmware_agnostic::frame::FrameError;
 use firmware_agnostic::heartbeat::{Heartbeat, PeerRequest, Role};
 use firmware_agnostic::identity::BoxId;
-use firmware_agnostic::node::fencing::Shot as Shooting;
+use firmware_agnostic::node::fencing::Fencing;
 use firmware_agnostic::node::{Action, Node};
 use firmware_agnostic::order::Refusal;
 use firmware_agnostic::receiver::Heard;
@@ -150,7 +150,7 @@ impl World {
         let Some(supervisor) = &self.boxes[id.index()].supervisor else { return };
         let node = &supervisor.node;
         let (deadline, role) = (node.next_deadline(), node.role());
-        let busy = node.shot().is_under_way() || matches!(node.shot(), Shooting::Looking(_));
+        let busy = node.fencing().is_under_way() || matches!(node.fencing(), Fencing::Querying(_));
         let forgets = node.power_on().is_some() && !busy && node.timer(Timer::PowerOn).is_none();
         if deadline <= local {
             let seen =
