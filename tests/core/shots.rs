@@ -7,7 +7,7 @@ use firmware_agnostic::heartbeat::{Epoch, Heartbeat, Incarnation, PeerRequest, R
 use firmware_agnostic::identity::BoxId;
 use firmware_agnostic::node::fencing::{CallOff, Fencing, LastLoss};
 use firmware_agnostic::node::{Action, Answer, Event};
-use firmware_agnostic::order::{FenceMode, Order};
+use firmware_agnostic::order::{FenceMode, Order, OrderDuration};
 use firmware_agnostic::report::Report;
 use firmware_agnostic::settings::AtBoot;
 use firmware_agnostic::time::{Instant, Timer};
@@ -160,9 +160,28 @@ fn a_shot_by_order_waits_for_no_word_and_ends_with_none() {
     active.is_answered(Answer::FenceFailed);
     active.silence(2 * SECOND);
     active.device_is_ready();
+    // It was not ready at once: this box listens first.
+    active.silence(SECOND);
+
     assert!(matches!(active.node.fencing(), Fencing::Cut(_)));
     active.says(|_| ());
     assert!(matches!(active.node.fencing(), Fencing::CalledOff(_)));
+}
+
+/// The peer serves by then: a drill would cut the service.
+#[test]
+fn a_shot_by_order_ends_when_its_box_serves_no_more() {
+    let mut active = Scene::active();
+    active.is_answered(Answer::FenceFailed);
+    active.says(|_| ());
+    assert_eq!(active.order(FENCE), Ok(()));
+    assert_eq!(active.order(Order::Standby(OrderDuration::Reboot)), Ok(()));
+    active.says(|_| ());
+    active.is_answered(Answer::Stopped);
+    assert_eq!(active.node.role(), Role::Standby);
+    assert!(matches!(active.node.fencing(), Fencing::CalledOff(_)));
+    active.device_is_ready();
+    assert!(!active.has_done(|action| matches!(action, Action::Cut(_))));
 }
 
 #[test]

@@ -229,7 +229,8 @@ impl Node {
     /// Whether a shot that was ordered is still wanted.
     fn is_wanted(&self, until: CallOff, now: Instant) -> bool {
         let heard = match (until, self.peer.contact(now)) {
-            (CallOff::Seen, _) => return true,
+            // The order was given to a box that serves or wants to: of another one it would cut the service.
+            (CallOff::Seen, _) => return self.role == Role::Fencing || self.role.holds_resources(),
             (_, Contact::Heard(heartbeat)) => !wants_to_be_shot(heartbeat),
             (CallOff::Heard, Contact::Deaf(_)) => true,
             (CallOff::Proven, Contact::Deaf(heartbeat)) => {
