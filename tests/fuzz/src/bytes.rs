@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use board::net::neighbour::claim;
 use board::net::netlink::told;
 use firmware_agnostic::frame::{
-    self, Deframer, FRAME_MAX, Key, Keys, LINE_MAX, PairId, Version, Message,
+    self, Deframer, FRAME_MAX, Key, Keys, LINE_MAX, Message, PairId, Version,
 };
 use firmware_agnostic::heartbeat::Fingerprint;
 use firmware_agnostic::journal::{Journal, SLOT_LEN};
@@ -95,8 +95,8 @@ pub fn neighbour(bytes: &[u8]) {
 
 /// The header of this pair's frames.
 fn any_frame(keys: &Keys, pair: PairId) -> Option<[u8; HEADER]> {
+    use firmware_agnostic::heartbeat::{Epoch, Heartbeat, Incarnation, LinkSet};
     use firmware_agnostic::heartbeat::{PeerRequest, Priority, Role, Term};
-    use firmware_agnostic::heartbeat::{Incarnation, Epoch, Heartbeat, LinkSet};
     use firmware_agnostic::identity::BoxId;
     let heartbeat = Heartbeat {
         from: BoxId::First,

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use board::fence::ipmi::command::{self, Privilege};
-use board::fence::ipmi::exchange::{Exchange, Step, AuthMethod};
+use board::fence::ipmi::exchange::{AuthMethod, Exchange, Step};
 use board::fence::ipmi::message::{IpmiRequest, IpmiResponse};
 use board::fence::ipmi::packet::Packet;
 use board::fence::ipmi::rakp::Login;
@@ -23,7 +23,9 @@ pub fn ipmi(bytes: &[u8]) {
     read(bytes);
     let Some((way, rest)) = bytes.split_first() else { return };
     match way {
-        0x80.. if way % 2 == 0 => inside::inside(AuthMethod::New(&[Suite::Sha256]), Suite::Sha256, rest),
+        0x80.. if way % 2 == 0 => {
+            inside::inside(AuthMethod::New(&[Suite::Sha256]), Suite::Sha256, rest)
+        }
         0x80.. => inside::inside(AuthMethod::New(&[Suite::Sha1]), Suite::Sha1, rest),
         _ => converse(WAYS[usize::from(*way) % WAYS.len()], rest),
     }

@@ -12,7 +12,7 @@ use ccm::{Ccm, KeyInit as _};
 use firmware_agnostic::frame::{FRAME_MAX, Key, Keys, PairId};
 use firmware_agnostic::heartbeat::Incarnation;
 use firmware_agnostic::identity::BoxId;
-use firmware_agnostic::letter::{Answerer, Asker, PieceOutcome, LETTER_MAX, Nonce, SendPace, Seal};
+use firmware_agnostic::letter::{Answerer, Asker, LETTER_MAX, Nonce, PieceOutcome, Seal, SendPace};
 use firmware_agnostic::time::Instant;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;

@@ -4,7 +4,7 @@
 //! message is signed as it is said. Nothing may be believed that was not signed, or was said before; and what is
 //! believed is what was said.
 
-use board::fence::ipmi::exchange::{Step, AuthMethod};
+use board::fence::ipmi::exchange::{AuthMethod, Step};
 use board::fence::ipmi::message::{BMC, CONSOLE, sum};
 use board::fence::ipmi::packet::{self, HIDDEN, MESSAGE, OPEN, OPENED, Packet, RAKP, RMCP};
 use board::fence::ipmi::suite::{SessionKeys, Suite};
