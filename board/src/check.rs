@@ -3,8 +3,8 @@
 //! A check asks one question and knows one answer: yes, or an error with the reason. How often it is asked, and how
 //! many silences in a row are a no, stands in its configuration; what follows from the answer is not decided here.
 //!
-//! To add a check: write `check/NAME.rs` after the model of [`tcp`], then name it below: `mod`, its word in `KINDS`, a
-//! variant of `Kind`. The compiler asks for the arms of `needs` and `open`.
+//! To add a check: write `check/NAME.rs` after the model of [`tcp`], then name it below: `mod`, its word in `KINDS` and
+//! the length of that, a variant of `Kind`. The compiler asks for the arms.
 
 use std::io;
 use std::time::Duration;

@@ -5,7 +5,7 @@
 //! reported [`Power::Off`], never because a command was accepted.
 //!
 //! To add a device: write `fence/NAME.rs` after the model of [`command`], then name it below: `mod`, its word in
-//! `KINDS`, a variant of `Kind`. The compiler asks for the arms of `needs` and `open`. All that the device waits
+//! `KINDS` and the length of that, a variant of `Kind`. The compiler asks for the arms. All that the device waits
 //! for, it waits for through its [`Deadline`] (`readable`, `sleep`), also the answer of a network: then a call that
 //! is called off ends at once. `timeout` is for order and reading back together. What is more than two verbs has a
 //! default, and needs no word. A test goes to `board/tests/fences.rs`, its words into `images/dist/twobox.toml`.

@@ -4,8 +4,8 @@
 //! wrong. A [`Port`] is the place that it is plugged into: what all links share stands there, once; what one is made of
 //! stands in its own file.
 //!
-//! To add a link: write `link/NAME.rs` after the model of `udp`, then name it in the places below (`mod`, `KINDS` with
-//! its word, `Kind`). The compiler asks for the arms when the variant is there.
+//! To add a link: write `link/NAME.rs` after the model of `udp`, then name it below: `mod`, its word in `KINDS`, a
+//! variant of `Kind`. The compiler asks for the arms.
 
 use std::io;
 use std::net::IpAddr;

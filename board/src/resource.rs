@@ -4,8 +4,8 @@
 //! can be seen before a start that it would fail: ready. They block, each with a [`Deadline`]; the group that runs
 //! them has a thread of its own.
 //!
-//! To add a kind: write `resource/NAME.rs` after the model of [`address`], then name it in three places below
-//! (`mod`, [`Config`] with its word, [`Config::open`]). The compiler asks for the last when the second is there.
+//! To add a kind: write `resource/NAME.rs` after the model of [`address`], then name it below: `mod`, its word in
+//! `KINDS` and the length of that, a variant of `Kind`. The compiler asks for the arms.
 
 use std::io;
 use std::net::IpAddr;
