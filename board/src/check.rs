@@ -40,16 +40,16 @@ enum Kind {
 impl Config {
     /// Reads the words of a check; those of its kind are the kind's own.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
-        let every = table.or("every", EVERY);
-        let timeout = table.or("timeout", TIMEOUT);
-        let threshold = table.or("threshold", THRESHOLD);
+        let every = table.get_or("every", EVERY);
+        let timeout = table.get_or("timeout", TIMEOUT);
+        let threshold = table.get_or("threshold", THRESHOLD);
         for (word, wrong) in [
             ("every", every.is_zero()),
             ("timeout", timeout.is_zero()),
             ("threshold", threshold == 0),
         ] {
             if wrong {
-                table.complain(word, "is 0: nothing could be asked, or everything would fail");
+                table.error(word, "is 0: nothing could be asked, or everything would fail");
             }
         }
         let read: Read = table.kind(&KINDS)?;

@@ -69,9 +69,9 @@ impl Config {
     /// Reads the words of a device; those of its kind are the kind's own.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
         let name = table.take("name").map(|Name(name)| name);
-        let timeout = table.or("timeout", TIMEOUT);
+        let timeout = table.get_or("timeout", TIMEOUT);
         if timeout.is_zero() {
-            table.complain("timeout", "is no time: the device would never be asked");
+            table.error("timeout", "is no time: the device would never be asked");
         }
         let on_after = read_action(table);
         let guid = table.take("guid");
@@ -381,7 +381,7 @@ fn read_action(table: &mut Table<'_>) -> Option<Duration> {
     let actions = [("off", None), ("cycle", Some(Duration::ZERO)), ("off-then-on", Some(after))];
     let on_after = table.choose("action", &actions).flatten();
     if said.is_some() && on_after != said {
-        table.complain("on_after", "is heeded only with action = \"off-then-on\"");
+        table.error("on_after", "is heeded only with action = \"off-then-on\"");
     }
     on_after
 }
@@ -404,7 +404,7 @@ fn read_redfish(table: &mut Table<'_>) -> Option<Kind> {
 
 #[cfg(not(feature = "redfish"))]
 fn read_redfish(table: &mut Table<'_>) -> Option<Kind> {
-    table.complain("kind", MISSING);
+    table.error("kind", MISSING);
     table.forgive();
     None
 }

@@ -44,15 +44,14 @@ impl Config {
         let mut configs: Vec<Self> = Vec::new();
         for (place, mut table) in tables.into_iter().enumerate() {
             if place == LINKS_MAX {
-                table
-                    .complain("", format!("is one too many: a pair has {LINKS_MAX} links at most"));
+                table.error("", format!("is one too many: a pair has {LINKS_MAX} links at most"));
             }
             // While the kind is not known, neither are the words that belong to it.
             let Some(reader) = table.kind(KINDS) else { continue };
             if let Some(config) = Self::read(&mut table, reader) {
                 if configs.iter().any(|earlier| earlier.name == config.name) {
                     let name = &config.name;
-                    table.complain(
+                    table.error(
                         "name",
                         format!("{name} is another link already: give one of them another `name`"),
                     );
@@ -60,12 +59,12 @@ impl Config {
                 if let Some(earlier) = configs.iter().find(|earlier| earlier.kind == config.kind) {
                     let reason =
                         format!("is the cable of {} once more: a cable counts once", earlier.name);
-                    table.complain("", reason);
+                    table.error("", reason);
                 } else if let Some((ip, earlier)) = holder(&configs, &config.addresses()) {
                     let reason = format!(
                         "{ip} is an address of link {earlier} already: give each cable its own"
                     );
-                    table.complain("address", reason);
+                    table.error("address", reason);
                 }
                 configs.push(config);
             }

@@ -75,8 +75,8 @@ impl Config {
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
         let name: Option<String> = table.take("name");
         let place = table.choose("where", &PLACES).unwrap_or(RunsOn::Active);
-        let start_timeout = table.or("start_timeout", START_TIMEOUT);
-        let stop_timeout = table.or("stop_timeout", STOP_TIMEOUT);
+        let start_timeout = table.get_or("start_timeout", START_TIMEOUT);
+        let stop_timeout = table.get_or("stop_timeout", STOP_TIMEOUT);
         let policy = read_policy(table);
         let gate = table.table("gate").and_then(|mut gate| {
             let config = check::Config::read(&mut gate);
@@ -88,14 +88,14 @@ impl Config {
         if let Kind::Process(process) = &kind
             && process.kill_after.is_some_and(|time| time >= stop_timeout)
         {
-            table.complain_if_read(
+            table.error_if_read(
                 "kill_after",
                 "must be shorter than stop_timeout, which includes it",
             );
         }
         let name = name.unwrap_or_else(|| kind.name());
         if name.is_empty() || !is_plain(&name) {
-            table.complain("name", "is empty, or cannot be shown");
+            table.error("name", "is empty, or cannot be shown");
             return None;
         }
         Some(Self { name, place, start_timeout, stop_timeout, policy, gate, kind })
@@ -179,11 +179,11 @@ impl Config {
 
 fn read_policy(table: &mut Table<'_>) -> Policy {
     let on_failure = table.choose("on_failure", &FAILURES).unwrap_or(OnFailure::Failover);
-    let threshold = table.or("threshold", THRESHOLD);
+    let threshold = table.get_or("threshold", THRESHOLD);
     if threshold == 0 {
-        table.complain("threshold", "is 0: say how many failures are too many, 1 for the first");
+        table.error("threshold", "is 0: say how many failures are too many, 1 for the first");
     }
-    let Never(forget_after) = table.or("forget_after", Never(Some(FORGET_AFTER)));
+    let Never(forget_after) = table.get_or("forget_after", Never(Some(FORGET_AFTER)));
     Policy { on_failure, threshold, forget_after }
 }
 

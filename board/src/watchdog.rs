@@ -46,17 +46,17 @@ impl Config {
     pub fn read(table: &mut Table<'_>) -> Self {
         let timed = table.has("timeout");
         let path: Option<PathBuf> = table.take("device");
-        let timeout = table.or("timeout", TIMEOUT);
+        let timeout = table.get_or("timeout", TIMEOUT);
         if timed && path.is_none() {
-            table.complain_if_read("timeout", "goes with `device`, such as \"/dev/watchdog\"");
+            table.error_if_read("timeout", "goes with `device`, such as \"/dev/watchdog\"");
         }
         if timeout.is_zero() || timeout.subsec_nanos() != 0 {
-            table.complain("timeout", "is no whole number of seconds, and a device counts seconds");
+            table.error("timeout", "is no whole number of seconds, and a device counts seconds");
         }
-        let reset = table.or("reset", RESET);
-        let disk_timeout = table.or("disk_timeout", DISK_TIMEOUT);
+        let reset = table.get_or("reset", RESET);
+        let disk_timeout = table.get_or("disk_timeout", DISK_TIMEOUT);
         if disk_timeout < DISK_TIMEOUT_MIN {
-            table.complain(
+            table.error(
                 "disk_timeout",
                 format!("is too short for any disk: at least {DISK_TIMEOUT_MIN:?}"),
             );

@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use board::config::table::{duration, nearest};
+use board::host::plain_text::plain_lines;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 use crate::config::LEVELS;
@@ -367,6 +368,12 @@ const TRIAL: &str = "2min";
 
 /// Where the configuration is unless told otherwise.
 pub const CONFIG: &str = "/etc/twobox.toml";
+
+/// Tells on standard error why a command ends in this way.
+fn fail(exit: Exit, text: &str) -> Exit {
+    let _ = writeln!(io::stderr(), "{}", plain_lines(text));
+    exit
+}
 
 #[cfg(test)]
 mod tests {

@@ -342,7 +342,7 @@ fn as_text(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<String, Error> {
         let valid = error.utf8_error().valid_up_to();
         let before = String::from_utf8_lossy(error.as_bytes().get(..valid).unwrap_or_default());
         let source = Source::new(&before);
-        source.complain(valid..valid, "", "is no UTF-8: save the file as UTF-8".to_owned());
+        source.error(valid..valid, "", "is no UTF-8: save the file as UTF-8".to_owned());
         Error::Wrong { path: path.to_owned(), complaints: source.into_complaints() }
     })
 }

@@ -60,7 +60,7 @@ const ADDITIONS: &[Addition] = &[
             impl Config {
                 /// Its words.
                 pub fn read(table: &mut Table<'_>) -> Option<Self> {
-                    Some(Self { on: table.need(`on`)? })
+                    Some(Self { on: table.require(`on`)? })
                 }
             }
 
@@ -115,7 +115,7 @@ const ADDITIONS: &[Addition] = &[
 
             impl Config {
                 pub(super) fn read(table: &mut Table<'_>) -> Option<Self> {
-                    Some(Self { label: table.need(`label`)? })
+                    Some(Self { label: table.require(`label`)? })
                 }
                 pub(super) fn open(&self) -> io::Result<Loopback> {
                     Ok(Loopback(File::open(`/dev/zero`)?, RefCell::default()))
@@ -194,7 +194,7 @@ const ADDITIONS: &[Addition] = &[
             impl Config {
                 /// Its words.
                 pub fn read(table: &mut Table<'_>) -> Option<Self> {
-                    Some(Self { answer: table.need(`answer`)? })
+                    Some(Self { answer: table.require(`answer`)? })
                 }
             }
 
@@ -244,7 +244,7 @@ const ADDITIONS: &[Addition] = &[
             impl Config {
                 /// Its words.
                 pub fn read(table: &mut Table<'_>) -> Option<Self> {
-                    Some(Self { up: table.need(`up`)? })
+                    Some(Self { up: table.require(`up`)? })
                 }
             }
 

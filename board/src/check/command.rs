@@ -20,7 +20,7 @@ pub struct Config {
 impl Config {
     /// Reads the words of a command.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
-        let (command, privileges) = (table.need("command"), Privileges::read(table));
+        let (command, privileges) = (table.require("command"), Privileges::read(table));
         Some(Self { command: command?, privileges })
     }
 

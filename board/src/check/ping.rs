@@ -24,7 +24,7 @@ impl Config {
     /// Reads the words of an address.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
         let interface = table.take("interface");
-        Some(Self { address: table.need("address")?, interface })
+        Some(Self { address: table.require("address")?, interface })
     }
 
     /// What must be there: the right to send ICMP, and the interface.

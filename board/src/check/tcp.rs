@@ -16,10 +16,10 @@ pub struct Config {
 impl Config {
     /// Reads the words of a connection.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
-        let said: String = table.need("to")?;
+        let said: String = table.require("to")?;
         let to = said.parse().ok();
         if to.is_none() {
-            table.complain(
+            table.error(
                 "to",
                 "is no address with a port, such as \"203.0.113.1:53\" or \"[2001:db8::1]:53\"",
             );

@@ -6,8 +6,8 @@
 //! nearly is it are one, and nothing is said of what would follow from a value that could not be read.
 //!
 //! ```text
-//! let every = table.or("every", Duration::from_secs(5));     // absent: the default
-//! let Some(url) = table.need::<String>("url") else { .. };   // absent: a complaint
+//! let every = table.get_or("every", Duration::from_secs(5));     // absent: the default
+//! let Some(url) = table.require::<String>("url") else { .. };   // absent: a complaint
 //! table.finish();                                            // what is left is unknown
 //! ```
 //!
@@ -78,7 +78,7 @@ impl<'a> Source<'a> {
                 _ => " (TOML v1.0, toml.io)",
             };
             let reason = format!("{}{remedy}", error.message());
-            self.complain(error.span().unwrap_or(0..0), "", reason);
+            self.error(error.span().unwrap_or(0..0), "", reason);
         }
         let span = table.span();
         Table::new(self, String::new(), table.into_inner(), span)
@@ -90,7 +90,7 @@ impl<'a> Source<'a> {
     }
 
     /// Notes a mistake at `span`, a range of bytes of the text.
-    pub fn complain(&self, span: Range<usize>, word: &str, reason: String) {
+    pub fn error(&self, span: Range<usize>, word: &str, reason: String) {
         let mut complaints = self.complaints.borrow_mut();
         if complaints.len() < COMPLAINTS_MAX {
             let (line, column) = self.place(span.start);
@@ -140,14 +140,14 @@ impl<'a> Table<'a> {
             Ok(value) => Some(value),
             Err(reason) => {
                 self.source.misread.set(true);
-                self.source.complain(value.span(), &self.full(word), reason);
+                self.source.error(value.span(), &self.full(word), reason);
                 None
             }
         }
     }
 
     /// The value of `word`, whose absence is complained about.
-    pub fn need<T: Value>(&mut self, word: &'static str) -> Option<T> {
+    pub fn require<T: Value>(&mut self, word: &'static str) -> Option<T> {
         if !self.has(word) {
             self.miss(word, format!("is missing: say {}", T::EXAMPLE));
         }
@@ -160,7 +160,7 @@ impl<'a> Table<'a> {
     }
 
     /// The value of `word`, or `default` where it is absent.
-    pub fn or<T: Value>(&mut self, word: &'static str, default: T) -> T {
+    pub fn get_or<T: Value>(&mut self, word: &'static str, default: T) -> T {
         self.take(word).unwrap_or(default)
     }
 
@@ -172,7 +172,7 @@ impl<'a> Table<'a> {
             self.source.misread.set(true);
             let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
             let hint = nearest(&said, names.iter().copied());
-            self.complain(word, format!("{said:?} is none of {}{hint}", names.join(", ")));
+            self.error(word, format!("{said:?} is none of {}{hint}", names.join(", ")));
         }
         found
     }
@@ -216,7 +216,7 @@ impl<'a> Table<'a> {
         let span = value.span();
         let DeValue::Array(items) = value.into_inner() else {
             let reason = format!("is no list of tables: write [[{path}]]");
-            self.source.complain(span, &path, reason);
+            self.source.error(span, &path, reason);
             return Vec::new();
         };
         let places = items.into_iter().enumerate();
@@ -242,8 +242,8 @@ impl<'a> Table<'a> {
     }
 
     /// Complains about the value of `word`, which was taken before, or about the table.
-    pub fn complain(&self, word: &str, reason: impl Into<String>) {
-        self.source.complain(self.span_of(word).clone(), &self.full(word), reason.into());
+    pub fn error(&self, word: &str, reason: impl Into<String>) {
+        self.source.error(self.span_of(word).clone(), &self.full(word), reason.into());
     }
 
     /// Line and column of the value of `word`, which was taken before, or of the table.
@@ -253,9 +253,9 @@ impl<'a> Table<'a> {
 
     /// Complains about what follows from the value of `word` and from others; not if one of them could not be read,
     /// for the default is none that somebody has chosen.
-    pub fn complain_if_read(&self, word: &str, reason: impl Into<String>) {
+    pub fn error_if_read(&self, word: &str, reason: impl Into<String>) {
         if !self.source.misread.get() {
-            self.complain(word, reason);
+            self.error(word, reason);
         }
     }
 
@@ -274,13 +274,13 @@ impl<'a> Table<'a> {
                 self.missed.remove(place);
             }
             let reason = format!("is no word of this table{}", hint(meant));
-            self.source.complain(name.span(), &self.full(said), reason);
+            self.source.error(name.span(), &self.full(said), reason);
         }
         if self.source.broken.get() {
             return;
         }
         for (word, reason) in &self.missed {
-            self.source.complain(self.span.clone(), &self.full(word), reason.clone());
+            self.source.error(self.span.clone(), &self.full(word), reason.clone());
         }
     }
 
@@ -300,7 +300,7 @@ impl<'a> Table<'a> {
         if let DeValue::Table(words) = value.into_inner() {
             Some(Table::new(self.source, path, words, span))
         } else {
-            self.source.complain(span, &path, "is no table".to_owned());
+            self.source.error(span, &path, "is no table".to_owned());
             None
         }
     }
@@ -593,9 +593,9 @@ mod tests {
         let source = Source::new("name = \"ldap\"\nkepalive = \"1s\"\ndeadtime = 5\n");
         {
             let mut table = source.parse();
-            assert_eq!(table.need::<String>("name").as_deref(), Some("ldap"));
+            assert_eq!(table.require::<String>("name").as_deref(), Some("ldap"));
             assert_eq!(
-                table.or("keepalive", Duration::from_millis(200)),
+                table.get_or("keepalive", Duration::from_millis(200)),
                 Duration::from_millis(200)
             );
             assert_eq!(table.take::<Duration>("deadtime"), None);
@@ -618,8 +618,8 @@ mod tests {
             told.iter().map(|it| format!("{}: {}", it.word, it.reason)).collect::<Vec<_>>()
         };
         let needs = |table: &mut Table<'_>| {
-            let _ = table.need::<String>("password_file");
-            let _ = table.need::<String>("host");
+            let _ = table.require::<String>("password_file");
+            let _ = table.require::<String>("host");
         };
         let unknown = "pasword_file: is no word of this table; did you mean password_file?";
         assert_eq!(told("pasword_file = \"/x\"\nhost = \"a\"", needs), [unknown]);
@@ -647,9 +647,9 @@ mod tests {
         let broken = told("host = \"a\npassword_file = \"/x\"", needs);
         assert!(broken.iter().all(|reason| !reason.contains("is missing")), "{broken:?}");
         let follows = |table: &mut Table<'_>| {
-            let time = table.or("time", Duration::from_secs(1));
+            let time = table.get_or("time", Duration::from_secs(1));
             if time < Duration::from_secs(5) {
-                table.complain_if_read("time", "is too short");
+                table.error_if_read("time", "is too short");
             }
         };
         assert_eq!(told("time = \"2s\"", follows), ["time: is too short"]);

@@ -28,15 +28,15 @@ pub struct Config {
 impl Config {
     /// Reads the words of an agent.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
-        let program = table.need("program");
-        let Map::<String>(options) = table.or("options", Map::default());
+        let program = table.require("program");
+        let Map::<String>(options) = table.get_or("options", Map::default());
         let password_file = table.take("password_file");
         for (name, value) in &options {
             if name.contains(['=', '\n']) || value.contains('\n') || name == "action" {
-                table.complain("options", format!("{name} cannot be said to an agent"));
+                table.error("options", format!("{name} cannot be said to an agent"));
             }
             if name.contains("passw") && !name.ends_with("_script") {
-                table.complain(
+                table.error(
                     "options",
                     format!(
                         "{name} does not belong here: put it into a file, and say password_file"

@@ -23,9 +23,9 @@ pub(super) struct Reach {
 impl Reach {
     /// Reads where the BMC is.
     pub(super) fn read(table: &mut Table<'_>, port: u16) -> Option<Self> {
-        let host: Option<IpAddr> = table.need("host");
-        let port = table.or("port", port);
-        let direct = table.or("direct", false);
+        let host: Option<IpAddr> = table.require("host");
+        let port = table.get_or("port", port);
+        let direct = table.get_or("direct", false);
         Some(Self { to: SocketAddr::new(host?, port), direct })
     }
 

@@ -57,14 +57,14 @@ impl Config {
     /// Reads the words of a BMC.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
         let reach = Reach::read(table, PORT);
-        let user: Option<String> = table.need("user");
+        let user: Option<String> = table.require("user");
         if user.as_ref().is_some_and(|user| user.contains(':')) {
-            table.complain("user", "has a colon, which no user of HTTP can have");
+            table.error("user", "has a colon, which no user of HTTP can have");
         }
-        let password_file = table.need("password_file");
+        let password_file = table.require("password_file");
         let system: Option<String> = table.take("system");
         if system.as_ref().is_some_and(|system| !http::is_path(&path_of(system))) {
-            table.complain("system", "is no name or path of a system, such as \"1\"");
+            table.error("system", "is no name or path of a system, such as \"1\"");
         }
         let trust = match (
             table.take::<CertificateFingerprint>("certificate"),
@@ -73,7 +73,7 @@ impl Config {
             (Some(fingerprint), None) => Some(CertificateTrust::Certificate(fingerprint)),
             (None, Some(file)) => Some(CertificateTrust::Authority(file)),
             _ => {
-                table.complain(
+                table.error(
                     "certificate",
                     "says who is believed to be the BMC, or ca_file does, who signed it: say one of them",
                 );

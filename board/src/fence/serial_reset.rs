@@ -54,7 +54,7 @@ pub enum Sense {
 impl Config {
     /// Reads the words of a reset line.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
-        let device = table.need("device");
+        let device = table.require("device");
         let line = if table.has("line") {
             table.choose("line", &[("rts", DrivenLine::Rts), ("dtr", DrivenLine::Dtr)])
         } else {
@@ -70,7 +70,7 @@ impl Config {
                  nobody sees proves nothing",
             );
         }
-        let pulse = table.or("pulse", PULSE);
+        let pulse = table.get_or("pulse", PULSE);
         Some(Self { device: device?, line: line?, sense: sense?, pulse })
     }
 

@@ -26,7 +26,7 @@ impl Config {
         let said = tables.len();
         let parts = tables.into_iter().filter_map(|mut part| {
             if part.has("action") {
-                part.complain("", "has an `action` of its own: say it once, for all together");
+                part.error("", "has an `action` of its own: say it once, for all together");
             }
             let config = super::Config::read(&mut part)?;
             part.finish();
@@ -34,16 +34,13 @@ impl Config {
         });
         let parts: Vec<_> = parts.collect();
         if said < 2 {
-            table.complain(
-                "devices",
-                "is a list of the two or more that must all show the power off",
-            );
+            table.error("devices", "is a list of the two or more that must all show the power off");
         }
         let twice = |(place, part): (usize, &super::Config)| {
             parts.iter().take(place).any(|other| part.is_same_as(other))
         };
         if parts.iter().enumerate().any(twice) {
-            table.complain("devices", "has one device twice: name the outlet of each supply");
+            table.error("devices", "has one device twice: name the outlet of each supply");
         }
         (parts.len() == said).then_some(Self { parts })
     }

@@ -47,11 +47,11 @@ pub(super) struct Config {
 
 impl Config {
     pub(super) fn read(table: &mut Table<'_>) -> Option<Self> {
-        let device = table.need("device");
-        let baud = table.or("baud", BAUD);
+        let device = table.require("device");
+        let baud = table.get_or("baud", BAUD);
         if !BAUDS.contains(&baud) {
             let nearest = BAUDS.iter().min_by_key(|rate| rate.abs_diff(baud)).unwrap_or(&BAUD);
-            table.complain("baud", format!("{baud} is no standard rate: the nearest is {nearest}"));
+            table.error("baud", format!("{baud} is no standard rate: the nearest is {nearest}"));
         }
         Some(Self { device: device?, baud })
     }

@@ -54,17 +54,17 @@ enum Destination {
 
 impl Config {
     pub(super) fn read(table: &mut Table<'_>) -> Option<Self> {
-        let interface = table.need::<PerBox<String>>("interface");
+        let interface = table.require::<PerBox<String>>("interface");
         if let Some(names) = &interface
             && BoxId::BOTH.iter().any(|id| !is_name(names.of(*id)))
         {
-            table.complain("interface", "is no name of an interface, such as \"eth1\"");
+            table.error("interface", "is no name of an interface, such as \"eth1\"");
         }
-        let port = table.or("port", PORT);
+        let port = table.get_or("port", PORT);
         if port == 0 {
-            table.complain("port", format!("is not between 1 and 65535; the usual one is {PORT}"));
+            table.error("port", format!("is not between 1 and 65535; the usual one is {PORT}"));
         }
-        let direct = table.or("direct", false);
+        let direct = table.get_or("direct", false);
         let to = Destination::read(table);
         Some(Self { interface: interface?, to: to?, port, direct })
     }
@@ -141,7 +141,7 @@ impl Destination {
         let addresses = table.take::<PerBox<IpAddr>>("address");
         let broadcast = table.take::<bool>("broadcast");
         let group = table.take::<IpAddr>("multicast");
-        let ttl = if group.is_some() { table.or("ttl", TTL) } else { TTL };
+        let ttl = if group.is_some() { table.get_or("ttl", TTL) } else { TTL };
         match (said, addresses, broadcast, group) {
             (1, Some(addresses), ..) => Self::peer(addresses, table),
             (1, _, Some(true), _) => Some(Self::Everybody),
@@ -150,7 +150,7 @@ impl Destination {
             (1, None, None, None) => None,
             _ => {
                 let many = if said > 1 { "more than one word" } else { "no word" };
-                table.complain("", format!("has {many} for where to send: {ONE_OF}"));
+                table.error("", format!("has {many} for where to send: {ONE_OF}"));
                 None
             }
         }
@@ -167,20 +167,20 @@ impl Destination {
         } else {
             return Some(Self::Peer(addresses));
         };
-        table.complain("address", wrong);
+        table.error("address", wrong);
         None
     }
 
     fn group(group: IpAddr, ttl: u8, table: &Table<'_>) -> Option<Self> {
         if !group.is_multicast() {
-            table.complain(
+            table.error(
                 "multicast",
                 format!("{group} is no group: say \"239.0.0.1\", or \"ff02::694\""),
             );
             return None;
         }
         if ttl == 0 {
-            table.complain("ttl", "is 0, which never leaves the box: say 1 for one wire");
+            table.error("ttl", "is 0, which never leaves the box: say 1 for one wire");
         }
         Some(Self::ResourceWorker(group, ttl))
     }

@@ -22,7 +22,7 @@ pub struct Privileges {
 impl Privileges {
     /// Reads `new_privileges`.
     pub fn read(table: &mut Table<'_>) -> Self {
-        Self { new: table.or("new_privileges", false), only: None }
+        Self { new: table.get_or("new_privileges", false), only: None }
     }
 
     /// Reads `capabilities` too.

@@ -53,16 +53,16 @@ pub struct Config {
 impl Config {
     /// Reads the words of an address.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
-        let prefix: Option<Prefix> = table.need("address");
-        let interface: Option<PerBox<String>> = table.need("interface");
-        let probe = table.or("probe", PROBE);
-        let refresh = table.or("refresh", REFRESH);
+        let prefix: Option<Prefix> = table.require("address");
+        let interface: Option<PerBox<String>> = table.require("interface");
+        let probe = table.get_or("probe", PROBE);
+        let refresh = table.get_or("refresh", REFRESH);
         if refresh < LOOK {
-            table.complain("refresh", "is too often for the neighbours: say at least \"1s\"");
+            table.error("refresh", "is too often for the neighbours: say at least \"1s\"");
         }
-        let preferred = table.or("preferred", false);
+        let preferred = table.get_or("preferred", false);
         if preferred && prefix.is_some_and(|prefix| prefix.address().is_ipv4()) {
-            table.complain(
+            table.error(
                 "preferred",
                 "is for IPv6: of IPv4 addresses the first one in its network is the source",
             );
@@ -71,7 +71,7 @@ impl Config {
         for id in BoxId::BOTH {
             let name = interface.of(id);
             if !is_name(name) {
-                table.complain(
+                table.error(
                     "interface",
                     format!("{name:?} is no name of an interface, such as \"eth0\""),
                 );

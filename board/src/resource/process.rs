@@ -65,8 +65,8 @@ pub struct Config {
 impl Config {
     /// Reads the words of a process.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
-        let command: Option<Own> = table.need("command");
-        let ready = table.or("ready", ReadySignal::Running);
+        let command: Option<Own> = table.require("command");
+        let ready = table.get_or("ready", ReadySignal::Running);
         let user = table.take("user");
         let groups = table.take("groups");
         let environment = read_environment(table);
@@ -75,8 +75,8 @@ impl Config {
         let umask = table.take("umask").map(|Mask(mask)| mask);
         let privileges = Privileges::read_all(table);
         let stop_signal = table.choose("stop_signal", &signals::NAMES).unwrap_or(Signal::TERM);
-        let stop_exit = table.or("stop_exit", Vec::new());
-        let Never(kill_after) = table.or("kill_after", Never(Some(KILL_AFTER)));
+        let stop_exit = table.get_or("stop_exit", Vec::new());
+        let Never(kill_after) = table.get_or("kill_after", Never(Some(KILL_AFTER)));
         Some(Self {
             command: command?,
             ready,
@@ -142,11 +142,11 @@ impl Config {
 }
 
 fn read_environment(table: &mut Table<'_>) -> Vec<(String, String)> {
-    let Map::<String>(words) = table.or("environment", Map(Vec::new()));
+    let Map::<String>(words) = table.get_or("environment", Map(Vec::new()));
     for (name, value) in &words {
         // What cannot be passed on (environ(7)) would make the start fail.
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-            table.complain(
+            table.error(
                 "environment",
                 format!("{name:?} is no name of a variable, or its value no text"),
             );
@@ -156,14 +156,14 @@ fn read_environment(table: &mut Table<'_>) -> Vec<(String, String)> {
 }
 
 fn read_limits(table: &mut Table<'_>) -> Vec<(Limited, Option<u64>)> {
-    let said: Map<Amount> = table.or("limits", Map(Vec::new()));
+    let said: Map<Amount> = table.get_or("limits", Map(Vec::new()));
     let mut limits = Vec::new();
     for (name, Amount(most)) in said.0 {
         if let Some((_, limited)) = LIMITS.iter().find(|(known, _)| *known == name) {
             limits.push((*limited, most));
         } else {
             let known: Vec<_> = LIMITS.iter().map(|(known, _)| *known).collect();
-            table.complain("limits", format!("{name} is none of {}", known.join(", ")));
+            table.error("limits", format!("{name} is none of {}", known.join(", ")));
         }
     }
     limits

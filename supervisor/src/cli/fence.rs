@@ -14,7 +14,7 @@ use board::time::clock::Clock;
 use firmware_agnostic::report::Time;
 
 use super::Exit;
-use super::perform::complain;
+use super::fail;
 use crate::config::Config;
 use crate::control::client::{Verdict, ask};
 use crate::observe::record::Record;
@@ -38,7 +38,7 @@ pub(super) fn dry_run(config: &Config) -> Exit {
         failed += usize::from(!whole);
     }
     match (devices.len(), failed) {
-        (0, _) => complain(
+        (0, _) => fail(
             Exit::Refused,
             &format!("{name} has no fence device: only an operator's word counts"),
         ),
@@ -46,7 +46,7 @@ pub(super) fn dry_run(config: &Config) -> Exit {
             tell(&format!("nothing was ordered; every device would be used to cut {name}'s power"));
             Exit::Done
         }
-        (all, failed) => complain(Exit::Refused, &format!("{failed} of {all} devices would fail")),
+        (all, failed) => fail(Exit::Refused, &format!("{failed} of {all} devices would fail")),
     }
 }
 
@@ -154,7 +154,7 @@ impl Error {
 fn told(done: Result<(), Error>) -> Exit {
     match done {
         Ok(()) => Exit::Done,
-        Err(Error { exit, text }) => complain(exit, &text),
+        Err(Error { exit, text }) => fail(exit, &text),
     }
 }
 

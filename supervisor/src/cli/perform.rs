@@ -7,7 +7,7 @@ use board::host::plain_text::plain_lines;
 use rustix::termios::isatty;
 
 use super::prompt::typed;
-use super::{Command, Exit, Invocation, fence};
+use super::{Command, Exit, Invocation, fail, fence};
 use crate::config::validation::{Look, check, check_in_short, load};
 use crate::config::{self, Config, keys, socket};
 use crate::control::client::{Reply, Verdict, ask, ask_peer};
@@ -23,7 +23,7 @@ pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit
             let check = if all { check } else { check_in_short };
             match check(&path, who.as_deref(), here) {
                 Ok(report) => show(&report),
-                Err(error) => complain(Exit::Refused, &error.to_string()),
+                Err(error) => fail(Exit::Refused, &error.to_string()),
             }
         }
         Command::Run { who } => match load(&path, who.as_deref(), Look::Start) {
@@ -31,16 +31,16 @@ pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit
                 Some(socket) => config.with_socket(socket),
                 None => config,
             }),
-            Err(error) => complain(Exit::Refused, &error.to_string()),
+            Err(error) => fail(Exit::Refused, &error.to_string()),
         },
         Command::TryRun { who } => match load(&path, who.as_deref(), Look::DryRun) {
             Ok(config) => show(&format!("it would start as {}\n", config.name(config.settings.me))),
-            Err(error) => complain(Exit::Refused, &error.to_string()),
+            Err(error) => fail(Exit::Refused, &error.to_string()),
         },
         Command::History { with, count, json } => {
             match history::show(&config::history(&path), with.as_deref(), view(count), json) {
                 Ok(text) => show(&text),
-                Err(error) => complain(Exit::Refused, &error.to_string()),
+                Err(error) => fail(Exit::Refused, &error.to_string()),
             }
         }
         Command::AskPeer(request) => {
@@ -52,7 +52,7 @@ pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit
             answered(told, |said| {
                 match history::both(&config::history(&path), said, view(count), json) {
                     Ok(text) => show(&text),
-                    Err(error) => complain(Exit::Refused, &error.to_string()),
+                    Err(error) => fail(Exit::Refused, &error.to_string()),
                 }
             })
         }
@@ -60,14 +60,14 @@ pub fn perform(invocation: Invocation, run: impl FnOnce(Config) -> Exit) -> Exit
             let made = if new { keys::make(&file) } else { Ok(()) };
             match made.and_then(|()| keys::show(&file)) {
                 Ok(text) => show(&text),
-                Err(error) => complain(Exit::Refused, &error.to_string()),
+                Err(error) => fail(Exit::Refused, &error.to_string()),
             }
         }
         Command::Ask(request) => put(&told.unwrap_or_else(|| socket(&path)), &request),
         Command::Confirm => confirm(&told.unwrap_or_else(|| socket(&path))),
         Command::TryFence { who } => match load(&path, who.as_deref(), Look::Least) {
             Ok(config) => fence::dry_run(&config),
-            Err(error) => complain(Exit::Refused, &error.to_string()),
+            Err(error) => fail(Exit::Refused, &error.to_string()),
         },
         Command::Fence { name, yes } => named("fence", name, |name| {
             fence::fence(&told.unwrap_or_else(|| socket(&path)), name, yes)
@@ -89,7 +89,7 @@ fn confirm(socket: &Path) -> Exit {
     }
     match typed("If you have seen that box off, type its name") {
         Some(name) => put(socket, &format!("confirm {name}")),
-        None => complain(Exit::Refused, "nothing is confirmed"),
+        None => fail(Exit::Refused, "nothing is confirmed"),
     }
 }
 
@@ -107,7 +107,7 @@ fn view(count: Option<usize>) -> View {
 }
 
 fn nameless(command: &str) -> Exit {
-    complain(
+    fail(
         Exit::Usage,
         &format!("twobox: without a name nothing is done: say `twobox {command} PEER`"),
     )
@@ -126,10 +126,10 @@ fn answered(answer: io::Result<Reply>, good: impl FnOnce(&str) -> Exit) -> Exit 
                 good(&text);
                 Exit::Degraded
             }
-            Verdict::Refused => complain(Exit::Refused, text.trim_end()),
-            Verdict::Silent => complain(Exit::Silent, text.trim_end()),
+            Verdict::Refused => fail(Exit::Refused, text.trim_end()),
+            Verdict::Silent => fail(Exit::Silent, text.trim_end()),
         },
-        Err(error) => complain(Exit::of(&error), &error.to_string()),
+        Err(error) => fail(Exit::of(&error), &error.to_string()),
     }
 }
 
@@ -137,9 +137,4 @@ fn answered(answer: io::Result<Reply>, good: impl FnOnce(&str) -> Exit) -> Exit 
 fn show(text: &str) -> Exit {
     let _ = io::stdout().write_all(plain_lines(text).as_bytes());
     Exit::Done
-}
-
-pub(super) fn complain(exit: Exit, text: &str) -> Exit {
-    let _ = writeln!(io::stderr(), "{}", plain_lines(text));
-    exit
 }

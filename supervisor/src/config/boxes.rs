@@ -37,7 +37,7 @@ impl Boxes {
             if names.is_empty() {
                 root.miss("box", reason);
             } else {
-                root.complain("box", reason);
+                root.error("box", reason);
             }
         }
         source.set_boxes(names);
@@ -52,7 +52,7 @@ impl Boxes {
             && first.priority.is_some()
             && first.priority == second.priority
         {
-            table.complain(
+            table.error(
                 "priority",
                 format!(
                     "is that of {} too: the box with the higher one is home, so they must differ",
@@ -63,7 +63,7 @@ impl Boxes {
         if let [(first, _), (second, table)] = entries.as_slice()
             && first.fence.iter().any(|one| second.fence.iter().any(|other| one.is_same_as(other)))
         {
-            table.complain(
+            table.error(
                 "fence",
                 format!(
                     "has the very device of {}: it would cut the power of the wrong box; name the outlet of each",
@@ -97,7 +97,7 @@ impl Boxes {
         } else {
             "correct what tells them apart, or say --box NAME"
         };
-        root.complain(
+        root.error(
             "box",
             format!(
                 "this machine ({identity}) is {which}, {} ({}) and {} ({}): {remedy}",
@@ -139,14 +139,14 @@ impl BoxEntry {
     fn read(name: String, table: &mut Table<'_>, require: Require) -> Self {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(plain) {
-            table.complain(
+            table.error(
                 "",
                 format!(
                     "is no name for a box: take at most {NAME_MAX} letters, digits, dots and dashes"
                 ),
             );
         }
-        let priority = table.need("priority").map(Priority);
+        let priority = table.require("priority").map(Priority);
         let said = table.has("fence");
         let fence = table
             .tables("fence")

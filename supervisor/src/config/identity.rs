@@ -109,15 +109,15 @@ impl Marks {
             id: None,
         };
         if marks.mac.as_ref().is_some_and(|mac| !is_mac(mac)) {
-            table.complain("mac", "is no address of a network card, such as \"52:54:00:12:34:56\"");
+            table.error("mac", "is no address of a network card, such as \"52:54:00:12:34:56\"");
         }
         let with_file = (table.has("id_file"), table.has("id"));
         let (file, id) = (table.take("id_file"), table.take("id"));
         match with_file {
             (true, false) => {
-                table.complain("id_file", "goes with `id`, what the file says on this box");
+                table.error("id_file", "goes with `id`, what the file says on this box");
             }
-            (false, true) => table.complain("id", "goes with `id_file`, the file that says it"),
+            (false, true) => table.error("id", "goes with `id_file`, the file that says it"),
             _ => {}
         }
         Self { id: file.zip(id), ..marks }

@@ -14,14 +14,17 @@ pub struct RealtimeConfig {
 
 impl RealtimeConfig {
     pub(super) fn read(mut table: Table<'_>) -> Self {
-        let priority = RealtimePriority::new(table.or("priority", PRIORITY)).unwrap_or_else(|| {
-            table.complain(
-                "priority",
-                format!("is not between 0, for none, and {PRIORITY_MAX}: 50 is the kernel's own"),
-            );
-            RealtimePriority::default()
-        });
-        let realtime = Self { priority, lock_memory: table.or("lock_memory", true) };
+        let priority =
+            RealtimePriority::new(table.get_or("priority", PRIORITY)).unwrap_or_else(|| {
+                table.error(
+                    "priority",
+                    format!(
+                        "is not between 0, for none, and {PRIORITY_MAX}: 50 is the kernel's own"
+                    ),
+                );
+                RealtimePriority::default()
+            });
+        let realtime = Self { priority, lock_memory: table.get_or("lock_memory", true) };
         table.finish();
         realtime
     }

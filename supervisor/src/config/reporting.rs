@@ -18,10 +18,12 @@ pub struct HistoryConfig {
 
 impl HistoryConfig {
     pub(super) fn read(mut table: Table<'_>) -> Self {
-        let history =
-            Self { file: table.or("file", HISTORY.into()), size: table.or("size", HISTORY_SIZE) };
+        let history = Self {
+            file: table.get_or("file", HISTORY.into()),
+            size: table.get_or("size", HISTORY_SIZE),
+        };
         if !HISTORY_SIZES.contains(&history.size) {
-            table.complain("size", "is not between 16384 and 16777216 bytes");
+            table.error("size", "is not between 16384 and 16777216 bytes");
         }
         table.finish();
         history
@@ -43,10 +45,10 @@ impl Metrics {
         let file = table.take("file");
         let every: Option<Duration> = table.take("every");
         if every.is_some_and(|every| every < METRICS_MIN) {
-            table.complain("every", "is shorter than a second");
+            table.error("every", "is shorter than a second");
         }
         if every.is_some() && !said {
-            table.complain("every", "goes with `file`, where the figures are written");
+            table.error("every", "goes with `file`, where the figures are written");
         }
         table.finish();
         Some(Self { file: file?, every: every.unwrap_or(METRICS_EVERY) })
@@ -68,12 +70,12 @@ pub struct Hook {
 
 impl Hook {
     fn read(mut table: Table<'_>) -> Option<Self> {
-        let command = table.need("command");
-        let on = table.or("on", HAPPENINGS.map(str::to_owned).to_vec());
+        let command = table.require("command");
+        let on = table.get_or("on", HAPPENINGS.map(str::to_owned).to_vec());
         for word in on.iter().filter(|word| !HAPPENINGS.contains(&word.as_str())) {
-            table.complain("on", format!("{word:?} is none of {}", HAPPENINGS.join(", ")));
+            table.error("on", format!("{word:?} is none of {}", HAPPENINGS.join(", ")));
         }
-        let timeout = table.or("timeout", HOOK_TIMEOUT);
+        let timeout = table.get_or("timeout", HOOK_TIMEOUT);
         let privileges = Privileges::read(&mut table);
         table.finish();
         Some(Self { command: command?, on, timeout, privileges })

@@ -34,29 +34,27 @@ impl Pair {
         timing: Option<Timing>,
         (require, dark_time): (Require, Duration),
     ) -> Option<Self> {
-        let name: Option<String> = table.need("name");
+        let name: Option<String> = table.require("name");
         if name.as_ref().is_some_and(String::is_empty) {
-            table.complain(
-                "name",
-                "is empty: another pair on the same network must have another name",
-            );
+            table
+                .error("name", "is empty: another pair on the same network must have another name");
         }
         if name.as_deref().is_some_and(|name| !is_plain(name)) {
-            table.complain("name", NOT_PLAIN);
+            table.error("name", NOT_PLAIN);
         }
-        let key_file = table.need("key_file");
+        let key_file = table.require("key_file");
         let key_file_place = table.place("key_file");
         let FailbackConfig(auto_failback) =
-            table.or("auto_failback", FailbackConfig(AutoFailback::On));
-        let failback_hold = table.or("failback_hold", FAILBACK_HOLD);
+            table.get_or("auto_failback", FailbackConfig(AutoFailback::On));
+        let failback_hold = table.get_or("failback_hold", FAILBACK_HOLD);
         let said: Option<Duration> = table.take("restart_time");
         if let (Some(timing), Some(said)) = (timing, said)
             && let Some(broken) = timing.restart(said, require, dark_time).filter(|it| !it.holds())
         {
-            table.complain_if_read(broken.word, broken.to_string());
+            table.error_if_read(broken.word, broken.to_string());
         }
         let restart_time = said.or(timing.map(|it| it.restart_time(require, dark_time)));
-        let peer_may_configure = table.or("peer_may_configure", false);
+        let peer_may_configure = table.get_or("peer_may_configure", false);
         table.finish();
         Some(Self {
             name: name?,
@@ -91,7 +89,7 @@ pub(super) fn read_takeover(mut table: Table<'_>) -> (Require, Duration) {
     let choices =
         [("fenced", Require::Fenced), ("dark", Require::Dark), ("silence", Require::Silence)];
     let require = table.choose("require", &choices).unwrap_or(Require::Fenced);
-    let dark_time = table.or("dark_time", DARK_TIME);
+    let dark_time = table.get_or("dark_time", DARK_TIME);
     table.finish();
     (require, dark_time)
 }
@@ -128,7 +126,7 @@ pub struct ControlConfig {
 impl ControlConfig {
     pub(super) fn read(mut table: Table<'_>) -> Self {
         let control = Self {
-            socket: table.or("socket", SOCKET.into()),
+            socket: table.get_or("socket", SOCKET.into()),
             operators: table.take("operators"),
             viewers: table.take("viewers"),
         };
@@ -136,7 +134,7 @@ impl ControlConfig {
         let most = SOCKET_MAX - control.viewers.as_ref().map_or(0, |_| VIEWERS.len());
         if control.socket.as_os_str().len() > most {
             let reason = format!("is too long for a socket, whose path has {most} bytes at most");
-            table.complain("socket", reason);
+            table.error("socket", reason);
         }
         table.finish();
         control
@@ -179,7 +177,7 @@ impl Log {
 
 /// `[journal]`
 pub(super) fn read_journal(mut table: Table<'_>) -> PathBuf {
-    let file = table.or("file", JOURNAL.into());
+    let file = table.get_or("file", JOURNAL.into());
     table.finish();
     file
 }
@@ -201,7 +199,7 @@ pub(super) fn read_watchdog(
     if let (Some(timing), Some(device)) = (timing, &config.device) {
         let times = timing.watchdog(device.timeout, Some(config.reset), require);
         for broken in times.filter(|inequality| !inequality.holds()) {
-            table.complain_if_read(broken.word, broken.to_string());
+            table.error_if_read(broken.word, broken.to_string());
         }
     }
     let place = table.place("device");
@@ -220,15 +218,15 @@ pub(super) fn read_timing(
     };
     let fence_time = boxes.into_iter().flat_map(Boxes::fences).map(worst).max().unwrap_or_default();
     let times = Times {
-        keepalive: table.or("keepalive", Duration::from_millis(200)),
-        warntime: table.or("warntime", Duration::from_millis(500)),
-        deadtime: table.or("deadtime", Duration::from_secs(1)),
-        initdead: table.or("initdead", Duration::from_secs(15)),
+        keepalive: table.get_or("keepalive", Duration::from_millis(200)),
+        warntime: table.get_or("warntime", Duration::from_millis(500)),
+        deadtime: table.get_or("deadtime", Duration::from_secs(1)),
+        initdead: table.get_or("initdead", Duration::from_secs(15)),
         fence_time: if fence_time.is_zero() { OPERATOR } else { fence_time },
         baud: links.iter().filter_map(link::Config::baud).min(),
     };
     for broken in Timing::broken(times) {
-        table.complain_if_read(broken.word, broken.to_string());
+        table.error_if_read(broken.word, broken.to_string());
     }
     table.finish();
     Timing::new(times).ok()
@@ -243,7 +241,7 @@ pub(super) fn read_resources(
     let mut resources: Vec<resource::Config> = Vec::new();
     for (place, mut table) in root.tables("resource").into_iter().enumerate() {
         if place == RESOURCES_MAX {
-            table.complain(
+            table.error(
                 "",
                 format!("is one too many: a pair has {RESOURCES_MAX} resources at most"),
             );
@@ -251,7 +249,7 @@ pub(super) fn read_resources(
         let threshold = table.has("threshold");
         let Some(config) = resource::Config::read(&mut table) else { continue };
         if threshold && matches!(config.policy.on_failure, OnFailure::Ignore | OnFailure::Restart) {
-            table.complain(
+            table.error(
                 "threshold",
                 "is never reached: with this on_failure no number of failures is too many; \
                  take it out, or say on_failure = \"failover\"",
@@ -259,9 +257,9 @@ pub(super) fn read_resources(
         }
         let name = &config.name;
         if let Some(reason) = taken(&config, &resources, links) {
-            table.complain("address", reason);
+            table.error("address", reason);
         } else if resources.iter().any(|earlier| earlier.name == *name) {
-            table.complain(
+            table.error(
                 "name",
                 format!("{name} is another resource already: give one of them another `name`"),
             );

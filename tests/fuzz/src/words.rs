@@ -42,7 +42,7 @@ pub fn table(bytes: &[u8]) {
     let source = Source::new(text);
     source.set_boxes(vec!["a".to_owned(), "b".to_owned()]);
     let mut root = source.parse();
-    let _: Option<String> = root.need("text");
+    let _: Option<String> = root.require("text");
     let _: Option<bool> = root.take("truth");
     let _: Option<u8> = root.take("small");
     let _: Option<i32> = root.take("number");
@@ -55,12 +55,12 @@ pub fn table(bytes: &[u8]) {
     let _: Option<PerBox<String>> = root.take("each");
     let _ = root.choose("choice", &[("one", 1), ("two", 2)]);
     for mut table in root.tables("tables") {
-        let _: Option<PerBox<Duration>> = table.need("each");
+        let _: Option<PerBox<Duration>> = table.require("each");
         table.finish();
     }
     for (name, mut table) in root.section("section").named_tables() {
         let _: Option<Vec<u16>> = table.take("list");
-        table.complain("list", name);
+        table.error("list", name);
     }
     root.finish();
     let lines = text.matches('\n').count() + 1;

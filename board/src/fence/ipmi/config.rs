@@ -38,11 +38,11 @@ impl Config {
     /// Reads the words of a BMC.
     pub fn read(table: &mut Table<'_>) -> Option<Self> {
         let reach = Reach::read(table, PORT);
-        let user: Option<String> = table.need("user");
+        let user: Option<String> = table.require("user");
         if user.as_ref().is_some_and(|user| user.len() > USER_MAX) {
-            table.complain("user", format!("is longer than the {USER_MAX} bytes of a user"));
+            table.error("user", format!("is longer than the {USER_MAX} bytes of a user"));
         }
-        let password_file: Option<PathBuf> = table.need("password_file");
+        let password_file: Option<PathBuf> = table.require("password_file");
         let key_file = table.take("kg_file");
         let privilege = table.choose("privilege", &PRIVILEGES).unwrap_or(Privilege::Operator);
         let way = read_way(table);
@@ -93,7 +93,7 @@ fn read_way(table: &mut Table<'_>) -> AuthMethod {
     let number: Option<u8> = table.take("cipher_suite");
     let auth = table.choose("auth", &AUTHS);
     if let (Some(_), Some(kind)) = (number, auth) {
-        table.complain("auth", "is of IPMI 1.5, and cipher_suite of 2.0: take one of them out");
+        table.error("auth", "is of IPMI 1.5, and cipher_suite of 2.0: take one of them out");
         return AuthMethod::Old(kind);
     }
     if let Some(kind) = auth {
@@ -105,7 +105,7 @@ fn read_way(table: &mut Table<'_>) -> AuthMethod {
         Some(Suite::Sha1) => AuthMethod::New(&[Suite::Sha1]),
         Some(Suite::Nothing) => AuthMethod::New(&[Suite::Nothing]),
         None => {
-            table.complain("cipher_suite", "is none of 17, 3, and 0 (which lets everybody in)");
+            table.error("cipher_suite", "is none of 17, 3, and 0 (which lets everybody in)");
             AuthMethod::New(&[])
         }
     }
