@@ -10,6 +10,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use super::Check;
 use crate::config::requirement::{Requirement, Right};
 use crate::config::table::Table;
+use crate::net::checksum::checksum;
 use crate::net::netlink::Netlink;
 use crate::thread::deadline::Deadline;
 
@@ -139,18 +140,6 @@ impl IcmpEcho {
         let Some([said, 0, _, _, _, _, high, low, token @ ..]) = message else { return false };
         *said == kind && [*high, *low] == self.sequence.to_be_bytes() && *token == self.token
     }
-}
-
-/// The internet checksum (RFC 1071).
-fn checksum(message: &[u8]) -> u16 {
-    let words = message.chunks(2).map(|pair| match pair {
-        [high, low] => u32::from(u16::from_be_bytes([*high, *low])),
-        [high] => u32::from(*high) << 8,
-        _ => 0,
-    });
-    let sum: u32 = words.sum();
-    let sum = (sum & 0xffff) + (sum >> 16);
-    !((sum & 0xffff) + (sum >> 16)) as u16
 }
 
 const ECHO_V4: u8 = 8;

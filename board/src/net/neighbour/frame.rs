@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::net::checksum::checksum;
 use crate::net::netlink::Mac;
 
 /// An ARP packet to everybody (RFC 826), in its Ethernet frame.
@@ -56,16 +57,6 @@ fn icmpv6(mac: Mac, source: Ipv6Addr, group: Ipv6Addr, mut message: Vec<u8>) -> 
     frame.extend(ends);
     frame.extend(message);
     frame
-}
-
-/// The internet checksum (RFC 1071) of an even number of bytes.
-fn checksum(bytes: &[u8]) -> u16 {
-    let words = bytes
-        .chunks_exact(2)
-        .map(|word| word.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)));
-    let sum: u32 = words.sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    !((folded & 0xffff) + (folded >> 16)) as u16
 }
 
 fn ethernet(to: Mac, from: Mac, protocol: u16) -> Vec<u8> {
