@@ -100,10 +100,10 @@ fn a_box_is_off_only_if_the_device_says_so_twice() {
 #[test]
 fn what_is_called_off_when_the_device_is_ready_is_not_sent() {
     let device = Device::new("echo $1 >> orders; test $1 != status || echo on");
-    let cord = CancelToken::new().unwrap();
-    let patience = Deadline::with_cord(Duration::from_secs(600), &cord);
+    let token = CancelToken::new().unwrap();
+    let patience = Deadline::with_cord(Duration::from_secs(600), &token);
     let told = &mut |_: &Deadline| {
-        cord.pull();
+        token.cancel();
         Ok(())
     };
     let error = fence_when_told(&mut *device.open(), &patience, told).unwrap_err();
@@ -160,9 +160,9 @@ fn a_fence_that_is_called_off_is_watched_until_its_time_is_over() {
         let device = Device::new(&format!(
             "echo $1 >> orders; test $1 != status || {{ {done} && echo off || echo on; }}"
         ));
-        let cord = CancelToken::new().unwrap();
+        let token = CancelToken::new().unwrap();
         let time = if seen { 60 } else { 2 };
-        let patience = Deadline::with_cord(Duration::from_secs(time), &cord);
+        let patience = Deadline::with_cord(Duration::from_secs(time), &token);
         let fenced = thread::scope(|scope| {
             scope.spawn(|| {
                 let start = Instant::now();
@@ -170,7 +170,7 @@ fn a_fence_that_is_called_off_is_watched_until_its_time_is_over() {
                     assert!(start.elapsed() < Duration::from_secs(60));
                     thread::sleep(Duration::from_millis(5));
                 }
-                cord.pull();
+                token.cancel();
             });
             fence(&mut *device.open(), &patience)
         });

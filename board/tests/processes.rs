@@ -100,13 +100,13 @@ fn a_start_that_never_becomes_ready_leaves_nothing() {
 #[test]
 fn a_start_that_is_called_off_ends_at_once_and_leaves_nothing() {
     let room = Room::new();
-    let cord = CancelToken::new().unwrap();
+    let token = CancelToken::new().unwrap();
     let mut process = room.process("echo $$ > pid; sleep 601; true", "ready = \"notify\"");
-    let patience = Deadline::with_cord(Duration::from_secs(600), &cord);
+    let patience = Deadline::with_cord(Duration::from_secs(600), &token);
     let error = thread::scope(|scope| {
         scope.spawn(|| {
             room.wait_for("pid");
-            cord.pull();
+            token.cancel();
         });
         process.start(&patience).unwrap_err()
     });

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! byte     0        1       2..4       4..n-16                 n-16..n
-//!        version  key id  pair id   number and sentence    authentication
+//!        version  key id  pair id   number and heartbeat    authentication
 //! ```
 //!
 //! The body is postcard; the authentication is HMAC-SHA256 (RFC 2104) cut to its first 16 bytes, over all
@@ -82,7 +82,7 @@ pub struct Message {
     pub version: Version,
     /// It is the `number`th of this boot.
     pub number: u32,
-    /// The sentence.
+    /// The heartbeat.
     pub heartbeat: Heartbeat,
     /// The newest frame of the listener that the speaker has heard, from version 3 on.
     pub echo: Option<Echo>,
@@ -225,7 +225,7 @@ pub enum FrameError {
     Foreign,
     /// Signed with a key that this box does not have, or not signed at all.
     WrongKey,
-    /// Signed, and yet not a sentence: a fault of the peer's program.
+    /// Signed, and yet not a heartbeat: a fault of the peer's program.
     Malformed,
     /// Was here before.
     Replayed,

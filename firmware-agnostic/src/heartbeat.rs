@@ -1,4 +1,4 @@
-//! What is said: the sentence that each box repeats, every `keepalive` and at once on every change.
+//! Defines the heartbeat: what each box says of itself, every `keepalive` and at once on every change.
 //!
 //! It is the whole of a box's state, never a request: a lost heartbeat costs nothing, a repeated one
 //! changes nothing, and there is no retransmission.
@@ -12,13 +12,13 @@ use sha2::{Digest, Sha256};
 
 use crate::identity::{BoxId, LINKS_MAX, LinkId};
 
-/// The sentence.
+/// What a box says of itself.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Heartbeat {
     /// Who speaks.
     pub from: BoxId,
-    /// Names the stance that the speaker has now.
+    /// Names the state that the speaker has now.
     pub epoch: Epoch,
     /// What the speaker is.
     pub role: Role,
@@ -89,12 +89,12 @@ impl Heartbeat {
     }
 }
 
-/// Names one stance (role, fitness, request) of one boot.
+/// Names one state (role, fitness, request) of one boot.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Epoch {
     /// The boot.
     pub boot: Incarnation,
-    /// Rises by one with every change of stance.
+    /// Rises by one with every change of state.
     pub change: u32,
 }
 

@@ -13,7 +13,7 @@
 //! | word | meaning |
 //! |---|---|
 //! | box, peer | this machine, and the other one of the pair |
-//! | epoch | names one stance of one boot; rises with every change of role, fitness or request |
+//! | epoch | names one state of one boot; rises with every change of role, fitness or request |
 //! | term | the number of the last takeover in the life of the pair |
 //! | evidence | what proves that the peer can hold nothing |
 //! | fenced | the peer's power was *seen* off |

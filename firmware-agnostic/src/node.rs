@@ -388,7 +388,7 @@ impl Node {
         first.unwrap_or(self.since)
     }
 
-    /// The sentence that this box says now.
+    /// The heartbeat that this box sends now.
     pub fn heartbeat(&self, now: Instant) -> Heartbeat {
         Heartbeat {
             from: self.settings.me,
@@ -418,7 +418,7 @@ impl Node {
         self.role
     }
 
-    /// Names the present stance of this box.
+    /// Names the present state of this box.
     pub const fn epoch(&self) -> Epoch {
         Epoch { boot: self.boot, change: self.change }
     }
@@ -975,5 +975,5 @@ const POWER_ON_AGAIN: Duration = Duration::from_secs(30);
 /// A step tells of every link twice at most, of three things more, and starts every resource again at most.
 pub const ACTIONS_MAX: usize = 40;
 
-/// What may come after the restarts: a record, a word on each link and on the peer's health, the sentence, the end.
+/// What may come after the restarts: a record, a word on each link and on the peer's health, the heartbeat, the end.
 const AFTERWARDS: usize = LINKS_MAX + 6;

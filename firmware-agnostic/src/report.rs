@@ -151,7 +151,7 @@ pub struct Change {
     pub to: Role,
     /// Why.
     pub cause: Cause,
-    /// Names the new stance.
+    /// Names the new state.
     pub epoch: Epoch,
     /// The term from now on.
     pub term: Term,

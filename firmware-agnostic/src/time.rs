@@ -64,7 +64,7 @@ impl Sub for Instant {
 /// What the machine waits for, besides the silence of its peer.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Timer {
-    /// It is time to say the sentence again.
+    /// It is time to send the heartbeat again.
     Keepalive,
     /// The peer was not heard since boot, and will not be.
     Initdead,

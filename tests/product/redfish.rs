@@ -75,9 +75,9 @@ fn a_bmc_that_hangs_is_given_up_in_time_or_when_it_is_called_off() {
     let error = device.power(&Deadline::new(Duration::from_millis(300))).unwrap_err();
     // Somebody has taken the connection, which is a sign of life.
     assert!(!is_silent(&error) && error.to_string().contains("timed out"), "{error}");
-    let cord = CancelToken::new().unwrap();
-    cord.pull();
-    let error = device.power(&Deadline::with_cord(Duration::from_secs(60), &cord)).unwrap_err();
+    let token = CancelToken::new().unwrap();
+    token.cancel();
+    let error = device.power(&Deadline::with_cord(Duration::from_secs(60), &token)).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::Interrupted, "{error}");
 }
 

@@ -219,7 +219,7 @@ impl Resource for Process {
         } else {
             None
         };
-        let witness = self.config.ready.prepare(notify.as_ref().map(|(_, cord)| cord.clone()))?;
+        let witness = self.config.ready.prepare(notify.as_ref().map(|(_, token)| token.clone()))?;
         let mut marked = program.clone();
         marked.environment.extend(mark.words());
         let address = notify.as_ref().map(|(socket, _)| socket.address());

@@ -11,22 +11,22 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
-/// The time that an operation has left, and the cord by which it can be called off.
+/// The time that an operation has left, and the token by which it can be called off.
 #[derive(Clone, Debug)]
 pub struct Deadline {
     deadline: Instant,
-    cord: Option<CancelToken>,
+    token: Option<CancelToken>,
 }
 
 impl Deadline {
     /// Ends `time` from now.
     pub fn new(time: Duration) -> Self {
-        Self { deadline: Instant::now() + time, cord: None }
+        Self { deadline: Instant::now() + time, token: None }
     }
 
-    /// Ends `time` from now, or as soon as `cord` is pulled.
-    pub fn with_cord(time: Duration, cord: &CancelToken) -> Self {
-        Self { deadline: Instant::now() + time, cord: Some(cord.clone()) }
+    /// Ends `time` from now, or as soon as `token` is cancelled.
+    pub fn with_cord(time: Duration, token: &CancelToken) -> Self {
+        Self { deadline: Instant::now() + time, token: Some(token.clone()) }
     }
 
     /// The time left; zero when it is over.
@@ -38,7 +38,7 @@ impl Deadline {
     ///
     /// # Errors
     ///
-    /// `TimedOut` when the time is over, `Interrupted` when the cord was pulled.
+    /// `TimedOut` when the time is over, `Interrupted` when the token was cancelled.
     pub fn still_wanted(&self) -> io::Result<()> {
         if self.left().is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
@@ -49,32 +49,32 @@ impl Deadline {
         }
     }
 
-    /// The same cord with at most `time` left.
+    /// The same token with at most `time` left.
     #[must_use]
     pub fn at_most(&self, time: Duration) -> Self {
-        Self { deadline: self.deadline.min(Instant::now() + time), cord: self.cord.clone() }
+        Self { deadline: self.deadline.min(Instant::now() + time), token: self.token.clone() }
     }
 
     /// The same time, which nobody can call off.
     #[must_use]
     pub fn to_its_end(&self) -> Self {
-        Self { deadline: self.deadline, cord: None }
+        Self { deadline: self.deadline, token: None }
     }
 
-    /// Waits until `cord` is pulled, which is not that of this patience.
+    /// Waits until `token` is cancelled, which is not that of this patience.
     ///
     /// # Errors
     ///
     /// As for [`Deadline::readable`].
-    pub fn pulled(&self, cord: &CancelToken) -> io::Result<()> {
-        self.readable(&[cord.as_fd()]).map(drop)
+    pub fn pulled(&self, token: &CancelToken) -> io::Result<()> {
+        self.readable(&[token.as_fd()]).map(drop)
     }
 
     /// Waits until one of `descriptors` is readable, and says which: its place in the list.
     ///
     /// # Errors
     ///
-    /// `TimedOut` when the time is over, `Interrupted` when the cord was pulled.
+    /// `TimedOut` when the time is over, `Interrupted` when the token was cancelled.
     pub fn readable(&self, descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
         self.ready(descriptors, PollFlags::IN)
     }
@@ -91,8 +91,8 @@ impl Deadline {
     fn ready(&self, descriptors: &[BorrowedFd<'_>], flags: PollFlags) -> io::Result<usize> {
         loop {
             let mut polled: Vec<_> = descriptors.iter().map(|fd| PollFd::new(fd, flags)).collect();
-            if let Some(cord) = &self.cord {
-                polled.push(PollFd::new(&*cord.0, PollFlags::IN));
+            if let Some(token) = &self.token {
+                polled.push(PollFd::new(&*token.0, PollFlags::IN));
             }
             let left = self.left();
             let timeout = Timespec {
@@ -105,7 +105,7 @@ impl Deadline {
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
             }
-            // The cord stands last, so that what is ready is taken before the operation is given up.
+            // The token stands last, so that what is ready is taken before the operation is given up.
             match polled.iter().position(|fd| !fd.revents().is_empty()) {
                 Some(place) if place < descriptors.len() => return Ok(place),
                 Some(_) => return Err(io::ErrorKind::Interrupted.into()),
@@ -118,7 +118,7 @@ impl Deadline {
     ///
     /// # Errors
     ///
-    /// `TimedOut` when the time is over before, `Interrupted` when the cord was pulled.
+    /// `TimedOut` when the time is over before, `Interrupted` when the token was cancelled.
     pub fn sleep(&self, time: Duration) -> io::Result<()> {
         let shorter = self.at_most(time);
         match shorter.readable(&[]) {
@@ -131,12 +131,12 @@ impl Deadline {
     }
 }
 
-/// Calls off the operations that wait on it. Cloned handles pull the same cord.
+/// Calls off the operations that wait on it. Clones share it.
 #[derive(Clone, Debug)]
 pub struct CancelToken(Arc<OwnedFd>);
 
 impl CancelToken {
-    /// A cord that nobody has pulled.
+    /// A token that nobody has cancelled.
     ///
     /// # Errors
     ///
@@ -145,8 +145,8 @@ impl CancelToken {
         Ok(Self(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
     }
 
-    /// Calls off what waits on this cord, now and until it is reset.
-    pub fn pull(&self) {
+    /// Calls off what waits on this token, now and until it is reset.
+    pub fn cancel(&self) {
         // Fails only when the counter is full, and then it has been pulled.
         let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
     }
@@ -170,13 +170,13 @@ mod tests {
 
     #[test]
     fn a_wait_ends_when_the_cord_is_pulled() {
-        let cord = CancelToken::new().unwrap();
-        let patience = Deadline::with_cord(Duration::from_secs(600), &cord);
-        cord.pull();
+        let token = CancelToken::new().unwrap();
+        let patience = Deadline::with_cord(Duration::from_secs(600), &token);
+        token.cancel();
         let error = patience.sleep(Duration::from_secs(300)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::Interrupted);
         assert!(patience.still_wanted().is_err());
-        cord.reset();
+        token.reset();
         assert!(patience.still_wanted().is_ok());
         assert!(patience.sleep(Duration::from_millis(1)).is_ok());
     }

@@ -1,7 +1,7 @@
 //! Starts a thread with a name that `top -H` shows, a small stack, and no more rights than it needs.
 //!
 //! A thread is born with the rights of the thread that starts it, and the loop has dropped nearly all of them. So
-//! there is one thread that has kept them all and does nothing but start others, the nursery; each of these drops
+//! there is one thread that has kept them all and does nothing but start others, the spawner; each of these drops
 //! what it does not need as it begins.
 
 use std::io;

@@ -138,7 +138,7 @@ impl Reactor {
         self.block_on(or(future, tasks))
     }
 
-    /// Sees what there is to see, and waits for it unless the bell has rung.
+    /// Sees what there is to see, and waits for it unless it was woken.
     fn look(&self) -> io::Result<()> {
         let mut room = [MaybeUninit::uninit(); AT_ONCE];
         // In this order: who rings after the look at the bell finds a sleeper.

@@ -233,9 +233,9 @@ fn a_late_answer_to_an_earlier_question_is_none_to_this_one() {
         store.lock().unwrap().push(answer.to_vec());
         Vec::new()
     });
-    let cord = CancelToken::new().unwrap();
-    cord.pull();
-    let patience = Deadline::with_cord(Duration::from_secs(60), &cord);
+    let token = CancelToken::new().unwrap();
+    token.cancel();
+    let patience = Deadline::with_cord(Duration::from_secs(60), &token);
     device.power(&patience).unwrap_err();
     let start = Instant::now();
     while held.lock().unwrap().is_empty() {
@@ -259,9 +259,9 @@ fn a_look_that_is_called_off_leaves_the_session_warm() {
     let mut device = bmc.scene.device(relay.address, "twobox", "secret", "");
     device.power(&seconds(5)).unwrap();
     relay.set(|_| Vec::new());
-    let cord = CancelToken::new().unwrap();
-    cord.pull();
-    let patience = Deadline::with_cord(Duration::from_secs(60), &cord);
+    let token = CancelToken::new().unwrap();
+    token.cancel();
+    let patience = Deadline::with_cord(Duration::from_secs(60), &token);
     assert_eq!(device.power(&patience).unwrap_err().kind(), io::ErrorKind::Interrupted);
     // The question that was called off is on its way.
     thread::sleep(Duration::from_millis(100));

@@ -83,7 +83,7 @@ impl TryFrom<Body> for Message {
     }
 }
 
-/// There is one kind of sentence yet.
+/// There is one kind of heartbeat yet.
 const KIND: u16 = 0;
 const ROLE: u32 = 3;
 const ASKS: u32 = 6;

@@ -1,7 +1,7 @@
 //! Changes the configuration while the box goes on.
 //!
 //! Its settings, and nothing that it knows: the role, the term, the peer's word and the failures stay. The box takes a
-//! new stance, so that nothing that the peer has said to the old one, with another rank for instance, starts a box (the
+//! new state, so that nothing that the peer has said to the old one, with another rank for instance, starts a box (the
 //! echo rule).
 
 use heapless::Vec;

@@ -37,7 +37,7 @@ pub(crate) struct EventSink {
     differs: Option<Instant>,
     now: Instant,
     epoch: Epoch,
-    /// The newest stance of the other box that was heard.
+    /// The newest state of the other box that was heard.
     heard: Option<Epoch>,
     term: Term,
 }

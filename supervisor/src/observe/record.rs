@@ -141,7 +141,7 @@ const WORDS: [&str; 31] = [
     "fence_ms",
     "start_ms",
     "announce_ms",
-    // Which boot of the machine it was, and the newest stance of the other box that was heard.
+    // Which boot of the machine it was, and the newest state of the other box that was heard.
     "kernel_boot",
     "peer_change",
     // Where things stand, for a command that waits.

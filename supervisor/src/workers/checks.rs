@@ -22,7 +22,7 @@ use crate::input::Input;
 pub(crate) struct CheckWorkers {
     /// What each of them last said.
     answers: Arc<Mutex<Vec<bool>>>,
-    cord: CancelToken,
+    token: CancelToken,
 }
 
 impl CheckWorkers {
@@ -40,11 +40,11 @@ impl CheckWorkers {
     ) -> io::Result<Self> {
         let watch = Self {
             answers: Arc::new(Mutex::new(vec![presumed; checks.len()])),
-            cord: CancelToken::new()?,
+            token: CancelToken::new()?,
         };
         for (place, config) in checks.iter().enumerate() {
             let (config, inputs) = (config.clone(), inputs.clone());
-            let (answers, cord) = (watch.answers.clone(), watch.cord.clone());
+            let (answers, token) = (watch.answers.clone(), watch.token.clone());
             spawn::spawn("check", config.rights(), move || {
                 let told = |good| {
                     let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,7 +53,7 @@ impl CheckWorkers {
                     // What all of them say is looked up when the loop comes to it.
                     inputs.send_blocking(report()).is_ok()
                 };
-                ask_for_ever(&config, presumed, &cord, told);
+                ask_for_ever(&config, presumed, &token, told);
             })?;
         }
         Ok(watch)
@@ -73,7 +73,7 @@ impl CheckWorkers {
 
 impl Drop for CheckWorkers {
     fn drop(&mut self) {
-        self.cord.pull();
+        self.token.cancel();
     }
 }
 
@@ -108,11 +108,16 @@ pub(crate) fn ask_how_it_ended(
     })
 }
 
-/// Asks, and tells what has changed, until the cord is pulled or nobody listens.
-fn ask_for_ever(config: &Config, mut known: bool, cord: &CancelToken, told: impl Fn(bool) -> bool) {
+/// Asks, and tells what has changed, until the token is cancelled or nobody listens.
+fn ask_for_ever(
+    config: &Config,
+    mut known: bool,
+    token: &CancelToken,
+    told: impl Fn(bool) -> bool,
+) {
     let (mut check, mut tally) = (config.open(), Tally::new(config.threshold));
     loop {
-        let asked = check.ask(&Deadline::with_cord(config.timeout, cord));
+        let asked = check.ask(&Deadline::with_cord(config.timeout, token));
         if asked.as_ref().is_err_and(called_off) {
             return;
         }
@@ -128,7 +133,7 @@ fn ask_for_ever(config: &Config, mut known: bool, cord: &CancelToken, told: impl
             return;
         }
         known = good;
-        let slept = Deadline::with_cord(config.every, cord).readable(&[]);
+        let slept = Deadline::with_cord(config.every, token).readable(&[]);
         if slept.as_ref().is_err_and(called_off) {
             return;
         }

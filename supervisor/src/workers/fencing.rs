@@ -125,13 +125,13 @@ impl FenceWorker {
     /// Lets the shot happen that was ordered under `tag`.
     pub(crate) fn cut(&self, tag: Tag) {
         self.shared.state().cut = Some(tag);
-        self.shared.cut.pull();
+        self.shared.cut.cancel();
     }
 
     /// Calls the shot off that was ordered under `tag`.
     pub(crate) fn call_off(&self, tag: Tag) {
         self.shared.state().called_off = Some(tag);
-        self.shared.stop.pull();
+        self.shared.stop.cancel();
     }
 
     /// Notes what the peer has told of the machine that it is; no news if it is nothing but zeros.
@@ -156,7 +156,7 @@ impl FenceWorker {
     }
 
     fn give(&self, verb: Verb, tag: Tag) {
-        self.shared.idle.pull();
+        self.shared.idle.cancel();
         let patience = match verb {
             Verb::Look | Verb::PowerOn => Deadline::new(self.time),
             Verb::Fence => Deadline::with_cord(self.time, &self.shared.stop),
@@ -168,8 +168,8 @@ impl FenceWorker {
 
 impl Drop for FenceWorker {
     fn drop(&mut self) {
-        self.shared.idle.pull();
-        self.shared.stop.pull();
+        self.shared.idle.cancel();
+        self.shared.stop.cancel();
     }
 }
 
@@ -441,7 +441,8 @@ mod tests {
         assert!(!room.path().join("orders").exists());
     }
 
-    /// A gun, and the switch that it holds: a script that keeps the power in a file, and the orders in another.
+    /// A fence worker, and the switch that it holds: a script that keeps the power in a file, and the orders in
+    /// another.
     struct Bench {
         fencing: FenceWorker,
         answers: Receiver<Input>,

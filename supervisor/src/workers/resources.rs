@@ -45,7 +45,7 @@ const fn files(members: &[Member]) -> usize {
 pub(crate) struct ResourceWorker {
     jobs: mpsc::Sender<Job>,
     bell: CancelToken,
-    cord: CancelToken,
+    token: CancelToken,
     done: mpsc::Receiver<bool>,
     watch: Watch,
     states: StatusBoard,
@@ -71,7 +71,7 @@ impl ResourceWorker {
         let configs: Vec<_> = members.iter().map(|member| member.config.clone()).collect();
         let (jobs, queue) = mpsc::channel();
         let (finished, done) = mpsc::channel();
-        let (bell, cord) = (CancelToken::new()?, CancelToken::new()?);
+        let (bell, token) = (CancelToken::new()?, CancelToken::new()?);
         let (states, pulse) = (StatusBoard::default(), Pulse::default());
         states.reload(&configs);
         let (start_time, mut stop_time) = times(&configs);
@@ -85,7 +85,7 @@ impl ResourceWorker {
             lease,
             inputs,
             bell: bell.clone(),
-            cord: cord.clone(),
+            token: token.clone(),
             states: states.clone(),
             pulse: pulse.clone(),
             reserve,
@@ -93,7 +93,7 @@ impl ResourceWorker {
         };
         spawn::spawn("resources", Rights::PROGRAMS, move || hands.work(&queue, &finished))?;
         let (reloads, watch) = (Instant::now(), Watch::new(pulse));
-        Ok(Self { jobs, bell, cord, done, watch, states, start_time, stop_time, reloads })
+        Ok(Self { jobs, bell, token, done, watch, states, start_time, stop_time, reloads })
     }
 
     /// Goes on with `members`, opened of `configs`, as `config` says them. What runs just as well by them runs on;
@@ -118,7 +118,7 @@ impl ResourceWorker {
 
     /// Settles the group on the box that is not active, calling off a start that is under way.
     pub(crate) fn stop(&self, tag: Tag) {
-        self.cord.pull();
+        self.token.cancel();
         self.give(Job::Stop(tag));
     }
 
@@ -134,7 +134,7 @@ impl ResourceWorker {
 
     /// Stops everything, waits for it, and ends the thread. Tells whether everything has stopped.
     pub(crate) fn end(&self) -> bool {
-        self.cord.pull();
+        self.token.cancel();
         self.give(Job::End);
         self.done.recv_timeout(self.stop_time()).unwrap_or_else(|_| {
             log::error!("not everything could be stopped in time: leaving all the same");
@@ -179,7 +179,7 @@ impl ResourceWorker {
     fn give(&self, job: Job) {
         // The thread ends only when it is told to, and then nothing more is given.
         let _ = self.jobs.send(job);
-        self.bell.pull();
+        self.bell.cancel();
     }
 }
 
@@ -209,7 +209,7 @@ struct ResourceThread {
     lease: LeaseRecord,
     inputs: Sender<Input>,
     bell: CancelToken,
-    cord: CancelToken,
+    token: CancelToken,
     states: StatusBoard,
     pulse: Pulse,
     reserve: Reserve,
@@ -338,7 +338,7 @@ impl ResourceThread {
     fn stop(&mut self, tag: Tag) {
         self.lease.take();
         self.position = Position::Standby;
-        self.cord.reset();
+        self.token.reset();
         let answer = match self.clear_out() {
             Ok(()) => Answer::Stopped,
             Err(id) => Answer::StopFailed(id),
@@ -352,13 +352,13 @@ impl ResourceThread {
     }
 
     fn restart(&mut self, name: &str) {
-        let (position, cord) = (self.position, self.cord.clone());
+        let (position, token) = (self.position, self.token.clone());
         let known = self.members.iter_mut().find(|member| member.config.name == name);
         let Some(member) = known else { return };
         if !position.has(member.config.place) || member.runs {
             return;
         }
-        let restarted = member.stop().and_then(|()| member.start(&cord));
+        let restarted = member.stop().and_then(|()| member.start(&token));
         self.states.note(member, restarted.as_ref().err());
         match restarted {
             Ok(()) => log::info!("resource {name} runs again"),
@@ -392,12 +392,12 @@ impl ResourceThread {
 
     /// Starts, in order, what has its place here and does not run.
     fn stop_misplaced(&mut self) -> Result<(), ResourceId> {
-        let (position, cord) = (self.position, self.cord.clone());
+        let (position, token) = (self.position, self.token.clone());
         for (member, id) in self.members.iter_mut().zip((0..).map_while(ResourceId::new)) {
             if member.runs || !position.has(member.config.place) {
                 continue;
             }
-            let started = member.start(&cord);
+            let started = member.start(&token);
             self.states.note(member, started.as_ref().err());
             let name = &member.config.name;
             match started {

@@ -127,7 +127,7 @@ impl Feeder {
         self.shared.roll().sent(now);
         if self.rung.is_none_or(|rung| now - rung >= self.interval) {
             self.rung = Some(now);
-            self.bell.pull();
+            self.bell.cancel();
         }
     }
 
@@ -160,7 +160,7 @@ impl Feeder {
     fn give(&self, order: FeedOrder) {
         // The thread ends only when it is told to.
         let _ = self.orders.send(order);
-        self.bell.pull();
+        self.bell.cancel();
     }
 }
 
@@ -347,7 +347,7 @@ mod tests {
         assert_eq!(*events.lock().unwrap(), ["release"]);
     }
 
-    /// A keeper, its one watchdog, and what that was told.
+    /// A feeder, its one watchdog, and what that was told.
     struct Bench {
         feeder: Feeder,
         events: Events,

@@ -47,8 +47,8 @@ fn a_login_that_is_called_off_leaves_no_place_taken() {
     bmc.set(|character| character.quirks.slow = vec![(Work::First, Duration::from_secs(3))]);
     for _ in 0..5 {
         let mut device = device(&bmc, "");
-        let cord = CancelToken::new().unwrap();
-        let patience = Deadline::with_cord(Duration::from_secs(60), &cord);
+        let token = CancelToken::new().unwrap();
+        let patience = Deadline::with_cord(Duration::from_secs(60), &token);
         let (before, _) = bmc.logins();
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -57,7 +57,7 @@ fn a_login_that_is_called_off_leaves_no_place_taken() {
                     thread::sleep(Duration::from_millis(1));
                 }
                 thread::sleep(Duration::from_millis(50));
-                cord.pull();
+                token.cancel();
             });
             device.power(&patience).unwrap_err();
         });

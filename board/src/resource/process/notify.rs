@@ -196,7 +196,7 @@ impl output::OutputListener for NotifyListener {
                     if says(text, b"READY=") == Some(b"1")
                         && let Some(ready) = self.ready.take()
                     {
-                        ready.pull();
+                        ready.cancel();
                     }
                 }
                 Received::Word(sender, _) => self.strangers.note(sender.as_ref(), &self.name),

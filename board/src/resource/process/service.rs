@@ -51,7 +51,7 @@ impl Service {
         owner: Owner,
     ) -> io::Result<Self> {
         let (socket, ready) =
-            notify.map_or((None, None), |(socket, cord)| (Some(Arc::new(socket)), Some(cord)));
+            notify.map_or((None, None), |(socket, token)| (Some(Arc::new(socket)), Some(token)));
         let members = Members::make(&owner.name);
         let note = Note {
             print: mark.print.clone(),

@@ -1,7 +1,7 @@
 //! Puts the records of both boxes into one order: the order of each file, then what a box had heard, then the clocks.
 //!
-//! A record names the newest stance of the other box that its box had heard (`peer_boot`, `peer_change`). It comes
-//! after all that the other box had recorded up to that stance. Older records have no such words; they have the
+//! A record names the newest state of the other box that its box had heard (`peer_boot`, `peer_change`). It comes
+//! after all that the other box had recorded up to that state. Older records have no such words; they have the
 //! term, and nobody knows a term before the box that began it. Only what neither of them orders is ordered by the
 //! clocks, which may be wrong.
 
@@ -37,7 +37,7 @@ pub(super) fn merge<T: Ord>(mine: Vec<(T, Record)>, theirs: Vec<(T, Record)>) ->
 
 /// What the other box may have heard of the records of one file.
 struct HeardRecords<'a> {
-    /// For each life of the supervisor, in the order of the file: with which stance how many records were written.
+    /// For each life of the supervisor, in the order of the file: with which state how many records were written.
     stances: BTreeMap<&'a str, Vec<(u64, usize)>>,
     /// How many records were written when a term had begun; the terms only rise.
     terms: Vec<(u64, usize)>,
@@ -48,7 +48,7 @@ impl<'a> HeardRecords<'a> {
         let mut heard = Self { stances: BTreeMap::new(), terms: Vec::new() };
         for ((_, record), count) in records.iter().zip(1..) {
             if let (Some(boot), Some(change)) = (record.get("boot"), record.number("change")) {
-                // A change of role is recorded before it is said; all else may come when the stance was said long ago.
+                // A change of role is recorded before it is said; all else may come when the state was said long ago.
                 let said_with = if is_change(record) { change } else { change.saturating_add(1) };
                 heard.stances.entry(boot).or_default().push((said_with, count));
             }

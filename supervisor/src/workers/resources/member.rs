@@ -85,11 +85,11 @@ impl Member {
         self.runs
     }
 
-    pub(super) fn start(&mut self, cord: &CancelToken) -> io::Result<()> {
+    pub(super) fn start(&mut self, token: &CancelToken) -> io::Result<()> {
         if self.adopt() {
             return Ok(());
         }
-        let patience = Deadline::with_cord(self.config.start_timeout, cord);
+        let patience = Deadline::with_cord(self.config.start_timeout, token);
         let started = self.resource.start(&patience);
         if started.is_err() {
             // What was begun is taken back; if it cannot be, the next stop says so.

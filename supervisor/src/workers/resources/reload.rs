@@ -59,11 +59,11 @@ impl ResourceThread {
     /// Starts, in order, what has its place here, but for what is `known`; one that fails stops no other.
     fn fill_beside(&mut self, known: &[String]) {
         let mut failed = Vec::new();
-        let (position, cord) = (self.position, self.cord.clone());
+        let (position, token) = (self.position, self.token.clone());
         let new = |it: &&mut Member| !known.contains(&it.config.name);
         let members = self.members.iter_mut().filter(new);
         for member in members.filter(|it| position.has(it.config.place)) {
-            let started = member.start(&cord);
+            let started = member.start(&token);
             self.states.note(member, started.as_ref().err());
             let name = &member.config.name;
             match started {
@@ -180,7 +180,7 @@ pub(super) mod tests {
         assert_eq!(failures(&stage), [false; 3]);
     }
 
-    /// The hands of a box that serves, and what they did.
+    /// The thread of a box that serves, and what it did.
     pub(in crate::workers) struct Stage {
         pub(in crate::workers) hands: ResourceThread,
         done: Arc<Mutex<Vec<String>>>,
@@ -200,7 +200,7 @@ pub(super) mod tests {
                 lease: LeaseRecord::new(lease, Vec::new()),
                 inputs,
                 bell: CancelToken::new().unwrap(),
-                cord: CancelToken::new().unwrap(),
+                token: CancelToken::new().unwrap(),
                 states: StatusBoard::default(),
                 pulse: Pulse::default(),
                 reserve: Reserve::new("a test", 0).unwrap(),
