@@ -309,13 +309,7 @@ impl Tree {
         let home = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("how-to");
         let _ = fs::remove_dir_all(&copy);
-        let files = Command::new("git").arg("ls-files").current_dir(home).output().unwrap();
-        assert!(files.status.success(), "{}", String::from_utf8_lossy(&files.stderr));
-        for file in String::from_utf8(files.stdout).unwrap().lines() {
-            let to = copy.join(file);
-            fs::create_dir_all(to.parent().unwrap()).unwrap();
-            fs::copy(home.join(file), to).unwrap_or_else(|error| panic!("{file}: {error}"));
-        }
+        copy_all(home, &copy);
         Self(copy)
     }
 
@@ -361,5 +355,19 @@ impl Tree {
             .expect("the cargo that runs this test runs");
         let said = String::from_utf8_lossy(&built.stderr).into_owned();
         if built.status.success() { Ok(()) } else { Err(said) }
+    }
+}
+
+/// Copies what is below `from`, but for what was built and what is hidden.
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let hidden = name.to_string_lossy().starts_with('.');
+        if path.is_dir() && name != "target" && (!hidden || name == ".cargo") {
+            copy_all(&path, &to.join(name));
+        } else if path.is_file() {
+            fs::copy(&path, to.join(name)).unwrap();
+        }
     }
 }

@@ -75,12 +75,8 @@ impl Tree {
 
     /// Makes the copy of everything that belongs to the project, but for the sources of the core.
     fn copy(&self) {
-        let mut git = Command::new("git");
-        git.args(["ls-files", "-z", "-co", "--exclude-standard"]).current_dir(&self.root);
-        let output = git.output().expect("git runs");
-        assert!(output.status.success(), "git ls-files fails");
-        let list = String::from_utf8_lossy(&output.stdout);
-        let paths: BTreeSet<&str> = list.split('\0').filter(|path| !path.is_empty()).collect();
+        let mut paths = BTreeSet::new();
+        self.find(&self.root, &mut paths);
         for path in paths.iter().filter(|path| !path.starts_with("firmware-agnostic/src/")) {
             if let Ok(content) = fs::read(self.root.join(path)) {
                 put(&self.folder.join(path), &content);
@@ -89,7 +85,22 @@ impl Tree {
         self.remove_others(&self.folder, &paths);
     }
 
-    fn remove_others(&self, folder: &Path, paths: &BTreeSet<&str>) {
+    /// The files below `folder`, but for what was built and what is hidden.
+    fn find(&self, folder: &Path, paths: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).expect("the project can be read").flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.to_string_lossy();
+            if path.is_dir() {
+                if name != "target" && !(name.starts_with('.') && name != ".cargo") {
+                    self.find(&path, paths);
+                }
+            } else if let Ok(path) = path.strip_prefix(&self.root) {
+                paths.insert(path.to_string_lossy().into_owned());
+            }
+        }
+    }
+
+    fn remove_others(&self, folder: &Path, paths: &BTreeSet<String>) {
         for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
             let name = path.strip_prefix(&self.folder).unwrap_or(&path).to_string_lossy();
             if path.is_dir() {
