@@ -16,6 +16,7 @@ use std::net::Shutdown;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use board::disk::safe_file::beside;
@@ -113,7 +114,23 @@ impl Reply {
     }
 }
 
+/// Asks again where it had to make way: the supervisor hangs up on who has said nothing yet, when others wait, and
+/// what was not read was not done.
 fn exchange(path: &Path, request: &str, time: Duration) -> io::Result<String> {
+    let made_way = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+    };
+    let asked = (0..WAYS_MADE).find_map(|_| match exchange_once(path, request, time) {
+        Err(error) if made_way(&error) => {
+            thread::sleep(COURTESY);
+            None
+        }
+        said => Some(said),
+    });
+    asked.unwrap_or_else(|| exchange_once(path, request, time))
+}
+
+fn exchange_once(path: &Path, request: &str, time: Duration) -> io::Result<String> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     // Before the connection is made: connecting waits too, when many others do.
     set_socket_timeout(&socket, Timeout::Send, Some(TIMEOUT))?;
@@ -121,7 +138,8 @@ fn exchange(path: &Path, request: &str, time: Duration) -> io::Result<String> {
     connect(&socket, &SocketAddrUnix::new(path)?)?;
     let mut stream = UnixStream::from(socket);
     // A caller who may not ask is told so and hung up on, maybe before all is said.
-    let asked = writeln!(stream, "{request}").and_then(|()| stream.shutdown(Shutdown::Write));
+    let line = format!("{request}\n");
+    let asked = stream.write_all(line.as_bytes()).and_then(|()| stream.shutdown(Shutdown::Write));
     let mut said = Vec::new();
     let heard = stream.take(ANSWER_MAX).read_to_end(&mut said);
     if said.is_empty() {
@@ -195,6 +213,11 @@ pub(crate) const DENIED: &str = "denied\n";
 /// The supervisor answers within a turn of its loop, however busy the box.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Often enough beside any crowd, and soon over where something else is wrong.
+const WAYS_MADE: u32 = 20;
+/// The others need it to say what they want.
+const COURTESY: Duration = Duration::from_millis(20);
+
 /// Longer than any letter may take.
 const PEER_TIMEOUT: Duration = Duration::from_secs(310);
 
@@ -205,7 +228,6 @@ const ANSWER_MAX: u64 = 1024 * 1024;
 mod tests {
     use std::io::{BufRead, BufReader};
     use std::os::unix::net::UnixListener;
-    use std::thread;
 
     use super::*;
 
@@ -229,6 +251,25 @@ mod tests {
         // Nobody accepts any more.
         let error = ask(&path, "status").unwrap_err();
         assert!(error.to_string().contains("it does not run here: start it"), "{error}");
+    }
+
+    /// As a supervisor does with one that has not said anything yet.
+    #[test]
+    fn who_had_to_make_way_asks_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = thread::spawn(move || {
+            // It is hung up on before or after it has spoken, and is not read.
+            for _ in 0..3 {
+                drop(listener.accept().unwrap());
+            }
+            let (mut stream, _) = listener.accept().unwrap();
+            BufReader::new(&stream).read_line(&mut String::new()).unwrap();
+            stream.write_all(b"ok\ndone\n").unwrap();
+        });
+        assert_eq!(ask(&path, "standby").unwrap().verdict, Verdict::Ok);
+        server.join().unwrap();
     }
 
     #[test]
