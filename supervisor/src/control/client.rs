@@ -145,7 +145,8 @@ fn exchange_once(path: &Path, request: &str, time: Duration) -> io::Result<Strin
     if said.is_empty() {
         asked?;
     }
-    if !said.starts_with(DENIED.as_bytes()) {
+    // One that is turned away is told why, and its line is not read.
+    if ![DENIED, "refused\n"].iter().any(|word| said.starts_with(word.as_bytes())) {
         heard?;
     }
     Ok(String::from_utf8_lossy(&said).into_owned())
