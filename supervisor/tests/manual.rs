@@ -337,7 +337,7 @@ const SECTIONS: [(&str, &[&str]); 18] = [
 ];
 
 /// The verbs by which the configuration is read.
-const READERS: [&str; 6] = ["need", "or", "take", "choose", "tables", "table"];
+const READERS: [&str; 6] = ["require", "get_or", "take", "choose", "tables", "table"];
 
 /// Words that are sections of their own.
 const TITLES: [&str; 4] = ["hook", "link", "resource", "witness"];
