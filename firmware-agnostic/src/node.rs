@@ -275,7 +275,7 @@ impl Node {
             role: Role::Init,
             fit: true,
             term: last.term,
-            cause: Cause::Incarnation,
+            cause: Cause::Boot,
             since: now,
             peer,
             echoed: None,

@@ -161,7 +161,7 @@ pub struct Change {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Cause {
     /// The supervisor has started.
-    Incarnation,
+    Boot,
     /// The peer was heard after boot.
     Heard,
     /// The peer was heard again before it was shot.
@@ -502,7 +502,7 @@ impl Cause {
     fn describe(&self, names: &Names<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let peer = names.peer();
         match self {
-            Self::Incarnation => f.write_str("booted"),
+            Self::Boot => f.write_str("booted"),
             Self::Heard => write!(f, "heard {peer}"),
             Self::HeardAgain => write!(f, "heard {peer} again"),
             Self::NotHeard(time) => {

@@ -163,7 +163,7 @@ enum Phase {
     /// An operator has the other box take them.
     Claim,
     /// Both boxes boot.
-    Incarnation,
+    Boot,
 }
 
 impl Phase {
@@ -192,9 +192,9 @@ impl Phase {
             Self::Claim => {
                 world.order(serving.other(), Order::Takeover(OrderDuration::Resume));
             }
-            Self::Incarnation => BoxId::BOTH.into_iter().for_each(|id| world.reset(id)),
+            Self::Boot => BoxId::BOTH.into_iter().for_each(|id| world.reset(id)),
         }
-        let most = if self == Self::Incarnation { bound } else { 7 * SECOND };
+        let most = if self == Self::Boot { bound } else { 7 * SECOND };
         world.run(random.within(&(0..most)))
     }
 }
@@ -231,7 +231,7 @@ pub fn one_fault(seed: u64, trace: Trace) -> Result<Outcome, Broken> {
         world.power_on(id);
     }
     world.run(bound + random.within(&(0..2 * SECOND)))?;
-    let phases = [Phase::Rest, Phase::Return, Phase::HandOver, Phase::Claim, Phase::Incarnation];
+    let phases = [Phase::Rest, Phase::Return, Phase::HandOver, Phase::Claim, Phase::Boot];
     let phase = random.one_of(&phases);
     phase.begin(&mut world, &mut random, bound)?;
     let before = world.serving();
@@ -247,7 +247,7 @@ pub fn one_fault(seed: u64, trace: Trace) -> Result<Outcome, Broken> {
     let cut = matches!(fault, OneFault::CutOneWay | OneFault::CutBothWays);
     // A box that boots and never hears its peer waits for a person, who confirms that the other one is off.
     let unheard = matches!(fault, OneFault::Hang | OneFault::CutBothWays);
-    let lost = after.is_none() && !(phase == Phase::Incarnation && unheard);
+    let lost = after.is_none() && !(phase == Phase::Boot && unheard);
     if rests && before.is_none() || lost || rests && cut && after != before {
         let what = format!("{phase:?}: {before:?} served before, and {after:?} after");
         return Err(Broken { promise: "one fault costs one box", at: world.now(), seen: what });
